@@ -1,8 +1,12 @@
 //! Accounts of the devnet. Their keys are public: they are derived from small numbers.
 
 use zksync_types::{
-    Address, Execute, ExecuteTransactionCommon, H256, K256PrivateKey, L2ChainId, Nonce, PriorityOpId,
-    Transaction, U256, abi, fee::Fee, l1::{L1TxCommonData, OpProcessingType, PriorityQueueType}, l2::L2Tx, web3::keccak256,
+    Address, Execute, ExecuteTransactionCommon, H256, K256PrivateKey, L2ChainId, Nonce, PriorityOpId, Transaction,
+    U256, abi,
+    fee::Fee,
+    l1::{L1TxCommonData, OpProcessingType, PriorityQueueType},
+    l2::L2Tx,
+    web3::keccak256,
 };
 
 /// Gas that a transaction may use.

@@ -13,8 +13,8 @@ use zksync_types::{
     witness_block_state::WitnessStorageState,
 };
 use zksync_vm_interface::{
-    ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, VmFactory, VmInterface,
-    VmInterfaceExt, VmInterfaceHistoryEnabled,
+    ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, VmFactory, VmInterface, VmInterfaceExt,
+    VmInterfaceHistoryEnabled,
     storage::{ReadStorage, StoragePtr, StorageView},
 };
 
@@ -349,5 +349,27 @@ impl ReadStorage for &State {
 
     fn get_enumeration_index(&mut self, key: &StorageKey) -> Option<u64> {
         self.leaf(key).map(|(index, _)| index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The batch that holds nothing but the recorded transaction, over the state as the recorded run shows it.
+    #[test]
+    fn the_recorded_transaction_alone_gives_the_known_root() {
+        let genesis = Genesis::sepolia().unwrap();
+        let recorded = genesis.recorded.clone().unwrap();
+        let hash = "3e700a3e3d2b2ffb7a2f929ce9be82dd128eb3fdabc19dc0b31235b80d58cf2f";
+        assert_eq!(recorded.hash(), hash.parse().unwrap());
+
+        let traffic = Traffic::new(genesis.system.chain_id);
+        let sealed = Chain::start(genesis, traffic).seal_transactions(vec![recorded]).unwrap();
+        let previous_root = sealed.input.l1_batch_env.previous_batch_hash.unwrap();
+        let known = "aab9d98c78b0d847dba4d9e8b2505175e001af0f7b253c961108d034b7147cbb";
+        assert_eq!(previous_root, known.parse().unwrap());
+        assert_eq!(sealed.input.merkle_paths.next_enumeration_index, 54);
+        assert_eq!(sealed.root, "d9cd9bcf53424f61ac131d48c566b7b3a766555e2a151dc2916fcaae6fc076d5".parse().unwrap());
     }
 }

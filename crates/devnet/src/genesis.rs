@@ -13,7 +13,6 @@ use zksync_vm_interface::{L1BatchEnv, SystemEnv};
 
 use crate::{account::Account, traffic};
 
-/// Slots of AccountCodeStorage that point at the code of a deployer that works.
 const DEPLOYER: u64 = 0x8006;
 const KNOWN_CODES: u64 = 0x8004;
 const EMPTY_CONTRACT: u64 = 0x8001;
@@ -22,6 +21,10 @@ const EMPTY_CONTRACT: u64 = 0x8001;
 const RECORDED_RUN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/validation_adjacent_storage_slots.json"));
 /// Another recorded run, for the system contracts that the first never touched.
 const OTHER_RUN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/estimate_fee_for_transfer_to_self.json"));
+
+/// The system contracts that the recorded run never touched: the null address, `ecrecover`, AccountCodeStorage, KnownCodes,
+/// L1Messenger, Compressor and PubdataChunkPublisher.
+const UNTOUCHED_CONTRACTS: [u64; 7] = [0, 1, 0x8002, KNOWN_CODES, 0x8008, 0x800e, 0x8011];
 
 /// Number of the first batch. The recorded run's batch was 14032, and its system context has moved past that.
 const FIRST_BATCH: u32 = 14_034;
@@ -69,9 +72,8 @@ struct DumpedStorage {
 impl Genesis {
     /// ZKsync Sepolia (chain 300) as of a transaction of 5 March 2025, that transaction first.
     pub fn sepolia() -> Result<Self, GenesisError> {
-        let recorded_run = |json| {
-            serde_json::from_slice::<Dump>(json).map_err(|err| GenesisError::RecordedRun(err.to_string()))
-        };
+        let recorded_run =
+            |json| serde_json::from_slice::<Dump>(json).map_err(|err| GenesisError::RecordedRun(err.to_string()));
         let (dump, other) = (recorded_run(RECORDED_RUN)?, recorded_run(OTHER_RUN)?);
         let missing = |what: &str| GenesisError::RecordedRun(what.to_owned());
 
@@ -93,10 +95,8 @@ impl Genesis {
         let other_storage: BTreeMap<H256, H256> = other.storage.present().collect();
         let empty = genesis.code_of(EMPTY_CONTRACT).or_else(|| code_in(&other_storage, EMPTY_CONTRACT));
         let empty = empty.ok_or_else(|| missing("no empty contract"))?;
-        for address in (0..=0x12).chain(0x8001..=0x8012) {
-            if genesis.code_of(address).is_none() {
-                genesis.set_code(address, code_in(&other_storage, address).unwrap_or(empty));
-            }
+        for address in UNTOUCHED_CONTRACTS {
+            genesis.set_code(address, code_in(&other_storage, address).unwrap_or(empty));
         }
         genesis.recorded.as_ref().ok_or_else(|| missing("no transaction"))?;
         Ok(genesis)
@@ -125,8 +125,7 @@ impl Genesis {
     /// The same with the accounts funded and the contract for storage traffic deployed.
     pub(crate) fn with_traffic(mut self, accounts: &[Account]) -> Self {
         for account in accounts {
-            let balance = H256::from_low_u64_be(0).to_fixed_bytes();
-            let mut bytes = balance;
+            let mut bytes = [0; 32];
             bytes[16..].copy_from_slice(&BALANCE_WEI.to_be_bytes());
             self.set(storage_key_for_eth_balance(&account.address()), H256(bytes));
         }

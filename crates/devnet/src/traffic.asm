@@ -1,5 +1,5 @@
 ; Storage traffic on demand. Calldata: four words: action, first slot, number of slots, first value.
-; Actions: 0 write, 1 read, 2 write and revert, 3 write in a frame that is rolled back, then write one slot.
+; Actions: 0 write, 1 read, 2 write and revert, 3 write in a frame that is rolled back, then the last slot.
 ; Returns an empty list, as a constructor must.
         .text
         .file   "traffic"

@@ -1,9 +1,7 @@
 //! The devnet's traffic: transfers, storage access of all kinds, reverts, deposits.
 
 use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
-use zksync_types::{
-    Address, H160, L2ChainId, Transaction, U256, bytecode::BytecodeHash, ethabi, web3::keccak256,
-};
+use zksync_types::{Address, H160, L2ChainId, Transaction, U256, bytecode::BytecodeHash, ethabi, web3::keccak256};
 
 use crate::account::{Account, Call, deposit};
 
