@@ -1,1 +1,46 @@
-fn main() {}
+//! `teectl`: the command line of the TEE prover gateway.
+
+mod batch;
+mod batch_file;
+mod demo;
+mod devnet;
+mod rss;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Proofs from trusted enclaves for ZK Stack rollups.
+#[derive(Parser)]
+#[command(name = "teectl", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make batches, prove them all, check the proofs: the whole line in one process.
+    Demo(demo::Args),
+    /// Write batches of a small chain of one's own.
+    Devnet(devnet::Args),
+    /// Look at batch inputs.
+    #[command(subcommand)]
+    Batch(batch::Command),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let done = match args.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Devnet(args) => devnet::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Batch(command) => batch::run(command),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     panic::{self, AssertUnwindSafe},
     rc::Rc,
 };
@@ -24,20 +24,18 @@ use zksync_vm_interface::{
     VmInterfaceHistoryEnabled,
 };
 
-use crate::{Rejection, shape::Witness, storage::ProvenStorage};
+use crate::{Rejection, storage::ProvenStorage};
 
 /// Most probes of unproven slots in one run ([`CostWatch`]). An honest batch makes some thousands; without a limit a
 /// batch could be made whose check grows with the square of its size.
 const MAX_PROBES: usize = 20_000_000;
 
 /// What is run.
-pub(crate) struct Run<'a> {
+pub(crate) struct Run {
     pub(crate) batch: L1BatchEnv,
     pub(crate) system: SystemEnv,
     pub(crate) blocks: Vec<L2BlockExecutionData>,
     pub(crate) pubdata: PubdataParams,
-    pub(crate) claims: &'a WitnessStorageState,
-    pub(crate) bytecodes: HashMap<H256, Vec<u8>>,
     /// Whether the signatures were found right beforehand.
     pub(crate) signatures_checked: bool,
 }
@@ -55,9 +53,14 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the batch. Whatever the VM does on hostile input ends as an error.
-pub(crate) fn run(run: Run<'_>, witness: &Witness) -> Result<Outcome, Rejection> {
-    panic::catch_unwind(AssertUnwindSafe(|| run_blocks(run, witness)))
-        .unwrap_or_else(|panic| Err(Rejection::VmPanicked { message: panic_message(&*panic) }))
+pub(crate) fn run(run: Run, storage: ProvenStorage<'_>) -> Result<Outcome, Rejection> {
+    let storage = Rc::new(RefCell::new(storage));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| run_blocks(run, Rc::clone(&storage))));
+    outcome.unwrap_or_else(|panic| {
+        // What the witness lacks is the better explanation.
+        let fault = storage.try_borrow().ok().and_then(|storage| storage.fault());
+        Err(fault.unwrap_or_else(|| Rejection::VmPanicked { message: panic_message(&*panic) }))
+    })
 }
 
 type SharedStorage<'a> = Rc<RefCell<ProvenStorage<'a>>>;
@@ -68,8 +71,7 @@ struct Machine<'a> {
     storage: SharedStorage<'a>,
 }
 
-fn run_blocks(run: Run<'_>, witness: &Witness) -> Result<Outcome, Rejection> {
-    let storage = Rc::new(RefCell::new(ProvenStorage::new(witness, run.claims, run.bytecodes)?));
+fn run_blocks(run: Run, storage: SharedStorage<'_>) -> Result<Outcome, Rejection> {
     let version = run.system.version;
     let mut vm = Vm::custom(run.batch, run.system, storage.clone());
     if run.signatures_checked {

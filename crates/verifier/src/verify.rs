@@ -13,6 +13,7 @@ use crate::{
     parameters,
     shape::{Access, LeafContent, Witness},
     signatures,
+    storage::ProvenStorage,
     tree::ProvenTree,
 };
 
@@ -58,13 +59,13 @@ pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Reje
         system: input.system_env,
         blocks: input.l2_blocks_execution_data,
         pubdata: input.pubdata_params,
-        claims: &input.vm_run_data.witness_block_state,
-        bytecodes: code.bytecodes,
         signatures_checked: signatures.all_recover,
     };
+    let claims = input.vm_run_data.witness_block_state;
+    let storage = ProvenStorage::new(&witness, &claims, code.bytecodes)?;
     let (tree, outcome) = thread::scope(|scope| {
         let tree = scope.spawn(|| ProvenTree::prove(&witness, parameters.previous_root));
-        let outcome = execution::run(run, &witness);
+        let outcome = execution::run(run, storage);
         let tree = tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         // The tree first: what a run over unproven values ends in says little.
         tree.and_then(|tree| Ok((tree, outcome?)))

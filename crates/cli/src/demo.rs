@@ -1,0 +1,226 @@
+//! `teectl demo`: the whole line in one process.
+//!
+//! A devnet makes batches, a server hands them out, a prover with simulated attestation proves them, and every proof is
+//! checked against what the devnet knows.
+
+mod check;
+mod progress;
+mod table;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use tee_api::PublicKey;
+use tee_devnet::{Chain, Genesis, Load};
+use tee_prover::{Event, Identity};
+use tee_server::{Config, NewBatch, Server, StartError, Store};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use zksync_types::H256;
+
+use crate::devnet::LoadArgs;
+use progress::Progress;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Number of batches.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    batches: u32,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Leave the server up until interrupted.
+    #[arg(long)]
+    serve: bool,
+}
+
+/// A batch that the devnet sealed: what a proof of it must say.
+pub(crate) struct Sealed {
+    pub(crate) number: u32,
+    pub(crate) previous_root: H256,
+    pub(crate) root: H256,
+    pub(crate) transactions: usize,
+    pub(crate) recorded_transaction: Option<H256>,
+}
+
+/// The prover at work.
+struct RunningProver {
+    key: PublicKey,
+    events: UnboundedReceiver<Event>,
+    stop: CancellationToken,
+    run: JoinHandle<Result<(), tee_prover::RunError>>,
+}
+
+#[tokio::main]
+pub(crate) async fn run(args: Args) -> Result<ExitCode> {
+    let folder = tempfile::Builder::new().prefix("tee-demo-").tempdir().context("cannot make a folder")?.keep();
+    println!("Everything is kept in {}", folder.display());
+    let server = start_server(&folder).await?;
+    println!("The server listens on http://{}", server.local_addr());
+
+    let outcome = tokio::select! {
+        outcome = prove_batches(&args, &server) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+    };
+    if outcome.is_ok() && args.serve {
+        println!("The server stays up: http://{} (stop it with Ctrl-C)", server.local_addr());
+        tokio::signal::ctrl_c().await?;
+    }
+    server.stop().await;
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// The usual port, or any free one where that is taken.
+async fn start_server(folder: &Path) -> Result<Server> {
+    let database = folder.join("tee.sqlite");
+    let mut config = Config::new(format!("sqlite://{}", database.display()), folder.join("inputs"));
+    match Server::start(config.clone()).await {
+        Err(StartError::Listen { error, .. }) if error.kind() == io::ErrorKind::AddrInUse => {
+            config.listen.set_port(0);
+            Server::start(config).await
+        }
+        started => started,
+    }
+    .context("cannot start the server")
+}
+
+async fn prove_batches(args: &Args, server: &Server) -> Result<()> {
+    let started = Instant::now();
+    let progress = Progress::new(args.batches);
+    let mut prover = start_prover(server)?;
+    let (to_store, from_devnet) = mpsc::unbounded_channel();
+    let load = args.load.load();
+    let batches = args.batches;
+    let devnet = tokio::task::spawn_blocking(move || seal_batches(batches, load, &to_store));
+
+    let sealed = async {
+        let sealed = store_batches(server.store(), from_devnet, &progress).await?;
+        devnet.await.context("the devnet panicked")??;
+        Ok::<_, anyhow::Error>(sealed)
+    };
+    let (sealed, ()) = tokio::try_join!(sealed, follow(&mut prover.events, batches, &progress))?;
+    progress.finish();
+    let elapsed = started.elapsed();
+    prover.stop.cancel();
+    prover.run.await.context("the prover panicked")?.context("the prover stopped")?;
+
+    let first = sealed.first().context("no batch was sealed")?.number;
+    let rows = server.store().overview(first, batches).await?;
+    let disagreements = server.store().disagreements().await?.len();
+    println!("\n{}", table::of(&rows, &sealed));
+    for batch in &sealed {
+        if let Some(hash) = batch.recorded_transaction {
+            println!("* batch {} begins with {hash:?}, a transaction of ZKsync Sepolia", batch.number);
+        }
+    }
+    println!("The quote of the simulated enclave is stored unjudged: judging quotes is not part of this version.");
+    print_totals(&rows, &sealed, elapsed);
+
+    let proven = check::proofs(&rows, &sealed, &prover.key);
+    for problem in &proven.problems {
+        eprintln!("error: {problem}");
+    }
+    println!("proven {}/{batches} batches", proven.count);
+    if !proven.problems.is_empty() || disagreements > 0 || proven.count != sealed.len() {
+        bail!("{} of {batches} batches have a proof that holds, {disagreements} proofs disagree", proven.count);
+    }
+    Ok(())
+}
+
+fn start_prover(server: &Server) -> Result<RunningProver> {
+    let mut config = tee_prover::Config::new(format!("http://{}", server.local_addr()));
+    // The server is next door, and batches come in quick succession.
+    config.initial_retry_backoff = Duration::from_millis(20);
+    config.max_backoff = Duration::from_millis(200);
+    let identity = Identity::simulated(&config).context("cannot simulate an enclave")?;
+    let key = identity.public_key().context("a simulated enclave has a key")?;
+    let (tell, events) = mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let run = tokio::spawn(tee_prover::run(config, identity, stop.clone(), move |event| {
+        // Nobody listens any more once the demo has ended.
+        let _ = tell.send(event);
+    }));
+    Ok(RunningProver { key, events, stop, run })
+}
+
+fn seal_batches(batches: u32, load: Load, to_store: &UnboundedSender<(NewBatch, Sealed)>) -> Result<()> {
+    let mut chain = Chain::new(Genesis::sepolia()?);
+    for _ in 0..batches {
+        let previous_root = chain.root();
+        let batch = chain.seal(load)?;
+        let sealed = Sealed {
+            number: batch.input.l1_batch_env.number.0,
+            previous_root,
+            root: batch.root,
+            transactions: batch.input.transaction_count(),
+            recorded_transaction: batch.recorded_transaction,
+        };
+        // The server judges the proofs without knowing the roots: the demo's own check compares them.
+        let new = NewBatch { input: batch.input, expected_root: None, sealed_at_ms: None, source: "devnet".to_owned() };
+        if to_store.send((new, sealed)).is_err() {
+            bail!("the demo ended early");
+        }
+    }
+    Ok(())
+}
+
+async fn store_batches(
+    store: &Store,
+    mut from_devnet: UnboundedReceiver<(NewBatch, Sealed)>,
+    progress: &Progress,
+) -> Result<Vec<Sealed>> {
+    let mut stored = Vec::new();
+    while let Some((new, sealed)) = from_devnet.recv().await {
+        store.add_batch(new).await.with_context(|| format!("cannot store batch {}", sealed.number))?;
+        progress.sealed();
+        stored.push(sealed);
+    }
+    Ok(stored)
+}
+
+/// Waits until the prover has submitted as many proofs as there are batches.
+async fn follow(events: &mut UnboundedReceiver<Event>, batches: u32, progress: &Progress) -> Result<()> {
+    let mut submitted = 0;
+    while submitted < batches {
+        match events.recv().await.context("the prover stopped early")? {
+            Event::Verified { .. } => progress.verified(),
+            Event::Submitted { .. } => {
+                submitted += 1;
+                progress.submitted();
+            }
+            Event::Failed { batch, kind, error } => {
+                let batch = batch.map_or_else(|| "a batch".to_owned(), |batch| format!("batch {batch}"));
+                bail!("{batch} cannot be proven: {kind}: {error}");
+            }
+            Event::Refused { batch, error } => bail!("the server refused the proof of batch {batch}: {error}"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn print_totals(rows: &[tee_server::OverviewRow], sealed: &[Sealed], elapsed: Duration) {
+    let transactions: usize = sealed.iter().map(|batch| batch.transactions).sum();
+    let seconds = elapsed.as_secs_f64();
+    let mut received: Vec<i64> =
+        rows.iter().filter_map(|row| row.proof.as_ref()).map(|proof| proof.received_at_ms).collect();
+    received.sort_unstable();
+    let mut gaps: Vec<i64> = received.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    println!(
+        "{} batches with {transactions} transactions in {seconds:.1} s, sealing included: {:.2} batches/s, {:.0} transactions/s",
+        sealed.len(),
+        sealed.len() as f64 / seconds,
+        transactions as f64 / seconds,
+    );
+    if let (Some(least), Some(median), Some(most)) = (gaps.first(), gaps.get(gaps.len() / 2), gaps.last()) {
+        println!("between two submissions: median {median} ms, least {least} ms, most {most} ms");
+    }
+}

@@ -1,0 +1,558 @@
+//! Forged inputs: each test changes one thing in a batch that verifies, and expects the check that stops just that.
+
+use std::collections::BTreeSet;
+
+use serde_bytes::ByteArray;
+use tee_devnet::{Chain, Genesis, Load};
+use tee_verifier::{BatchInput, MerklePath, Options, VerifiedBatch, verify};
+use zksync_types::{
+    Address, ExecuteTransactionCommon, H256, L2BlockNumber, L2ChainId, ProtocolVersionId, Transaction, U256,
+    block::L2BlockHasher,
+    l2::{L2Tx, TransactionType},
+    transaction_request::TransactionRequest,
+    utils::storage_key_for_eth_balance,
+};
+use zksync_vm_interface::TxExecutionMode;
+
+/// Ten transactions of the mix and two deposits. The last path is that of a write.
+fn honest() -> BatchInput {
+    second_batch(Load { transactions: 10, cold_reads: 0, l1_transactions: 2 })
+}
+
+/// A batch of the devnet's own traffic, after one with the recorded transaction alone.
+fn second_batch(load: Load) -> BatchInput {
+    let mut chain = Chain::new(Genesis::sepolia().unwrap());
+    chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 }).unwrap();
+    chain.seal(load).unwrap().input
+}
+
+fn judge(input: BatchInput) -> Result<VerifiedBatch, &'static str> {
+    verify(input, Options::default()).map_err(|rejection| rejection.check())
+}
+
+/// Asserts that the honest batch verifies and that the forged one fails just this check.
+#[track_caller]
+fn rejected(check: &str, forge: impl FnOnce(&mut BatchInput)) {
+    let mut input = honest();
+    forge(&mut input);
+    assert_eq!(judge(input).map(|verified| verified.root()), Err(check));
+}
+
+fn paths(input: &mut BatchInput) -> &mut Vec<MerklePath> {
+    &mut input.merkle_paths.merkle_paths
+}
+
+fn path(input: &mut BatchInput, wanted: impl Fn(&MerklePath) -> bool) -> &mut MerklePath {
+    paths(input).iter_mut().find(|path| wanted(path)).unwrap()
+}
+
+fn is_update(path: &MerklePath) -> bool {
+    path.is_write && !path.first_write
+}
+
+fn is_read(path: &MerklePath) -> bool {
+    !path.is_write
+}
+
+fn is_absent(path: &MerklePath) -> bool {
+    is_read(path) && path.leaf_enumeration_index == 0
+}
+
+fn l2_transaction(input: &mut BatchInput) -> &mut Transaction {
+    let transactions = input.l2_blocks_execution_data.iter_mut().flat_map(|block| &mut block.txs);
+    transactions.into_iter().find(|tx| matches!(tx.common_data, ExecuteTransactionCommon::L2(_))).unwrap()
+}
+
+/// Makes the blocks follow one another again, by hash, as the forger would.
+fn chain_blocks(input: &mut BatchInput) {
+    let version = input.system_env.version;
+    for next in 1..input.l2_blocks_execution_data.len() {
+        let block = &input.l2_blocks_execution_data[next - 1];
+        let mut hasher = L2BlockHasher::new(block.number, block.timestamp, block.prev_block_hash);
+        block.txs.iter().for_each(|transaction| hasher.push_tx_hash(hash(transaction, input.system_env.chain_id)));
+        input.l2_blocks_execution_data[next].prev_block_hash = hasher.finalize(version);
+    }
+}
+
+/// A transaction's hash, of what is in it now.
+fn hash(transaction: &Transaction, chain_id: L2ChainId) -> H256 {
+    let ExecuteTransactionCommon::L2(_) = &transaction.common_data else { return transaction.hash() };
+    let mut request = TransactionRequest::from(L2Tx::try_from(transaction.clone()).unwrap());
+    request.chain_id = Some(chain_id.as_u64());
+    request.get_tx_hash().unwrap()
+}
+
+#[test]
+fn the_honest_batch_verifies() {
+    let verified = judge(honest()).unwrap();
+    assert_eq!((verified.transactions(), verified.l1_transactions()), (12, 2));
+    assert!(verified.rolled_back_slots() > 0);
+}
+
+mod shape {
+    use super::*;
+
+    #[test]
+    fn a_witness_without_paths() {
+        rejected("no_paths", |input| paths(input).clear());
+    }
+
+    #[test]
+    fn a_path_longer_than_the_tree_is_deep() {
+        rejected("path_too_long", |input| paths(input)[1].merkle_paths = vec![ByteArray::new([0; 32]); 300]);
+    }
+
+    #[test]
+    fn a_first_path_that_leaves_hashes_out() {
+        rejected("first_path_incomplete", |input| drop(paths(input)[0].merkle_paths.pop()));
+    }
+
+    #[test]
+    fn a_read_marked_as_first_write() {
+        rejected("read_marked_first_write", |input| path(input, is_absent).first_write = true);
+    }
+
+    #[test]
+    fn an_update_of_an_absent_leaf() {
+        rejected("update_without_index", |input| path(input, is_update).leaf_enumeration_index = 0);
+    }
+
+    #[test]
+    fn an_absent_leaf_with_a_value() {
+        rejected("absent_leaf_with_value", |input| path(input, is_absent).value_read[31] = 1);
+    }
+
+    #[test]
+    fn a_leaf_that_occurs_twice() {
+        rejected("duplicate_leaf", |input| {
+            let twice = paths(input)[3].clone();
+            paths(input).push(twice);
+        });
+    }
+
+    #[test]
+    fn new_leaves_with_each_others_indices() {
+        rejected("insertion_index", |input| {
+            let mut inserts = paths(input).iter_mut().filter(|path| path.first_write);
+            let (one, other) = (inserts.next().unwrap(), inserts.next().unwrap());
+            std::mem::swap(&mut one.leaf_enumeration_index, &mut other.leaf_enumeration_index);
+        });
+    }
+
+    #[test]
+    fn leaf_indices_at_the_end_of_their_range() {
+        rejected("index_overflow", |input| {
+            input.merkle_paths.next_enumeration_index = u64::MAX;
+            path(input, |path| path.first_write).leaf_enumeration_index = u64::MAX;
+        });
+    }
+
+    #[test]
+    fn another_next_index() {
+        rejected("insertion_index", |input| input.merkle_paths.next_enumeration_index += 1);
+    }
+
+    /// The path is true: it is one that a larger batch over the same state shows before its first write.
+    #[test]
+    fn a_path_of_a_slot_that_the_run_never_touches() {
+        let batch = |transactions| second_batch(Load { transactions, cold_reads: 0, l1_transactions: 0 });
+        let mut input = batch(1);
+        let (small, large) = (input.merkle_paths.merkle_paths.clone(), batch(10).merkle_paths.merkle_paths);
+        let known = |path: &MerklePath| small.iter().any(|known| known.leaf_hashed_key == path.leaf_hashed_key);
+        let mut foreign =
+            large.iter().take_while(|path| is_read(path)).find(|path| !known(path)).expect("a foreign read").clone();
+        let left_out = 256 - foreign.merkle_paths.len();
+        foreign.merkle_paths.splice(0..0, large[0].merkle_paths[..left_out].to_vec());
+
+        paths(&mut input).push(foreign);
+        assert_eq!(judge(input), Err("untouched_leaf"));
+    }
+
+    #[test]
+    fn the_last_path_dropped() {
+        rejected("write_without_path", |input| {
+            let last = paths(input).pop().unwrap();
+            assert!(last.is_write);
+        });
+    }
+
+    #[test]
+    fn a_write_shown_as_a_read() {
+        rejected("write_without_path", |input| {
+            let path = path(input, is_update);
+            (path.is_write, path.value_written) = (false, [0; 32]);
+        });
+    }
+
+    #[test]
+    fn a_read_shown_as_a_write() {
+        rejected("path_without_write", |input| path(input, |path| is_read(path) && !is_absent(path)).is_write = true);
+    }
+
+    #[test]
+    fn a_read_with_a_written_value() {
+        rejected("read_with_written_value", |input| path(input, is_read).value_written[0] = 1);
+    }
+
+    #[test]
+    fn another_written_value() {
+        rejected("written_value", |input| path(input, is_update).value_written[31] ^= 1);
+    }
+}
+
+mod state {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_is_read_without_a_path() {
+        let mut input = second_batch(Load { transactions: 1, cold_reads: 10, l1_transactions: 0 });
+        assert!(paths(&mut input).pop().is_some_and(|path| is_absent(&path)));
+        assert_eq!(judge(input), Err("read_without_path"));
+    }
+
+    #[test]
+    fn a_rolled_back_slot_that_the_witness_does_not_know() {
+        rejected("slot_missing", |input| {
+            let proven: Vec<U256> = paths(input).iter().map(|path| path.leaf_hashed_key).collect();
+            let claims = &mut input.vm_run_data.witness_block_state.read_storage_key;
+            let before = claims.len();
+            claims.retain(|key, _| proven.contains(&key.hashed_key_u256()));
+            assert!(claims.len() < before);
+        });
+    }
+
+    #[test]
+    fn a_balance_inflated_beside_an_honest_tree() {
+        rejected("witness_value", |input| {
+            let ExecuteTransactionCommon::L2(common) = &l2_transaction(input).common_data else { unreachable!() };
+            let key = storage_key_for_eth_balance(&common.initiator_address);
+            let claims = &mut input.vm_run_data.witness_block_state.read_storage_key;
+            *claims.get_mut(&key).unwrap() = H256::repeat_byte(0x0f);
+        });
+    }
+
+    #[test]
+    fn an_existing_slot_claimed_to_be_new() {
+        rejected("witness_initial_write", |input| {
+            let update = path(input, is_update).leaf_hashed_key;
+            let claims = &mut input.vm_run_data.witness_block_state.is_write_initial;
+            *claims.iter_mut().find(|(key, _)| key.hashed_key_u256() == update).unwrap().1 = true;
+        });
+    }
+
+    #[test]
+    fn another_root_before() {
+        rejected("previous_root", |input| input.l1_batch_env.previous_batch_hash = Some(H256::repeat_byte(1)));
+    }
+
+    #[test]
+    fn another_value_before() {
+        rejected("previous_root", |input| path(input, |path| path.value_read != [0; 32]).value_read[31] ^= 1);
+    }
+
+    /// Those hashes are used under which no touched leaf lies; the others are of no consequence.
+    #[test]
+    fn any_changed_hash_is_rejected_or_changes_nothing() {
+        let honest = honest();
+        let expected = judge(honest.clone()).unwrap();
+        let mut rejections = BTreeSet::new();
+        for entry in (0..honest.merkle_paths.merkle_paths.len()).step_by(7) {
+            for from_top in 1..=honest.merkle_paths.merkle_paths[entry].merkle_paths.len().min(12) {
+                let mut forged = honest.clone();
+                let hashes = &mut paths(&mut forged)[entry].merkle_paths;
+                let at = hashes.len() - from_top;
+                hashes[at] = ByteArray::new([7; 32]);
+                match judge(forged) {
+                    Ok(verified) => assert_eq!(verified, expected),
+                    Err(check) => drop(rejections.insert(check)),
+                }
+            }
+        }
+        assert!(rejections.contains("siblings_disagree"));
+        assert!(rejections.is_subset(&BTreeSet::from(["previous_root", "siblings_disagree"])), "{rejections:?}");
+    }
+}
+
+mod code {
+    use super::*;
+
+    #[test]
+    fn code_replaced_under_an_unchanged_hash() {
+        rejected("bytecode_hash", |input| {
+            input.vm_run_data.used_bytecodes.values_mut().next().unwrap()[0][31] ^= 1;
+        });
+    }
+
+    #[test]
+    fn a_bootloader_replaced_under_an_unchanged_hash() {
+        rejected("bytecode_hash", |input| {
+            input.system_env.base_system_smart_contracts.bootloader.code[40] ^= 1;
+            input.vm_run_data.bootloader_code[1][8] ^= 1;
+        });
+    }
+
+    #[test]
+    fn a_bytecode_of_an_even_number_of_words() {
+        rejected("bytecode_malformed", |input| {
+            input.vm_run_data.used_bytecodes.values_mut().next().unwrap().push([0; 32]);
+        });
+    }
+
+    #[test]
+    fn a_bytecode_of_an_unknown_kind() {
+        rejected("bytecode_malformed", |input| {
+            let (hash, code) = input.vm_run_data.used_bytecodes.pop_first().unwrap();
+            input.vm_run_data.used_bytecodes.insert(hash | (U256::from(7) << 248), code);
+        });
+    }
+
+    #[test]
+    fn a_bytecode_left_out() {
+        // Any but the default account's, which the environment holds as well.
+        let default = honest().vm_run_data.default_account_code_hash;
+        let codes: Vec<U256> =
+            honest().vm_run_data.used_bytecodes.into_keys().filter(|hash| *hash != default).collect();
+        for hash in codes {
+            rejected("bytecode_missing", |input| drop(input.vm_run_data.used_bytecodes.remove(&hash)));
+        }
+    }
+
+    #[test]
+    fn copies_that_differ() {
+        let forgeries: [fn(&mut BatchInput); 5] = [
+            |input| input.vm_run_data.l1_batch_number += 1,
+            |input| input.vm_run_data.protocol_version = ProtocolVersionId::Version27,
+            |input| input.vm_run_data.bootloader_code[0][0] ^= 1,
+            |input| input.vm_run_data.default_account_code_hash += U256::one(),
+            |input| input.vm_run_data.evm_emulator_code_hash = Some(U256::one()),
+        ];
+        for forge in forgeries {
+            rejected("copies_differ", forge);
+        }
+    }
+}
+
+mod parameters {
+    use super::*;
+
+    #[test]
+    fn execution_modes_that_skip_the_validation_of_accounts() {
+        for mode in [TxExecutionMode::EstimateFee, TxExecutionMode::EthCall] {
+            rejected("execution_mode", |input| input.system_env.execution_mode = mode);
+        }
+    }
+
+    #[test]
+    fn another_validation_gas_limit() {
+        rejected("validation_gas_limit", |input| input.system_env.default_validation_computational_gas_limit = 1 << 20);
+    }
+
+    #[test]
+    fn an_enforced_base_fee() {
+        rejected("enforced_base_fee", |input| input.l1_batch_env.enforced_base_fee = Some(1));
+    }
+
+    #[test]
+    fn zk_porter() {
+        rejected("zk_porter_available", |input| input.system_env.zk_porter_available = true);
+    }
+
+    #[test]
+    fn a_version_that_is_not_supported() {
+        for version in [ProtocolVersionId::Version5, ProtocolVersionId::Version25, ProtocolVersionId::Version30] {
+            rejected("unsupported_version", |input| {
+                input.system_env.version = version;
+                input.vm_run_data.protocol_version = version;
+            });
+        }
+    }
+
+    #[test]
+    fn no_root_before() {
+        rejected("no_previous_root", |input| input.l1_batch_env.previous_batch_hash = None);
+    }
+
+    #[test]
+    fn another_bootloader_gas_limit() {
+        rejected("bootloader_gas_limit", |input| input.system_env.bootloader_gas_limit -= 1);
+    }
+
+    #[test]
+    fn another_chain_than_the_configured() {
+        let options = Options { chain_id: Some(L2ChainId::from(301_u32)) };
+        assert_eq!(verify(honest(), options).unwrap_err().check(), "chain_id");
+        let options = Options { chain_id: Some(L2ChainId::from(300_u32)) };
+        assert_eq!(verify(honest(), options).unwrap().chain_id(), L2ChainId::from(300_u32));
+    }
+
+    #[test]
+    fn another_chain_where_none_is_configured() {
+        rejected("transaction_halted", |input| {
+            input.system_env.chain_id = L2ChainId::from(301_u32);
+            chain_blocks(input);
+        });
+    }
+
+    #[test]
+    fn another_batch_number() {
+        rejected("vm_panicked", |input| {
+            input.l1_batch_env.number += 1;
+            input.vm_run_data.l1_batch_number += 1;
+        });
+    }
+}
+
+mod blocks {
+    use super::*;
+
+    #[test]
+    fn too_few() {
+        rejected("too_few_blocks", |input| input.l2_blocks_execution_data.clear());
+        rejected("too_few_blocks", |input| input.l2_blocks_execution_data.truncate(1));
+    }
+
+    #[test]
+    fn more_transactions_than_fit_a_batch() {
+        rejected("too_many_transactions", |input| {
+            let transaction = l2_transaction(input).clone();
+            input.l2_blocks_execution_data[0].txs = vec![transaction; 10_001];
+        });
+    }
+
+    #[test]
+    fn a_first_block_that_is_not_the_environments() {
+        let forgeries: [fn(&mut BatchInput); 4] = [
+            |input| input.l1_batch_env.first_l2_block.number += 1,
+            |input| input.l1_batch_env.first_l2_block.timestamp += 1,
+            |input| input.l1_batch_env.first_l2_block.prev_block_hash = H256::zero(),
+            |input| input.l1_batch_env.first_l2_block.max_virtual_blocks_to_create += 1,
+        ];
+        for forge in forgeries {
+            rejected("first_block", forge);
+        }
+    }
+
+    #[test]
+    fn a_number_left_out() {
+        rejected("block_number", |input| input.l2_blocks_execution_data[1].number = L2BlockNumber(7));
+    }
+
+    #[test]
+    fn two_blocks_of_one_time() {
+        rejected("block_timestamp", |input| {
+            input.l2_blocks_execution_data[1].timestamp = input.l2_blocks_execution_data[0].timestamp;
+        });
+    }
+
+    #[test]
+    fn a_block_that_follows_another_than_the_one_before() {
+        rejected("block_hash", |input| input.l2_blocks_execution_data[1].prev_block_hash = H256::zero());
+    }
+
+    #[test]
+    fn an_empty_block_in_between() {
+        rejected("empty_block", |input| input.l2_blocks_execution_data[0].txs.clear());
+    }
+
+    #[test]
+    fn transactions_in_the_block_that_is_not_executed() {
+        rejected("last_block_not_empty", |input| {
+            let transaction = l2_transaction(input).clone();
+            input.l2_blocks_execution_data.last_mut().unwrap().txs.push(transaction);
+        });
+    }
+}
+
+mod transactions {
+    use super::*;
+
+    /// The signature of the last L2 transaction, so that all others are as they were.
+    fn signature(input: &mut BatchInput) -> &mut Vec<u8> {
+        let ExecuteTransactionCommon::L2(common) = &mut last_l2_transaction(input).common_data else { unreachable!() };
+        &mut common.signature
+    }
+
+    fn last_l2_transaction(input: &mut BatchInput) -> &mut Transaction {
+        input.l2_blocks_execution_data.iter_mut().flat_map(|block| &mut block.txs).last().unwrap()
+    }
+
+    #[test]
+    fn without_a_recipient() {
+        rejected("malformed_transaction", |input| l2_transaction(input).execute.contract_address = None);
+    }
+
+    #[test]
+    fn with_a_dependency_that_is_no_bytecode() {
+        rejected("malformed_transaction", |input| l2_transaction(input).execute.factory_deps = vec![vec![1, 2, 3]]);
+    }
+
+    #[test]
+    fn of_a_user_under_the_types_of_l1() {
+        for l1_type in [TransactionType::PriorityOpTransaction, TransactionType::ProtocolUpgradeTransaction] {
+            rejected("malformed_transaction", |input| {
+                let ExecuteTransactionCommon::L2(common) = &mut l2_transaction(input).common_data else {
+                    unreachable!()
+                };
+                common.transaction_type = l1_type;
+            });
+        }
+    }
+
+    /// Checked ahead of the VM, which then judges for itself and halts.
+    #[test]
+    fn with_a_bad_signature() {
+        let forgeries: [fn(&mut Vec<u8>); 6] = [
+            |signature| signature[10] ^= 1,
+            |signature| signature[64] ^= 27 ^ 28,
+            |signature| signature[64] = 29,
+            |signature| signature.truncate(64),
+            |signature| signature.clear(),
+            |signature| signature[..64].fill(0),
+        ];
+        for forge in forgeries {
+            rejected("transaction_halted", |input| {
+                forge(signature(input));
+                chain_blocks(input);
+            });
+        }
+    }
+
+    #[test]
+    fn changed_after_it_was_signed() {
+        rejected("transaction_halted", |input| {
+            last_l2_transaction(input).execute.value += U256::one();
+            chain_blocks(input);
+        });
+    }
+
+    #[test]
+    fn in_another_senders_name() {
+        rejected("transaction_halted", |input| {
+            let ExecuteTransactionCommon::L2(common) = &mut last_l2_transaction(input).common_data else {
+                unreachable!()
+            };
+            common.initiator_address = Address::repeat_byte(0x11);
+            chain_blocks(input);
+        });
+    }
+
+    /// The VM computes the hash itself and panics on the difference.
+    #[test]
+    fn from_l1_under_a_hash_that_is_not_its_own() {
+        rejected("vm_panicked", |input| {
+            let transaction = &mut input.l2_blocks_execution_data[0].txs[1];
+            let ExecuteTransactionCommon::L1(common) = &mut transaction.common_data else { unreachable!() };
+            common.canonical_tx_hash = H256::repeat_byte(1);
+            chain_blocks(input);
+        });
+    }
+
+    /// A deposit that is left out, or invented, is a different batch: other writes than the witness's.
+    #[test]
+    fn from_l1_left_out() {
+        let mut input = honest();
+        input.l2_blocks_execution_data[0].txs.remove(1);
+        chain_blocks(&mut input);
+        assert!(judge(input).is_err());
+    }
+}
