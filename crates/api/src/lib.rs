@@ -1,1 +1,23 @@
-//! Wire types.
+//! Wire types, statement, signatures and HTTP client of the TEE proof protocol.
+//!
+//! The protocol is zksync-era 29.x's, byte for byte, with extensions that a peer may ignore: leases, a statement beside
+//! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
+//! parsed, here and once.
+
+mod client;
+mod key;
+mod signature;
+mod statement;
+mod wire;
+
+pub use self::{
+    client::{AnswerError, Client, ClientError, ClientOptions, ClientSetupError, NetworkError, UnreadableInput, Work},
+    key::{KeyError, PublicKey, SignedBatch, SigningKey},
+    signature::{Signature, SignatureError},
+    statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},
+    wire::{
+        FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, LeaseIdError, MAX_QUOTE_BYTES,
+        PresentBatches, ProofInputsRequest, Quote, QuoteError, RegisterAttestation, SUCCESS, SubmitProof, TeeType,
+        TeeTypeError,
+    },
+};

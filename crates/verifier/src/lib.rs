@@ -1,7 +1,16 @@
 //! Re-executes a ZK Stack batch against the Merkle root before it and gives the root after it.
+//!
+//! [`verify()`] is the whole story; the other modules are its steps.
 
+mod code;
+mod execution;
 mod input;
+mod parameters;
 mod rejection;
+mod shape;
+mod signatures;
+mod storage;
+mod tree;
 mod verified;
 mod verify;
 

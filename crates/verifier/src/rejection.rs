@@ -1,15 +1,119 @@
-//! Why a batch is rejected.
+//! Why a batch is rejected: one variant a check, numbered as in `docs/SOUNDNESS.md`.
 
 use thiserror::Error;
+use zksync_types::{H256, ProtocolVersionId, StorageKey, U256};
+use zksync_vm_interface::TxExecutionMode;
 
-/// Why a batch is rejected.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+/// Why a batch is rejected. Each is the batch's own fault: the same input is rejected wherever it is verified.
+#[derive(Debug, Clone, PartialEq, Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
-pub enum Rejection {}
+#[allow(missing_docs, reason = "the fields are named in the messages")]
+pub enum Rejection {
+    // Shape of the witness.
+    #[error("the witness has no Merkle path")]
+    NoPaths,
+    #[error("path {entry} has {got} hashes, at most 256 fit")]
+    PathTooLong { entry: usize, got: usize },
+    #[error("the first path has {got} hashes instead of 256")]
+    FirstPathIncomplete { got: usize },
+    #[error("the read of leaf {key:#x} is marked as a first write")]
+    ReadMarkedFirstWrite { key: U256 },
+    #[error("leaf {key:#x} is written as an existing leaf but has index 0")]
+    UpdateWithoutIndex { key: U256 },
+    #[error("the absent leaf {key:#x} has a value")]
+    AbsentLeafWithValue { key: U256 },
+    #[error("leaf {key:#x} occurs twice")]
+    DuplicateLeaf { key: U256 },
+    #[error("the new leaf {key:#x} claims index {got}, it gets {expected}")]
+    InsertionIndex { key: U256, got: u64, expected: u64 },
+    #[error("the leaf indices overflow")]
+    IndexOverflow,
+    #[error("leaf {key:#x} has a path but the run never touches it")]
+    UntouchedLeaf { key: U256 },
+    #[error("{key:?} changes but has no path of a write")]
+    WriteWithoutPath { key: StorageKey },
+    #[error("leaf {key:#x} has the path of a write but keeps its value")]
+    PathWithoutWrite { key: U256 },
+
+    // State before the batch.
+    #[error("the run reads {key:?}, which has no path")]
+    ReadWithoutPath { key: StorageKey },
+    #[error("the run writes {key:?}, which is not in the witness")]
+    SlotMissing { key: StorageKey },
+    #[error("the witness says that {key:?} holds {got:?}, its path proves {expected:?}")]
+    WitnessValue { key: StorageKey, got: H256, expected: H256 },
+    #[error("the witness says that a write to {key:?} is initial: {got}; its path proves the opposite")]
+    WitnessInitialWrite { key: StorageKey, got: bool },
+    #[error("two paths disagree on a hash {height} levels above the leaves")]
+    SiblingsDisagree { height: usize },
+    #[error("the paths lead to the root {got:?}, the batch before ended with {expected:?}")]
+    PreviousRoot { got: H256, expected: H256 },
+    #[error("how much {key:?} costs to publish decides the run, but it has no path")]
+    UnprovenCost { key: StorageKey },
+
+    // Code.
+    #[error("the bytecode claimed as {claimed:?} is malformed")]
+    BytecodeMalformed { claimed: H256 },
+    #[error("the bytecode claimed as {claimed:?} hashes to {computed:?}")]
+    BytecodeHash { claimed: H256, computed: H256 },
+    #[error("the run needs bytecode {hash:?}, which is not in the witness")]
+    BytecodeMissing { hash: H256 },
+    #[error("the two copies of {field} differ")]
+    CopiesDiffer { field: &'static str },
+
+    // Parameters.
+    #[error("execution mode {got:?} instead of VerifyExecute")]
+    ExecutionMode { got: TxExecutionMode },
+    #[error("validation gas limit {got} instead of {expected}")]
+    ValidationGasLimit { got: u32, expected: u32 },
+    #[error("the base fee is enforced as {got}")]
+    EnforcedBaseFee { got: u64 },
+    #[error("zkPorter is marked available")]
+    ZkPorterAvailable,
+    #[error("protocol version {got:?} is not supported")]
+    UnsupportedVersion { got: ProtocolVersionId },
+    #[error("no root of the batch before")]
+    NoPreviousRoot,
+    #[error("bootloader gas limit {got} instead of {expected}")]
+    BootloaderGasLimit { got: u32, expected: u32 },
+    #[error("protocol version {version:?} knows no data availability validator")]
+    PubdataParams { version: ProtocolVersionId },
+    #[error("chain id {got} instead of {expected}")]
+    ChainId { got: u64, expected: u64 },
+
+    // Blocks and transactions.
+    #[error("the batch needs at least one block and the empty one at its end, it has {got}")]
+    TooFewBlocks { got: usize },
+    #[error("{got} transactions, at most {limit} fit a batch")]
+    TooManyTransactions { got: usize, limit: usize },
+    #[error("the first block differs from the batch environment's in its {field}")]
+    FirstBlock { field: &'static str },
+    #[error("block {got} follows block {previous}")]
+    BlockNumber { previous: u32, got: u32 },
+    #[error("block {number} is of time {got}, the one before of {previous}")]
+    BlockTimestamp { number: u32, previous: u64, got: u64 },
+    #[error("block {number} names {got:?} as the block before, which has hash {expected:?}")]
+    BlockHash { number: u32, got: H256, expected: H256 },
+    #[error("block {number} has no transactions and is not the last")]
+    EmptyBlock { number: u32 },
+    #[error("the last block has {got} transactions, which no run would execute")]
+    LastBlockNotEmpty { got: usize },
+    #[error("transaction {index} is malformed: {reason}")]
+    MalformedTransaction { index: usize, reason: String },
+
+    // Execution.
+    #[error("transaction {index} halts: {reason}")]
+    TransactionHalted { index: usize, reason: String },
+    #[error("the end of the batch fails: {reason}")]
+    BatchTipFailed { reason: String },
+    #[error("the virtual machine gives up: {message}")]
+    VmPanicked { message: String },
+}
 
 impl Rejection {
-    /// A short stable name of the check that failed, for reports and scripts.
+    /// A short stable name of the check that failed, for reports and scripts: the variant's name in snake case.
     pub fn check(&self) -> &'static str {
-        match *self {}
+        self.into()
     }
 }

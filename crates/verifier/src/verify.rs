@@ -1,7 +1,20 @@
 //! Verification of one batch.
 
-use crate::{BatchInput, Rejection, VerifiedBatch};
-use zksync_types::L2ChainId;
+use std::{panic, thread};
+
+use zksync_types::{
+    ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId,
+    block::{L2BlockExecutionData, L2BlockHasher},
+};
+
+use crate::{
+    BatchInput, Rejection, VerifiedBatch, code,
+    execution::{self, Outcome, Run},
+    parameters,
+    shape::{Access, LeafContent, Witness},
+    signatures,
+    tree::ProvenTree,
+};
 
 /// What the caller knows about the chain.
 #[derive(Debug, Clone, Copy, Default)]
@@ -10,7 +23,143 @@ pub struct Options {
     pub chain_id: Option<L2ChainId>,
 }
 
-/// Verifies a batch.
-pub fn verify(_input: BatchInput, _options: Options) -> Result<VerifiedBatch, Rejection> {
-    todo!()
+/// Verifies that from the state with the root before the batch, these transactions, executed by this code under these
+/// parameters, lead to the state with the root in the result.
+///
+/// 1. The parameters are those that a node sets, and the blocks follow one another.
+/// 2. Every bytecode hashes to the hash that it is known by.
+/// 3. The witness has a shape that cannot contradict itself.
+/// 4. The transactions are well formed, and their signatures are checked ahead of the run where that is sound.
+/// 5. The blocks chain by hash.
+/// 6. The old values fold to the root before the batch; beside it, the run reads only those values.
+/// 7. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
+/// 8. The new values give the root after the batch.
+///
+/// What a result does not say: that L1 knows the batch's L1 and upgrade transactions, or that time and fees are what the
+/// chain agreed on. The system logs carry what L1 compares.
+///
+/// # Errors
+///
+/// A [`Rejection`] names the check that failed. Every input gives a result or an error, never a panic.
+pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Rejection> {
+    let parameters = parameters::check(&input, options)?;
+    let code = code::check(&input)?;
+    let signatures = signatures::check(&input)?;
+    check_block_hashes(&input.l2_blocks_execution_data, &signatures.transaction_hashes, input.system_env.version)?;
+
+    let transactions = input.transaction_count();
+    let l1_transactions = l1_transaction_count(&input);
+    let (chain_id, protocol_version) = (input.system_env.chain_id, input.system_env.version);
+    let number = input.l1_batch_env.number;
+
+    let witness = Witness::parse(input.merkle_paths)?;
+    let run = Run {
+        batch: input.l1_batch_env,
+        system: input.system_env,
+        blocks: input.l2_blocks_execution_data,
+        pubdata: input.pubdata_params,
+        claims: &input.vm_run_data.witness_block_state,
+        bytecodes: code.bytecodes,
+        signatures_checked: signatures.all_recover,
+    };
+    let (tree, outcome) = thread::scope(|scope| {
+        let tree = scope.spawn(|| ProvenTree::prove(&witness, parameters.previous_root));
+        let outcome = execution::run(run, &witness);
+        let tree = tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        // The tree first: what a run over unproven values ends in says little.
+        tree.and_then(|tree| Ok((tree, outcome?)))
+    })?;
+
+    let Changes { leaves, next_index } = changes(&witness, &outcome)?;
+    let root = tree.root_after(&leaves)?;
+    Ok(VerifiedBatch {
+        chain_id,
+        number,
+        protocol_version,
+        previous_root: parameters.previous_root,
+        previous_index: witness.next_index,
+        root,
+        index: next_index,
+        code_hashes: code.hashes,
+        system_logs: outcome.system_logs,
+        transactions,
+        l1_transactions,
+        rolled_back_slots: outcome.rolled_back_slots,
+    })
+}
+
+/// Each block must name the hash of the one before it.
+fn check_block_hashes(
+    blocks: &[L2BlockExecutionData],
+    transaction_hashes: &[H256],
+    version: ProtocolVersionId,
+) -> Result<(), Rejection> {
+    let mut transaction_hashes = transaction_hashes.iter();
+    for (block, next) in blocks.iter().zip(blocks.iter().skip(1)) {
+        let mut hasher = L2BlockHasher::new(block.number, block.timestamp, block.prev_block_hash);
+        for hash in transaction_hashes.by_ref().take(block.txs.len()) {
+            hasher.push_tx_hash(*hash);
+        }
+        let expected = hasher.finalize(version);
+        if next.prev_block_hash != expected {
+            return Err(Rejection::BlockHash { number: next.number.0, got: next.prev_block_hash, expected });
+        }
+    }
+    Ok(())
+}
+
+fn l1_transaction_count(input: &BatchInput) -> usize {
+    let transactions = input.l2_blocks_execution_data.iter().flat_map(|block| &block.txs);
+    transactions.filter(|tx| !matches!(tx.common_data, ExecuteTransactionCommon::L2(_))).count()
+}
+
+/// The leaves that the run changed.
+struct Changes {
+    /// Position in the witness and new content.
+    leaves: Vec<(usize, LeafContent)>,
+    /// The next free leaf index after the batch.
+    next_index: u64,
+}
+
+/// Matches the run's writes with the witness's, one to one, and hands out indices to new leaves.
+fn changes(witness: &Witness, outcome: &Outcome) -> Result<Changes, Rejection> {
+    let mut next_index = witness.next_index;
+    let mut leaves = Vec::with_capacity(outcome.changes.len());
+    for (key, value) in &outcome.changes {
+        // A write that is left out of the witness would be missing from the new root.
+        let missing = || Rejection::WriteWithoutPath { key: *key };
+        let position = witness.position(&key.hashed_key_u256()).ok_or_else(missing)?;
+        let leaf = witness.leaves.get(position).ok_or_else(missing)?;
+        let index = match (leaf.access, leaf.before) {
+            (Access::Insert { index: got }, _) => {
+                let expected = next_index;
+                next_index = next_index.checked_add(1).ok_or(Rejection::IndexOverflow)?;
+                // Another index is another leaf: no node that follows the chain's data would reach this root.
+                if got != expected {
+                    return Err(Rejection::InsertionIndex { key: leaf.key, got, expected });
+                }
+                expected
+            }
+            (Access::Update, Some(before)) => before.index,
+            (Access::Update, None) | (Access::Read, _) => return Err(missing()),
+        };
+        leaves.push((position, LeafContent { index, value: *value }));
+    }
+    let mut changed = vec![false; witness.leaves.len()];
+    for (position, _) in &leaves {
+        if let Some(changed) = changed.get_mut(*position) {
+            *changed = true;
+        }
+    }
+    for ((leaf, changed), touched) in witness.leaves.iter().zip(changed).zip(&outcome.touched) {
+        // A write that never happened.
+        if leaf.access != Access::Read && !changed {
+            return Err(Rejection::PathWithoutWrite { key: leaf.key });
+        }
+        // Room for claims about state that the batch has nothing to do with.
+        if !touched {
+            return Err(Rejection::UntouchedLeaf { key: leaf.key });
+        }
+    }
+    Ok(Changes { leaves, next_index })
 }

@@ -1,0 +1,255 @@
+//! The prover's side of the protocol.
+
+mod error;
+mod input;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    redirect,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_platform_verifier::BuilderVerifierExt;
+use serde::Serialize;
+use tee_verifier::{BatchInput, MAX_INPUT_BYTES};
+use zksync_types::L1BatchNumber;
+
+use self::input::{Encoding, Format};
+pub use self::{
+    error::{AnswerError, ClientError, ClientSetupError, NetworkError},
+    input::UnreadableInput,
+};
+use crate::{
+    FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
+    SubmitProof, TeeType,
+};
+
+/// The most that is read of an answer that is not a batch input, in bytes.
+const MAX_ANSWER_BYTES: u64 = 16 * 1024;
+
+/// A client of one server. Cloning it shares its connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    /// Ends with a slash.
+    base_url: Url,
+    max_input_bytes: u64,
+}
+
+/// How long a server may take, and how much it may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// For a connection to stand, TLS included.
+    pub connect_timeout: Duration,
+    /// Between two pieces of an answer.
+    pub read_timeout: Duration,
+    /// For a whole exchange, the batch input's transfer included.
+    pub total_timeout: Duration,
+    /// The largest batch input, in bytes, before and after decompression. Above [`MAX_INPUT_BYTES`] has no effect.
+    pub max_input_bytes: u64,
+}
+
+/// A batch to prove.
+#[derive(Debug)]
+pub struct Work {
+    /// The lease, from servers that have them.
+    pub lease: Option<Lease>,
+    /// The input, or why its bytes could not be read: the batch's fault, to be reported under the lease.
+    pub input: Result<BatchInput, UnreadableInput>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            total_timeout: Duration::from_secs(300),
+            max_input_bytes: MAX_INPUT_BYTES,
+        }
+    }
+}
+
+impl Client {
+    /// A client of the server at `base_url`, which may hold a path. Nothing is sent yet.
+    pub fn new(base_url: &str, options: ClientOptions) -> Result<Self, ClientSetupError> {
+        let mut base_url = Url::parse(base_url).map_err(|_| ClientSetupError::Url)?;
+        if !matches!(base_url.scheme(), "http" | "https") || base_url.host_str().is_none() {
+            return Err(ClientSetupError::Url);
+        }
+        base_url.set_query(None);
+        base_url.set_fragment(None);
+        if !base_url.path().ends_with('/') {
+            base_url.set_path(&format!("{}/", base_url.path()));
+        }
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(&base_url)?)
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout)
+            .timeout(options.total_timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("tee-prover-gateway/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&base_url) {
+            // A proxy could not reach it.
+            http = http.no_proxy();
+        }
+        Ok(Self {
+            http: http.build().map_err(|error| ClientSetupError::Http(error::chain(&error)))?,
+            base_url,
+            max_input_bytes: options.max_input_bytes.min(MAX_INPUT_BYTES),
+        })
+    }
+
+    /// Whether the server is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.base_url)
+    }
+
+    /// Registers a key with its quote. Registering the same again is fine.
+    pub async fn register_attestation(&self, registration: &RegisterAttestation) -> Result<(), ClientError> {
+        let request = json(self.request(Method::POST, "tee/register_attestation"), registration)?;
+        done(self.send(request).await?).await
+    }
+
+    /// Asks for a batch; `None` when there is nothing to do. The input is decoded on a blocking thread.
+    pub async fn proof_inputs(&self, tee_type: TeeType) -> Result<Option<Work>, ClientError> {
+        let request = json(self.request(Method::POST, "tee/proof_inputs"), &ProofInputsRequest { tee_type })?
+            .header(ACCEPT, "application/cbor, application/json")
+            .header(ACCEPT_ENCODING, "zstd");
+        let response = self.send(request).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        let headers = response.headers();
+        let lease = lease(headers)?;
+        let (format, encoding) = (Format::of(headers)?, Encoding::of(headers)?);
+        let limit = self.max_input_bytes;
+        let input = match read_body(response, limit).await? {
+            None => Err(UnreadableInput::TooLarge { limit }),
+            Some(body) => tokio::task::spawn_blocking(move || input::decode(&body, format, encoding, limit))
+                .await
+                .unwrap_or(Err(UnreadableInput::Panicked)),
+        };
+        Ok(Some(Work { lease, input }))
+    }
+
+    /// Submits the proof of a batch, under the lease where there is one.
+    pub async fn submit_proof(
+        &self,
+        batch: L1BatchNumber,
+        proof: &SubmitProof,
+        lease: Option<&LeaseId>,
+    ) -> Result<(), ClientError> {
+        let mut request = json(self.request(Method::POST, &format!("tee/submit_proofs/{batch}")), proof)?;
+        if let Some(lease) = lease {
+            request = request.header(LEASE_ID_HEADER, lease.as_str());
+        }
+        done(self.send(request).await?).await
+    }
+
+    /// Renews a lease: the answer says how long it lasts from now.
+    pub async fn renew_lease(&self, lease_id: &LeaseId) -> Result<Lease, ClientError> {
+        let request = self.request(Method::POST, &format!("tee/leases/{lease_id}/renew"));
+        let response = self.send(request).await?;
+        let renewed = lease(response.headers())?.filter(|lease| lease.id == *lease_id).ok_or(AnswerError::Lease)?;
+        done(response).await?;
+        Ok(renewed)
+    }
+
+    /// Reports that the batch cannot be proven, and ends the lease.
+    pub async fn fail_lease(&self, lease_id: &LeaseId, report: &FailReport) -> Result<(), ClientError> {
+        let request = json(self.request(Method::POST, &format!("tee/leases/{lease_id}/fail")), report)?;
+        done(self.send(request).await?).await
+    }
+
+    /// Ends the lease so that another prover can have the batch.
+    pub async fn give_back_lease(&self, lease_id: &LeaseId) -> Result<(), ClientError> {
+        done(self.send(self.request(Method::DELETE, &format!("tee/leases/{lease_id}"))).await?).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut url = self.base_url.clone();
+        url.set_path(&format!("{}{path}", self.base_url.path()));
+        self.http.request(method, url)
+    }
+
+    /// Sends, and sorts what is not a success by who is at fault.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(error::network)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status.is_redirection() || status.is_informational() {
+            return Err(AnswerError::Status(status.as_u16()).into());
+        }
+        let retry_after = retry_after(response.headers());
+        // What the server says about it is worth having, not worth failing for.
+        let body = read_body(response, MAX_ANSWER_BYTES).await.ok().flatten().unwrap_or_default();
+        Err(error::refusal(status.as_u16(), retry_after, &body))
+    }
+}
+
+/// Certificates are those that the system trusts. Without `https` none are asked for, since an enclave's image may have
+/// none.
+fn tls(base_url: &Url) -> Result<ClientConfig, ClientSetupError> {
+    let error = |error: rustls::Error| ClientSetupError::Tls(error.to_string());
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(error)?;
+    let builder = match base_url.scheme() {
+        "https" => builder.with_platform_verifier().map_err(error)?,
+        _ => builder.with_root_certificates(RootCertStore::empty()),
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn json(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, ClientError> {
+    let body = serde_json::to_vec(body).map_err(|_| AnswerError::Unsendable)?;
+    Ok(request.header(CONTENT_TYPE, "application/json").body(body))
+}
+
+/// Reads the rest of an answer whose status says all, so that its connection can be used again.
+async fn done(response: Response) -> Result<(), ClientError> {
+    read_body(response, MAX_ANSWER_BYTES).await.map(drop)
+}
+
+/// The body, or `None` when it is larger than `limit` bytes.
+async fn read_body(mut response: Response, limit: u64) -> Result<Option<Vec<u8>>, ClientError> {
+    let fits = |length: u64| length <= limit;
+    if !response.content_length().is_none_or(fits) {
+        return Ok(None);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(error::network)? {
+        if !fits((body.len() + chunk.len()) as u64) {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+fn lease(headers: &HeaderMap) -> Result<Option<Lease>, AnswerError> {
+    let Some(id) = headers.get(LEASE_ID_HEADER) else { return Ok(None) };
+    let text = |value: &reqwest::header::HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+    let id = text(id).parse().map_err(|_| AnswerError::Lease)?;
+    let expires_in = headers.get(LEASE_EXPIRES_IN_HEADER).map(text).unwrap_or_default();
+    let expires_in = Duration::from_secs(expires_in.parse::<u32>().map_err(|_| AnswerError::Lease)?.into());
+    Ok(Some(Lease { id, expires_in }))
+}
+
+/// `Retry-After` in seconds; its other form, a date, is ignored.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse::<u32>().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}

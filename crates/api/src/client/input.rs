@@ -1,0 +1,103 @@
+//! Decoding of batch inputs as a server sends them.
+
+use std::io::{self, BufReader, Read};
+
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use tee_verifier::{BatchInput, InputError};
+use thiserror::Error;
+
+use super::AnswerError;
+
+/// Why a batch input's bytes cannot be read.
+#[derive(Debug, Error)]
+pub enum UnreadableInput {
+    /// Larger than allowed, before or after decompression.
+    #[error("the batch input is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// Not what zstd makes.
+    #[error("the batch input cannot be decompressed: {0}")]
+    Compression(#[source] io::Error),
+    /// Not a batch input.
+    #[error(transparent)]
+    Input(InputError),
+    /// Decoding panicked.
+    #[error("decoding the batch input panicked")]
+    Panicked,
+}
+
+/// The form of a body.
+#[derive(Clone, Copy)]
+pub(super) enum Format {
+    Json,
+    Cbor,
+}
+
+/// The compression of a body.
+#[derive(Clone, Copy)]
+pub(super) enum Encoding {
+    Identity,
+    Zstd,
+}
+
+impl Format {
+    /// zksync-era answers with `application/json`; no content type counts as that.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, AnswerError> {
+        let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Self::Json) };
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "application/json" => Ok(Self::Json),
+            "application/cbor" => Ok(Self::Cbor),
+            _ => Err(AnswerError::ContentType),
+        }
+    }
+}
+
+impl Encoding {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, AnswerError> {
+        let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(Self::Identity) };
+        match value.to_str().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "identity" => Ok(Self::Identity),
+            "zstd" => Ok(Self::Zstd),
+            _ => Err(AnswerError::ContentEncoding),
+        }
+    }
+}
+
+/// Decodes a body of at most `limit` bytes after decompression: a small body cannot unfold without bound.
+pub(super) fn decode(
+    body: &[u8],
+    format: Format,
+    encoding: Encoding,
+    limit: u64,
+) -> Result<BatchInput, UnreadableInput> {
+    match encoding {
+        Encoding::Identity => decode_plain(body, format, limit),
+        Encoding::Zstd => {
+            let plain = zstd::Decoder::with_buffer(body).map_err(UnreadableInput::Compression)?;
+            decode_plain(BufReader::with_capacity(1 << 16, plain), format, limit)
+        }
+    }
+}
+
+fn decode_plain(plain: impl Read, format: Format, limit: u64) -> Result<BatchInput, UnreadableInput> {
+    let mut limited = plain.take(limit.saturating_add(1));
+    let decoded = match format {
+        Format::Cbor => BatchInput::from_cbor(&mut limited),
+        Format::Json => {
+            let mut json = Vec::new();
+            limited.read_to_end(&mut json).map_err(UnreadableInput::Compression)?;
+            if limited.limit() == 0 {
+                return Err(UnreadableInput::TooLarge { limit });
+            }
+            BatchInput::from_json(&json)
+        }
+    };
+    match decoded {
+        Err(_) if limited.limit() == 0 => Err(UnreadableInput::TooLarge { limit }),
+        Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),
+        decoded => decoded.map_err(UnreadableInput::Input),
+    }
+}

@@ -1,0 +1,58 @@
+//! Code: every bytecode that the run may use hashes to the hash that it is known by.
+
+use std::collections::HashMap;
+
+use zksync_contracts::SystemContractCode;
+use zksync_types::{
+    H256,
+    bytecode::{BytecodeHash, BytecodeMarker, validate_bytecode},
+    u256_to_h256,
+};
+
+use crate::{BatchInput, CodeHashes, Rejection};
+
+/// Bytecodes whose hashes were checked.
+pub(crate) struct Code {
+    /// The base contracts.
+    pub(crate) hashes: CodeHashes,
+    /// All others, by hash.
+    pub(crate) bytecodes: HashMap<H256, Vec<u8>>,
+}
+
+/// Checks the base contracts and all other bytecodes. Code replaced under an unchanged hash would run in the place of the
+/// deployed one.
+pub(crate) fn check(input: &BatchInput) -> Result<Code, Rejection> {
+    let contracts = &input.system_env.base_system_smart_contracts;
+    let check_base = |code: &SystemContractCode| check_hash(code.hash, &code.code).map(|()| code.hash);
+    let hashes = CodeHashes {
+        bootloader: check_base(&contracts.bootloader)?,
+        default_account: check_base(&contracts.default_aa)?,
+        evm_emulator: contracts.evm_emulator.as_ref().map(check_base).transpose()?,
+    };
+
+    let mut bytecodes = HashMap::with_capacity(input.vm_run_data.used_bytecodes.len());
+    for (claimed, words) in &input.vm_run_data.used_bytecodes {
+        let (claimed, code) = (u256_to_h256(*claimed), words.concat());
+        check_hash(claimed, &code)?;
+        bytecodes.insert(claimed, code);
+    }
+    Ok(Code { hashes, bytecodes })
+}
+
+fn check_hash(claimed: H256, code: &[u8]) -> Result<(), Rejection> {
+    let malformed = Rejection::BytecodeMalformed { claimed };
+    if validate_bytecode(code).is_err() {
+        return Err(malformed);
+    }
+    // The layout of a hash: marker, 0, length (of an EraVM bytecode in words, of an EVM one in bytes before padding; big
+    // endian), then 28 bytes of the SHA-256.
+    let [marker, _, length_high, length_low, ..] = claimed.0;
+    let computed = if marker == BytecodeMarker::EraVm as u8 {
+        BytecodeHash::for_bytecode(code).value()
+    } else if marker == BytecodeMarker::Evm as u8 {
+        BytecodeHash::for_evm_bytecode(u16::from_be_bytes([length_high, length_low]).into(), code).value()
+    } else {
+        return Err(malformed);
+    };
+    if computed == claimed { Ok(()) } else { Err(Rejection::BytecodeHash { claimed, computed }) }
+}

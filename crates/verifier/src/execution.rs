@@ -1,0 +1,229 @@
+//! Execution: the run of the batch on the fast VM over proven storage.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    panic::{self, AssertUnwindSafe},
+    rc::Rc,
+};
+
+use zksync_multivm::{
+    pubdata_builders::pubdata_params_to_builder,
+    vm_fast::{
+        FastValidationTracer, Vm,
+        interface::{CallframeInterface, GlobalStateInterface, Opcode, OpcodeType, ShouldStop, StateInterface, Tracer},
+    },
+};
+use zksync_types::{
+    Address, H256, StorageKey, Transaction, block::L2BlockExecutionData, commitment::PubdataParams, h256_to_u256,
+    witness_block_state::WitnessStorageState,
+};
+use zksync_vm_interface::{
+    ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv, VmExecutionResultAndLogs, VmInterface,
+    VmInterfaceHistoryEnabled,
+};
+
+use crate::{Rejection, shape::Witness, storage::ProvenStorage};
+
+/// Most probes of unproven slots in one run ([`CostWatch`]). An honest batch makes some thousands; without a limit a
+/// batch could be made whose check grows with the square of its size.
+const MAX_PROBES: usize = 20_000_000;
+
+/// What is run.
+pub(crate) struct Run<'a> {
+    pub(crate) batch: L1BatchEnv,
+    pub(crate) system: SystemEnv,
+    pub(crate) blocks: Vec<L2BlockExecutionData>,
+    pub(crate) pubdata: PubdataParams,
+    pub(crate) claims: &'a WitnessStorageState,
+    pub(crate) bytecodes: HashMap<H256, Vec<u8>>,
+    /// Whether the signatures were found right beforehand.
+    pub(crate) signatures_checked: bool,
+}
+
+/// What a run leads to.
+pub(crate) struct Outcome {
+    /// Slots whose value changed, with the new value; in the order of address and key.
+    pub(crate) changes: Vec<(StorageKey, H256)>,
+    /// The system logs, 88 bytes each.
+    pub(crate) system_logs: Vec<u8>,
+    /// For each leaf of the witness whether the run asked for it.
+    pub(crate) touched: Vec<bool>,
+    /// Slots without a path: written, never read, rolled back.
+    pub(crate) rolled_back_slots: usize,
+}
+
+/// Runs the batch. Whatever the VM does on hostile input ends as an error.
+pub(crate) fn run(run: Run<'_>, witness: &Witness) -> Result<Outcome, Rejection> {
+    panic::catch_unwind(AssertUnwindSafe(|| run_blocks(run, witness)))
+        .unwrap_or_else(|panic| Err(Rejection::VmPanicked { message: panic_message(&*panic) }))
+}
+
+type SharedStorage<'a> = Rc<RefCell<ProvenStorage<'a>>>;
+
+struct Machine<'a> {
+    vm: Vm<SharedStorage<'a>, CostWatch<'a>>,
+    tracer: (CostWatch<'a>, FastValidationTracer),
+    storage: SharedStorage<'a>,
+}
+
+fn run_blocks(run: Run<'_>, witness: &Witness) -> Result<Outcome, Rejection> {
+    let storage = Rc::new(RefCell::new(ProvenStorage::new(witness, run.claims, run.bytecodes)?));
+    let version = run.system.version;
+    let mut vm = Vm::custom(run.batch, run.system, storage.clone());
+    if run.signatures_checked {
+        vm.skip_signature_verification();
+    }
+    let watch = CostWatch { storage: Some(storage.clone()), ..CostWatch::default() };
+    let mut machine = Machine { vm, tracer: (watch, FastValidationTracer::default()), storage };
+
+    let mut blocks = run.blocks.into_iter().peekable();
+    let mut index = 0_usize;
+    while let Some(block) = blocks.next() {
+        for transaction in block.txs {
+            machine.execute(index, transaction)?;
+            index = index.saturating_add(1);
+        }
+        if let Some(next) = blocks.peek() {
+            machine.vm.start_new_l2_block(L2BlockEnv::from_l2_block_data(next));
+        }
+    }
+    machine.finish(run.pubdata, version)
+}
+
+impl Machine<'_> {
+    fn execute(&mut self, index: usize, transaction: Transaction) -> Result<(), Rejection> {
+        // As the node does: with compressed bytecodes, and without where that fails.
+        self.vm.make_snapshot();
+        let (compressed, mut result) = {
+            let (compressed, result) =
+                self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction.clone(), true);
+            (compressed.is_ok(), result)
+        };
+        if compressed {
+            self.vm.pop_snapshot_no_rollback();
+        } else {
+            self.vm.rollback_to_the_latest_snapshot();
+            result = self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, false).1;
+        }
+        self.check_storage(&result)?;
+        match result.result {
+            // A revert is a normal outcome; a halt means that no node would have put the transaction into a batch.
+            ExecutionResult::Success { .. } | ExecutionResult::Revert { .. } => Ok(()),
+            ExecutionResult::Halt { reason } => Err(Rejection::TransactionHalted { index, reason: reason.to_string() }),
+        }
+    }
+
+    /// Fails if the run so far rests on anything that no path proves.
+    fn check_storage(&self, result: &VmExecutionResultAndLogs) -> Result<(), Rejection> {
+        let storage = self.storage.borrow();
+        if let Some(fault) = storage.fault() {
+            return Err(fault);
+        }
+        storage.check_unproven()?;
+        // A write that survives, even one that seems to change nothing: whether it does is the claim.
+        let survivor = result
+            .logs
+            .storage_logs
+            .iter()
+            .map(|log| log.log.key)
+            .find(|key| storage.unproven_of(key.address()).contains(key));
+        survivor.map_or(Ok(()), |key| Err(Rejection::WriteWithoutPath { key }))
+    }
+
+    fn finish(
+        mut self,
+        pubdata: PubdataParams,
+        version: zksync_types::ProtocolVersionId,
+    ) -> Result<Outcome, Rejection> {
+        let unproven_before = self.storage.borrow().unproven_count();
+        let FinishedL1Batch { block_tip_execution_result: tip, final_execution_state: state, .. } =
+            self.vm.finish_batch(pubdata_params_to_builder(pubdata, version));
+        self.check_storage(&tip)?;
+        match tip.result {
+            ExecutionResult::Success { .. } => {}
+            ExecutionResult::Revert { output } => {
+                return Err(Rejection::BatchTipFailed { reason: output.to_string() });
+            }
+            ExecutionResult::Halt { reason } => return Err(Rejection::BatchTipFailed { reason: reason.to_string() }),
+        }
+
+        let storage = self.storage.borrow();
+        // The end of the batch runs without the watch; the system contracts roll nothing back there.
+        let rolled_back_slots = storage.unproven_count();
+        if rolled_back_slots != unproven_before {
+            return Err(Rejection::BatchTipFailed { reason: "it touches slots without a path".to_owned() });
+        }
+        let mut changes: Vec<_> = state.deduplicated_storage_logs.into_iter().map(|log| (log.key, log.value)).collect();
+        changes.sort_unstable_by_key(|(key, _)| (*key.address(), *key.key()));
+        let system_logs = state.system_logs.iter().flat_map(|log| log.0.to_bytes()).collect();
+        Ok(Outcome { changes, system_logs, touched: storage.touched().to_vec(), rolled_back_slots })
+    }
+}
+
+/// Watches that nobody learns what a write to an unproven slot costs to publish.
+///
+/// That cost depends on the slot's value before the batch, which for a slot without a path is only a claim. The VM adds it
+/// to a counter and takes it off again on rollback; the counter is read by one instruction, `context.meta`. The bootloader
+/// reads it to fail a transaction that publishes more than it paid for: with a free choice of the claimed value, an
+/// operator could so make an honest transaction fail. If the counter is read while such a write stands, the run is void.
+#[derive(Default)]
+struct CostWatch<'a> {
+    storage: Option<SharedStorage<'a>>,
+    /// Contracts with unproven slots that wrote since the counter was last read.
+    writers: BTreeSet<Address>,
+    probes: usize,
+}
+
+impl Tracer for CostWatch<'_> {
+    #[inline(always)]
+    fn before_instruction<OP: OpcodeType, S: GlobalStateInterface>(&mut self, state: &mut S) {
+        if OP::VALUE == Opcode::ContextMeta && !self.writers.is_empty() {
+            self.check_standing_writes(state);
+        }
+    }
+
+    #[inline(always)]
+    fn after_instruction<OP: OpcodeType, S: GlobalStateInterface>(&mut self, state: &mut S) -> ShouldStop {
+        if OP::VALUE == Opcode::StorageWrite {
+            self.note_write(state);
+        }
+        ShouldStop::Continue
+    }
+}
+
+impl CostWatch<'_> {
+    fn note_write(&mut self, state: &mut impl StateInterface) {
+        let Some(storage) = &self.storage else { return };
+        let storage = storage.borrow();
+        if storage.unproven_count() > 0 {
+            let contract = state.current_frame().address();
+            if !storage.unproven_of(&contract).is_empty() {
+                self.writers.insert(contract);
+            }
+        }
+    }
+
+    fn check_standing_writes(&mut self, state: &mut impl GlobalStateInterface) {
+        let Some(storage) = &self.storage else { return };
+        for contract in std::mem::take(&mut self.writers) {
+            let slots = storage.borrow().unproven_of(&contract).to_vec();
+            for key in slots {
+                storage.borrow_mut().begin_probe();
+                state.get_storage(contract, h256_to_u256(*key.key()));
+                let rolled_back = storage.borrow_mut().end_probe();
+                self.probes = self.probes.saturating_add(1);
+                if !rolled_back || self.probes > MAX_PROBES {
+                    storage.borrow_mut().set_fault(Rejection::UnprovenCost { key });
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! Parameters of the run: what a node always sets, so that an attacker cannot choose.
+
+use zksync_types::{Address, H256, L2ChainId, ProtocolVersionId, U256, block::L2BlockExecutionData, h256_to_u256};
+use zksync_vm_interface::{L2BlockEnv, TxExecutionMode};
+
+use crate::{BatchInput, Options, Rejection};
+
+/// Protocol versions whose batches are verified. All run on the fast VM; Version26 is the first with the gateway's system
+/// logs.
+const SUPPORTED_VERSIONS: [ProtocolVersionId; 4] = [
+    ProtocolVersionId::Version26,
+    ProtocolVersionId::Version27,
+    ProtocolVersionId::Version28,
+    ProtocolVersionId::Version29,
+];
+
+/// Transactions that the bootloader has room for (`MAX_TXS_IN_BATCH` of the VM).
+const MAX_TRANSACTIONS: usize = 10_000;
+
+/// The root before the batch, from checked parameters.
+pub(crate) struct Parameters {
+    pub(crate) previous_root: H256,
+}
+
+/// Checks the parameters of the run, of the chain and of the sequence of blocks (their hashes excepted, which need the
+/// transactions' hashes).
+pub(crate) fn check(input: &BatchInput, options: Options) -> Result<Parameters, Rejection> {
+    check_environment(input, options.chain_id)?;
+    check_copies(input)?;
+    check_blocks(input)?;
+    // The root before the batch is what all state is proven against: without one nothing is proven.
+    let previous_root = input.l1_batch_env.previous_batch_hash.ok_or(Rejection::NoPreviousRoot)?;
+    Ok(Parameters { previous_root })
+}
+
+fn check_environment(input: &BatchInput, chain_id: Option<L2ChainId>) -> Result<(), Rejection> {
+    let env = &input.system_env;
+    // EstimateFee and EthCall skip the validation of accounts: anyone could spend anyone's funds.
+    if env.execution_mode != TxExecutionMode::VerifyExecute {
+        return Err(Rejection::ExecutionMode { got: env.execution_mode });
+    }
+    // A smaller limit makes honest transactions halt; nodes set the largest.
+    let gas = env.default_validation_computational_gas_limit;
+    if gas != u32::MAX {
+        return Err(Rejection::ValidationGasLimit { got: gas, expected: u32::MAX });
+    }
+    // With an enforced base fee the operator charges what it likes, whatever the fee input says.
+    if let Some(got) = input.l1_batch_env.enforced_base_fee {
+        return Err(Rejection::EnforcedBaseFee { got });
+    }
+    // zkPorter would take storage from a shard that no root covers.
+    if env.zk_porter_available {
+        return Err(Rejection::ZkPorterAvailable);
+    }
+    // Another version's rules (or the VM's panic on one that it does not know) in place of the chain's.
+    if !SUPPORTED_VERSIONS.contains(&env.version) {
+        return Err(Rejection::UnsupportedVersion { got: env.version });
+    }
+    // With less gas the run of a batch ends earlier than the node's.
+    if env.bootloader_gas_limit != u32::MAX {
+        return Err(Rejection::BootloaderGasLimit { got: env.bootloader_gas_limit, expected: u32::MAX });
+    }
+    // Before the gateway upgrade nothing reads the validator's address: a set one is not what the node had.
+    if env.version.is_pre_gateway() && input.pubdata_params.l2_da_validator_address != Address::zero() {
+        return Err(Rejection::PubdataParams { version: env.version });
+    }
+    // Transactions signed for another chain would be replayed here.
+    match chain_id {
+        Some(expected) if expected != env.chain_id => {
+            Err(Rejection::ChainId { got: env.chain_id.as_u64(), expected: expected.as_u64() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The redundant copies must agree, or two readers of one input see two batches.
+fn check_copies(input: &BatchInput) -> Result<(), Rejection> {
+    let (data, env) = (&input.vm_run_data, &input.system_env);
+    let contracts = &env.base_system_smart_contracts;
+    let same = |equal: bool, field| if equal { Ok(()) } else { Err(Rejection::CopiesDiffer { field }) };
+    let code_words = contracts.bootloader.code.chunks(32);
+    let evm_emulator: Option<U256> = contracts.evm_emulator.as_ref().map(|code| h256_to_u256(code.hash));
+
+    same(data.l1_batch_number == input.l1_batch_env.number, "the batch number")?;
+    same(data.protocol_version == env.version, "the protocol version")?;
+    same(code_words.eq(data.bootloader_code.iter().map(|word| word.as_slice())), "the bootloader's code")?;
+    same(data.default_account_code_hash == h256_to_u256(contracts.default_aa.hash), "the default account's hash")?;
+    same(data.evm_emulator_code_hash == evm_emulator, "the EVM emulator's hash")
+}
+
+fn check_blocks(input: &BatchInput) -> Result<(), Rejection> {
+    let [first, .., last] = input.l2_blocks_execution_data.as_slice() else {
+        return Err(Rejection::TooFewBlocks { got: input.l2_blocks_execution_data.len() });
+    };
+    let transactions = input.transaction_count();
+    if transactions > MAX_TRANSACTIONS {
+        return Err(Rejection::TooManyTransactions { got: transactions, limit: MAX_TRANSACTIONS });
+    }
+    // The VM takes the first block from the environment and never looks at the list's: they must be one.
+    check_first_block(&L2BlockEnv::from_l2_block_data(first), &input.l1_batch_env.first_l2_block)?;
+    for (block, next) in input.l2_blocks_execution_data.iter().zip(input.l2_blocks_execution_data.iter().skip(1)) {
+        check_next_block(block, next, input.system_env.version)?;
+    }
+    // The last block closes the batch and is not executed: its transactions would be claimed but never run.
+    if !last.txs.is_empty() {
+        return Err(Rejection::LastBlockNotEmpty { got: last.txs.len() });
+    }
+    Ok(())
+}
+
+fn check_first_block(listed: &L2BlockEnv, env: &L2BlockEnv) -> Result<(), Rejection> {
+    let same = |equal: bool, field| if equal { Ok(()) } else { Err(Rejection::FirstBlock { field }) };
+    same(listed.number == env.number, "number")?;
+    same(listed.timestamp == env.timestamp, "timestamp")?;
+    same(listed.prev_block_hash == env.prev_block_hash, "previous block's hash")?;
+    same(listed.max_virtual_blocks_to_create == env.max_virtual_blocks_to_create, "virtual blocks")?;
+    same(listed.interop_roots == env.interop_roots, "interop roots")
+}
+
+/// Numbers and times as the system context demands them of a block and the next.
+fn check_next_block(
+    block: &L2BlockExecutionData,
+    next: &L2BlockExecutionData,
+    version: ProtocolVersionId,
+) -> Result<(), Rejection> {
+    if block.txs.is_empty() {
+        return Err(Rejection::EmptyBlock { number: block.number.0 });
+    }
+    if block.number.0.checked_add(1) != Some(next.number.0) {
+        return Err(Rejection::BlockNumber { previous: block.number.0, got: next.number.0 });
+    }
+    let in_order = if version.is_pre_interop_fast_blocks() {
+        block.timestamp < next.timestamp
+    } else {
+        block.timestamp <= next.timestamp
+    };
+    if !in_order {
+        return Err(Rejection::BlockTimestamp {
+            number: next.number.0,
+            previous: block.timestamp,
+            got: next.timestamp,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Shape of the witness: from a list of claims to leaves that cannot contradict themselves.
+
+use serde_bytes::ByteArray;
+use zksync_types::{H256, U256};
+
+use crate::{MerklePath, MerklePaths, Rejection};
+
+/// Levels of the tree between a leaf and the root.
+pub(crate) const TREE_DEPTH: usize = 256;
+
+/// The touched leaves, in the order of their places in the tree.
+pub(crate) struct Witness {
+    pub(crate) leaves: Vec<Leaf>,
+    /// The next free leaf index before the batch.
+    pub(crate) next_index: u64,
+    /// The hashes beside the first entry's way, which compact paths leave out.
+    shared_path: Vec<ByteArray<32>>,
+}
+
+/// A touched leaf as the witness claims it.
+pub(crate) struct Leaf {
+    /// Its place: the hashed key, read as a little-endian number.
+    pub(crate) key: U256,
+    /// What it held before the batch; proven by its path against the previous root.
+    pub(crate) before: Option<LeafContent>,
+    pub(crate) access: Access,
+    path: Vec<ByteArray<32>>,
+}
+
+/// What an existing leaf holds.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct LeafContent {
+    pub(crate) index: u64,
+    pub(crate) value: H256,
+}
+
+/// What the batch is claimed to do to a leaf.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Access {
+    Read,
+    Update,
+    /// A first write, with the index that the new leaf is claimed to get.
+    Insert {
+        index: u64,
+    },
+}
+
+impl Witness {
+    pub(crate) fn parse(paths: MerklePaths) -> Result<Self, Rejection> {
+        let MerklePaths { merkle_paths: entries, next_enumeration_index } = paths;
+        for (entry, path) in entries.iter().enumerate() {
+            // A longer path would have no place in the tree.
+            if path.merkle_paths.len() > TREE_DEPTH {
+                return Err(Rejection::PathTooLong { entry, got: path.merkle_paths.len() });
+            }
+        }
+        let first = entries.first().ok_or(Rejection::NoPaths)?;
+        // The compact form's meaning hangs on the first path: without a hash for each level some would be undefined.
+        if first.merkle_paths.len() != TREE_DEPTH {
+            return Err(Rejection::FirstPathIncomplete { got: first.merkle_paths.len() });
+        }
+        let shared_path = first.merkle_paths.clone();
+
+        let mut leaves = entries.into_iter().map(Leaf::parse).collect::<Result<Vec<_>, _>>()?;
+        leaves.sort_unstable_by_key(|leaf| leaf.key);
+        // Two entries of one leaf could prove one value and write another.
+        if let Some(key) = leaves.windows(2).find_map(|pair| match pair {
+            [a, b] if a.key == b.key => Some(a.key),
+            _ => None,
+        }) {
+            return Err(Rejection::DuplicateLeaf { key });
+        }
+        Ok(Self { leaves, next_index: next_enumeration_index, shared_path })
+    }
+
+    /// Where the leaf of this key is in [`Self::leaves`].
+    pub(crate) fn position(&self, key: &U256) -> Option<usize> {
+        self.leaves.binary_search_by_key(key, |leaf| leaf.key).ok()
+    }
+
+    /// The hash beside a leaf's way to the root, `height` levels above the leaves (0 to 255).
+    pub(crate) fn sibling(&self, leaf: &Leaf, height: usize) -> [u8; 32] {
+        let left_out = TREE_DEPTH.saturating_sub(leaf.path.len());
+        let hash = match height.checked_sub(left_out) {
+            None => self.shared_path.get(height),
+            Some(at) => leaf.path.get(at),
+        };
+        // The lengths were checked on parsing: there is a hash for each of the 256 levels.
+        hash.map(|hash| **hash).unwrap_or_default()
+    }
+}
+
+impl Leaf {
+    fn parse(entry: MerklePath) -> Result<Self, Rejection> {
+        let key = entry.leaf_hashed_key;
+        let content = LeafContent { index: entry.leaf_enumeration_index, value: H256(entry.value_read) };
+        let (access, before) = match (entry.is_write, entry.first_write, content.index) {
+            // Would count as an insertion for one reader and as none for another.
+            (false, true, _) => return Err(Rejection::ReadMarkedFirstWrite { key }),
+            (false, false, 0) => (Access::Read, None),
+            (false, false, _) => (Access::Read, Some(content)),
+            (true, true, index) => (Access::Insert { index }, None),
+            // Index 0 marks absence; an "update" of an absent leaf would be an insertion that is not counted.
+            (true, false, 0) => return Err(Rejection::UpdateWithoutIndex { key }),
+            (true, false, _) => (Access::Update, Some(content)),
+        };
+        // The empty leaf proves absence, not the value beside it.
+        if before.is_none() && !content.value.is_zero() {
+            return Err(Rejection::AbsentLeafWithValue { key });
+        }
+        Ok(Self { key, before, access, path: entry.merkle_paths })
+    }
+
+    /// Whether the leaf is absent before the batch.
+    pub(crate) fn is_absent_before(&self) -> bool {
+        self.before.is_none()
+    }
+
+    /// The slot's value before the batch: zero where the leaf is absent.
+    pub(crate) fn value_before(&self) -> H256 {
+        self.before.map(|content| content.value).unwrap_or_default()
+    }
+}

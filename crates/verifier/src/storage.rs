@@ -1,0 +1,221 @@
+//! Storage as the run sees it: values that a path proves, and a record of what was asked for.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+use zksync_types::{Address, H256, StorageKey, StorageValue, witness_block_state::WitnessStorageState};
+use zksync_vm_interface::storage::ReadStorage;
+
+use crate::{Rejection, shape::Witness};
+
+/// The state before the batch. A slot with a path has the value that its path proves. A slot without one is served from
+/// the sequencer's claims, and the run must show that the claim decided nothing: it is written, never read, and rolled
+/// back ([`Self::check_unproven`], [`CostWatch`](crate::execution)).
+pub(crate) struct ProvenStorage<'a> {
+    witness: &'a Witness,
+    claims: &'a WitnessStorageState,
+    bytecodes: HashMap<H256, Vec<u8>>,
+    slots: HashMap<StorageKey, Slot>,
+    /// The unproven slots by contract.
+    unproven: BTreeMap<Address, Vec<StorageKey>>,
+    /// For each leaf of the witness whether the run asked for it.
+    touched: Vec<bool>,
+    fault: Option<Rejection>,
+    /// Set while the storage is asked only to learn whether the VM has a value of its own.
+    probe: Option<Probe>,
+}
+
+#[derive(Clone, Copy)]
+enum Slot {
+    Proven {
+        leaf: usize,
+    },
+    /// `reads` counts `read_value` less `is_write_initial`. The VM calls the first alone to read a slot and both, in this
+    /// order, before the first write to one: the difference is the number of true reads.
+    Unproven {
+        value: H256,
+        initial_write: bool,
+        reads: i64,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Probe {
+    Waiting,
+    Asked,
+}
+
+impl<'a> ProvenStorage<'a> {
+    pub(crate) fn new(
+        witness: &'a Witness,
+        claims: &'a WitnessStorageState,
+        bytecodes: HashMap<H256, Vec<u8>>,
+    ) -> Result<Self, Rejection> {
+        let storage = Self {
+            witness,
+            claims,
+            bytecodes,
+            slots: HashMap::with_capacity(witness.leaves.len()),
+            unproven: BTreeMap::new(),
+            touched: vec![false; witness.leaves.len()],
+            fault: None,
+            probe: None,
+        };
+        storage.check_claims()?;
+        Ok(storage)
+    }
+
+    /// The sequencer's claims about slots that have a path must agree with it: an inflated balance beside an honest tree
+    /// is how forged funds get in.
+    fn check_claims(&self) -> Result<(), Rejection> {
+        for (key, got) in &self.claims.read_storage_key {
+            if let Some(leaf) = self.leaf(key).and_then(|leaf| self.witness.leaves.get(leaf))
+                && leaf.value_before() != *got
+            {
+                return Err(Rejection::WitnessValue { key: *key, got: *got, expected: leaf.value_before() });
+            }
+        }
+        for (key, got) in &self.claims.is_write_initial {
+            if let Some(leaf) = self.leaf(key).and_then(|leaf| self.witness.leaves.get(leaf))
+                && leaf.is_absent_before() != *got
+            {
+                return Err(Rejection::WitnessInitialWrite { key: *key, got: *got });
+            }
+        }
+        Ok(())
+    }
+
+    /// The position of a slot's leaf in the witness.
+    pub(crate) fn leaf(&self, key: &StorageKey) -> Option<usize> {
+        self.witness.position(&key.hashed_key_u256())
+    }
+
+    /// The first thing that the run needed and the witness lacks. The VM is served a stand-in, so its result is void.
+    pub(crate) fn fault(&self) -> Option<Rejection> {
+        self.fault.clone()
+    }
+
+    /// Whether the run asked for each leaf of the witness.
+    pub(crate) fn touched(&self) -> &[bool] {
+        &self.touched
+    }
+
+    /// Number of slots that were served from claims.
+    pub(crate) fn unproven_count(&self) -> usize {
+        self.unproven.values().map(Vec::len).sum()
+    }
+
+    /// The slots of a contract that were served from claims.
+    pub(crate) fn unproven_of(&self, contract: &Address) -> &[StorageKey] {
+        self.unproven.get(contract).map_or(&[], Vec::as_slice)
+    }
+
+    /// Fails if a slot without a path was truly read.
+    pub(crate) fn check_unproven(&self) -> Result<(), Rejection> {
+        for key in self.unproven.values().flatten() {
+            if let Some(Slot::Unproven { reads, .. }) = self.slots.get(key)
+                && *reads > 0
+            {
+                return Err(Rejection::ReadWithoutPath { key: *key });
+            }
+        }
+        Ok(())
+    }
+
+    /// From now until [`Self::end_probe`], reads are not served, only noticed.
+    pub(crate) fn begin_probe(&mut self) {
+        self.probe = Some(Probe::Waiting);
+    }
+
+    /// Whether the storage was asked since [`Self::begin_probe`]: if not, the VM holds a value of its own.
+    pub(crate) fn end_probe(&mut self) -> bool {
+        self.probe.take() == Some(Probe::Asked)
+    }
+
+    pub(crate) fn set_fault(&mut self, fault: Rejection) {
+        self.fault.get_or_insert(fault);
+    }
+
+    fn slot(&mut self, key: &StorageKey) -> &mut Slot {
+        if !self.slots.contains_key(key) {
+            let slot = match self.leaf(key) {
+                Some(leaf) => {
+                    if let Some(touched) = self.touched.get_mut(leaf) {
+                        *touched = true;
+                    }
+                    Slot::Proven { leaf }
+                }
+                None => self.claim(key),
+            };
+            self.slots.insert(*key, slot);
+        }
+        // Just inserted where it was absent.
+        self.slots.entry(*key).or_insert(Slot::Proven { leaf: usize::MAX })
+    }
+
+    /// A slot without a path, as the sequencer claims it.
+    fn claim(&mut self, key: &StorageKey) -> Slot {
+        let value = self.claims.read_storage_key.get(key).copied();
+        let initial_write = self.claims.is_write_initial.get(key).copied();
+        if value.is_none() {
+            // A missing slot must not pass as a zero one.
+            self.set_fault(Rejection::SlotMissing { key: *key });
+        }
+        self.unproven.entry(*key.address()).or_default().push(*key);
+        Slot::Unproven { value: value.unwrap_or_default(), initial_write: initial_write.unwrap_or_default(), reads: 0 }
+    }
+}
+
+impl ReadStorage for ProvenStorage<'_> {
+    fn read_value(&mut self, key: &StorageKey) -> StorageValue {
+        if self.probe.is_some() {
+            self.probe = Some(Probe::Asked);
+            return H256::zero();
+        }
+        match self.slot(key) {
+            Slot::Unproven { value, reads, .. } => {
+                *reads = reads.saturating_add(1);
+                *value
+            }
+            Slot::Proven { leaf } => {
+                let leaf = *leaf;
+                self.witness.leaves.get(leaf).map(|leaf| leaf.value_before()).unwrap_or_default()
+            }
+        }
+    }
+
+    fn is_write_initial(&mut self, key: &StorageKey) -> bool {
+        match self.slot(key) {
+            Slot::Unproven { initial_write, reads, .. } => {
+                *reads = reads.saturating_sub(1);
+                *initial_write
+            }
+            Slot::Proven { leaf } => {
+                let leaf = *leaf;
+                self.witness.leaves.get(leaf).is_none_or(|leaf| leaf.is_absent_before())
+            }
+        }
+    }
+
+    fn load_factory_dep(&mut self, hash: H256) -> Option<Vec<u8>> {
+        let code = self.bytecodes.get(&hash).cloned();
+        if code.is_none() {
+            self.set_fault(Rejection::BytecodeMissing { hash });
+        }
+        // The VM panics on `None`; one word of zeros is a program that fails at once.
+        Some(code.unwrap_or_else(|| vec![0; 32]))
+    }
+
+    fn get_enumeration_index(&mut self, key: &StorageKey) -> Option<u64> {
+        let leaf = self.witness.leaves.get(self.leaf(key)?)?;
+        leaf.before.map(|content| content.index)
+    }
+}
+
+impl fmt::Debug for ProvenStorage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvenStorage").finish_non_exhaustive()
+    }
+}

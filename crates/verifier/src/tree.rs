@@ -1,0 +1,183 @@
+//! The tree: old values fold to the root before the batch, new values to the root after it.
+//!
+//! zksync-era's tree (`zksync_merkle_tree`) has 256 levels and hashes with Blake2s-256. A leaf is
+//! `hash(index as u64, big endian ‖ value)`, an absent one `hash(40 zero bytes)`, a node `hash(left ‖ right)`. At height `h`
+//! above the leaves a node is a right child if bit `h` of the leaf's key is set.
+//!
+//! The witness lists a path for each leaf as of the moment of its access. Nothing of that order is followed here: the part
+//! of the tree that lies over touched leaves is rebuilt bottom-up, once with the old and once with the new contents, and of
+//! the paths only those hashes are used under which no touched leaf lies. Such a hash is the same before and after, and all
+//! paths that hold it must agree on it.
+
+use std::ops::Range;
+
+use blake2s_simd::{
+    Params,
+    many::{HashManyJob, MAX_DEGREE, hash_many},
+};
+use zksync_types::{H256, U256};
+
+use crate::{
+    Rejection,
+    shape::{Leaf, LeafContent, TREE_DEPTH, Witness},
+};
+
+type Hash = [u8; 32];
+
+/// A tree whose old contents were found to give the root before the batch.
+pub(crate) struct ProvenTree<'a> {
+    witness: &'a Witness,
+    /// For each leaf the height up to which no other touched leaf shares its way.
+    lone_heights: Vec<usize>,
+    /// For each leaf the hash of the node at that height, before the batch.
+    lone_hashes: Vec<Hash>,
+}
+
+impl<'a> ProvenTree<'a> {
+    /// Rebuilds the tree with the old contents and compares with the root before the batch.
+    pub(crate) fn prove(witness: &'a Witness, previous_root: H256) -> Result<Self, Rejection> {
+        let lone_heights = lone_heights(&witness.leaves);
+        let lone = |leaf: usize| LoneLeaf {
+            leaf,
+            height: lone_heights.get(leaf).copied().unwrap_or(TREE_DEPTH),
+            hash: witness.leaves.get(leaf).map_or([0; 32], |leaf| leaf_hash(leaf.before)),
+        };
+        let mut raised: Vec<_> = (0..witness.leaves.len()).map(lone).collect();
+        raise_all(witness, &mut raised);
+        let lone_hashes: Vec<Hash> = raised.into_iter().map(|leaf| leaf.hash).collect();
+
+        let got = H256(subtree(witness, &lone_hashes, 0..witness.leaves.len(), TREE_DEPTH)?);
+        // Everything that the run read rests on this.
+        if got != previous_root {
+            return Err(Rejection::PreviousRoot { got, expected: previous_root });
+        }
+        Ok(Self { witness, lone_heights, lone_hashes })
+    }
+
+    /// The root with the new contents of those leaves that changed; `changed` gives a leaf's position and new content.
+    pub(crate) fn root_after(&self, changed: &[(usize, LeafContent)]) -> Result<H256, Rejection> {
+        let mut raised: Vec<_> = changed
+            .iter()
+            .map(|&(leaf, content)| LoneLeaf {
+                leaf,
+                height: self.lone_heights.get(leaf).copied().unwrap_or(TREE_DEPTH),
+                hash: leaf_hash(Some(content)),
+            })
+            .collect();
+        raise_all(self.witness, &mut raised);
+        let mut lone_hashes = self.lone_hashes.clone();
+        for LoneLeaf { leaf, hash, .. } in raised {
+            if let Some(slot) = lone_hashes.get_mut(leaf) {
+                *slot = hash;
+            }
+        }
+        subtree(self.witness, &lone_hashes, 0..self.witness.leaves.len(), TREE_DEPTH).map(H256)
+    }
+}
+
+/// A leaf on its way up to the height where it meets another touched one.
+struct LoneLeaf {
+    leaf: usize,
+    height: usize,
+    hash: Hash,
+}
+
+/// For each leaf the height at which its way joins that of the nearest touched leaf: the highest bit in which the two
+/// keys differ. The only leaf of all goes alone to the root.
+fn lone_heights(leaves: &[Leaf]) -> Vec<usize> {
+    let between: Vec<usize> =
+        leaves.iter().zip(leaves.iter().skip(1)).map(|(a, b)| highest_difference(a.key, b.key)).collect();
+    (0..leaves.len())
+        .map(|leaf| {
+            let before = leaf.checked_sub(1).and_then(|i| between.get(i)).copied();
+            let after = between.get(leaf).copied();
+            before.into_iter().chain(after).min().unwrap_or(TREE_DEPTH)
+        })
+        .collect()
+}
+
+/// The highest bit in which two different keys differ.
+fn highest_difference(a: U256, b: U256) -> usize {
+    (a ^ b).bits().saturating_sub(1)
+}
+
+/// Raises leaves to their lone heights, as many at a time as the processor hashes at once.
+fn raise_all(witness: &Witness, lone: &mut [LoneLeaf]) {
+    let params = Params::new();
+    for group in lone.chunks_mut(MAX_DEGREE) {
+        let top = group.iter().map(|leaf| leaf.height).max().unwrap_or_default();
+        let mut nodes = [[0; 64]; MAX_DEGREE];
+        for height in 0..top {
+            for (node, lone) in nodes.iter_mut().zip(&*group) {
+                if let Some(leaf) = witness.leaves.get(lone.leaf) {
+                    *node = node_bytes(leaf.key, height, lone.hash, witness.sibling(leaf, height));
+                }
+            }
+            let mut jobs: [_; MAX_DEGREE] =
+                std::array::from_fn(|i| HashManyJob::new(&params, nodes.get(i).map_or(&[], |node| node.as_slice())));
+            let jobs = jobs.get_mut(..group.len()).unwrap_or_default();
+            hash_many(jobs.iter_mut());
+            for (lone, job) in group.iter_mut().zip(&*jobs) {
+                if height < lone.height {
+                    lone.hash = *job.to_hash().as_array();
+                }
+            }
+        }
+    }
+}
+
+/// The hash of the node at `height` over the leaves in `range`, which are all the touched leaves under it.
+///
+/// Recursion ends after at most 256 levels: each step decides a lower bit.
+fn subtree(witness: &Witness, lone_hashes: &[Hash], range: Range<usize>, height: usize) -> Result<Hash, Rejection> {
+    let leaves = witness.leaves.get(range.clone()).unwrap_or_default();
+    let (Some(first), Some(last)) = (leaves.first(), leaves.last()) else {
+        return Err(Rejection::NoPaths);
+    };
+    if leaves.len() == 1 {
+        // Its lone height is where the caller splits, so it was raised to just this height.
+        return Ok(lone_hashes.get(range.start).copied().unwrap_or_default());
+    }
+    let split_height = highest_difference(first.key, last.key);
+    let split = range.start.saturating_add(leaves.partition_point(|leaf| !leaf.key.bit(split_height)));
+    let left = subtree(witness, lone_hashes, range.start..split, split_height)?;
+    let right = subtree(witness, lone_hashes, split..range.end, split_height)?;
+
+    let mut hash = hash_node(&join(left, right));
+    for at in split_height.saturating_add(1)..height {
+        let sibling = witness.sibling(first, at);
+        // Of two versions of one node an attacker would show each slot the one that suits it.
+        if leaves.iter().any(|leaf| witness.sibling(leaf, at) != sibling) {
+            return Err(Rejection::SiblingsDisagree { height: at });
+        }
+        hash = hash_node(&node_bytes(first.key, at, hash, sibling));
+    }
+    Ok(hash)
+}
+
+/// What is hashed for the parent of the node at `height` on the way of `key`.
+fn node_bytes(key: U256, height: usize, node: Hash, sibling: Hash) -> [u8; 64] {
+    if key.bit(height) { join(sibling, node) } else { join(node, sibling) }
+}
+
+fn join(left: Hash, right: Hash) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    let (head, tail) = bytes.split_at_mut(32);
+    head.copy_from_slice(&left);
+    tail.copy_from_slice(&right);
+    bytes
+}
+
+fn hash_node(bytes: &[u8; 64]) -> Hash {
+    *blake2s_simd::blake2s(bytes).as_array()
+}
+
+fn leaf_hash(content: Option<LeafContent>) -> Hash {
+    let mut bytes = [0; 40];
+    if let Some(LeafContent { index, value }) = content {
+        let (head, tail) = bytes.split_at_mut(8);
+        head.copy_from_slice(&index.to_be_bytes());
+        tail.copy_from_slice(value.as_bytes());
+    }
+    *blake2s_simd::blake2s(&bytes).as_array()
+}

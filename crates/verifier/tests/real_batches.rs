@@ -1,0 +1,108 @@
+//! Real batch inputs, as zksync-era's own types wrote them, and the root that each must give.
+
+use std::{fs, path::PathBuf};
+
+use tee_verifier::{BatchInput, MerklePaths, Options, VerifiedBatch, VmRunData, verify};
+use zksync_types::H256;
+
+const BATCHES: [&str; 10] = [
+    "v26-sepolia",
+    "v26-transfers-200",
+    "v29-chain-1",
+    "v29-chain-2",
+    "v29-chain-3",
+    "v29-l1-30",
+    "v29-mixed-40",
+    "v29-mixed-400",
+    "v29-mixed-2000",
+    "v29-rollback-30",
+];
+
+/// The folder with real batches, or nothing where `TEE_TEST_DATA` does not name it. CI must have it.
+fn data() -> Option<PathBuf> {
+    match std::env::var_os("TEE_TEST_DATA") {
+        Some(folder) => Some(PathBuf::from(folder).join("era-batches")),
+        None if std::env::var_os("CI").is_some() => panic!("TEE_TEST_DATA is not set"),
+        None => {
+            println!("skipped: TEE_TEST_DATA is not set");
+            None
+        }
+    }
+}
+
+fn load(folder: &std::path::Path, name: &str) -> BatchInput {
+    let compressed = fs::read(folder.join(format!("{name}.json.zst"))).unwrap();
+    BatchInput::from_json(&zstd::decode_all(&compressed[..]).unwrap()).unwrap()
+}
+
+fn root(folder: &std::path::Path, name: &str) -> H256 {
+    fs::read_to_string(folder.join(format!("{name}.root"))).unwrap().trim().parse().unwrap()
+}
+
+fn verified(folder: &std::path::Path, name: &str) -> VerifiedBatch {
+    verify(load(folder, name), Options::default()).unwrap_or_else(|rejection| panic!("{name}: {rejection}"))
+}
+
+#[test]
+fn real_batches_verify_and_give_their_roots() {
+    let Some(folder) = data() else { return };
+    for name in BATCHES {
+        assert_eq!(verified(&folder, name).root(), root(&folder, name), "{name}");
+    }
+}
+
+#[test]
+fn batches_of_a_chain_start_where_the_one_before_ended() {
+    let Some(folder) = data() else { return };
+    let chain = ["v29-chain-1", "v29-chain-2", "v29-chain-3"].map(|name| verified(&folder, name));
+    for pair in chain.windows(2) {
+        assert_eq!(pair[1].previous_root(), pair[0].root());
+        assert_eq!(pair[1].previous_index(), pair[0].index());
+        assert_eq!(pair[1].number(), pair[0].number() + 1);
+    }
+}
+
+#[test]
+fn slots_written_only_in_what_was_rolled_back_need_no_path() {
+    let Some(folder) = data() else { return };
+    assert_eq!(verified(&folder, "v29-rollback-30").rolled_back_slots(), 8);
+}
+
+#[test]
+fn system_logs_tell_the_l1_transactions() {
+    let Some(folder) = data() else { return };
+    let batch = verified(&folder, "v29-l1-30");
+    assert_eq!((batch.transactions(), batch.l1_transactions()), (30, 6));
+    // A log is shard, service flag, transaction, sender (24 bytes in all), key, value.
+    let log = |key: u8| {
+        let logs = batch.system_logs().chunks(88);
+        let mut of_key = logs.filter(|log| H256::from_slice(&log[24..56]) == H256::from_low_u64_be(key.into()));
+        H256::from_slice(&of_key.next().unwrap()[56..])
+    };
+    let chained_hash = "73ea7b919e963822d5210addfb790cc2feb07b06568cd225097a40e8ef878189";
+    assert_eq!([log(2), log(3)], [chained_hash.parse().unwrap(), H256::from_low_u64_be(6)]);
+}
+
+#[test]
+fn json_and_cbor_round_trips_keep_every_value() {
+    let Some(folder) = data() else { return };
+    for name in BATCHES {
+        let input = load(&folder, name);
+        let (mut json, mut cbor) = (Vec::new(), Vec::new());
+        input.to_json(&mut json).unwrap();
+        input.to_cbor(&mut cbor).unwrap();
+        assert_eq!(BatchInput::from_json(&json).unwrap(), input, "{name}");
+        assert_eq!(BatchInput::from_cbor(&cbor[..]).unwrap(), input, "{name}");
+    }
+}
+
+#[test]
+fn blobs_of_a_node_s_object_store_read_as_the_same_values() {
+    let Some(folder) = data() else { return };
+    let input = load(&folder, "v29-mixed-40");
+    let blob = |name: &str| fs::File::open(folder.join(name)).unwrap();
+    let run_data: VmRunData = ciborium::from_reader(blob("vm_run_data_1.cbor")).unwrap();
+    let paths: MerklePaths = ciborium::from_reader(blob("merkle_tree_paths_1.cbor")).unwrap();
+    assert_eq!(run_data, input.vm_run_data);
+    assert_eq!(paths, input.merkle_paths);
+}
