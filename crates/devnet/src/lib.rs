@@ -1,1 +1,17 @@
-//! Devnet.
+//! A small ZK Stack chain that makes real batches, for demos, tests and benchmarks.
+//!
+//! It forks ZKsync Sepolia at a recorded transaction, or builds on the state that a batch input shows; runs the chain's own
+//! VM and system contracts; and writes what a node would hand to a prover.
+
+mod account;
+mod chain;
+mod genesis;
+mod traffic;
+mod tree;
+
+pub use self::{
+    chain::{Chain, SealError, SealedBatch},
+    genesis::{Genesis, GenesisError},
+    traffic::Load,
+    tree::Tree,
+};

@@ -90,7 +90,7 @@ pub struct MerklePath {
     pub leaf_hashed_key: U256,
     /// The leaf's index: of an existing leaf its own, of a first write the one it will get, 0 for an absent slot.
     pub leaf_enumeration_index: u64,
-    /// The value after, for a write. A claim; not used.
+    /// The value after, for a write; zeros for a read.
     pub value_written: [u8; 32],
     /// The value before.
     pub value_read: [u8; 32],

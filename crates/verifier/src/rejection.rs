@@ -33,6 +33,10 @@ pub enum Rejection {
     UntouchedLeaf { key: U256 },
     #[error("{key:?} changes but has no path of a write")]
     WriteWithoutPath { key: StorageKey },
+    #[error("the read of leaf {key:#x} claims to write a value")]
+    ReadWithWrittenValue { key: U256 },
+    #[error("the witness says that {got:?} is written to leaf {key:#x}, the run writes {expected:?}")]
+    WrittenValue { key: U256, got: H256, expected: H256 },
     #[error("leaf {key:#x} has the path of a write but keeps its value")]
     PathWithoutWrite { key: U256 },
 

@@ -38,9 +38,13 @@ pub(crate) struct LeafContent {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Access {
     Read,
-    Update,
-    /// A first write, with the index that the new leaf is claimed to get.
+    /// A write to an existing leaf, with the value claimed to be written.
+    Update {
+        value: H256,
+    },
+    /// A first write, with the value claimed and the index that the new leaf is claimed to get.
     Insert {
+        value: H256,
         index: u64,
     },
 }
@@ -93,17 +97,22 @@ impl Witness {
 impl Leaf {
     fn parse(entry: MerklePath) -> Result<Self, Rejection> {
         let key = entry.leaf_hashed_key;
+        let written = H256(entry.value_written);
         let content = LeafContent { index: entry.leaf_enumeration_index, value: H256(entry.value_read) };
         let (access, before) = match (entry.is_write, entry.first_write, content.index) {
             // Would count as an insertion for one reader and as none for another.
             (false, true, _) => return Err(Rejection::ReadMarkedFirstWrite { key }),
             (false, false, 0) => (Access::Read, None),
             (false, false, _) => (Access::Read, Some(content)),
-            (true, true, index) => (Access::Insert { index }, None),
+            (true, true, index) => (Access::Insert { value: written, index }, None),
             // Index 0 marks absence; an "update" of an absent leaf would be an insertion that is not counted.
             (true, false, 0) => return Err(Rejection::UpdateWithoutIndex { key }),
-            (true, false, _) => (Access::Update, Some(content)),
+            (true, false, _) => (Access::Update { value: written }, Some(content)),
         };
+        // A read writes nothing; a reader of the witness might take it for a write.
+        if access == Access::Read && !written.is_zero() {
+            return Err(Rejection::ReadWithWrittenValue { key });
+        }
         // The empty leaf proves absence, not the value beside it.
         if before.is_none() && !content.value.is_zero() {
             return Err(Rejection::AbsentLeafWithValue { key });

@@ -130,19 +130,23 @@ fn changes(witness: &Witness, outcome: &Outcome) -> Result<Changes, Rejection> {
         let missing = || Rejection::WriteWithoutPath { key: *key };
         let position = witness.position(&key.hashed_key_u256()).ok_or_else(missing)?;
         let leaf = witness.leaves.get(position).ok_or_else(missing)?;
-        let index = match (leaf.access, leaf.before) {
-            (Access::Insert { index: got }, _) => {
+        let (index, claimed) = match (leaf.access, leaf.before) {
+            (Access::Insert { value, index: got }, _) => {
                 let expected = next_index;
                 next_index = next_index.checked_add(1).ok_or(Rejection::IndexOverflow)?;
                 // Another index is another leaf: no node that follows the chain's data would reach this root.
                 if got != expected {
                     return Err(Rejection::InsertionIndex { key: leaf.key, got, expected });
                 }
-                expected
+                (expected, value)
             }
-            (Access::Update, Some(before)) => before.index,
-            (Access::Update, None) | (Access::Read, _) => return Err(missing()),
+            (Access::Update { value }, Some(before)) => (before.index, value),
+            (Access::Update { .. }, None) | (Access::Read, _) => return Err(missing()),
         };
+        // The run alone decides what is written; a witness that tells otherwise is not of this batch.
+        if claimed != *value {
+            return Err(Rejection::WrittenValue { key: leaf.key, got: claimed, expected: *value });
+        }
         leaves.push((position, LeafContent { index, value: *value }));
     }
     let mut changed = vec![false; witness.leaves.len()];

@@ -1,0 +1,164 @@
+//! The devnet's traffic: transfers, storage access of all kinds, reverts, deposits.
+
+use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
+use zksync_types::{Address, H160, L2ChainId, Transaction, U256, bytecode::BytecodeHash, ethabi, web3::keccak256};
+
+use crate::account::{Account, Call, deposit};
+
+/// Address of the contract for storage traffic.
+pub(crate) const CONTRACT: Address = H160([0x7e; 20]);
+/// The system contract that deploys.
+const DEPLOYER: u64 = 0x8006;
+const ACCOUNTS: u32 = 16;
+/// Slots that one transaction reads at most; more would not fit its gas.
+const READS_PER_TRANSACTION: usize = 4_000;
+
+/// How much traffic a batch holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Transactions of the usual mix.
+    pub transactions: usize,
+    /// Slots read for the first time, in transactions of their own.
+    pub cold_reads: usize,
+    /// Deposits from L1.
+    pub l1_transactions: usize,
+}
+
+/// What an access to the traffic contract does; the numbers are the contract's.
+#[derive(Clone, Copy)]
+enum Action {
+    Write = 0,
+    Read = 1,
+    WriteAndRevert = 2,
+    WriteRolledBack = 3,
+}
+
+/// Makes transactions, always the same for the same sequence of calls.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    accounts: Vec<Account>,
+    chain_id: L2ChainId,
+    deploys: bool,
+    made: u64,
+    deposits: u64,
+    next_slot: u64,
+}
+
+impl Traffic {
+    pub(crate) fn new(chain_id: L2ChainId) -> Self {
+        let accounts = (0..ACCOUNTS).map(Account::new).collect();
+        Self { accounts, chain_id, deploys: false, made: 0, deposits: 0, next_slot: 1 << 32 }
+    }
+
+    pub(crate) fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// From now on contracts are deployed, too.
+    pub(crate) fn set_deploys(&mut self, deploys: bool) {
+        self.deploys = deploys;
+    }
+
+    /// A batch's transactions: deposits first, as the chain puts them, then the mix, then the cold reads.
+    pub(crate) fn batch(&mut self, load: Load) -> Vec<Transaction> {
+        let mut transactions = Vec::new();
+        for _ in 0..load.l1_transactions {
+            let to = Address::from_low_u64_be(0xdeb0_0000 + self.deposits % 7);
+            transactions.push(deposit(self.deposits, to, U256::exp10(18)));
+            self.deposits += 1;
+        }
+        for _ in 0..load.transactions {
+            transactions.push(self.next());
+        }
+        let mut unread = load.cold_reads;
+        while unread > 0 {
+            let count = unread.min(READS_PER_TRANSACTION);
+            let slots = self.fresh_slots(count as u64);
+            transactions.push(self.access(Action::Read, slots, count as u64));
+            unread -= count;
+        }
+        transactions
+    }
+
+    /// The next transaction of the mix, a round of ten kinds.
+    fn next(&mut self) -> Transaction {
+        let made = self.made;
+        match made % 10 {
+            // To somebody who has nothing yet, and to somebody who has.
+            0 | 5 => self.transfer(Address::from_low_u64_be(0xacc0_0000_0000 + made)),
+            1 | 4 | 7 => self.transfer(Address::from_low_u64_be(0xacc0_0000_0000 + made % 50)),
+            2 => {
+                let slots = self.fresh_slots(3);
+                self.access(Action::Write, slots, 3)
+            }
+            // The same slots over and over: updates, and warm and cold reads.
+            3 => self.access(Action::Write, made % 40, 2),
+            6 => self.access(Action::Read, made % 60, 5),
+            8 if made % 20 == 8 => {
+                let slots = self.fresh_slots(2);
+                self.access(Action::WriteAndRevert, slots, 2)
+            }
+            8 if self.deploys => self.deployment(),
+            8 => self.access(Action::WriteAndRevert, made % 40, 2),
+            _ => {
+                let slots = self.fresh_slots(3);
+                self.access(Action::WriteRolledBack, slots, 3)
+            }
+        }
+    }
+
+    fn transfer(&mut self, to: Address) -> Transaction {
+        self.send(Call { to, value: U256::from(1_000 + self.made), calldata: vec![], factory_deps: vec![] })
+    }
+
+    fn access(&mut self, action: Action, first_slot: u64, count: u64) -> Transaction {
+        let words = [action as u64, first_slot, count, self.made + 1];
+        let calldata = ethabi::encode(&words.map(|word| ethabi::Token::Uint(word.into())));
+        self.send(Call { to: CONTRACT, value: U256::zero(), calldata, factory_deps: vec![] })
+    }
+
+    /// Deploys the traffic contract once more, with a word at its end that makes its code new.
+    fn deployment(&mut self) -> Transaction {
+        let mut code = bytecode();
+        let mut words = [0; 64];
+        words[56..].copy_from_slice(&self.made.to_be_bytes());
+        code.extend(words);
+        let hash = BytecodeHash::for_bytecode(&code).value();
+        let selector = &keccak256(b"create(bytes32,bytes32,bytes)")[..4];
+        let arguments = [
+            ethabi::Token::FixedBytes(vec![0; 32]),
+            ethabi::Token::FixedBytes(hash.as_bytes().to_vec()),
+            ethabi::Token::Bytes(vec![]),
+        ];
+        let calldata = [selector, &ethabi::encode(&arguments)].concat();
+        let to = Address::from_low_u64_be(DEPLOYER);
+        self.send(Call { to, value: U256::zero(), calldata, factory_deps: vec![code] })
+    }
+
+    fn send(&mut self, call: Call) -> Transaction {
+        let sender = (self.made % u64::from(ACCOUNTS)) as usize;
+        self.made += 1;
+        self.accounts[sender].sign(call, self.chain_id)
+    }
+
+    fn fresh_slots(&mut self, count: u64) -> u64 {
+        let first = self.next_slot;
+        self.next_slot += count;
+        first
+    }
+}
+
+/// The traffic contract's code.
+pub(crate) fn bytecode() -> Vec<u8> {
+    let mut assembly =
+        Assembly::try_from(include_str!("traffic.asm").to_owned()).expect("the traffic contract is well formed");
+    let words = assembly
+        .compile_to_bytecode_for_mode::<8, EncodingModeProduction>()
+        .expect("the traffic contract can be encoded");
+    let mut code = words.concat();
+    // A bytecode has an odd number of words.
+    if words.len().is_multiple_of(2) {
+        code.extend([0; 32]);
+    }
+    code
+}
