@@ -1,0 +1,89 @@
+//! How long to wait before trying again.
+
+use crate::config::Config;
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+/// A server's `Retry-After` counts up to here, so that no answer puts a prover to sleep for good.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Waits that grow from fault to fault.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    initial: Duration,
+    multiplier: f64,
+    max: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            initial: config.initial_retry_backoff,
+            multiplier: config.retry_backoff_multiplier,
+            max: config.max_backoff,
+            next: config.initial_retry_backoff,
+        }
+    }
+
+    /// The next wait, no shorter than what the server asks for.
+    pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
+        let wait = self.next.min(self.max);
+        self.next = Duration::try_from_secs_f64(wait.as_secs_f64() * self.multiplier).unwrap_or(self.max).min(self.max);
+        jittered(wait).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+    }
+
+    /// The longest wait, for what will not change soon.
+    pub(crate) fn longest(&self) -> Duration {
+        jittered(self.max)
+    }
+
+    /// All went well: the next fault waits briefly again.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.initial;
+    }
+}
+
+/// Between a half and the whole of `wait`, so that provers that failed together do not come back together.
+pub(crate) fn jittered(wait: Duration) -> Duration {
+    // The standard library's hasher is keyed at random; that is enough of a die.
+    let random = RandomState::new().hash_one(());
+    wait.mul_f64(0.5 + random as f64 / u64::MAX as f64 / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backoff() -> Backoff {
+        Backoff::new(&Config {
+            initial_retry_backoff: Duration::from_secs(1),
+            retry_backoff_multiplier: 2.0,
+            max_backoff: Duration::from_secs(5),
+            ..Config::new("http://127.0.0.1:1".to_owned())
+        })
+    }
+
+    #[test]
+    fn waits_grow_to_the_longest_and_start_again_after_a_success() {
+        let mut backoff = backoff();
+        for whole in [1, 2, 4, 5, 5] {
+            let wait = backoff.next(None);
+            assert!(
+                wait <= Duration::from_secs(whole) && wait >= Duration::from_secs(whole) / 2,
+                "{wait:?} of {whole}"
+            );
+        }
+        backoff.reset();
+        assert!(backoff.next(None) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_servers_wish_is_honoured_within_reason() {
+        let mut backoff = backoff();
+        assert_eq!(backoff.next(Some(Duration::from_secs(77))), Duration::from_secs(77));
+        assert_eq!(backoff.next(Some(Duration::MAX)), LONGEST_RETRY_AFTER);
+    }
+}

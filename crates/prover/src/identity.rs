@@ -1,0 +1,228 @@
+//! Who signs: the key, and the quote that vouches for it.
+
+use crate::config::Config;
+use std::{fs::File, io::Read, path::PathBuf, time::SystemTime};
+use tee_api::{KeyError, MAX_QUOTE_BYTES, PublicKey, Quote, SigningKey, TeeType};
+use tee_attestation::{
+    QuoteError, ReportData, ReportDataError, Tee,
+    simulated::{Platform, SimulationError},
+};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+const SIGNING_KEY: &str = "TEE_PROVER_SIGNING_KEY";
+
+/// Who signs.
+#[derive(Debug)]
+pub enum Identity {
+    /// Nobody: batches are verified, and nothing is submitted.
+    None,
+    /// A key that is known to the server by its quote.
+    Enclave(Enclave),
+}
+
+/// A signing key with its quote.
+#[derive(Debug)]
+pub struct Enclave {
+    pub(crate) tee_type: TeeType,
+    pub(crate) key: SigningKey,
+    pub(crate) quote: Quote,
+    pub(crate) simulated: bool,
+}
+
+/// Why nobody can sign.
+#[derive(Debug, Error)]
+pub enum IdentityError {
+    /// The kind of enclave is not said.
+    #[error("no TEE type: set TEE_PROVER_TEE_TYPE to sgx, tdx or none")]
+    NoTeeType,
+    /// Simulated quotes are of SGX.
+    #[error("a simulated prover is of type sgx or none")]
+    SimulatedTdx,
+    /// The key is not there.
+    #[error("no signing key: {SIGNING_KEY} is not set")]
+    NoKey,
+    /// The key is not a key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No file is named that holds the quote.
+    #[error("no quote: set TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH")]
+    NoQuote,
+    /// The quote's file cannot be read.
+    #[error("{path}: {error}")]
+    ReadQuote {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        error: std::io::Error,
+    },
+    /// The quote's size is out of bounds.
+    #[error(transparent)]
+    QuoteSize(#[from] tee_api::QuoteError),
+    /// The quote is not one.
+    #[error(transparent)]
+    Quote(#[from] QuoteError),
+    /// The quote is of another kind of enclave.
+    #[error("the quote is of another TEE than {configured}")]
+    OtherTee {
+        /// What was configured.
+        configured: TeeType,
+    },
+    /// The quote names no key.
+    #[error(transparent)]
+    ReportData(#[from] ReportDataError),
+    /// The quote names another key: no server would take the proofs.
+    #[error("the quote does not name the signing key {public_key}")]
+    OtherKey {
+        /// The key that should be named.
+        public_key: PublicKey,
+    },
+    /// The simulation failed.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+}
+
+impl Identity {
+    /// Takes the key from the environment and the quote from its file, as `tee-key-preexec` leaves them, and makes sure
+    /// that they belong together.
+    pub fn load(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
+        let tee_type = config.tee_type.ok_or(IdentityError::NoTeeType)?;
+        let tee = match tee_type {
+            TeeType::None => return Ok(Self::None),
+            TeeType::Sgx => Tee::Sgx,
+            TeeType::Tdx => Tee::Tdx,
+        };
+        let key = Zeroizing::new(environment(SIGNING_KEY).ok_or(IdentityError::NoKey)?);
+        let key = SigningKey::from_hex(&key)?;
+        let quote = read_quote(config)?;
+        let said = tee_attestation::Quote::parse(quote.as_bytes())?;
+        if said.tee() != tee {
+            return Err(IdentityError::OtherTee { configured: tee_type });
+        }
+        let public_key = key.public_key();
+        if !said.report_data()?.names(&public_key.to_bytes(), &public_key.address().0) {
+            return Err(IdentityError::OtherKey { public_key });
+        }
+        Ok(Self::Enclave(Enclave { tee_type, key, quote, simulated: false }))
+    }
+
+    /// Makes a key, and a quote of a simulated SGX platform: worth nothing to anyone who does not choose to trust it.
+    pub fn simulated(config: &Config) -> Result<Self, IdentityError> {
+        match config.tee_type {
+            Some(TeeType::None) => return Ok(Self::None),
+            Some(TeeType::Tdx) => return Err(IdentityError::SimulatedTdx),
+            Some(TeeType::Sgx) | None => {}
+        }
+        let key = SigningKey::random()?;
+        let report_data = ReportData::V1 { address: key.public_key().address().0 };
+        let quote = Quote::new(Platform::new(SystemTime::now())?.quote(&report_data)?)?;
+        Ok(Self::Enclave(Enclave { tee_type: TeeType::Sgx, key, quote, simulated: true }))
+    }
+
+    /// What the prover says of itself.
+    pub fn tee_type(&self) -> TeeType {
+        match self {
+            Self::None => TeeType::None,
+            Self::Enclave(enclave) => enclave.tee_type,
+        }
+    }
+
+    /// The public half of the key.
+    pub fn public_key(&self) -> Option<PublicKey> {
+        match self {
+            Self::None => None,
+            Self::Enclave(enclave) => Some(enclave.key.public_key()),
+        }
+    }
+}
+
+fn read_quote(config: &Config) -> Result<Quote, IdentityError> {
+    let path = config.attestation_quote_file_path.as_ref().ok_or(IdentityError::NoQuote)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells that there is more.
+    File::open(path)
+        .and_then(|file| file.take(MAX_QUOTE_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| IdentityError::ReadQuote { path: path.clone(), error })?;
+    Ok(Quote::new(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, path::Path};
+
+    const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+
+    fn load(tee_type: TeeType, key: Option<&str>, quote: &[u8]) -> Result<Identity, IdentityError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(quote).unwrap();
+        load_at(tee_type, key, file.path())
+    }
+
+    fn load_at(tee_type: TeeType, key: Option<&str>, quote: &Path) -> Result<Identity, IdentityError> {
+        let config = Config {
+            tee_type: Some(tee_type),
+            attestation_quote_file_path: Some(quote.to_owned()),
+            ..Config::new(String::new())
+        };
+        Identity::load(&config, |name| key.filter(|_| name == SIGNING_KEY).map(str::to_owned))
+    }
+
+    fn quote_of(report_data: ReportData) -> Vec<u8> {
+        Platform::new(SystemTime::now()).unwrap().quote(&report_data).unwrap()
+    }
+
+    fn quote_of_key(key: &str) -> Vec<u8> {
+        quote_of(ReportData::V1 { address: SigningKey::from_hex(key).unwrap().public_key().address().0 })
+    }
+
+    #[test]
+    fn key_and_quote_that_belong_together_are_an_identity() {
+        let identity = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)).unwrap();
+        assert_eq!(identity.tee_type(), TeeType::Sgx);
+        assert_eq!(identity.public_key(), Some(SigningKey::from_hex(KEY).unwrap().public_key()));
+        let public_key = identity.public_key().unwrap().to_bytes();
+        load(TeeType::Sgx, Some(KEY), &quote_of(ReportData::V0 { public_key })).unwrap();
+    }
+
+    #[test]
+    fn a_simulated_identitys_quote_names_its_key() {
+        let identity = Identity::simulated(&Config::new(String::new())).unwrap();
+        let Identity::Enclave(enclave) = &identity else { panic!("a simulated prover signs") };
+        let quote = tee_attestation::Quote::parse(enclave.quote.as_bytes()).unwrap();
+        let key = enclave.key.public_key();
+        assert!(quote.report_data().unwrap().names(&key.to_bytes(), &key.address().0));
+    }
+
+    #[test]
+    fn a_prover_of_type_none_needs_neither_key_nor_quote() {
+        assert!(matches!(load_at(TeeType::None, None, Path::new("/nowhere")), Ok(Identity::None)));
+        let config = Config { tee_type: Some(TeeType::None), ..Config::new(String::new()) };
+        assert!(matches!(Identity::simulated(&config), Ok(Identity::None)));
+    }
+
+    #[test]
+    fn what_is_missing_or_does_not_belong_together_is_said() {
+        let quote = quote_of_key(KEY);
+        let no_type = Identity::load(&Config::new(String::new()), |_| None);
+        assert!(matches!(no_type, Err(IdentityError::NoTeeType)));
+        assert!(matches!(load(TeeType::Sgx, None, &quote), Err(IdentityError::NoKey)));
+        assert!(matches!(load(TeeType::Sgx, Some("ac09"), &quote), Err(IdentityError::Key(KeyError::Secret))));
+        let nowhere = load_at(TeeType::Sgx, Some(KEY), Path::new("/nowhere"));
+        assert!(matches!(nowhere, Err(IdentityError::ReadQuote { .. })));
+        assert!(matches!(load(TeeType::Sgx, Some(KEY), b""), Err(IdentityError::QuoteSize(_))));
+        assert!(matches!(load(TeeType::Sgx, Some(KEY), &[0; MAX_QUOTE_BYTES + 1]), Err(IdentityError::QuoteSize(_))));
+        assert!(matches!(load(TeeType::Sgx, Some(KEY), b"test"), Err(IdentityError::Quote(_))));
+        assert!(matches!(load(TeeType::Tdx, Some(KEY), &quote), Err(IdentityError::OtherTee { .. })));
+        let other = load(TeeType::Sgx, Some(KEY), &quote_of_key(&"07".repeat(32)));
+        assert!(matches!(other, Err(IdentityError::OtherKey { .. })));
+    }
+
+    #[test]
+    fn the_key_is_not_shown() {
+        let identity = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)).unwrap();
+        assert!(!format!("{identity:?}").contains(KEY));
+        let error = load(TeeType::Sgx, Some(&KEY[1..]), &quote_of_key(KEY)).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains(&KEY[1..20]));
+    }
+}

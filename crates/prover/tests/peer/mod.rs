@@ -1,0 +1,162 @@
+//! A server that answers as a test tells it to, and tells the test what it was asked.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tee_prover::{Config, Event, Identity, RunError, run};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// No test waits longer for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Peer {
+    pub(crate) url: String,
+    requests: UnboundedReceiver<Request>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) at: Instant,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What a test answers.
+pub(crate) enum Answer {
+    Status(StatusCode),
+    Full(Response),
+    /// The headers of a success, and then a broken connection.
+    CutShort,
+    /// Nothing, ever.
+    Silence,
+}
+
+impl Peer {
+    pub(crate) async fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (log, requests) = unbounded_channel();
+        let answer = Arc::new(answer);
+        let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+            let request = Request { at: Instant::now(), method, path: uri.path().to_owned(), headers, body };
+            let answered = answer(&request);
+            let _ = log.send(request);
+            async move {
+                match answered {
+                    Answer::Status(status) => status.into_response(),
+                    Answer::Full(response) => response,
+                    Answer::CutShort => {
+                        let cut = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
+                        Body::from_stream(cut).into_response()
+                    }
+                    Answer::Silence => std::future::pending().await,
+                }
+            }
+        };
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handler)).await });
+        Self { url, requests }
+    }
+
+    /// The next request.
+    pub(crate) async fn request(&mut self) -> Request {
+        timeout(PATIENCE, self.requests.recv()).await.expect("a request in time").expect("the server runs")
+    }
+
+    /// The next request to `path`; others before it are skipped.
+    pub(crate) async fn request_to(&mut self, path: &str) -> Request {
+        loop {
+            let request = self.request().await;
+            if request.path == path {
+                return request;
+            }
+        }
+    }
+
+    /// The paths of all requests that have come and were not looked at.
+    pub(crate) fn paths(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.requests.try_recv().ok()).map(|request| request.path).collect()
+    }
+}
+
+pub(crate) const REGISTER: &str = "/tee/register_attestation";
+pub(crate) const INPUTS: &str = "/tee/proof_inputs";
+
+pub(crate) fn status(status: u16) -> Answer {
+    Answer::Status(StatusCode::from_u16(status).unwrap())
+}
+
+/// An input under a lease.
+pub(crate) fn leased(id: &str, expires_in_secs: u32, body: impl Into<Body>) -> Answer {
+    let headers = [("tee-lease-id", id.to_owned()), ("tee-lease-expires-in", expires_in_secs.to_string())];
+    Answer::Full((headers, body.into()).into_response())
+}
+
+/// A prover at work.
+pub(crate) struct Running {
+    pub(crate) stop: CancellationToken,
+    events: UnboundedReceiver<Event>,
+    run: JoinHandle<Result<(), RunError>>,
+}
+
+impl Running {
+    pub(crate) fn start(config: Config) -> Self {
+        let identity = Identity::simulated(&config).unwrap();
+        Self::start_as(identity, config)
+    }
+
+    pub(crate) fn start_as(identity: Identity, config: Config) -> Self {
+        let stop = CancellationToken::new();
+        let (log, events) = unbounded_channel();
+        let observe = move |event| {
+            let _ = log.send(event);
+        };
+        Self { run: tokio::spawn(run(config, identity, stop.clone(), observe)), stop, events }
+    }
+
+    pub(crate) async fn event(&mut self) -> Event {
+        timeout(PATIENCE, self.events.recv()).await.expect("an event in time").expect("the prover runs")
+    }
+
+    /// Asks to stop; the prover must do so within a second.
+    pub(crate) async fn stops_within_a_second(self) {
+        self.stop.cancel();
+        timeout(Duration::from_secs(1), self.run).await.expect("it stops in time").unwrap().unwrap();
+    }
+
+    /// Waits until the prover stops by itself.
+    pub(crate) async fn end(self) -> Result<(), RunError> {
+        timeout(PATIENCE, self.run).await.expect("it ends in time").unwrap()
+    }
+}
+
+/// Short waits, so that tests are quick.
+pub(crate) fn config(peer: &Peer) -> Config {
+    Config { initial_retry_backoff: Duration::from_millis(10), ..Config::new(peer.url.clone()) }
+}
+
+/// A file of the shared test data; `None`, said aloud, where there is none.
+pub(crate) fn test_data(path: &str) -> Option<Vec<u8>> {
+    let Some(folder) = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from) else {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");
+        println!("skipped: TEE_TEST_DATA is not set");
+        return None;
+    };
+    Some(std::fs::read(folder.join(path)).unwrap())
+}
