@@ -11,7 +11,7 @@ use zksync_types::H256;
 use crate::{
     Store,
     inputs::{EncodedInput, InputForm},
-    random_hex,
+    random,
     storage::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
 };
 
@@ -77,7 +77,7 @@ impl Store {
             number,
             batch: Batch {
                 // Random, so that of two that add the same number at a time neither writes over the other's.
-                input_key: format!("inputs/{number}-{}", random_hex::<8>()),
+                input_key: format!("inputs/{number}-{}", hex::encode(random::<8>())),
                 json: BlobInfo::of(&encoded.json),
                 cbor: BlobInfo::of(&encoded.cbor),
                 previous_root: input.l1_batch_env.previous_batch_hash,

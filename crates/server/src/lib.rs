@@ -144,3 +144,9 @@ impl Store {
         now_ms.saturating_add(clock::millis(Duration::from_secs(self.lease_secs.into())))
     }
 }
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::getrandom(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}

@@ -18,6 +18,7 @@ use crate::{
     Store,
     inputs::{CorruptInput, OpenInputError},
     problem::Problem,
+    random,
     storage::JobFailure,
 };
 
@@ -29,7 +30,7 @@ pub(super) async fn handle(
     let form = wanted_form(&headers);
     // Every turn but the last takes a batch without input out of the queue: it must not block those behind it.
     loop {
-        let lease = LeaseId::random();
+        let lease = LeaseId::from(random::<16>());
         let now_ms = store.clock.now_ms();
         let Some(claim) = store.storage.claim(tee_type, &lease, now_ms, store.lease_end_ms(now_ms)).await? else {
             return Ok(StatusCode::NO_CONTENT.into_response());

@@ -1,0 +1,251 @@
+//! Reading what a quote says.
+//!
+//! Layouts: Intel, "SGX ECDSA QuoteLibReference DCAP API", appendix A.4 (version 3), and Intel, "TDX DCAP Quoting Library
+//! API", appendix A.3 (versions 4 and 5); the TDX 1.5 extended body is `sgx_report2_body_v1_5_ex_t` of `sgx_quote_5.h`
+//! in Intel's DCAP sources. All numbers are little-endian.
+
+use crate::report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError};
+use thiserror::Error;
+
+const TEE_TYPE_SGX: u32 = 0;
+const TEE_TYPE_TDX: u32 = 0x81;
+
+/// Bit 1 of an enclave's attributes (Intel SDM, volume 3D, "ATTRIBUTES").
+const SGX_DEBUG: u8 = 1 << 1;
+/// Bits 0 to 7 of a TD's attributes, "TD under debug" (Intel, "TDX Module ABI", TD_ATTRIBUTES).
+const TD_UNDER_DEBUG: u8 = 0xff;
+
+/// The kind of trusted environment that a quote is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tee {
+    /// An Intel SGX enclave.
+    Sgx,
+    /// An Intel TDX trust domain.
+    Tdx,
+}
+
+/// What a quote says. Nothing in it is verified: anyone can write such bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    version: u16,
+    report: Report,
+}
+
+/// The signed statement inside a quote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// Of an SGX enclave.
+    Sgx(EnclaveReport),
+    /// Of a TDX trust domain.
+    Tdx(Box<TdReport>),
+}
+
+/// What the processor says of an SGX enclave (`sgx_report_body_t`, 384 bytes).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnclaveReport {
+    /// ATTRIBUTES: 8 bytes of flags, 8 bytes of XFRM.
+    pub attributes: [u8; 16],
+    /// MRENCLAVE: what runs in the enclave.
+    pub mr_enclave: [u8; 32],
+    /// MRSIGNER: who signed it.
+    pub mr_signer: [u8; 32],
+    /// ISVPRODID: which of the signer's programs it is.
+    pub isv_prod_id: u16,
+    /// ISVSVN: the program's security version.
+    pub isv_svn: u16,
+    /// The 64 bytes that the enclave asked for.
+    pub report_data: [u8; REPORT_DATA_BYTES],
+}
+
+/// What the processor says of a trust domain (`sgx_report2_body_t`, 584 bytes; later bodies begin with the same fields).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TdReport {
+    /// MRSEAM: the TDX module that runs the domain.
+    pub mr_seam: [u8; 48],
+    /// TDATTRIBUTES: 8 bytes of flags.
+    pub td_attributes: [u8; 8],
+    /// MRTD: what the domain was built from.
+    pub mr_td: [u8; 48],
+    /// RTMR0 to RTMR3: what was loaded since.
+    pub rtmrs: [[u8; 48]; 4],
+    /// The 64 bytes that the domain asked for.
+    pub report_data: [u8; REPORT_DATA_BYTES],
+}
+
+/// Why bytes are not a quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum QuoteError {
+    /// The bytes end inside a field.
+    #[error("the quote is cut short")]
+    Truncated,
+    /// Neither of version 3, 4 nor 5.
+    #[error("quote version {version} is not known")]
+    UnknownVersion {
+        /// The header's version.
+        version: u16,
+    },
+    /// Neither of SGX nor of TDX, or not in this version.
+    #[error("TEE type {tee_type:#x} is not known in quotes of version {version}")]
+    UnknownTeeType {
+        /// The header's version.
+        version: u16,
+        /// The header's TEE type.
+        tee_type: u32,
+    },
+    /// A version 5 body that is not known, or one of another TEE than the header's.
+    #[error("body type {body_type} is not known for TEE type {tee_type:#x}")]
+    UnknownBodyType {
+        /// The header's TEE type.
+        tee_type: u32,
+        /// The body descriptor's type.
+        body_type: u16,
+    },
+    /// A version 5 body of another size than its type has.
+    #[error("a body of type {body_type} has {expected} bytes, the quote says {got}")]
+    BodySize {
+        /// The body descriptor's type.
+        body_type: u16,
+        /// What the quote says, in bytes.
+        got: u32,
+        /// What the type has, in bytes.
+        expected: u32,
+    },
+}
+
+impl Quote {
+    /// Reads header and report, and makes sure that the signature data which they announce is there. Bytes after it are
+    /// allowed: TDX hands quotes out padded.
+    pub fn parse(bytes: &[u8]) -> Result<Self, QuoteError> {
+        let mut reader = Reader { rest: bytes };
+        let version = reader.u16()?;
+        reader.skip(2)?; // attestation key type
+        let tee_type = reader.u32()?;
+        reader.skip(2 + 2 + 16 + 20)?; // QE and PCE security versions, QE vendor, user data
+        let report = match (version, tee_type) {
+            (3 | 4, TEE_TYPE_SGX) => Report::Sgx(EnclaveReport::read(&mut reader)?),
+            (4, TEE_TYPE_TDX) => Report::Tdx(Box::new(TdReport::read(&mut reader)?)),
+            (5, TEE_TYPE_SGX | TEE_TYPE_TDX) => reader.described_body(tee_type)?,
+            (3..=5, _) => return Err(QuoteError::UnknownTeeType { version, tee_type }),
+            _ => return Err(QuoteError::UnknownVersion { version }),
+        };
+        let signature_bytes = reader.u32()?;
+        reader.skip(usize::try_from(signature_bytes).map_err(|_| QuoteError::Truncated)?)?;
+        Ok(Self { version, report })
+    }
+
+    /// The version of the quote's format: 3, 4 or 5.
+    pub fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// The kind of trusted environment.
+    pub fn tee(&self) -> Tee {
+        match self.report {
+            Report::Sgx(_) => Tee::Sgx,
+            Report::Tdx(_) => Tee::Tdx,
+        }
+    }
+
+    /// The signed statement, measurements among it.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The key that the quote names.
+    pub fn report_data(&self) -> Result<ReportData, ReportDataError> {
+        ReportData::parse(match &self.report {
+            Report::Sgx(report) => &report.report_data,
+            Report::Tdx(report) => &report.report_data,
+        })
+    }
+
+    /// Whether the enclave or the domain can be looked into. The key of such a one is no secret.
+    pub fn is_debug(&self) -> bool {
+        match &self.report {
+            Report::Sgx(report) => report.attributes[0] & SGX_DEBUG != 0,
+            Report::Tdx(report) => report.td_attributes[0] & TD_UNDER_DEBUG != 0,
+        }
+    }
+}
+
+impl EnclaveReport {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, QuoteError> {
+        reader.skip(16 + 4 + 28)?; // CPUSVN, MISCSELECT, reserved
+        let attributes = reader.array()?;
+        let mr_enclave = reader.array()?;
+        reader.skip(32)?;
+        let mr_signer = reader.array()?;
+        reader.skip(96)?;
+        let isv_prod_id = reader.u16()?;
+        let isv_svn = reader.u16()?;
+        reader.skip(60)?;
+        let report_data = reader.array()?;
+        Ok(Self { attributes, mr_enclave, mr_signer, isv_prod_id, isv_svn, report_data })
+    }
+}
+
+impl TdReport {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, QuoteError> {
+        reader.skip(16)?; // TEE_TCB_SVN
+        let mr_seam = reader.array()?;
+        reader.skip(48 + 8)?; // MRSIGNERSEAM, SEAMATTRIBUTES
+        let td_attributes = reader.array()?;
+        reader.skip(8)?; // XFAM
+        let mr_td = reader.array()?;
+        reader.skip(48 * 3)?; // MRCONFIGID, MROWNER, MROWNERCONFIG
+        let rtmrs = [reader.array()?, reader.array()?, reader.array()?, reader.array()?];
+        let report_data = reader.array()?;
+        Ok(Self { mr_seam, td_attributes, mr_td, rtmrs, report_data })
+    }
+}
+
+/// Takes fields from the front of what is left.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl Reader<'_> {
+    /// The body of a version 5 quote, which says its type and size first.
+    fn described_body(&mut self, tee_type: u32) -> Result<Report, QuoteError> {
+        let body_type = self.u16()?;
+        let got = self.u32()?;
+        // The bodies of TDX 1.5 and its extension append to the one of TDX 1.0.
+        let (expected, appended) = match (tee_type, body_type) {
+            (TEE_TYPE_SGX, 1) => (384, 0),
+            (TEE_TYPE_TDX, 2) => (584, 0),
+            (TEE_TYPE_TDX, 3) => (648, 64),
+            (TEE_TYPE_TDX, 4) => (885, 301),
+            _ => {
+                return Err(QuoteError::UnknownBodyType { tee_type, body_type });
+            }
+        };
+        if got != expected {
+            return Err(QuoteError::BodySize { body_type, got, expected });
+        }
+        let report = match tee_type {
+            TEE_TYPE_SGX => Report::Sgx(EnclaveReport::read(self)?),
+            _ => Report::Tdx(Box::new(TdReport::read(self)?)),
+        };
+        self.skip(appended)?;
+        Ok(report)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], QuoteError> {
+        let (array, rest) = self.rest.split_first_chunk().ok_or(QuoteError::Truncated)?;
+        self.rest = rest;
+        Ok(*array)
+    }
+
+    fn u16(&mut self) -> Result<u16, QuoteError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, QuoteError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn skip(&mut self, bytes: usize) -> Result<(), QuoteError> {
+        self.rest = self.rest.get(bytes..).ok_or(QuoteError::Truncated)?;
+        Ok(())
+    }
+}

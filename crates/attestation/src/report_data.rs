@@ -1,0 +1,142 @@
+//! The 64 bytes in a quote that name the signing key.
+
+use thiserror::Error;
+
+/// Length of a quote's report data, in bytes.
+pub const REPORT_DATA_BYTES: usize = 64;
+
+/// Names a secp256k1 signing key. The last byte of the 64 is the layout's version; what is between it and the name is
+/// zero (teepot's `ReportData`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportData {
+    /// Version 0: the compressed public key.
+    V0 {
+        /// SEC1 compressed public key, 33 bytes.
+        public_key: [u8; 33],
+    },
+    /// Version 1: the key's Ethereum address. This is the version that we make.
+    V1 {
+        /// The last 20 bytes of keccak256 of the uncompressed key without its first byte.
+        address: [u8; 20],
+    },
+}
+
+/// Why 64 bytes are not report data that names a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ReportDataError {
+    /// The last byte is of no known layout.
+    #[error("report data of unknown version {version}")]
+    UnknownVersion {
+        /// The last byte.
+        version: u8,
+    },
+    /// Bytes between the name and the version are not zero.
+    #[error("report data of version {version} has padding that is not zero")]
+    Padding {
+        /// The last byte.
+        version: u8,
+    },
+}
+
+impl ReportData {
+    /// Reads the 64 bytes of a quote.
+    pub fn parse(bytes: &[u8; REPORT_DATA_BYTES]) -> Result<Self, ReportDataError> {
+        let [.., version] = *bytes;
+        match version {
+            0 => Ok(Self::V0 { public_key: name(bytes, version)? }),
+            1 => Ok(Self::V1 { address: name(bytes, version)? }),
+            _ => Err(ReportDataError::UnknownVersion { version }),
+        }
+    }
+
+    /// The 64 bytes to ask a quote for.
+    pub fn to_bytes(&self) -> [u8; REPORT_DATA_BYTES] {
+        let (name, version): (&[u8], u8) = match self {
+            Self::V0 { public_key } => (public_key, 0),
+            Self::V1 { address } => (address, 1),
+        };
+        let mut bytes = [0; REPORT_DATA_BYTES];
+        for (to, from) in bytes.iter_mut().zip(name) {
+            *to = *from;
+        }
+        let [.., last] = &mut bytes;
+        *last = version;
+        bytes
+    }
+
+    /// Whether this names the key with that compressed form and that Ethereum address.
+    #[must_use]
+    pub fn names(&self, public_key: &[u8; 33], address: &[u8; 20]) -> bool {
+        match self {
+            Self::V0 { public_key: named } => named == public_key,
+            Self::V1 { address: named } => named == address,
+        }
+    }
+}
+
+/// The first `N` bytes. All bytes after them but the last must be zero, so that one key has one name.
+fn name<const N: usize>(bytes: &[u8; REPORT_DATA_BYTES], version: u8) -> Result<[u8; N], ReportDataError> {
+    let error = ReportDataError::Padding { version };
+    let [padded @ .., _] = bytes;
+    let (name, padding) = padded.split_first_chunk().ok_or(error)?;
+    if padding.iter().any(|byte| *byte != 0) {
+        return Err(error);
+    }
+    Ok(*name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLIC_KEY: [u8; 33] = [2; 33];
+    const ADDRESS: [u8; 20] = [7; 20];
+    const V0: ReportData = ReportData::V0 { public_key: PUBLIC_KEY };
+    const V1: ReportData = ReportData::V1 { address: ADDRESS };
+
+    #[test]
+    fn the_name_comes_first_and_the_version_last() {
+        let bytes = V1.to_bytes();
+        assert_eq!(bytes[..20], ADDRESS);
+        assert_eq!(bytes[20..63], [0; 43]);
+        assert_eq!(bytes[63], 1);
+        let bytes = V0.to_bytes();
+        assert_eq!(bytes[..33], PUBLIC_KEY);
+        assert_eq!(bytes[33..], [0; 31]);
+    }
+
+    #[test]
+    fn both_versions_are_read_back() {
+        for data in [V0, V1] {
+            assert_eq!(ReportData::parse(&data.to_bytes()), Ok(data));
+        }
+    }
+
+    #[test]
+    fn a_byte_set_in_the_padding_is_refused() {
+        for (data, version, padding) in [(V0, 0, 33..63), (V1, 1, 20..63)] {
+            for at in padding {
+                let mut bytes = data.to_bytes();
+                bytes[at] = 1;
+                assert_eq!(ReportData::parse(&bytes), Err(ReportDataError::Padding { version }), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_refused() {
+        for version in 2..=u8::MAX {
+            let mut bytes = V1.to_bytes();
+            bytes[63] = version;
+            assert_eq!(ReportData::parse(&bytes), Err(ReportDataError::UnknownVersion { version }));
+        }
+    }
+
+    #[test]
+    fn only_the_named_key_matches() {
+        assert!(V0.names(&PUBLIC_KEY, &[0; 20]));
+        assert!(V1.names(&[0; 33], &ADDRESS));
+        assert!(!V0.names(&[3; 33], &ADDRESS));
+        assert!(!V1.names(&PUBLIC_KEY, &[8; 20]));
+    }
+}
