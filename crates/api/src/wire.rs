@@ -222,6 +222,13 @@ impl LeaseId {
     }
 }
 
+impl From<[u8; 16]> for LeaseId {
+    /// A server's own lease: the bytes are random, so that nobody can guess another's.
+    fn from(random: [u8; 16]) -> Self {
+        Self(hex::encode(random))
+    }
+}
+
 impl FromStr for LeaseId {
     type Err = LeaseIdError;
 

@@ -1,0 +1,50 @@
+//! `/tee/leases/{lease}`: what a prover says of the batch that it has.
+
+use axum::{Json, extract::State, http::HeaderName, response::IntoResponse};
+use tee_api::{FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, LeaseId};
+
+use super::{
+    request::{JsonBody, PathParameter},
+    success,
+};
+use crate::{Store, problem::Problem, storage::JobFailure};
+
+/// `POST …/renew`: it is still at work.
+pub(super) async fn renew(
+    State(store): State<Store>,
+    PathParameter(lease): PathParameter<LeaseId>,
+) -> Result<impl IntoResponse, Problem> {
+    let now_ms = store.clock.now_ms();
+    current(store.storage.renew_lease(&lease, now_ms, store.lease_end_ms(now_ms)).await?)?;
+    let headers = [
+        (HeaderName::from_static(LEASE_ID_HEADER), lease.to_string()),
+        (HeaderName::from_static(LEASE_EXPIRES_IN_HEADER), store.lease_secs().to_string()),
+    ];
+    Ok((headers, success()))
+}
+
+/// `POST …/fail`: the batch cannot be proven.
+pub(super) async fn fail(
+    State(store): State<Store>,
+    PathParameter(lease): PathParameter<LeaseId>,
+    JsonBody(report): JsonBody<FailReport>,
+) -> Result<Json<&'static str>, Problem> {
+    let failure = JobFailure { kind: report.kind(), error: report.error() };
+    current(store.storage.fail_lease(&lease, failure, store.clock.now_ms()).await?)?;
+    tracing::warn!(%lease, kind = report.kind(), error = report.error(), "prover reports that a batch cannot be proven");
+    Ok(success())
+}
+
+/// `DELETE …`: it will not finish.
+pub(super) async fn give_back(
+    State(store): State<Store>,
+    PathParameter(lease): PathParameter<LeaseId>,
+) -> Result<Json<&'static str>, Problem> {
+    current(store.storage.give_back_lease(&lease, store.clock.now_ms()).await?)?;
+    tracing::info!(%lease, "batch given back");
+    Ok(success())
+}
+
+fn current(lease_is_current: bool) -> Result<(), Problem> {
+    if lease_is_current { Ok(()) } else { Err(Problem::stale_lease()) }
+}

@@ -1,0 +1,100 @@
+//! Reading requests, with problems for what cannot be read.
+
+use std::{fmt::Display, str::FromStr};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{HeaderMap, HeaderName, StatusCode, header::HeaderValue, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use tee_api::{LEASE_ID_HEADER, LeaseId};
+
+use crate::problem::Problem;
+
+/// A JSON body, whatever its content type says.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+/// The one parameter in a path.
+pub(super) struct PathParameter<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
+            }
+            _ => Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "the body did not arrive whole"),
+        })?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| malformed("malformed_body", error))
+    }
+}
+
+impl<S: Send + Sync, T: FromStr<Err: Display>> FromRequestParts<S> for PathParameter<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| malformed("malformed_path", rejection))?;
+        text.parse().map(Self).map_err(|error| malformed("malformed_path", error))
+    }
+}
+
+/// The lease that a submission is made under.
+pub(super) fn lease(headers: &HeaderMap) -> Result<Option<LeaseId>, Problem> {
+    let Some(value) = headers.get(LEASE_ID_HEADER) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    text.parse().map(Some).map_err(|error| malformed("malformed_lease", error))
+}
+
+/// Whether the client names this value in a header like `Accept`, and not to refuse it (`q=0`). Wildcards name nothing:
+/// who sends them takes the default.
+pub(super) fn accepts(headers: &HeaderMap, header: HeaderName, value: &str) -> bool {
+    let listed = headers.get_all(header);
+    listed.iter().filter_map(|listed: &HeaderValue| listed.to_str().ok()).flat_map(|listed| listed.split(',')).any(
+        |entry| {
+            let mut parts = entry.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(value));
+            let quality = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
+            named && quality.parse::<f32>().is_ok_and(|quality| quality > 0.0)
+        },
+    )
+}
+
+/// `error` speaks of the client's own bytes.
+fn malformed(code: &'static str, error: impl Display) -> Problem {
+    let mut detail = error.to_string();
+    detail.truncate(detail.floor_char_boundary(512));
+    Problem::new(StatusCode::BAD_REQUEST, code, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::ACCEPT_ENCODING;
+
+    use super::*;
+
+    #[test]
+    fn a_value_is_accepted_when_it_is_named_and_not_refused() {
+        for (listed, expected) in [
+            ("zstd", true),
+            ("gzip, ZSTD;q=0.5", true),
+            ("gzip ; q=1 , zstd ; q=0.001", true),
+            ("gzip", false),
+            ("*", false),
+            ("zstd;q=0", false),
+            ("zstd;q=0.0", false),
+            ("zstd;q=x", false),
+            ("xzstd", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, listed.parse().unwrap());
+            assert_eq!(accepts(&headers, ACCEPT_ENCODING, "zstd"), expected, "{listed}");
+        }
+        assert!(!accepts(&HeaderMap::new(), ACCEPT_ENCODING, "zstd"));
+    }
+}

@@ -1,0 +1,198 @@
+//! Batch inputs in the object store: as JSON and as CBOR, both compressed with zstd, so that an answer is sent as it
+//! lies there.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
+use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path as ObjectPath};
+use sha2::{Digest, Sha256};
+use tee_verifier::BatchInput;
+use thiserror::Error;
+
+use crate::storage::{Batch, BlobInfo};
+
+const COMPRESSION_LEVEL: i32 = 3;
+
+/// The store.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs(Arc<dyn ObjectStore>);
+
+/// The two forms that an input is stored in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InputForm {
+    Json,
+    Cbor,
+}
+
+/// An input, ready to be stored: what the database keeps of it, and the blobs.
+#[derive(Debug)]
+pub(crate) struct EncodedInput {
+    pub(crate) json: Bytes,
+    pub(crate) cbor: Bytes,
+}
+
+/// Why an input cannot be had.
+#[derive(Debug, Error)]
+pub(crate) enum OpenInputError {
+    #[error("the input is not in the object store")]
+    Missing,
+    #[error("the input has {got} bytes where {expected} were stored")]
+    Size { expected: u64, got: u64 },
+    /// A fault that says nothing of this input.
+    #[error("object store: {0}")]
+    Store(#[source] object_store::Error),
+}
+
+/// The bytes that come out are not the bytes that went in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the input's checksum is wrong")]
+pub(crate) struct CorruptInput;
+
+impl InputForm {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Cbor => "application/cbor",
+        }
+    }
+
+    /// What must lie there of a batch.
+    pub(crate) fn blob(self, batch: &Batch) -> &BlobInfo {
+        match self {
+            Self::Json => &batch.json,
+            Self::Cbor => &batch.cbor,
+        }
+    }
+
+    fn path(self, key: &str) -> ObjectPath {
+        let extension = match self {
+            Self::Json => "json",
+            Self::Cbor => "cbor",
+        };
+        ObjectPath::from(format!("{key}.{extension}.zst"))
+    }
+}
+
+impl EncodedInput {
+    /// Encodes in both forms. Takes a while: for a blocking thread.
+    pub(crate) fn of(input: &BatchInput) -> io::Result<Self> {
+        Ok(Self { json: compress(|to| input.to_json(to))?, cbor: compress(|to| input.to_cbor(to))? })
+    }
+}
+
+fn compress(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Bytes> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
+    // The encoder takes small writes badly.
+    let mut buffer = io::BufWriter::with_capacity(1 << 16, &mut encoder);
+    write(&mut buffer)?;
+    buffer.flush()?;
+    drop(buffer);
+    Ok(encoder.finish()?.into())
+}
+
+impl BlobInfo {
+    pub(crate) fn of(blob: &Bytes) -> Self {
+        Self { bytes: blob.len() as u64, sha256: Sha256::digest(blob).into() }
+    }
+}
+
+impl Inputs {
+    /// Opens or makes the folder.
+    pub(crate) fn open(folder: &Path) -> Result<Self, object_store::Error> {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| object_store::Error::Generic { store: "folder", source: source.into() })?;
+        Ok(Self(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true))))
+    }
+
+    /// Stores both forms under a key.
+    pub(crate) async fn put(&self, key: &str, input: &EncodedInput) -> Result<(), object_store::Error> {
+        self.0.put(&InputForm::Json.path(key), input.json.clone().into()).await?;
+        self.0.put(&InputForm::Cbor.path(key), input.cbor.clone().into()).await?;
+        Ok(())
+    }
+
+    /// Removes what [`put`](Self::put) stored.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
+        for form in [InputForm::Json, InputForm::Cbor] {
+            self.0.delete(&form.path(key)).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens a stored input, compressed. The stream ends with [`CorruptInput`] when the checksum is wrong, and then lacks
+    /// its last piece: what it gave cannot be taken for the whole.
+    pub(crate) async fn open_blob(
+        &self,
+        batch: &Batch,
+        form: InputForm,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, OpenInputError> {
+        let expected = form.blob(batch).clone();
+        let found = self.0.get(&form.path(&batch.input_key)).await.map_err(|error| match error {
+            object_store::Error::NotFound { .. } => OpenInputError::Missing,
+            error => OpenInputError::Store(error),
+        })?;
+        if found.meta.size != expected.bytes {
+            return Err(OpenInputError::Size { expected: expected.bytes, got: found.meta.size });
+        }
+        Ok(checked(found.into_stream().map_err(io::Error::other).boxed(), expected.sha256))
+    }
+}
+
+/// Gives each piece once the next one is there, and the last one once the checksum is right.
+fn checked(
+    pieces: BoxStream<'static, io::Result<Bytes>>,
+    sha256: [u8; 32],
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::try_unfold(Some((pieces, Sha256::new(), None)), move |state| async move {
+        let Some((mut pieces, mut hasher, mut held)) = state else { return Ok(None) };
+        while let Some(piece) = pieces.try_next().await? {
+            hasher.update(&piece);
+            if let Some(ready) = held.replace(piece) {
+                return Ok(Some((ready, Some((pieces, hasher, held)))));
+            }
+        }
+        if <[u8; 32]>::from(hasher.finalize()) != sha256 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, CorruptInput));
+        }
+        Ok(held.map(|last| (last, None)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(pieces: &[&'static str], sha256_of: &str) -> (String, bool) {
+        let pieces: Vec<io::Result<Bytes>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        let mut checked = Box::pin(checked(stream::iter(pieces).boxed(), Sha256::digest(sha256_of).into()));
+        let mut text = String::new();
+        loop {
+            match checked.try_next().await {
+                Ok(Some(piece)) => text.push_str(std::str::from_utf8(&piece).unwrap()),
+                Ok(None) => return (text, true),
+                Err(error) => {
+                    assert!(error.get_ref().unwrap().is::<CorruptInput>());
+                    return (text, false);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_the_right_checksum_comes_out_whole() {
+        assert_eq!(read(&[], "").await, (String::new(), true));
+        assert_eq!(read(&["one"], "one").await, ("one".to_owned(), true));
+        assert_eq!(read(&["one", "two", "three"], "onetwothree").await, ("onetwothree".to_owned(), true));
+    }
+
+    #[tokio::test]
+    async fn what_has_a_wrong_checksum_lacks_its_end() {
+        assert_eq!(read(&["one"], "two").await, (String::new(), false));
+        assert_eq!(read(&["one", "two", "three"], "onetwofour").await, ("onetwo".to_owned(), false));
+    }
+}

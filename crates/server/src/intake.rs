@@ -1,0 +1,106 @@
+//! What makes a submitted proof acceptable.
+
+use tee_api::{LeaseId, SignatureError, SubmitProof, TeeType};
+use thiserror::Error;
+use zksync_types::H256;
+
+use crate::{
+    Store,
+    storage::{Batch, NewProof, RecordedProof},
+};
+
+/// Why a proof was refused. But for a disagreement, nothing of it is stored.
+#[derive(Debug, Error)]
+pub(crate) enum RefusedProof {
+    #[error("the key is not registered")]
+    UnknownKey,
+    #[error("the key was revoked")]
+    RevokedKey,
+    #[error("the key was registered for {registered}, the proof says {submitted}")]
+    TeeType { registered: TeeType, submitted: TeeType },
+    #[error("the batch is not known")]
+    UnknownBatch,
+    #[error("{0}")]
+    Signature(#[source] SignatureError),
+    #[error("the root is not the expected one")]
+    WrongRoot,
+    #[error("the statement does not fit: {0}")]
+    Statement(#[from] StatementMismatch),
+    #[error("the lease is not current")]
+    StaleLease,
+    #[error("an accepted proof of the batch says another root")]
+    DisagreeingRoot { accepted: H256 },
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Where a statement is at odds with the submission that carries it.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum StatementMismatch {
+    #[error("it is of another batch")]
+    Batch,
+    #[error("it says another root")]
+    Root,
+    #[error("it starts from another root than the batch")]
+    PreviousRoot,
+    #[error("{0}")]
+    Signature(SignatureError),
+}
+
+impl Store {
+    /// Checks a proof and stores it:
+    ///
+    /// 1. the key is registered, for this TEE type, and not revoked (its quote is not judged yet);
+    /// 2. the batch is known;
+    /// 3. the key signed the root;
+    /// 4. the root is the expected one, where one is known;
+    /// 5. the statement, where there is one, says the same and is signed by the same key;
+    /// 6. the lease, where there is one, is current;
+    /// 7. no accepted proof of the batch says another root.
+    ///
+    /// A proof that was accepted before is accepted again, whatever became of its lease: the prover may have missed the
+    /// answer.
+    pub(crate) async fn take_proof(
+        &self,
+        number: u32,
+        submission: &SubmitProof,
+        lease: Option<&LeaseId>,
+    ) -> Result<(), RefusedProof> {
+        let attestation = self.storage.attestation(&submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
+        if attestation.revoked {
+            return Err(RefusedProof::RevokedKey);
+        }
+        if attestation.tee_type != submission.tee_type {
+            let (registered, submitted) = (attestation.tee_type, submission.tee_type);
+            return Err(RefusedProof::TeeType { registered, submitted });
+        }
+        let batch = self.storage.batch(number).await?.ok_or(RefusedProof::UnknownBatch)?;
+        submission.signature.verify(submission.proof, &submission.pubkey).map_err(RefusedProof::Signature)?;
+        if batch.expected_root.is_some_and(|expected| expected != submission.proof) {
+            return Err(RefusedProof::WrongRoot);
+        }
+        check_statement(number, submission, &batch)?;
+        let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
+        let proof = NewProof { number, submission, statement, lease };
+        match self.storage.record_proof(&proof, self.clock.now_ms()).await? {
+            RecordedProof::Accepted | RecordedProof::Known => Ok(()),
+            RecordedProof::StaleLease => Err(RefusedProof::StaleLease),
+            RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
+        }
+    }
+}
+
+fn check_statement(number: u32, submission: &SubmitProof, batch: &Batch) -> Result<(), StatementMismatch> {
+    let Some(signed) = &submission.statement else { return Ok(()) };
+    let statement = &signed.statement;
+    if statement.batch_number != number {
+        return Err(StatementMismatch::Batch);
+    }
+    if statement.root != submission.proof {
+        return Err(StatementMismatch::Root);
+    }
+    if batch.previous_root.is_some_and(|root| root != statement.previous_root) {
+        return Err(StatementMismatch::PreviousRoot);
+    }
+    signed.verify(&submission.pubkey).map_err(StatementMismatch::Signature)
+}

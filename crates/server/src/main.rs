@@ -1,0 +1,38 @@
+//! `tee-proof-server`: hands batches to provers and keeps their proofs.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use tee_server::{Config, Server};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Hands batches to TEE provers and keeps their proofs.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration, in YAML.
+    #[arg(long, value_name = "FILE")]
+    config_path: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Arguments { config_path } = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    let config = Config::read(&config_path).with_context(|| format!("configuration {}", config_path.display()))?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = Server::start(config).await?;
+    tracing::info!(address = %server.local_addr(), "serving");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}

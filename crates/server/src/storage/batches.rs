@@ -1,0 +1,120 @@
+//! `batches`: what there is to prove.
+
+use sqlx::Row;
+use zksync_types::H256;
+
+use super::{Storage, decoded, hash, number};
+
+/// A batch, without its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Prefix of the input's paths in the object store.
+    pub(crate) input_key: String,
+    pub(crate) json: BlobInfo,
+    pub(crate) cbor: BlobInfo,
+    pub(crate) previous_root: Option<H256>,
+    pub(crate) expected_root: Option<H256>,
+}
+
+/// What a blob in the object store must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BlobInfo {
+    pub(crate) bytes: u64,
+    pub(crate) sha256: [u8; 32],
+}
+
+/// A batch to insert.
+#[derive(Debug)]
+pub(crate) struct NewBatchRow {
+    pub(crate) number: u32,
+    pub(crate) batch: Batch,
+    pub(crate) sealed_at_ms: Option<i64>,
+    pub(crate) source: String,
+}
+
+/// What became of an insertion.
+#[derive(Debug)]
+pub(crate) enum InsertedBatch {
+    New,
+    /// The number is taken.
+    Known(Batch),
+}
+
+const COLUMNS: &str = "SELECT input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root, \
+                       expected_root FROM batches WHERE number = $1";
+
+impl Storage {
+    /// Inserts a batch with a job for each TEE type that has provers.
+    pub(crate) async fn insert_batch(&self, new: &NewBatchRow, now_ms: i64) -> Result<InsertedBatch, sqlx::Error> {
+        let batch = &new.batch;
+        let mut transaction = self.begin().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO batches (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root,
+                 expected_root, sealed_at, source, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT (number) DO NOTHING",
+        )
+        .bind(i64::from(new.number))
+        .bind(&batch.input_key)
+        .bind(decoded(i64::try_from(batch.json.bytes))?)
+        .bind(batch.json.sha256.as_slice())
+        .bind(decoded(i64::try_from(batch.cbor.bytes))?)
+        .bind(batch.cbor.sha256.as_slice())
+        .bind(batch.previous_root.as_ref().map(H256::as_bytes))
+        .bind(batch.expected_root.as_ref().map(H256::as_bytes))
+        .bind(new.sealed_at_ms)
+        .bind(&new.source)
+        .bind(now_ms)
+        .execute(&mut *transaction)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            let row = sqlx::query(COLUMNS).bind(i64::from(new.number)).fetch_one(&mut *transaction).await?;
+            return Ok(InsertedBatch::Known(Batch::read(&row)?));
+        }
+        sqlx::query(
+            "INSERT INTO tee_proof_generation_details (l1_batch_number, tee_type, status, created_at, updated_at)
+             SELECT $1, tee_type, 'ready_to_be_proven', $2, $2 FROM claimed_tee_types",
+        )
+        .bind(i64::from(new.number))
+        .bind(now_ms)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(InsertedBatch::New)
+    }
+
+    /// A batch by its number.
+    pub(crate) async fn batch(&self, number: u32) -> Result<Option<Batch>, sqlx::Error> {
+        let row = sqlx::query(COLUMNS).bind(i64::from(number)).fetch_optional(&self.reader).await?;
+        row.as_ref().map(Batch::read).transpose()
+    }
+
+    /// The lowest and the highest batch.
+    pub(crate) async fn present_batches(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
+        // Two statements of one row each: an index answers them, where it does not answer both in one.
+        let row = sqlx::query("SELECT (SELECT MIN(number) FROM batches), (SELECT MAX(number) FROM batches)")
+            .fetch_one(&self.reader)
+            .await?;
+        let read = |index: usize| row.try_get::<Option<i64>, _>(index)?.map(number).transpose();
+        Ok((read(0)?, read(1)?))
+    }
+}
+
+impl Batch {
+    fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+        let blob = |bytes: &str, sha256: &str| -> Result<BlobInfo, sqlx::Error> {
+            Ok(BlobInfo {
+                bytes: decoded(u64::try_from(row.try_get::<i64, _>(bytes)?))?,
+                sha256: hash(row.try_get(sha256)?)?.0,
+            })
+        };
+        let root = |column: &str| row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose();
+        Ok(Self {
+            input_key: row.try_get("input_key")?,
+            json: blob("json_bytes", "json_sha256")?,
+            cbor: blob("cbor_bytes", "cbor_sha256")?,
+            previous_root: root("previous_root")?,
+            expected_root: root("expected_root")?,
+        })
+    }
+}
