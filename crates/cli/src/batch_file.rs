@@ -29,7 +29,11 @@ enum Format {
 /// Reads a batch input; the file's name tells the format.
 pub(crate) fn read(path: &Path) -> Result<BatchInput, BatchFileError> {
     let (format, compressed) = format(path)?;
-    let file = BufReader::new(File::open(path)?);
+    let file = File::open(path)?;
+    if file.metadata()?.len() > MAX_INPUT_BYTES {
+        return Err(InputError::TooLarge { limit: MAX_INPUT_BYTES }.into());
+    }
+    let file = BufReader::new(file);
     if compressed { decode(BufReader::new(zstd::Decoder::with_buffer(file)?), format) } else { decode(file, format) }
 }
 

@@ -9,7 +9,7 @@ mod table;
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };

@@ -17,7 +17,6 @@ use zksync_multivm::{
 };
 use zksync_types::{
     Address, H256, StorageKey, Transaction, block::L2BlockExecutionData, commitment::PubdataParams, h256_to_u256,
-    witness_block_state::WitnessStorageState,
 };
 use zksync_vm_interface::{
     ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv, VmExecutionResultAndLogs, VmInterface,
@@ -96,25 +95,35 @@ fn run_blocks(run: Run, storage: SharedStorage<'_>) -> Result<Outcome, Rejection
 
 impl Machine<'_> {
     fn execute(&mut self, index: usize, transaction: Transaction) -> Result<(), Rejection> {
-        // As the node does: with compressed bytecodes, and without where that fails.
-        self.vm.make_snapshot();
-        let (compressed, mut result) = {
-            let (compressed, result) =
-                self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction.clone(), true);
-            (compressed.is_ok(), result)
-        };
-        if compressed {
-            self.vm.pop_snapshot_no_rollback();
+        let result = if transaction.execute.factory_deps.is_empty() {
+            self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, true).1
         } else {
-            self.vm.rollback_to_the_latest_snapshot();
-            result = self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, false).1;
-        }
+            self.execute_with_bytecodes(transaction)
+        };
         self.check_storage(&result)?;
         match result.result {
             // A revert is a normal outcome; a halt means that no node would have put the transaction into a batch.
             ExecutionResult::Success { .. } | ExecutionResult::Revert { .. } => Ok(()),
             ExecutionResult::Halt { reason } => Err(Rejection::TransactionHalted { index, reason: reason.to_string() }),
         }
+    }
+
+    /// As the node does: with compressed bytecodes, and without where that fails.
+    ///
+    /// A failed attempt is undone, and so is what it asked of storage: a node's witness does not know it. What an attempt
+    /// reads decides no more than which of the two is taken, and both are the operator's to choose.
+    fn execute_with_bytecodes(&mut self, transaction: Transaction) -> VmExecutionResultAndLogs {
+        self.vm.make_snapshot();
+        let mark = self.storage.borrow().mark();
+        let (compressed, result) =
+            self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction.clone(), true);
+        if compressed.is_ok() {
+            self.vm.pop_snapshot_no_rollback();
+            return result;
+        }
+        self.vm.rollback_to_the_latest_snapshot();
+        self.storage.borrow_mut().rewind(&mark);
+        self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, false).1
     }
 
     /// Fails if the run so far rests on anything that no path proves.

@@ -27,6 +27,12 @@ pub(crate) struct ProvenStorage<'a> {
     probe: Option<Probe>,
 }
 
+/// What was asked for up to a moment.
+pub(crate) struct Mark {
+    reads: HashMap<StorageKey, i64>,
+    fault: Option<Rejection>,
+}
+
 #[derive(Clone, Copy)]
 enum Slot {
     Proven {
@@ -114,14 +120,31 @@ impl<'a> ProvenStorage<'a> {
 
     /// Fails if a slot without a path was truly read.
     pub(crate) fn check_unproven(&self) -> Result<(), Rejection> {
+        let read = self.unproven.values().flatten().find(|key| self.reads(key) > 0);
+        read.map_or(Ok(()), |key| Err(Rejection::ReadWithoutPath { key: *key }))
+    }
+
+    /// What was asked for so far, to go back to when the VM goes back.
+    pub(crate) fn mark(&self) -> Mark {
+        let reads = self.unproven.values().flatten().map(|key| (*key, self.reads(key))).collect();
+        Mark { reads, fault: self.fault.clone() }
+    }
+
+    /// Forgets what was asked for since the mark. That a slot is known stays: the VM remembers its value, too.
+    pub(crate) fn rewind(&mut self, mark: &Mark) {
+        self.fault.clone_from(&mark.fault);
         for key in self.unproven.values().flatten() {
-            if let Some(Slot::Unproven { reads, .. }) = self.slots.get(key)
-                && *reads > 0
-            {
-                return Err(Rejection::ReadWithoutPath { key: *key });
+            if let Some(Slot::Unproven { reads, .. }) = self.slots.get_mut(key) {
+                *reads = mark.reads.get(key).copied().unwrap_or_default();
             }
         }
-        Ok(())
+    }
+
+    fn reads(&self, key: &StorageKey) -> i64 {
+        match self.slots.get(key) {
+            Some(Slot::Unproven { reads, .. }) => *reads,
+            Some(Slot::Proven { .. }) | None => 0,
+        }
     }
 
     /// From now until [`Self::end_probe`], reads are not served, only noticed.

@@ -28,7 +28,7 @@ pub(crate) fn proofs(rows: &[OverviewRow], sealed: &[Sealed], key: &PublicKey) -
             }
         };
         match &previous {
-            Some(previous) if !previous.statement().chains_to(statement.statement()) => {
+            Some(previous) if !previous.statement.chains_to(&statement.statement) => {
                 checked.problems.push(format!("batch {}: its statement does not follow the one before", batch.number));
             }
             _ => checked.count += 1,
@@ -46,7 +46,7 @@ fn statement(proof: &OverviewProof, batch: &Sealed, key: &PublicKey) -> Result<S
     let statement = proof.statement.as_deref().ok_or("no statement")?;
     let signed: SignedStatement = serde_json::from_str(statement).map_err(|_| "its statement cannot be read")?;
     ok(signed.verify(key).is_ok(), "its statement's signature does not hold")?;
-    let said = signed.statement();
+    let said = &signed.statement;
     ok(said.batch_number == batch.number, "its statement is of another batch")?;
     ok(said.previous_root == batch.previous_root, "its statement starts from another root than the devnet's")?;
     ok(said.root == batch.root, "its statement ends in another root than the devnet's")?;

@@ -12,7 +12,7 @@ const HEADER: [&str; 9] =
 /// One row a proof; the batch with the real chain's transaction has a star.
 pub(crate) fn of(rows: &[OverviewRow], sealed: &[Sealed]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(HEADER);
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(HEADER);
     for row in rows {
         let recorded = sealed.iter().any(|batch| batch.number == row.number && batch.recorded_transaction.is_some());
         let proof = row.proof.as_ref();

@@ -1,0 +1,62 @@
+//! `teectl demo`, as a newcomer runs it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+fn demo(arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    command.arg("demo").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// What a demo printed, after it ended well. Its folder is taken away.
+fn finished(demo: Child) -> String {
+    let output = demo.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let folder = Path::new(text.lines().find_map(|line| line.strip_prefix("Everything is kept in ")).unwrap());
+    assert!(folder.join("tee.sqlite").is_file());
+    std::fs::remove_dir_all(folder).unwrap();
+    text
+}
+
+#[test]
+fn every_batch_is_proven_and_shown() {
+    let text = finished(demo(&["--batches", "3", "--txs", "10", "--l1-txs", "1", "--cold-reads", "20"]));
+    assert_eq!(text.lines().last(), Some("proven 3/3 batches"));
+    for batch in ["14034 *", "14035", "14036"] {
+        let row = text.lines().find(|line| line.contains(batch)).unwrap();
+        assert!(row.contains("generated") && row.contains("sgx") && row.contains("unjudged"), "{row}");
+    }
+    assert!(text.contains("0x3e700a3e3d2b2ffb7a2f929ce9be82dd128eb3fdabc19dc0b31235b80d58cf2f"));
+}
+
+#[test]
+fn two_demos_at_once_and_one_after_them_do_not_disturb_each_other() {
+    let both = [demo(&["--batches", "2", "--txs", "5"]), demo(&["--batches", "2", "--txs", "5"])];
+    for text in both.map(finished) {
+        assert!(text.ends_with("proven 2/2 batches\n"), "{text}");
+    }
+    assert!(finished(demo(&["--batches", "1", "--txs", "1"])).ends_with("proven 1/1 batches\n"));
+}
+
+#[test]
+fn with_serve_the_server_stays_up_until_interrupted() {
+    let mut demo = demo(&["--batches", "1", "--txs", "1", "--serve"]);
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let folder = lines.next().unwrap().strip_prefix("Everything is kept in ").unwrap().to_owned();
+    let up = lines.find_map(|line| line.strip_prefix("The server stays up: http://").map(str::to_owned)).unwrap();
+    let address = up.split_whitespace().next().unwrap();
+
+    let request = "GET /tee/present_batches HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n";
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
+    let answer = std::io::read_to_string(connection).unwrap();
+    assert!(answer.ends_with(r#"{"oldest_batch":14034,"latest_batch":14034}"#), "{answer}");
+
+    let interrupt = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
+    assert!(interrupt.success() && demo.wait().unwrap().success());
+    std::fs::remove_dir_all(folder).unwrap();
+}
