@@ -110,14 +110,16 @@ impl Machine<'_> {
 
     /// As the node does: with compressed bytecodes, and without where that fails.
     ///
-    /// A failed attempt is undone, and so is what it asked of storage: a node's witness does not know it. What an attempt
-    /// reads decides no more than which of the two is taken, and both are the operator's to choose.
+    /// A failed attempt is undone, and so is what it asked of storage: a node's witness does not know it. The fast VM does not
+    /// notice each failure that the legacy VM does; then it asks for slots without a path, which tells. What an attempt reads
+    /// decides no more than which of the two is taken, and both are the operator's to choose.
     fn execute_with_bytecodes(&mut self, transaction: Transaction) -> VmExecutionResultAndLogs {
         self.vm.make_snapshot();
         let mark = self.storage.borrow().mark();
         let (compressed, result) =
             self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction.clone(), true);
-        if compressed.is_ok() {
+        let compressed = compressed.is_ok();
+        if compressed && self.check_storage(&result).is_ok() {
             self.vm.pop_snapshot_no_rollback();
             return result;
         }
