@@ -111,7 +111,8 @@ impl Store {
             return Err(AddBatchError::Changed { number });
         }
         let unreadable = |error: String| AddBatchError::KnownInput(error);
-        let blob = self.inputs.open_blob(&known, InputForm::Cbor).await.map_err(|error| unreadable(error.to_string()))?;
+        let blob =
+            self.inputs.open_blob(&known, InputForm::Cbor).await.map_err(|error| unreadable(error.to_string()))?;
         let blob = read_all(blob).await.map_err(|error| unreadable(error.to_string()))?;
         let same = blocking(move || {
             let plain = io::BufReader::new(zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?);

@@ -168,7 +168,8 @@ mod tests {
     use super::*;
 
     async fn read(pieces: &[&'static str], sha256_of: &str) -> (String, bool) {
-        let pieces: Vec<io::Result<Bytes>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        let pieces: Vec<io::Result<Bytes>> =
+            pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
         let mut checked = Box::pin(checked(stream::iter(pieces).boxed(), Sha256::digest(sha256_of).into()));
         let mut text = String::new();
         loop {

@@ -54,4 +54,3 @@ pub(super) fn answer(
     };
     (headers.into_iter().collect::<HeaderMap<_>>(), body).into_response()
 }
-
