@@ -43,17 +43,10 @@ async fn no_batch_is_handed_out_twice_to_many_claimers() {
 #[tokio::test]
 async fn two_servers_on_one_file_never_hand_out_the_same_batch() {
     let world = World::start().await;
-    let other = tee_server::Server::start(crate::world::config(&world.folder)).await.unwrap();
+    let other = world.beside().await;
     for number in 1..=20 {
         world.add(number).await;
     }
-    // The clocks differ, which must not matter to ready batches.
-    let second = World {
-        server: other,
-        clock: world.clock.clone(),
-        folder: tempfile::tempdir().unwrap(),
-        ..World::start().await
-    };
     let claim_all = async |world: &World| {
         let mut numbers = vec![];
         while let Some((number, _)) = world.claim("tdx").await {
@@ -61,7 +54,7 @@ async fn two_servers_on_one_file_never_hand_out_the_same_batch() {
         }
         numbers
     };
-    let (first, second) = tokio::join!(claim_all(&second), claim_all(&second));
+    let (first, second) = tokio::join!(claim_all(&world), claim_all(&other));
     let mut numbers = [first, second].concat();
     numbers.sort();
     assert_eq!(numbers, (1..=20).collect::<Vec<_>>());

@@ -1,6 +1,10 @@
 //! A running server with its files, and what tests do to it.
 
-use std::{path::PathBuf, sync::LazyLock, time::SystemTime};
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::SystemTime,
+};
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use secp256k1::{Message, SECP256K1, SecretKey};
@@ -26,7 +30,7 @@ static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime:
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) clock: ManualClock,
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
     http: reqwest::Client,
 }
 
@@ -38,7 +42,7 @@ pub(crate) struct Answer {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let clock = ManualClock::default();
         let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
         Self { server, clock, folder, http: http() }
@@ -50,6 +54,13 @@ impl World {
         server.stop().await;
         let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
         Self { server, clock, folder, http }
+    }
+
+    /// A second server on the same files.
+    pub(crate) async fn beside(&self) -> Self {
+        let (clock, folder) = (self.clock.clone(), self.folder.clone());
+        let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
+        Self { server, clock, folder, http: http() }
     }
 
     pub(crate) fn url(&self) -> String {
