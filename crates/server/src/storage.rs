@@ -18,9 +18,9 @@ use tokio::sync::OnceCell;
 use zksync_types::H256;
 
 pub(crate) use self::{
-    attestations::{Attestation, NewAttestation},
+    attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
-    jobs::{Claim, JobFailure},
+    jobs::JobFailure,
     proofs::{NewProof, RecordedProof},
 };
 pub use self::{

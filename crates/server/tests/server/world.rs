@@ -1,0 +1,289 @@
+//! A running server with its files, and what tests do to it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::SystemTime,
+};
+
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use secp256k1::{Message, SECP256K1, SecretKey};
+use serde_json::{Value, json};
+use tee_api::{PublicKey, Quote, Signature, SignedStatement, Statement, SubmitProof, TeeType};
+use tee_attestation::{ReportData, simulated::Platform};
+use tee_server::{AddedBatch, Clock, Config, JobStatus, ManualClock, NewBatch, OverviewRow, Server};
+use tee_verifier::{BatchInput, CodeHashes, MerklePaths, VmRunData};
+use tempfile::TempDir;
+use zksync_contracts::{BaseSystemContracts, SystemContractCode};
+use zksync_types::{
+    Address, H256, L1BatchNumber, L2ChainId, ProtocolVersionId, U256, commitment::PubdataParams,
+    fee_model::BatchFeeInput, witness_block_state::WitnessStorageState,
+};
+use zksync_vm_interface::{L1BatchEnv, L2BlockEnv, SystemEnv, TxExecutionMode};
+
+pub(crate) const LEASE_SECS: u64 = 600;
+pub(crate) const PREVIOUS_ROOT: H256 = H256::repeat_byte(0xaa);
+pub(crate) const ROOT: H256 = H256::repeat_byte(0xbb);
+
+static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
+
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) clock: ManualClock,
+    pub(crate) folder: Arc<TempDir>,
+    http: reqwest::Client,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let clock = ManualClock::default();
+        let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
+        Self { server, clock, folder, http: http() }
+    }
+
+    /// Stops the server and starts another on the same files.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { server, clock, folder, http } = self;
+        server.stop().await;
+        let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
+        Self { server, clock, folder, http }
+    }
+
+    /// A second server on the same files.
+    pub(crate) async fn beside(&self) -> Self {
+        let (clock, folder) = (self.clock.clone(), self.folder.clone());
+        let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
+        Self { server, clock, folder, http: http() }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.local_addr())
+    }
+
+    pub(crate) async fn add(&self, number: u32) {
+        self.add_expecting(number, None).await;
+    }
+
+    pub(crate) async fn add_expecting(&self, number: u32, expected_root: Option<H256>) {
+        assert_eq!(self.server.store().add_batch(new_batch(number, expected_root)).await.unwrap(), AddedBatch::New);
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.url())).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, &[("content-type", "application/json")], body.to_string()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    /// Claims a batch: its number and lease, or nothing.
+    pub(crate) async fn claim(&self, tee_type: &str) -> Option<(u32, String)> {
+        let answer = self.post("/tee/proof_inputs", &json!({ "tee_type": tee_type })).await;
+        if answer.status == StatusCode::NO_CONTENT {
+            return None;
+        }
+        assert_eq!(answer.status, StatusCode::OK, "{}", String::from_utf8_lossy(&answer.body));
+        let number = BatchInput::from_json(&answer.body).unwrap().l1_batch_env.number.0;
+        Some((number, answer.headers["tee-lease-id"].to_str().unwrap().to_owned()))
+    }
+
+    pub(crate) async fn submit(&self, number: u32, proof: &SubmitProof, lease: Option<&str>) -> Answer {
+        let headers: Vec<_> = lease.map(|lease| ("tee-lease-id", lease)).into_iter().collect();
+        let body = serde_json::to_string(proof).unwrap();
+        self.send(Method::POST, &format!("/tee/submit_proofs/{number}"), &headers, body).await
+    }
+
+    /// A key that is registered for SGX.
+    pub(crate) async fn registered_key(&self, seed: u8) -> Key {
+        let key = Key::new(seed);
+        let answer = self.post("/tee/register_attestation", &key.registration()).await;
+        answer.assert_success();
+        key
+    }
+
+    pub(crate) async fn overview(&self) -> Vec<OverviewRow> {
+        self.server.store().overview(0, 1000).await.unwrap()
+    }
+
+    /// Statuses of the jobs of a TEE type, by batch.
+    pub(crate) async fn statuses(&self, tee_type: TeeType) -> Vec<(u32, JobStatus)> {
+        let rows = self.overview().await.into_iter();
+        rows.filter(|row| row.tee_type == Some(tee_type)).map(|row| (row.number, row.status)).collect()
+    }
+
+    /// The files that hold inputs.
+    pub(crate) fn input_files(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.folder.path().join("objects/inputs")).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn assert_success(&self) {
+        assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
+        assert_eq!(self.body, b"\"Success\"");
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        let body = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status, status, "{body}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(problem["code"], code, "{body}");
+        assert_eq!(problem["type"], format!("urn:tee-proof-server:problem:{code}"));
+        assert_eq!(problem["status"], status);
+    }
+}
+
+/// A signing key, able to sign what an enclave would not.
+pub(crate) struct Key(SecretKey);
+
+impl Key {
+    pub(crate) fn new(seed: u8) -> Self {
+        Self(SecretKey::from_slice(&[seed; 32]).unwrap())
+    }
+
+    pub(crate) fn public(&self) -> PublicKey {
+        PublicKey::from_bytes(&self.0.public_key(SECP256K1).serialize()).unwrap()
+    }
+
+    pub(crate) fn sign(&self, hash: H256) -> Signature {
+        let message = Message::from_slice(hash.as_bytes()).unwrap();
+        let (id, compact) = SECP256K1.sign_ecdsa_recoverable(&message, &self.0).serialize_compact();
+        Signature::from_bytes(&[&compact[..], &[27 + id.to_i32() as u8]].concat()).unwrap()
+    }
+
+    pub(crate) fn quote(&self) -> Quote {
+        let report_data = ReportData::V1 { address: self.public().address().0 };
+        Quote::new(PLATFORM.quote(&report_data).unwrap()).unwrap()
+    }
+
+    pub(crate) fn registration(&self) -> Value {
+        json!({ "attestation": hex::encode(self.quote().as_bytes()), "pubkey": self.public().to_string() })
+    }
+
+    pub(crate) fn proof(&self, root: H256) -> SubmitProof {
+        SubmitProof {
+            signature: self.sign(root),
+            pubkey: self.public(),
+            proof: root,
+            tee_type: TeeType::Sgx,
+            statement: None,
+        }
+    }
+
+    pub(crate) fn statement(&self, change: impl FnOnce(&mut Statement)) -> SignedStatement {
+        let mut statement = Statement {
+            chain_id: 270,
+            batch_number: 1,
+            protocol_version: 29,
+            previous_root: PREVIOUS_ROOT,
+            previous_index: 1,
+            root: ROOT,
+            index: 2,
+            code_hashes: CodeHashes { bootloader: H256::zero(), default_account: H256::zero(), evm_emulator: None },
+            system_logs: vec![7; 88],
+        };
+        change(&mut statement);
+        SignedStatement { signature: self.sign(statement.digest()), statement }
+    }
+}
+
+pub(crate) fn config(folder: &TempDir) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        proof_generation_timeout_secs: LEASE_SECS as u32,
+        ..Config::new(format!("sqlite://{}", folder.path().join("tee.sqlite").display()), folder.path().join("objects"))
+    }
+}
+
+pub(crate) fn new_batch(number: u32, expected_root: Option<H256>) -> NewBatch {
+    NewBatch { input: input(number), expected_root, sealed_at_ms: Some(1), source: "test".to_owned() }
+}
+
+/// An input that is one in form only: it has no blocks.
+pub(crate) fn input(number: u32) -> BatchInput {
+    let contract = || SystemContractCode { code: vec![0; 32], hash: H256::repeat_byte(1) };
+    BatchInput {
+        vm_run_data: VmRunData {
+            l1_batch_number: L1BatchNumber(number),
+            used_bytecodes: [(U256::one(), vec![[7; 32]])].into(),
+            initial_heap_content: vec![],
+            protocol_version: ProtocolVersionId::Version29,
+            bootloader_code: vec![[0; 32]],
+            default_account_code_hash: U256::one(),
+            evm_emulator_code_hash: None,
+            storage_refunds: vec![],
+            pubdata_costs: vec![],
+            witness_block_state: WitnessStorageState::default(),
+        },
+        merkle_paths: MerklePaths { merkle_paths: vec![], next_enumeration_index: 1 },
+        l2_blocks_execution_data: vec![],
+        l1_batch_env: L1BatchEnv {
+            previous_batch_hash: Some(PREVIOUS_ROOT),
+            number: L1BatchNumber(number),
+            timestamp: 1,
+            fee_input: BatchFeeInput::sensible_l1_pegged_default(),
+            fee_account: Address::zero(),
+            enforced_base_fee: None,
+            first_l2_block: L2BlockEnv {
+                number: 1,
+                timestamp: 1,
+                prev_block_hash: H256::zero(),
+                max_virtual_blocks_to_create: 1,
+                interop_roots: vec![],
+            },
+        },
+        system_env: SystemEnv {
+            zk_porter_available: false,
+            version: ProtocolVersionId::Version29,
+            base_system_smart_contracts: BaseSystemContracts {
+                bootloader: contract(),
+                default_aa: contract(),
+                evm_emulator: None,
+            },
+            bootloader_gas_limit: u32::MAX,
+            execution_mode: TxExecutionMode::VerifyExecute,
+            default_validation_computational_gas_limit: u32::MAX,
+            chain_id: L2ChainId::from(270),
+        },
+        pubdata_params: PubdataParams::default(),
+    }
+}
+
+fn http() -> reqwest::Client {
+    let provider = rustls::crypto::ring::default_provider();
+    let tls = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+}
