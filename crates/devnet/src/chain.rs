@@ -354,7 +354,25 @@ impl ReadStorage for &State {
 
 #[cfg(test)]
 mod tests {
+    use tee_verifier::{Options, verify};
+
     use super::*;
+    use crate::traffic::Action;
+
+    /// The transaction sees what its writes cost before it reverts. Their slots have no path, so the cost is a claim.
+    #[test]
+    fn a_run_that_sees_what_unproven_slots_cost_is_rejected() {
+        let mut chain = Chain::new(Genesis::sepolia().unwrap());
+        for (action, expected) in
+            [(Action::WriteAndRevert, Ok(2)), (Action::WriteMeasureAndRevert, Err("unproven_cost"))]
+        {
+            let transaction = chain.traffic.access(action, 1 << 40, 2);
+            let sealed = chain.seal_transactions(vec![transaction]).unwrap();
+            let verdict = verify(sealed.input, Options::default());
+            let verdict = verdict.map(|verified| verified.rolled_back_slots()).map_err(|rejection| rejection.check());
+            assert_eq!(verdict, expected);
+        }
+    }
 
     /// The batch that holds nothing but the recorded transaction, over the state as the recorded run shows it.
     #[test]

@@ -1,5 +1,6 @@
 ; Storage traffic on demand. Calldata: four words: action, first slot, number of slots, first value.
-; Actions: 0 write, 1 read, 2 write and revert, 3 write in a frame that is rolled back, then the last slot.
+; Actions: 0 write, 1 read, 2 write and revert, 3 write in a frame that is rolled back, then the last slot,
+; 4 write, read the counter of published bytes, revert.
 ; Returns an empty list, as a constructor must.
         .text
         .file   "traffic"
@@ -20,10 +21,16 @@ __entry:
         jump.eq @write_and_revert
         sub.s!  3, r2, r0
         jump.eq @roll_back
+        sub.s!  4, r2, r0
+        jump.eq @measure_and_revert
         near_call r0, @write, @fail
         jump    @done
 write_and_revert:
         near_call r0, @write, @fail
+        jump    @fail
+measure_and_revert:
+        near_call r0, @write, @fail
+        context.meta r6
         jump    @fail
 roll_back:
         near_call r0, @write_rolled_back, @rolled_back

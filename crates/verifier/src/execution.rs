@@ -16,7 +16,8 @@ use zksync_multivm::{
     },
 };
 use zksync_types::{
-    Address, H256, StorageKey, Transaction, block::L2BlockExecutionData, commitment::PubdataParams, h256_to_u256,
+    Address, H256, ProtocolVersionId, StorageKey, Transaction, block::L2BlockExecutionData, commitment::PubdataParams,
+    h256_to_u256,
 };
 use zksync_vm_interface::{
     ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv, VmExecutionResultAndLogs, VmInterface,
@@ -54,11 +55,30 @@ pub(crate) struct Outcome {
 /// Runs the batch. Whatever the VM does on hostile input ends as an error.
 pub(crate) fn run(run: Run, storage: ProvenStorage<'_>) -> Result<Outcome, Rejection> {
     let storage = Rc::new(RefCell::new(storage));
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| run_blocks(run, Rc::clone(&storage))));
-    outcome.unwrap_or_else(|panic| {
-        // What the witness lacks is the better explanation.
-        let fault = storage.try_borrow().ok().and_then(|storage| storage.fault());
-        Err(fault.unwrap_or_else(|| Rejection::VmPanicked { message: panic_message(&*panic) }))
+    let version = run.system.version;
+    let panicked = |message| Rejection::VmPanicked { message };
+    let mut machine = contain(&storage, panicked, || {
+        let mut vm = Vm::custom(run.batch, run.system, Rc::clone(&storage));
+        if run.signatures_checked {
+            vm.skip_signature_verification();
+        }
+        let watch = CostWatch { storage: Some(Rc::clone(&storage)), ..CostWatch::default() };
+        Ok(Machine { vm, tracer: (watch, FastValidationTracer::default()), storage: Rc::clone(&storage) })
+    })?;
+    contain(&storage, panicked, || machine.execute_blocks(run.blocks))?;
+    // Where the bootloader fails at the end, the VM's wrapper unwinds: it misses the data to publish.
+    contain(&storage, |reason| Rejection::BatchTipFailed { reason }, || machine.finish(run.pubdata, version))
+}
+
+/// Turns a panic of the VM into an error. What the witness lacks is the better explanation for one.
+fn contain<T>(
+    storage: &SharedStorage<'_>,
+    blame: impl FnOnce(String) -> Rejection,
+    work: impl FnOnce() -> Result<T, Rejection>,
+) -> Result<T, Rejection> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let fault = storage.try_borrow().ok().and_then(|storage| storage.check().err());
+        Err(fault.unwrap_or_else(|| blame(panic_message(&*panic))))
     })
 }
 
@@ -70,30 +90,22 @@ struct Machine<'a> {
     storage: SharedStorage<'a>,
 }
 
-fn run_blocks(run: Run, storage: SharedStorage<'_>) -> Result<Outcome, Rejection> {
-    let version = run.system.version;
-    let mut vm = Vm::custom(run.batch, run.system, storage.clone());
-    if run.signatures_checked {
-        vm.skip_signature_verification();
-    }
-    let watch = CostWatch { storage: Some(storage.clone()), ..CostWatch::default() };
-    let mut machine = Machine { vm, tracer: (watch, FastValidationTracer::default()), storage };
-
-    let mut blocks = run.blocks.into_iter().peekable();
-    let mut index = 0_usize;
-    while let Some(block) = blocks.next() {
-        for transaction in block.txs {
-            machine.execute(index, transaction)?;
-            index = index.saturating_add(1);
-        }
-        if let Some(next) = blocks.peek() {
-            machine.vm.start_new_l2_block(L2BlockEnv::from_l2_block_data(next));
-        }
-    }
-    machine.finish(run.pubdata, version)
-}
-
 impl Machine<'_> {
+    fn execute_blocks(&mut self, blocks: Vec<L2BlockExecutionData>) -> Result<(), Rejection> {
+        let mut blocks = blocks.into_iter().peekable();
+        let mut index = 0_usize;
+        while let Some(block) = blocks.next() {
+            for transaction in block.txs {
+                self.execute(index, transaction)?;
+                index = index.saturating_add(1);
+            }
+            if let Some(next) = blocks.peek() {
+                self.vm.start_new_l2_block(L2BlockEnv::from_l2_block_data(next));
+            }
+        }
+        Ok(())
+    }
+
     fn execute(&mut self, index: usize, transaction: Transaction) -> Result<(), Rejection> {
         let result = if transaction.execute.factory_deps.is_empty() {
             self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, true).1
@@ -131,10 +143,7 @@ impl Machine<'_> {
     /// Fails if the run so far rests on anything that no path proves.
     fn check_storage(&self, result: &VmExecutionResultAndLogs) -> Result<(), Rejection> {
         let storage = self.storage.borrow();
-        if let Some(fault) = storage.fault() {
-            return Err(fault);
-        }
-        storage.check_unproven()?;
+        storage.check()?;
         // A write that survives, even one that seems to change nothing: whether it does is the claim.
         let survivor = result
             .logs
@@ -142,14 +151,11 @@ impl Machine<'_> {
             .iter()
             .map(|log| log.log.key)
             .find(|key| storage.unproven_of(key.address()).contains(key));
-        survivor.map_or(Ok(()), |key| Err(Rejection::WriteWithoutPath { key }))
+        survivor.map_or(Ok(()), |key| Err(Rejection::WriteWithoutPath { key }))?;
+        storage.check_costs()
     }
 
-    fn finish(
-        mut self,
-        pubdata: PubdataParams,
-        version: zksync_types::ProtocolVersionId,
-    ) -> Result<Outcome, Rejection> {
+    fn finish(&mut self, pubdata: PubdataParams, version: ProtocolVersionId) -> Result<Outcome, Rejection> {
         let unproven_before = self.storage.borrow().unproven_count();
         let FinishedL1Batch { block_tip_execution_result: tip, final_execution_state: state, .. } =
             self.vm.finish_batch(pubdata_params_to_builder(pubdata, version));
@@ -228,7 +234,7 @@ impl CostWatch<'_> {
                 let rolled_back = storage.borrow_mut().end_probe();
                 self.probes = self.probes.saturating_add(1);
                 if !rolled_back || self.probes > MAX_PROBES {
-                    storage.borrow_mut().set_fault(Rejection::UnprovenCost { key });
+                    storage.borrow_mut().note_cost(key);
                     return;
                 }
             }

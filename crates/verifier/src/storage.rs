@@ -12,7 +12,7 @@ use crate::{Rejection, shape::Witness};
 
 /// The state before the batch. A slot with a path has the value that its path proves. A slot without one is served from
 /// the sequencer's claims, and the run must show that the claim decided nothing: it is written, never read, and rolled
-/// back ([`Self::check_unproven`], [`CostWatch`](crate::execution)).
+/// back.
 pub(crate) struct ProvenStorage<'a> {
     witness: &'a Witness,
     claims: &'a WitnessStorageState,
@@ -22,7 +22,10 @@ pub(crate) struct ProvenStorage<'a> {
     unproven: BTreeMap<Address, Vec<StorageKey>>,
     /// For each leaf of the witness whether the run asked for it.
     touched: Vec<bool>,
+    /// The first thing that the run needed and the witness lacks. The VM is served a stand-in, so its result is void.
     fault: Option<Rejection>,
+    /// An unproven slot whose cost of publishing the run could see.
+    cost: Option<StorageKey>,
     /// Set while the storage is asked only to learn whether the VM has a value of its own.
     probe: Option<Probe>,
 }
@@ -31,6 +34,7 @@ pub(crate) struct ProvenStorage<'a> {
 pub(crate) struct Mark {
     reads: HashMap<StorageKey, i64>,
     fault: Option<Rejection>,
+    cost: Option<StorageKey>,
 }
 
 #[derive(Clone, Copy)]
@@ -67,6 +71,7 @@ impl<'a> ProvenStorage<'a> {
             unproven: BTreeMap::new(),
             touched: vec![false; witness.leaves.len()],
             fault: None,
+            cost: None,
             probe: None,
         };
         storage.check_claims()?;
@@ -98,11 +103,6 @@ impl<'a> ProvenStorage<'a> {
         self.witness.position(&key.hashed_key_u256())
     }
 
-    /// The first thing that the run needed and the witness lacks. The VM is served a stand-in, so its result is void.
-    pub(crate) fn fault(&self) -> Option<Rejection> {
-        self.fault.clone()
-    }
-
     /// Whether the run asked for each leaf of the witness.
     pub(crate) fn touched(&self) -> &[bool] {
         &self.touched
@@ -118,21 +118,35 @@ impl<'a> ProvenStorage<'a> {
         self.unproven.get(contract).map_or(&[], Vec::as_slice)
     }
 
-    /// Fails if a slot without a path was truly read.
-    pub(crate) fn check_unproven(&self) -> Result<(), Rejection> {
+    /// Fails if the run asked for what the witness lacks, or truly read a slot without a path.
+    pub(crate) fn check(&self) -> Result<(), Rejection> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
         let read = self.unproven.values().flatten().find(|key| self.reads(key) > 0);
         read.map_or(Ok(()), |key| Err(Rejection::ReadWithoutPath { key: *key }))
+    }
+
+    /// Fails if the run could see what a write to a slot without a path costs to publish.
+    pub(crate) fn check_costs(&self) -> Result<(), Rejection> {
+        self.cost.map_or(Ok(()), |key| Err(Rejection::UnprovenCost { key }))
+    }
+
+    /// Notes that the run could see what a write to this slot costs to publish.
+    pub(crate) fn note_cost(&mut self, key: StorageKey) {
+        self.cost.get_or_insert(key);
     }
 
     /// What was asked for so far, to go back to when the VM goes back.
     pub(crate) fn mark(&self) -> Mark {
         let reads = self.unproven.values().flatten().map(|key| (*key, self.reads(key))).collect();
-        Mark { reads, fault: self.fault.clone() }
+        Mark { reads, fault: self.fault.clone(), cost: self.cost }
     }
 
     /// Forgets what was asked for since the mark. That a slot is known stays: the VM remembers its value, too.
     pub(crate) fn rewind(&mut self, mark: &Mark) {
         self.fault.clone_from(&mark.fault);
+        self.cost = mark.cost;
         for key in self.unproven.values().flatten() {
             if let Some(Slot::Unproven { reads, .. }) = self.slots.get_mut(key) {
                 *reads = mark.reads.get(key).copied().unwrap_or_default();
@@ -157,7 +171,7 @@ impl<'a> ProvenStorage<'a> {
         self.probe.take() == Some(Probe::Asked)
     }
 
-    pub(crate) fn set_fault(&mut self, fault: Rejection) {
+    fn set_fault(&mut self, fault: Rejection) {
         self.fault.get_or_insert(fault);
     }
 

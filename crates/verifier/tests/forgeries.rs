@@ -6,7 +6,7 @@ use serde_bytes::ByteArray;
 use tee_devnet::{Chain, Genesis, Load};
 use tee_verifier::{BatchInput, MerklePath, Options, VerifiedBatch, verify};
 use zksync_types::{
-    Address, ExecuteTransactionCommon, H256, L2BlockNumber, L2ChainId, ProtocolVersionId, Transaction, U256,
+    ExecuteTransactionCommon, H256, L2BlockNumber, L2ChainId, ProtocolVersionId, Transaction, U256,
     block::L2BlockHasher,
     l2::{L2Tx, TransactionType},
     transaction_request::TransactionRequest,
@@ -247,7 +247,13 @@ mod state {
 
     #[test]
     fn another_value_before() {
-        rejected("previous_root", |input| path(input, |path| path.value_read != [0; 32]).value_read[31] ^= 1);
+        rejected("previous_root", |input| {
+            let path = path(input, |path| path.value_read != [0; 32]);
+            path.value_read[31] ^= 1;
+            let (leaf, value) = (path.leaf_hashed_key, H256(path.value_read));
+            let claims = &mut input.vm_run_data.witness_block_state.read_storage_key;
+            *claims.iter_mut().find(|(key, _)| key.hashed_key_u256() == leaf).unwrap().1 = value;
+        });
     }
 
     /// Those hashes are used under which no touched leaf lies; the others are of no consequence.
@@ -385,9 +391,10 @@ mod parameters {
         assert_eq!(verify(honest(), options).unwrap().chain_id(), L2ChainId::from(300_u32));
     }
 
+    /// The state knows the chain; the blocks' hashes then differ.
     #[test]
     fn another_chain_where_none_is_configured() {
-        rejected("transaction_halted", |input| {
+        rejected("batch_tip_failed", |input| {
             input.system_env.chain_id = L2ChainId::from(301_u32);
             chain_blocks(input);
         });
@@ -501,12 +508,11 @@ mod transactions {
     /// Checked ahead of the VM, which then judges for itself and halts.
     #[test]
     fn with_a_bad_signature() {
-        let forgeries: [fn(&mut Vec<u8>); 6] = [
+        let forgeries: [fn(&mut Vec<u8>); 5] = [
             |signature| signature[10] ^= 1,
             |signature| signature[64] ^= 27 ^ 28,
             |signature| signature[64] = 29,
             |signature| signature.truncate(64),
-            |signature| signature.clear(),
             |signature| signature[..64].fill(0),
         ];
         for forge in forgeries {
@@ -518,6 +524,11 @@ mod transactions {
     }
 
     #[test]
+    fn without_a_signature() {
+        rejected("malformed_transaction", |input| signature(input).clear());
+    }
+
+    #[test]
     fn changed_after_it_was_signed() {
         rejected("transaction_halted", |input| {
             last_l2_transaction(input).execute.value += U256::one();
@@ -525,13 +536,17 @@ mod transactions {
         });
     }
 
+    /// The other sender is the next one's: all that it takes to run is in the witness.
     #[test]
     fn in_another_senders_name() {
         rejected("transaction_halted", |input| {
-            let ExecuteTransactionCommon::L2(common) = &mut last_l2_transaction(input).common_data else {
-                unreachable!()
-            };
-            common.initiator_address = Address::repeat_byte(0x11);
+            let transactions = input.l2_blocks_execution_data.iter_mut().flat_map(|block| &mut block.txs);
+            let mut l2 = transactions.filter_map(|transaction| match &mut transaction.common_data {
+                ExecuteTransactionCommon::L2(common) => Some(common),
+                _ => None,
+            });
+            let (one, other) = (l2.next().unwrap(), l2.next().unwrap());
+            one.initiator_address = other.initiator_address;
             chain_blocks(input);
         });
     }
