@@ -1,10 +1,8 @@
 //! Batches of the devnet, judged by the verifier.
 
-use std::{fs::File, path::PathBuf};
-
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::{BatchInput, Options, verify};
-use zksync_types::{ACCOUNT_CODE_STORAGE_ADDRESS, H256, StorageKey};
+use tee_verifier::{Options, verify};
+use zksync_types::H256;
 
 fn load(transactions: usize) -> Load {
     Load { transactions, cold_reads: 0, l1_transactions: 0 }
@@ -69,48 +67,4 @@ fn any_other_value_of_a_read_or_a_write_is_rejected() {
             assert!(verify(forged, Options::default()).is_err(), "entry {entry}, written: {written}");
         }
     }
-}
-
-/// The folder with real batches, or nothing where `TEE_TEST_DATA` does not name it. CI must have it.
-fn data() -> Option<PathBuf> {
-    match std::env::var_os("TEE_TEST_DATA") {
-        Some(folder) => Some(PathBuf::from(folder).join("era-batches")),
-        None if std::env::var_os("CI").is_some() => panic!("TEE_TEST_DATA is not set"),
-        None => {
-            println!("skipped: TEE_TEST_DATA is not set");
-            None
-        }
-    }
-}
-
-/// Where the batch shows no compressor, a deployment's first attempt fails and is undone, as on a node.
-#[test]
-fn a_chain_builds_on_the_state_that_a_real_batch_shows() {
-    let Some(folder) = data() else { return };
-    for name in ["v26-transfers-200", "v29-mixed-40", "v29-l1-30", "v29-rollback-30", "v29-chain-3"] {
-        let json = zstd::decode_all(File::open(folder.join(format!("{name}.json.zst"))).unwrap()).unwrap();
-        let mut chain = Chain::new(Genesis::from_batch(BatchInput::from_json(&json).unwrap()));
-        for _ in 0..2 {
-            let previous_root = chain.root();
-            let sealed = chain.seal(Load { transactions: 20, cold_reads: 30, l1_transactions: 2 }).unwrap();
-            let verified = verify(sealed.input, Options::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!((verified.previous_root(), verified.root()), (previous_root, sealed.root), "{name}");
-        }
-    }
-}
-
-#[test]
-fn contracts_are_deployed_where_the_genesis_has_a_deployer() {
-    let Some(folder) = data() else { return };
-    let json = zstd::decode_all(File::open(folder.join("v29-mixed-40.json.zst")).unwrap()).unwrap();
-    let mut chain = Chain::new(Genesis::from_batch(BatchInput::from_json(&json).unwrap()));
-    let sealed = chain.seal(load(20)).unwrap();
-    let code_storage = ACCOUNT_CODE_STORAGE_ADDRESS;
-    let claims = &sealed.input.vm_run_data.witness_block_state.is_write_initial;
-    let codes = claims.keys().filter(|key| *key.address() == code_storage);
-    let written = |key: &StorageKey| {
-        let mut paths = sealed.input.merkle_paths.merkle_paths.iter();
-        paths.any(|path| path.leaf_hashed_key == key.hashed_key_u256() && path.first_write)
-    };
-    assert_eq!(codes.filter(|key| written(key)).count(), 1);
 }

@@ -1,6 +1,9 @@
 //! `tee-proof-server`: hands batches to provers and keeps their proofs.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::Parser;
@@ -18,12 +21,22 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let Arguments { config_path } = Arguments::parse();
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match serve(&arguments.config_path).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
-    let config = Config::read(&config_path).with_context(|| format!("configuration {}", config_path.display()))?;
+/// Serves until SIGINT or SIGTERM.
+async fn serve(config_path: &Path) -> anyhow::Result<()> {
+    let config = Config::read(config_path).with_context(|| format!("configuration {}", config_path.display()))?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let server = Server::start(config).await?;

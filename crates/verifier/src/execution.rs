@@ -77,7 +77,7 @@ fn contain<T>(
     work: impl FnOnce() -> Result<T, Rejection>,
 ) -> Result<T, Rejection> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let fault = storage.try_borrow().ok().and_then(|storage| storage.check().err());
+        let fault = storage.try_borrow_mut().ok().and_then(|mut storage| storage.check().err());
         Err(fault.unwrap_or_else(|| blame(panic_message(&*panic))))
     })
 }
@@ -127,7 +127,6 @@ impl Machine<'_> {
     /// decides no more than which of the two is taken, and both are the operator's to choose.
     fn execute_with_bytecodes(&mut self, transaction: Transaction) -> VmExecutionResultAndLogs {
         self.vm.make_snapshot();
-        let mark = self.storage.borrow().mark();
         let (compressed, result) =
             self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction.clone(), true);
         let compressed = compressed.is_ok();
@@ -136,21 +135,16 @@ impl Machine<'_> {
             return result;
         }
         self.vm.rollback_to_the_latest_snapshot();
-        self.storage.borrow_mut().rewind(&mark);
+        self.storage.borrow_mut().forget_unchecked();
         self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, false).1
     }
 
     /// Fails if the run so far rests on anything that no path proves.
     fn check_storage(&self, result: &VmExecutionResultAndLogs) -> Result<(), Rejection> {
-        let storage = self.storage.borrow();
+        let mut storage = self.storage.borrow_mut();
         storage.check()?;
         // A write that survives, even one that seems to change nothing: whether it does is the claim.
-        let survivor = result
-            .logs
-            .storage_logs
-            .iter()
-            .map(|log| log.log.key)
-            .find(|key| storage.unproven_of(key.address()).contains(key));
+        let survivor = result.logs.storage_logs.iter().map(|log| log.log.key).find(|key| storage.is_unproven(key));
         survivor.map_or(Ok(()), |key| Err(Rejection::WriteWithoutPath { key }))?;
         storage.check_costs()
     }
@@ -215,12 +209,9 @@ impl Tracer for CostWatch<'_> {
 impl CostWatch<'_> {
     fn note_write(&mut self, state: &mut impl StateInterface) {
         let Some(storage) = &self.storage else { return };
-        let storage = storage.borrow();
-        if storage.unproven_count() > 0 {
-            let contract = state.current_frame().address();
-            if !storage.unproven_of(&contract).is_empty() {
-                self.writers.insert(contract);
-            }
+        let contract = state.current_frame().address();
+        if !storage.borrow().unproven_of(&contract).is_empty() {
+            self.writers.insert(contract);
         }
     }
 

@@ -1,9 +1,6 @@
 //! Storage as the run sees it: values that a path proves, and a record of what was asked for.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+use std::{collections::HashMap, fmt};
 
 use zksync_types::{Address, H256, StorageKey, StorageValue, witness_block_state::WitnessStorageState};
 use zksync_vm_interface::storage::ReadStorage;
@@ -19,7 +16,9 @@ pub(crate) struct ProvenStorage<'a> {
     bytecodes: HashMap<H256, Vec<u8>>,
     slots: HashMap<StorageKey, Slot>,
     /// The unproven slots by contract.
-    unproven: BTreeMap<Address, Vec<StorageKey>>,
+    unproven: HashMap<Address, Vec<StorageKey>>,
+    /// The unproven slots whose value was asked for since the last check.
+    asked: Vec<StorageKey>,
     /// For each leaf of the witness whether the run asked for it.
     touched: Vec<bool>,
     /// The first thing that the run needed and the witness lacks. The VM is served a stand-in, so its result is void.
@@ -28,13 +27,6 @@ pub(crate) struct ProvenStorage<'a> {
     cost: Option<StorageKey>,
     /// Set while the storage is asked only to learn whether the VM has a value of its own.
     probe: Option<Probe>,
-}
-
-/// What was asked for up to a moment.
-pub(crate) struct Mark {
-    reads: HashMap<StorageKey, i64>,
-    fault: Option<Rejection>,
-    cost: Option<StorageKey>,
 }
 
 #[derive(Clone, Copy)]
@@ -68,7 +60,8 @@ impl<'a> ProvenStorage<'a> {
             claims,
             bytecodes,
             slots: HashMap::with_capacity(witness.leaves.len()),
-            unproven: BTreeMap::new(),
+            unproven: HashMap::new(),
+            asked: Vec::new(),
             touched: vec![false; witness.leaves.len()],
             fault: None,
             cost: None,
@@ -113,18 +106,28 @@ impl<'a> ProvenStorage<'a> {
         self.unproven.values().map(Vec::len).sum()
     }
 
+    /// Whether a slot was served from claims.
+    pub(crate) fn is_unproven(&self, key: &StorageKey) -> bool {
+        matches!(self.slots.get(key), Some(Slot::Unproven { .. }))
+    }
+
     /// The slots of a contract that were served from claims.
     pub(crate) fn unproven_of(&self, contract: &Address) -> &[StorageKey] {
         self.unproven.get(contract).map_or(&[], Vec::as_slice)
     }
 
     /// Fails if the run asked for what the witness lacks, or truly read a slot without a path.
-    pub(crate) fn check(&self) -> Result<(), Rejection> {
+    pub(crate) fn check(&mut self) -> Result<(), Rejection> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        let read = self.unproven.values().flatten().find(|key| self.reads(key) > 0);
-        read.map_or(Ok(()), |key| Err(Rejection::ReadWithoutPath { key: *key }))
+        while let Some(key) = self.asked.last() {
+            if self.reads(key) > 0 {
+                return Err(Rejection::ReadWithoutPath { key: *key });
+            }
+            self.asked.pop();
+        }
+        Ok(())
     }
 
     /// Fails if the run could see what a write to a slot without a path costs to publish.
@@ -137,19 +140,13 @@ impl<'a> ProvenStorage<'a> {
         self.cost.get_or_insert(key);
     }
 
-    /// What was asked for so far, to go back to when the VM goes back.
-    pub(crate) fn mark(&self) -> Mark {
-        let reads = self.unproven.values().flatten().map(|key| (*key, self.reads(key))).collect();
-        Mark { reads, fault: self.fault.clone(), cost: self.cost }
-    }
-
-    /// Forgets what was asked for since the mark. That a slot is known stays: the VM remembers its value, too.
-    pub(crate) fn rewind(&mut self, mark: &Mark) {
-        self.fault.clone_from(&mark.fault);
-        self.cost = mark.cost;
-        for key in self.unproven.values().flatten() {
-            if let Some(Slot::Unproven { reads, .. }) = self.slots.get_mut(key) {
-                *reads = mark.reads.get(key).copied().unwrap_or_default();
+    /// Forgets what was asked for since the last check that passed. That a slot is known stays: the VM remembers its
+    /// value, too.
+    pub(crate) fn forget_unchecked(&mut self) {
+        (self.fault, self.cost) = (None, None);
+        for key in std::mem::take(&mut self.asked) {
+            if let Some(Slot::Unproven { reads, .. }) = self.slots.get_mut(&key) {
+                *reads = 0;
             }
         }
     }
@@ -213,8 +210,12 @@ impl ReadStorage for ProvenStorage<'_> {
         }
         match self.slot(key) {
             Slot::Unproven { value, reads, .. } => {
+                let (value, known) = (*value, *reads > 0);
                 *reads = reads.saturating_add(1);
-                *value
+                if !known {
+                    self.asked.push(*key);
+                }
+                value
             }
             Slot::Proven { leaf } => {
                 let leaf = *leaf;

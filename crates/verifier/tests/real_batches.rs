@@ -2,8 +2,9 @@
 
 use std::{fs, path::PathBuf};
 
+use tee_devnet::{Chain, Genesis, Load};
 use tee_verifier::{BatchInput, MerklePaths, Options, VerifiedBatch, VmRunData, verify};
-use zksync_types::H256;
+use zksync_types::{ACCOUNT_CODE_STORAGE_ADDRESS, H256, StorageKey};
 
 const BATCHES: [&str; 10] = [
     "v26-sepolia",
@@ -105,4 +106,34 @@ fn blobs_of_a_node_s_object_store_read_as_the_same_values() {
     let paths: MerklePaths = ciborium::from_reader(blob("merkle_tree_paths_1.cbor")).unwrap();
     assert_eq!(run_data, input.vm_run_data);
     assert_eq!(paths, input.merkle_paths);
+}
+
+/// Where the batch shows no compressor, a deployment's first attempt fails and is undone, as on a node.
+#[test]
+fn a_chain_builds_on_the_state_that_a_real_batch_shows() {
+    let Some(folder) = data() else { return };
+    for name in ["v26-transfers-200", "v29-mixed-40", "v29-l1-30", "v29-rollback-30", "v29-chain-3"] {
+        let mut chain = Chain::new(Genesis::from_batch(load(&folder, name)));
+        for _ in 0..2 {
+            let previous_root = chain.root();
+            let sealed = chain.seal(Load { transactions: 20, cold_reads: 30, l1_transactions: 2 }).unwrap();
+            let verified = verify(sealed.input, Options::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!((verified.previous_root(), verified.root()), (previous_root, sealed.root), "{name}");
+        }
+    }
+}
+
+#[test]
+fn contracts_are_deployed_where_the_genesis_has_a_deployer() {
+    let Some(folder) = data() else { return };
+    let mut chain = Chain::new(Genesis::from_batch(load(&folder, "v29-mixed-40")));
+    let sealed = chain.seal(Load { transactions: 20, cold_reads: 0, l1_transactions: 0 }).unwrap();
+    let code_storage = ACCOUNT_CODE_STORAGE_ADDRESS;
+    let claims = &sealed.input.vm_run_data.witness_block_state.is_write_initial;
+    let codes = claims.keys().filter(|key| *key.address() == code_storage);
+    let written = |key: &StorageKey| {
+        let mut paths = sealed.input.merkle_paths.merkle_paths.iter();
+        paths.any(|path| path.leaf_hashed_key == key.hashed_key_u256() && path.first_write)
+    };
+    assert_eq!(codes.filter(|key| written(key)).count(), 1);
 }
