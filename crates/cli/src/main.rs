@@ -2,6 +2,7 @@
 
 mod batch;
 mod batch_file;
+mod bench;
 mod demo;
 mod devnet;
 mod rss;
@@ -28,6 +29,8 @@ enum Command {
     /// Look at batch inputs.
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Devnet(args) => devnet::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Batch(command) => batch::run(command),
+        Command::Bench(args) => bench::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -5,21 +5,21 @@ use std::collections::HashMap;
 use serde_bytes::ByteArray;
 use tee_verifier::{BatchInput, MerklePath, MerklePaths, VmRunData};
 use thiserror::Error;
-use zksync_multivm::{LegacyVmInstance, pubdata_builders::pubdata_params_to_builder, vm_latest::HistoryEnabled};
 use zksync_types::{
-    H256, L2BlockNumber, StorageKey, StorageLog, StorageValue, Transaction, U256,
+    H256, L2BlockNumber, ProtocolVersionId, StorageKey, StorageLog, StorageValue, Transaction, U256,
     block::{L2BlockExecutionData, L2BlockHasher},
+    bytecode::BytecodeHash,
     h256_to_u256, u256_to_h256,
     witness_block_state::WitnessStorageState,
 };
 use zksync_vm_interface::{
-    ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, VmFactory, VmInterface, VmInterfaceExt,
-    VmInterfaceHistoryEnabled,
-    storage::{ReadStorage, StoragePtr, StorageView},
+    FinishedL1Batch, L1BatchEnv, L2BlockEnv,
+    storage::{ReadStorage, StorageView},
 };
 
 use crate::{
     genesis::Genesis,
+    legacy::{self, RunError},
     traffic::{Load, Traffic},
     tree::Tree,
 };
@@ -52,20 +52,9 @@ pub struct SealedBatch {
 /// Why a batch cannot be sealed.
 #[derive(Debug, Error)]
 pub enum SealError {
-    /// A transaction that cannot be part of a batch.
-    #[error("transaction {index} of the batch halts: {reason}")]
-    TransactionHalted {
-        /// Its place in the batch.
-        index: usize,
-        /// The VM's reason.
-        reason: String,
-    },
-    /// The end of the batch failed.
-    #[error("the end of the batch fails: {reason}")]
-    BatchTip {
-        /// The VM's reason.
-        reason: String,
-    },
+    /// The VM does not finish it.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The batch has no transaction.
     #[error("a batch needs at least one transaction")]
     Empty,
@@ -96,15 +85,6 @@ impl Chain {
         self.state.tree.root()
     }
 
-    /// Adds leaves that no transaction touches, so that paths get longer.
-    pub fn grow_tree(&mut self, leaves: u64) {
-        for leaf in 0..leaves {
-            let key = H256(*blake2s_simd::blake2s(&leaf.to_le_bytes()).as_array());
-            self.state.tree.write(tree_key(&key), key);
-        }
-        self.next.previous_batch_hash = Some(self.root());
-    }
-
     /// Seals the next batch with traffic.
     pub fn seal(&mut self, load: Load) -> Result<SealedBatch, SealError> {
         // The real chain's transaction is one of the first batch's.
@@ -122,7 +102,8 @@ impl Chain {
         }
         let blocks = self.blocks(transactions);
         let view = StorageView::new(&self.state).to_rc_ptr();
-        let finished = self.run(&blocks, view.clone())?;
+        let finished =
+            legacy::run(self.next.clone(), self.genesis.system.clone(), &blocks, self.genesis.pubdata, view.clone())?;
         let cache = view.borrow().cache();
         let claims = WitnessStorageState {
             read_storage_key: cache.read_storage_keys(),
@@ -130,7 +111,7 @@ impl Chain {
         };
         let merkle_paths = self.state.apply(&finished.final_execution_state.deduplicated_storage_logs);
         for code in blocks.iter().flat_map(|block| &block.txs).flat_map(|tx| &tx.execute.factory_deps) {
-            let hash = zksync_types::bytecode::BytecodeHash::for_bytecode(code).value();
+            let hash = BytecodeHash::for_bytecode(code).value();
             self.state.bytecodes.insert(hash, code.clone());
         }
         let root = self.root();
@@ -149,7 +130,7 @@ impl Chain {
     /// Blocks that follow one another, the empty one at the end included.
     fn blocks(&self, transactions: Vec<Transaction>) -> Vec<L2BlockExecutionData> {
         let mut env = self.next.first_l2_block.clone();
-        let mut transactions = transactions.into_iter().peekable();
+        let mut transactions = transactions.into_iter();
         let mut blocks = Vec::new();
         loop {
             let block = L2BlockExecutionData {
@@ -160,50 +141,12 @@ impl Chain {
                 txs: transactions.by_ref().take(BLOCK_TRANSACTIONS).collect(),
                 interop_roots: env.interop_roots,
             };
-            env = next_block(&block, &self.genesis);
+            env = next_block(&block, self.genesis.system.version);
             let last = block.txs.is_empty();
             blocks.push(block);
             if last {
                 return blocks;
             }
-        }
-    }
-
-    /// Runs the blocks on the legacy VM, which is the one that a node takes for the truth.
-    fn run(
-        &self,
-        blocks: &[L2BlockExecutionData],
-        view: StoragePtr<StorageView<&State>>,
-    ) -> Result<FinishedL1Batch, SealError> {
-        let system = self.genesis.system.clone();
-        let version = system.version;
-        let mut vm = LegacyVmInstance::<_, HistoryEnabled>::new(self.next.clone(), system, view);
-        let mut index = 0;
-        for (block, next) in blocks.iter().zip(&blocks[1..]) {
-            for transaction in &block.txs {
-                vm.make_snapshot();
-                let (compressed, mut result) = {
-                    let (compressed, result) =
-                        vm.execute_transaction_with_bytecode_compression(transaction.clone(), true);
-                    (compressed.is_ok(), result)
-                };
-                if compressed {
-                    vm.pop_snapshot_no_rollback();
-                } else {
-                    vm.rollback_to_the_latest_snapshot();
-                    result = vm.execute_transaction_with_bytecode_compression(transaction.clone(), false).1;
-                }
-                if let ExecutionResult::Halt { reason } = result.result {
-                    return Err(SealError::TransactionHalted { index, reason: reason.to_string() });
-                }
-                index += 1;
-            }
-            vm.start_new_l2_block(L2BlockEnv::from_l2_block_data(next));
-        }
-        let finished = vm.finish_batch(pubdata_params_to_builder(self.genesis.pubdata, version));
-        match &finished.block_tip_execution_result.result {
-            ExecutionResult::Success { .. } => Ok(finished),
-            failed => Err(SealError::BatchTip { reason: format!("{failed:?}") }),
         }
     }
 
@@ -237,7 +180,7 @@ impl Chain {
 }
 
 /// The block after a block, empty so far.
-fn next_block(block: &L2BlockExecutionData, genesis: &Genesis) -> L2BlockEnv {
+fn next_block(block: &L2BlockExecutionData, version: ProtocolVersionId) -> L2BlockEnv {
     let mut hasher = L2BlockHasher::new(block.number, block.timestamp, block.prev_block_hash);
     for transaction in &block.txs {
         hasher.push_tx_hash(transaction.hash());
@@ -245,7 +188,7 @@ fn next_block(block: &L2BlockExecutionData, genesis: &Genesis) -> L2BlockEnv {
     L2BlockEnv {
         number: block.number.0 + 1,
         timestamp: block.timestamp + 1,
-        prev_block_hash: hasher.finalize(genesis.system.version),
+        prev_block_hash: hasher.finalize(version),
         max_virtual_blocks_to_create: 1,
         interop_roots: vec![],
     }
@@ -254,20 +197,12 @@ fn next_block(block: &L2BlockExecutionData, genesis: &Genesis) -> L2BlockEnv {
 /// The environment of the batch after one.
 fn next_batch(input: &BatchInput, root: H256) -> L1BatchEnv {
     let last = input.l2_blocks_execution_data.last().expect("a batch ends with an empty block");
-    let mut hasher = L2BlockHasher::new(last.number, last.timestamp, last.prev_block_hash);
-    last.txs.iter().for_each(|transaction| hasher.push_tx_hash(transaction.hash()));
-    let first = L2BlockEnv {
-        number: last.number.0 + 1,
-        timestamp: last.timestamp + 1,
-        prev_block_hash: hasher.finalize(input.system_env.version),
-        max_virtual_blocks_to_create: 1,
-        interop_roots: vec![],
-    };
+    let first_l2_block = next_block(last, input.system_env.version);
     L1BatchEnv {
         previous_batch_hash: Some(root),
         number: input.l1_batch_env.number + 1,
-        timestamp: first.timestamp,
-        first_l2_block: first,
+        timestamp: first_l2_block.timestamp,
+        first_l2_block,
         ..input.l1_batch_env.clone()
     }
 }

@@ -7,7 +7,8 @@ use tee_verifier::BatchInput;
 use thiserror::Error;
 use zksync_types::{
     Address, H256, StorageKey, Transaction, block::L2BlockExecutionData, bytecode::BytecodeHash,
-    commitment::PubdataParams, get_code_key, get_known_code_key, utils::storage_key_for_eth_balance, web3::Bytes,
+    commitment::PubdataParams, get_code_key, get_known_code_key, u256_to_h256, utils::storage_key_for_eth_balance,
+    web3::Bytes,
 };
 use zksync_vm_interface::{L1BatchEnv, SystemEnv};
 
@@ -111,7 +112,7 @@ impl Genesis {
         let base = [Some(&base.default_aa), base.evm_emulator.as_ref()];
         let base = base.into_iter().flatten().map(|contract| (contract.hash, contract.code.clone()));
         let used = input.vm_run_data.used_bytecodes.into_iter();
-        let used = used.map(|(hash, words)| (zksync_types::u256_to_h256(hash), words.concat()));
+        let used = used.map(|(hash, words)| (u256_to_h256(hash), words.concat()));
         Self {
             storage: present.map(|(key, value)| (key.hashed_key(), value)).collect(),
             bytecodes: used.chain(base).collect(),

@@ -6,12 +6,15 @@
 mod account;
 mod chain;
 mod genesis;
+mod legacy;
+mod reference;
 mod traffic;
 mod tree;
 
 pub use self::{
     chain::{Chain, SealError, SealedBatch},
     genesis::{Genesis, GenesisError},
+    legacy::RunError,
+    reference::{ReferenceError, reference_root},
     traffic::Load,
-    tree::Tree,
 };

@@ -14,7 +14,7 @@ type Hash = [u8; 32];
 
 /// The tree of a chain's storage. Keys are hashed keys, their bytes read as a little-endian number.
 #[derive(Debug)]
-pub struct Tree {
+pub(crate) struct Tree {
     nodes: Vec<Node>,
     root: Option<usize>,
     leaves: HashMap<U256, usize>,
@@ -39,7 +39,7 @@ enum Kind {
 
 impl Tree {
     /// The empty tree.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut empty = vec![*blake2s(&[0; 40]).as_array()];
         for height in 0..DEPTH {
             empty.push(join(&empty[height], &empty[height]));
@@ -48,17 +48,17 @@ impl Tree {
     }
 
     /// The root hash.
-    pub fn root(&self) -> H256 {
+    pub(crate) fn root(&self) -> H256 {
         H256(self.root.map_or(self.empty[DEPTH], |root| self.nodes[root].top))
     }
 
     /// The index that the next new leaf gets; the first is 1.
-    pub fn next_index(&self) -> u64 {
+    pub(crate) fn next_index(&self) -> u64 {
         self.leaves.len() as u64 + 1
     }
 
     /// Index and value of a leaf.
-    pub fn leaf(&self, key: &U256) -> Option<(u64, H256)> {
+    pub(crate) fn leaf(&self, key: &U256) -> Option<(u64, H256)> {
         match self.nodes[*self.leaves.get(key)?].kind {
             Kind::Leaf { index, value } => Some((index, value)),
             Kind::Branch { .. } => None,
@@ -66,7 +66,7 @@ impl Tree {
     }
 
     /// Sets a leaf's value; a new leaf gets the next index.
-    pub fn write(&mut self, key: U256, value: H256) {
+    pub(crate) fn write(&mut self, key: U256, value: H256) {
         let index = self.leaf(&key).map_or(self.next_index(), |(index, _)| index);
         let leaf = Kind::Leaf { index, value };
         self.root = Some(match self.root {
@@ -76,13 +76,12 @@ impl Tree {
     }
 
     /// The 256 hashes beside a key's way to the root, from the leaf level up.
-    pub fn path(&self, key: &U256) -> Vec<Hash> {
+    pub(crate) fn path(&self, key: &U256) -> Vec<Hash> {
         let mut path = self.empty[..DEPTH].to_vec();
         let mut next = self.root;
         while let Some(node) = next.map(|node| &self.nodes[node]) {
             let parting = parting(*key, node.key);
             next = match (node.kind, parting) {
-                (_, None) if matches!(node.kind, Kind::Leaf { .. }) => None,
                 (Kind::Branch { height, left, right }, parting) if parting.is_none_or(|parting| parting <= height) => {
                     let (child, sibling) = if key.bit(height) { (right, left) } else { (left, right) };
                     path[height] = self.nodes[sibling].top;
@@ -151,12 +150,6 @@ impl Tree {
             hash = if node.key.bit(at) { join(empty, &hash) } else { join(&hash, empty) };
         }
         hash
-    }
-}
-
-impl Default for Tree {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

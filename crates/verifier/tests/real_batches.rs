@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use tee_devnet::{Chain, Genesis, Load};
+use tee_devnet::{Chain, Genesis, Load, reference_root};
 use tee_verifier::{BatchInput, MerklePaths, Options, VerifiedBatch, VmRunData, verify};
 use zksync_types::{ACCOUNT_CODE_STORAGE_ADDRESS, H256, StorageKey};
 
@@ -49,6 +49,15 @@ fn real_batches_verify_and_give_their_roots() {
     let Some(folder) = data() else { return };
     for name in BATCHES {
         assert_eq!(verified(&folder, name).root(), root(&folder, name), "{name}");
+    }
+}
+
+/// The legacy VM and each path folded in turn come to the same root.
+#[test]
+fn the_reference_agrees_on_every_root() {
+    let Some(folder) = data() else { return };
+    for name in BATCHES {
+        assert_eq!(reference_root(&load(&folder, name)).unwrap(), root(&folder, name), "{name}");
     }
 }
 

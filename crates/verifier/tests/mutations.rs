@@ -1,0 +1,169 @@
+//! Random changes to a batch that verifies. A changed input may be accepted only if its result is the honest one's, and
+//! then only in a field that is known to carry no meaning.
+//!
+//! `TEE_MUTATIONS` sets the number, `TEE_MUTATION_SEED` the sequence:
+//! `TEE_MUTATIONS=100000 cargo test --release -p tee-verifier --test mutations -- --nocapture`.
+
+use std::{collections::BTreeMap, env, panic, str::FromStr};
+
+use serde_json::{Value, json};
+use tee_devnet::{Chain, Genesis, Load};
+use tee_verifier::{BatchInput, Options, verify};
+
+/// Fields that decide nothing in some places, or in none. Indices of lists are left out.
+const WITHOUT_MEANING: &[(&str, &str)] = &[
+    ("V1.vm_run_data.initial_heap_content", "the VM fills the bootloader's memory itself"),
+    ("V1.vm_run_data.storage_refunds", "the VM computes them"),
+    ("V1.vm_run_data.pubdata_costs", "the VM computes them"),
+    ("V1.vm_run_data.witness_block_state.read_storage_key", "a slot with a path needs no claim"),
+    (
+        "V1.vm_run_data.witness_block_state.read_storage_key.account.address",
+        "so the claim becomes one about a foreign slot",
+    ),
+    ("V1.vm_run_data.witness_block_state.read_storage_key.key", "the same"),
+    ("V1.vm_run_data.witness_block_state.is_write_initial", "a slot with a path needs no claim"),
+    (
+        "V1.vm_run_data.witness_block_state.is_write_initial.account.address",
+        "so the claim becomes one about a foreign slot",
+    ),
+    ("V1.vm_run_data.witness_block_state.is_write_initial.key", "the same"),
+    ("V1.merkle_paths.merkle_paths", "the order of paths"),
+    ("V1.merkle_paths.merkle_paths.root_hash", "the root is rebuilt"),
+    ("V1.merkle_paths.merkle_paths.merkle_paths", "hashes over touched leaves are rebuilt"),
+    (
+        "V1.l2_blocks_execution_data.virtual_blocks",
+        "virtual blocks ended before the supported versions; the first is compared",
+    ),
+    ("V1.l2_blocks_execution_data.txs.received_timestamp_ms", "when the node saw the transaction"),
+    ("V1.l2_blocks_execution_data.txs.raw_bytes", "the encoding; of other kinds than EIP-712 it is hashed"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L2.input.data", "the encoding"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L2.input.hash", "its hash: the VM computes its own"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L2.input", "the same"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L1.layer2TipFee", "what L1 knows and the VM does not see"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L1.fullFee", "what L1 knows and the VM does not see"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L1.opProcessingType", "what L1 knows and the VM does not see"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L1.priorityQueueType", "what L1 knows and the VM does not see"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L1.deadlineBlock", "what L1 knows and the VM does not see"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L1.ethHash", "what L1 knows and the VM does not see"),
+    ("V1.l2_blocks_execution_data.txs.common_data.L1.ethBlock", "what L1 knows and the VM does not see"),
+    ("V1.l1_batch_env.fee_input.L1Pegged.l1_gas_price", "the operator's to choose"),
+    ("V1.l1_batch_env.fee_input.L1Pegged.fair_l2_gas_price", "the same"),
+    ("V1.pubdata_params.l2_da_validator_address", "in the system logs, which the devnet's contracts leave out"),
+];
+
+const DEFAULT_MUTATIONS: u64 = 250;
+
+fn from_environment<T: FromStr>(name: &str, default: T) -> T {
+    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+}
+
+/// Goes down from the whole input at random, each field of an object as likely as the next, and changes what it comes to.
+/// Gives the field's path.
+fn mutate(value: &mut Value, random: &mut Random) -> String {
+    let stops = random.below(8) == 0;
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            let at = random.below(fields.len());
+            let name = fields.keys().nth(at).unwrap().clone();
+            let rest = mutate(&mut fields[&name], random);
+            // A hash in the place of a name: a map, not a structure.
+            let name = if name.starts_with("0x") { "*".to_owned() } else { name };
+            if rest.is_empty() { name } else { format!("{name}.{rest}") }
+        }
+        Value::Array(items) if !items.is_empty() && !stops => {
+            let at = random.below(items.len());
+            mutate(&mut items[at], random)
+        }
+        Value::Array(items) => {
+            let (one, other) = (random.below(items.len()), random.below(items.len()));
+            match random.below(4) {
+                0 if !items.is_empty() => drop(items.remove(one)),
+                1 if !items.is_empty() => items.push(items[one].clone()),
+                2 if !items.is_empty() => items.swap(one, other),
+                _ => items.truncate(one),
+            }
+            String::new()
+        }
+        leaf => {
+            *leaf = changed(leaf, random);
+            String::new()
+        }
+    }
+}
+
+fn changed(leaf: &Value, random: &mut Random) -> Value {
+    match leaf {
+        Value::Bool(flag) => json!(!flag),
+        Value::Number(number) => {
+            let number = number.as_u64().unwrap_or_default();
+            let numbers =
+                [number.wrapping_add(1), number.wrapping_sub(1), 0, u64::from(u32::MAX), number ^ 0x80, random.next()];
+            json!(numbers[random.below(numbers.len())])
+        }
+        Value::String(text) if text.starts_with("0x") && text.len() > 2 => {
+            let mut digits: Vec<char> = text.chars().collect();
+            let at = 2 + random.below(digits.len() - 2);
+            digits[at] = if digits[at] == '0' { '1' } else { '0' };
+            json!(digits.into_iter().collect::<String>())
+        }
+        Value::String(_) => json!("Version27"),
+        _ => json!([0, 1].get(random.below(2))),
+    }
+}
+
+#[test]
+fn a_changed_input_is_rejected_or_gives_the_same_result() {
+    let mut chain = Chain::new(Genesis::sepolia().unwrap());
+    chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 }).unwrap();
+    let input = chain.seal(Load { transactions: 10, cold_reads: 0, l1_transactions: 2 }).unwrap().input;
+    let honest = verify(input.clone(), Options::default()).unwrap();
+    let mut json = Vec::new();
+    input.to_json(&mut json).unwrap();
+    let wire: Value = serde_json::from_slice(&json).unwrap();
+
+    let seed = from_environment("TEE_MUTATION_SEED", 1);
+    let mut random = Random(seed);
+    let (mut unreadable, mut rejected) = (0, BTreeMap::<&str, u64>::new());
+    let (mut same, mut forged) = (BTreeMap::<String, u64>::new(), Vec::new());
+    let mutations = from_environment("TEE_MUTATIONS", DEFAULT_MUTATIONS);
+    // The VM's panics are contained, and there are many.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    for mutation in 0..mutations {
+        let mut changed = wire.clone();
+        let field = mutate(&mut changed, &mut random);
+        if changed == wire {
+            continue;
+        }
+        match BatchInput::from_json(&serde_json::to_vec(&changed).unwrap()) {
+            Err(_) => unreadable += 1,
+            Ok(input) => match verify(input, Options::default()) {
+                Err(rejection) => *rejected.entry(rejection.check()).or_default() += 1,
+                Ok(verified) if verified == honest => *same.entry(field).or_default() += 1,
+                Ok(_) => forged.push(format!("{field} (mutation {mutation} of seed {seed})")),
+            },
+        }
+    }
+    panic::set_hook(hook);
+    println!("{mutations} mutations: {unreadable} unreadable, rejected {rejected:?}, with the same result {same:?}");
+    assert_eq!(forged, [""; 0], "accepted with another result");
+    let unknown: Vec<_> =
+        same.keys().filter(|field| !WITHOUT_MEANING.iter().any(|(known, _)| field == known)).collect();
+    assert_eq!(unknown, [""; 0], "accepted, and not known to carry no meaning");
+}
