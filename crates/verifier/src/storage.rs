@@ -172,21 +172,28 @@ impl<'a> ProvenStorage<'a> {
         self.fault.get_or_insert(fault);
     }
 
-    fn slot(&mut self, key: &StorageKey) -> &mut Slot {
-        if !self.slots.contains_key(key) {
-            let slot = match self.leaf(key) {
-                Some(leaf) => {
-                    if let Some(touched) = self.touched.get_mut(leaf) {
-                        *touched = true;
-                    }
-                    Slot::Proven { leaf }
-                }
-                None => self.claim(key),
-            };
-            self.slots.insert(*key, slot);
+    fn slot(&mut self, key: &StorageKey) -> Slot {
+        if let Some(slot) = self.slots.get(key) {
+            return *slot;
         }
-        // Just inserted where it was absent.
-        self.slots.entry(*key).or_insert(Slot::Proven { leaf: usize::MAX })
+        let slot = match self.leaf(key) {
+            Some(leaf) => {
+                if let Some(touched) = self.touched.get_mut(leaf) {
+                    *touched = true;
+                }
+                Slot::Proven { leaf }
+            }
+            None => self.claim(key),
+        };
+        self.slots.insert(*key, slot);
+        slot
+    }
+
+    /// Counts a read of an unproven slot, or takes one back that turned out to be part of a write.
+    fn count_read(&mut self, key: &StorageKey, change: i64) {
+        if let Some(Slot::Unproven { reads, .. }) = self.slots.get_mut(key) {
+            *reads = reads.saturating_add(change);
+        }
     }
 
     /// A slot without a path, as the sequencer claims it.
@@ -210,30 +217,23 @@ impl ReadStorage for ProvenStorage<'_> {
         }
         match self.slot(key) {
             Slot::Unproven { value, reads, .. } => {
-                let (value, known) = (*value, *reads > 0);
-                *reads = reads.saturating_add(1);
-                if !known {
+                if reads == 0 {
                     self.asked.push(*key);
                 }
+                self.count_read(key, 1);
                 value
             }
-            Slot::Proven { leaf } => {
-                let leaf = *leaf;
-                self.witness.leaves.get(leaf).map(|leaf| leaf.value_before()).unwrap_or_default()
-            }
+            Slot::Proven { leaf } => self.witness.leaves.get(leaf).map(|leaf| leaf.value_before()).unwrap_or_default(),
         }
     }
 
     fn is_write_initial(&mut self, key: &StorageKey) -> bool {
         match self.slot(key) {
-            Slot::Unproven { initial_write, reads, .. } => {
-                *reads = reads.saturating_sub(1);
-                *initial_write
+            Slot::Unproven { initial_write, .. } => {
+                self.count_read(key, -1);
+                initial_write
             }
-            Slot::Proven { leaf } => {
-                let leaf = *leaf;
-                self.witness.leaves.get(leaf).is_none_or(|leaf| leaf.is_absent_before())
-            }
+            Slot::Proven { leaf } => self.witness.leaves.get(leaf).is_none_or(|leaf| leaf.is_absent_before()),
         }
     }
 
