@@ -105,11 +105,9 @@ fn check_transaction(
         raw_bytes: transaction.raw_bytes.clone(),
     };
     let (signed, hash) = hashes(l2, chain_id).ok_or_else(|| malformed("its hash cannot be computed"))?;
-    let recovers = match parse_signature(&common.signature) {
-        // The VM skips nothing for other signatures.
-        None => true,
-        Some(signature) => recover(&signature, signed) == Some(common.initiator_address),
-    };
+    // The VM skips nothing for other signatures.
+    let recovers = signature_that_vm_skips(&common.signature)
+        .is_none_or(|(id, r_and_s)| recover(id, r_and_s, signed) == Some(common.initiator_address));
     Ok(Checked { recovers, hash })
 }
 
@@ -125,22 +123,22 @@ fn hashes(transaction: L2Tx, chain_id: L2ChainId) -> Option<(H256, H256)> {
     .flatten()
 }
 
-/// A signature that the VM would skip: r ‖ s ‖ v of 65 bytes with v = 27 or 28 (`parse_signature` of its
-/// `TransactionData`). `Some(None)` would be one whose r or s is out of range.
-fn parse_signature(bytes: &[u8]) -> Option<Option<RecoverableSignature>> {
+/// Recovery id, and r ‖ s, of a signature that the VM would skip: 65 bytes with v = 27 or 28 (`parse_signature` of its
+/// `TransactionData`).
+fn signature_that_vm_skips(bytes: &[u8]) -> Option<(i32, &[u8])> {
     let (v, r_and_s) = bytes.split_last().filter(|(_, rest)| rest.len() == 64)?;
-    let id = match v {
-        27 => 0,
-        28 => 1,
-        _ => return None,
-    };
-    let id = RecoveryId::from_i32(id).ok();
-    Some(id.and_then(|id| RecoverableSignature::from_compact(r_and_s, id).ok()))
+    match v {
+        27 => Some((0, r_and_s)),
+        28 => Some((1, r_and_s)),
+        _ => None,
+    }
 }
 
-fn recover(signature: &Option<RecoverableSignature>, signed: H256) -> Option<Address> {
+/// Who signed; nobody where r or s is out of range.
+fn recover(id: i32, r_and_s: &[u8], signed: H256) -> Option<Address> {
+    let signature = RecoverableSignature::from_compact(r_and_s, RecoveryId::from_i32(id).ok()?).ok()?;
     let message = Message::from_slice(signed.as_bytes()).ok()?;
-    let key = SECP256K1.recover_ecdsa(&message, signature.as_ref()?).ok()?;
+    let key = SECP256K1.recover_ecdsa(&message, &signature).ok()?;
     let hash = keccak256(key.serialize_uncompressed().get(1..)?);
     Some(Address::from_slice(hash.get(12..)?))
 }
