@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     panic::{self, AssertUnwindSafe},
     rc::Rc,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use zksync_multivm::{
@@ -31,13 +32,27 @@ use crate::{Rejection, storage::ProvenStorage};
 const MAX_PROBES: usize = 20_000_000;
 
 /// What is run.
-pub(crate) struct Run {
-    pub(crate) batch: L1BatchEnv,
-    pub(crate) system: SystemEnv,
-    pub(crate) blocks: Vec<L2BlockExecutionData>,
-    pub(crate) pubdata: PubdataParams,
-    /// Whether the signatures were found right beforehand.
-    pub(crate) signatures_checked: bool,
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) batch: &'a L1BatchEnv,
+    pub(crate) system: &'a SystemEnv,
+    pub(crate) blocks: &'a [L2BlockExecutionData],
+    pub(crate) pubdata: &'a PubdataParams,
+}
+
+/// Who checks the signatures of transactions.
+#[derive(Clone, Copy)]
+pub(crate) enum Signatures<'a> {
+    /// The VM.
+    Verified,
+    /// Somebody else, at the same time. Once this is set the run's result is void: it stops at the next transaction.
+    SkippedUnless(&'a AtomicBool),
+}
+
+impl Signatures<'_> {
+    fn is_void(self) -> bool {
+        matches!(self, Self::SkippedUnless(unsettled) if unsettled.load(Ordering::Relaxed))
+    }
 }
 
 /// What a run leads to.
@@ -53,21 +68,21 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the batch. Whatever the VM does on hostile input ends as an error.
-pub(crate) fn run(run: Run, storage: ProvenStorage<'_>) -> Result<Outcome, Rejection> {
+pub(crate) fn run(run: Run<'_>, storage: ProvenStorage<'_>, signatures: Signatures<'_>) -> Result<Outcome, Rejection> {
     let storage = Rc::new(RefCell::new(storage));
-    let version = run.system.version;
     let panicked = |message| Rejection::VmPanicked { message };
     let mut machine = contain(&storage, panicked, || {
-        let mut vm = Vm::custom(run.batch, run.system, Rc::clone(&storage));
-        if run.signatures_checked {
+        let mut vm = Vm::custom(run.batch.clone(), run.system.clone(), Rc::clone(&storage));
+        if matches!(signatures, Signatures::SkippedUnless(_)) {
             vm.skip_signature_verification();
         }
         let watch = CostWatch { storage: Some(Rc::clone(&storage)), ..CostWatch::default() };
         Ok(Machine { vm, tracer: (watch, FastValidationTracer::default()), storage: Rc::clone(&storage) })
     })?;
-    contain(&storage, panicked, || machine.execute_blocks(run.blocks))?;
+    contain(&storage, panicked, || machine.execute_blocks(run.blocks, signatures))?;
     // Where the bootloader fails at the end, the VM's wrapper unwinds: it misses the data to publish.
-    contain(&storage, |reason| Rejection::BatchTipFailed { reason }, || machine.finish(run.pubdata, version))
+    let tip_failed = |reason| Rejection::BatchTipFailed { reason };
+    contain(&storage, tip_failed, || machine.finish(*run.pubdata, run.system.version))
 }
 
 /// Turns a panic of the VM into an error. What the witness lacks is the better explanation for one.
@@ -91,12 +106,15 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn execute_blocks(&mut self, blocks: Vec<L2BlockExecutionData>) -> Result<(), Rejection> {
-        let mut blocks = blocks.into_iter().peekable();
+    fn execute_blocks(&mut self, blocks: &[L2BlockExecutionData], signatures: Signatures<'_>) -> Result<(), Rejection> {
+        let mut blocks = blocks.iter().peekable();
         let mut index = 0_usize;
         while let Some(block) = blocks.next() {
-            for transaction in block.txs {
-                self.execute(index, transaction)?;
+            for transaction in &block.txs {
+                if signatures.is_void() {
+                    return Ok(());
+                }
+                self.execute(index, transaction.clone())?;
                 index = index.saturating_add(1);
             }
             if let Some(next) = blocks.peek() {

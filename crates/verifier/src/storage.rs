@@ -13,7 +13,7 @@ use crate::{Rejection, shape::Witness};
 pub(crate) struct ProvenStorage<'a> {
     witness: &'a Witness,
     claims: &'a WitnessStorageState,
-    bytecodes: HashMap<H256, Vec<u8>>,
+    bytecodes: &'a HashMap<H256, Vec<u8>>,
     slots: HashMap<StorageKey, Slot>,
     /// The unproven slots by contract.
     unproven: HashMap<Address, Vec<StorageKey>>,
@@ -53,7 +53,7 @@ impl<'a> ProvenStorage<'a> {
     pub(crate) fn new(
         witness: &'a Witness,
         claims: &'a WitnessStorageState,
-        bytecodes: HashMap<H256, Vec<u8>>,
+        bytecodes: &'a HashMap<H256, Vec<u8>>,
     ) -> Result<Self, Rejection> {
         let storage = Self {
             witness,

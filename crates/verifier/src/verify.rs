@@ -1,6 +1,6 @@
 //! Verification of one batch.
 
-use std::{panic, thread};
+use std::{panic, sync::atomic::AtomicBool, thread};
 
 use zksync_types::{
     ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId,
@@ -9,7 +9,7 @@ use zksync_types::{
 
 use crate::{
     BatchInput, Rejection, VerifiedBatch, code,
-    execution::{self, Outcome, Run},
+    execution::{self, Outcome, Run, Signatures},
     parameters,
     shape::{Access, LeafContent, Witness},
     signatures,
@@ -29,12 +29,15 @@ pub struct Options {
 ///
 /// 1. The parameters are those that a node sets, and the blocks follow one another.
 /// 2. Every bytecode hashes to the hash that it is known by.
-/// 3. The witness has a shape that cannot contradict itself.
-/// 4. The transactions are well formed, and their signatures are checked ahead of the run where that is sound.
-/// 5. The blocks chain by hash.
-/// 6. The old values fold to the root before the batch; beside it, the run reads only those values.
-/// 7. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
-/// 8. The new values give the root after the batch.
+/// 3. The transactions are well formed.
+/// 4. The witness has a shape that cannot contradict itself.
+/// 5. The run reads only the old values of the witness. Beside it, on another core:
+///    - each signature that the run skips recovers to its initiator; if one does not, the batch is run again without
+///      skipping any;
+///    - the blocks chain by hash;
+///    - the old values fold to the root before the batch.
+/// 6. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
+/// 7. The new values give the root after the batch.
 ///
 /// What a result does not say: that L1 knows the batch's L1 and upgrade transactions, or that time and fees are what the
 /// chain agreed on. The system logs carry what L1 compares.
@@ -45,38 +48,41 @@ pub struct Options {
 pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Rejection> {
     let parameters = parameters::check(&input, options)?;
     let code = code::check(&input)?;
-    let signatures = signatures::check(&input)?;
-    check_block_hashes(&input.l2_blocks_execution_data, &signatures.transaction_hashes, input.system_env.version)?;
+    signatures::check_forms(&input)?;
 
-    let transactions = input.transaction_count();
-    let l1_transactions = l1_transaction_count(&input);
-    let (chain_id, protocol_version) = (input.system_env.chain_id, input.system_env.version);
-    let number = input.l1_batch_env.number;
+    let (transactions, l1_transactions) = (input.transaction_count(), l1_transaction_count(&input));
+    let BatchInput { vm_run_data, merkle_paths, l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params } =
+        input;
+    let run =
+        Run { batch: &l1_batch_env, system: &system_env, blocks: &l2_blocks_execution_data, pubdata: &pubdata_params };
+    let witness = Witness::parse(merkle_paths)?;
+    let storage = || ProvenStorage::new(&witness, &vm_run_data.witness_block_state, &code.bytecodes);
 
-    let witness = Witness::parse(input.merkle_paths)?;
-    let run = Run {
-        batch: input.l1_batch_env,
-        system: input.system_env,
-        blocks: input.l2_blocks_execution_data,
-        pubdata: input.pubdata_params,
-        signatures_checked: signatures.all_recover,
-    };
-    let claims = input.vm_run_data.witness_block_state;
-    let storage = ProvenStorage::new(&witness, &claims, code.bytecodes)?;
+    let unsettled = AtomicBool::new(false);
     let (tree, outcome) = thread::scope(|scope| {
-        let tree = scope.spawn(|| ProvenTree::prove(&witness, parameters.previous_root));
-        let outcome = execution::run(run, storage);
+        let tree = scope.spawn(|| {
+            let transaction_hashes = signatures::check(run.blocks, system_env.chain_id, &witness, &unsettled)?;
+            check_block_hashes(run.blocks, &transaction_hashes, system_env.version)?;
+            ProvenTree::prove(&witness, parameters.previous_root)
+        });
+        let outcome = storage().and_then(|storage| execution::run(run, storage, Signatures::SkippedUnless(&unsettled)));
         let tree = tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         // The tree first: what a run over unproven values ends in says little.
-        tree.and_then(|tree| Ok((tree, outcome?)))
+        tree.map(|tree| (tree, outcome))
     })?;
+    let outcome = if unsettled.into_inner() {
+        // That run took a signature for good which may be forged: whatever it led to is void.
+        execution::run(run, storage()?, Signatures::Verified)?
+    } else {
+        outcome?
+    };
 
     let Changes { leaves, next_index } = changes(&witness, &outcome)?;
     let root = tree.root_after(&leaves)?;
     Ok(VerifiedBatch {
-        chain_id,
-        number,
-        protocol_version,
+        chain_id: system_env.chain_id,
+        number: l1_batch_env.number,
+        protocol_version: system_env.version,
         previous_root: parameters.previous_root,
         previous_index: witness.next_index,
         root,
