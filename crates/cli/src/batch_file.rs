@@ -1,11 +1,13 @@
 //! Batch inputs in files: `.json` and `.cbor`, each also `.zst`.
 
 use std::{
+    fmt,
     fs::File,
-    io::{self, BufReader, BufWriter, Read, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     path::Path,
 };
 
+use serde::Serialize;
 use tee_verifier::{BatchInput, InputError, MAX_INPUT_BYTES};
 use thiserror::Error;
 
@@ -20,24 +22,93 @@ pub(crate) enum BatchFileError {
     Input(#[from] InputError),
 }
 
-#[derive(Clone, Copy)]
-enum Format {
+/// The two forms of a batch input.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
     Json,
     Cbor,
 }
 
+/// A file's bytes in memory.
+pub(crate) struct Encoded {
+    bytes: Vec<u8>,
+    format: Format,
+    compressed: bool,
+}
+
 /// Reads a batch input; the file's name tells the format.
 pub(crate) fn read(path: &Path) -> Result<BatchInput, BatchFileError> {
+    let (file, format, compressed) = open(path)?;
+    decode(BufReader::new(file), format, compressed)
+}
+
+/// Reads a file's bytes without looking into them.
+pub(crate) fn load(path: &Path) -> Result<Encoded, BatchFileError> {
+    let (mut file, format, compressed) = open(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Encoded { bytes, format, compressed })
+}
+
+impl Encoded {
+    /// A batch input, compressed as the server compresses it.
+    pub(crate) fn compress(input: &BatchInput, format: Format) -> io::Result<Self> {
+        let mut plain = Vec::new();
+        match format {
+            Format::Json => input.to_json(&mut plain)?,
+            Format::Cbor => input.to_cbor(&mut plain)?,
+        }
+        let bytes = zstd::encode_all(&plain[..], zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        Ok(Self { bytes, format, compressed: true })
+    }
+
+    pub(crate) fn decode(&self) -> Result<BatchInput, BatchFileError> {
+        decode(&self.bytes[..], self.format, self.compressed)
+    }
+
+    /// The bytes of the form itself.
+    pub(crate) fn decompress(&self) -> io::Result<Vec<u8>> {
+        if self.compressed { zstd::decode_all(&self.bytes[..]) } else { Ok(self.bytes.clone()) }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A name for a file of these bytes.
+    pub(crate) fn file_name(&self) -> String {
+        format!("batch.{}{}", self.format, if self.compressed { ".zst" } else { "" })
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Cbor => "cbor",
+        })
+    }
+}
+
+fn open(path: &Path) -> Result<(File, Format, bool), BatchFileError> {
     let (format, compressed) = format(path)?;
     let file = File::open(path)?;
     if file.metadata()?.len() > MAX_INPUT_BYTES {
         return Err(InputError::TooLarge { limit: MAX_INPUT_BYTES }.into());
     }
-    let file = BufReader::new(file);
-    if compressed { decode(BufReader::new(zstd::Decoder::with_buffer(file)?), format) } else { decode(file, format) }
+    Ok((file, format, compressed))
 }
 
-fn decode(bytes: impl Read, format: Format) -> Result<BatchInput, BatchFileError> {
+fn decode(bytes: impl BufRead, format: Format, compressed: bool) -> Result<BatchInput, BatchFileError> {
+    if compressed {
+        decode_plain(BufReader::new(zstd::Decoder::with_buffer(bytes)?), format)
+    } else {
+        decode_plain(bytes, format)
+    }
+}
+
+fn decode_plain(bytes: impl Read, format: Format) -> Result<BatchInput, BatchFileError> {
     match format {
         Format::Cbor => Ok(BatchInput::from_cbor(bytes)?),
         Format::Json => {

@@ -131,14 +131,3 @@ fn inspect_shows_what_is_inside() {
         assert!(text.contains(expected), "{text}");
     }
 }
-
-#[test]
-fn bench_compares_the_verifier_with_the_reference() {
-    let (_folder, file, _) = devnet();
-    let output = teectl(["bench", "--json", "--runs", "2"].map(Path::new).iter().chain(&[file.as_path()]));
-    assert!(output.status.success(), "{output:?}");
-    let line = &lines(&output)[0];
-    assert_eq!((&line["batch"], &line["runs"], &line["transactions"]), (&json!(14034), &json!(2), &json!(5)));
-    let [verifier, reference, ratio] = ["verifier_ms", "reference_ms", "ratio"].map(|key| line[key].as_f64().unwrap());
-    assert!(verifier > 0.0 && (reference / verifier - ratio).abs() < 1e-6);
-}

@@ -20,6 +20,8 @@ pub(crate) struct Tree {
     leaves: HashMap<U256, usize>,
     /// Hash of an empty subtree of each height.
     empty: Vec<Hash>,
+    /// Whether hashes wait for the end of [`Tree::extend`].
+    deferred: bool,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Tree {
         for height in 0..DEPTH {
             empty.push(join(&empty[height], &empty[height]));
         }
-        Self { nodes: Vec::new(), root: None, leaves: HashMap::new(), empty }
+        Self { nodes: Vec::new(), root: None, leaves: HashMap::new(), empty, deferred: false }
     }
 
     /// The root hash.
@@ -73,6 +75,18 @@ impl Tree {
             None => self.add_leaf(key, leaf, DEPTH),
             Some(root) => self.write_under(root, key, leaf, DEPTH),
         });
+    }
+
+    /// Sets many leaves, in this order. Each node is hashed once, however many leaves are under it.
+    pub(crate) fn extend(&mut self, leaves: impl IntoIterator<Item = (U256, H256)>) {
+        self.deferred = true;
+        for (key, value) in leaves {
+            self.write(key, value);
+        }
+        self.deferred = false;
+        if let Some(root) = self.root {
+            self.rehash_under(root, DEPTH);
+        }
     }
 
     /// The 256 hashes beside a key's way to the root, from the leaf level up.
@@ -132,7 +146,18 @@ impl Tree {
         id
     }
 
+    fn rehash_under(&mut self, id: usize, top_height: usize) {
+        if let Kind::Branch { height, left, right } = self.nodes[id].kind {
+            self.rehash_under(left, height);
+            self.rehash_under(right, height);
+        }
+        self.rehash(id, top_height);
+    }
+
     fn rehash(&mut self, id: usize, top_height: usize) {
+        if self.deferred {
+            return;
+        }
         self.nodes[id].top = self.hash_at(&self.nodes[id], top_height);
     }
 
@@ -194,6 +219,19 @@ mod tests {
             let leaf = blake2s(&[index.to_be_bytes().as_slice(), value.as_bytes()].concat());
             assert_eq!(fold(*leaf.as_array(), key, &tree.path(&key)), tree.root(), "present, {count} leaves");
         }
+    }
+
+    #[test]
+    fn many_leaves_at_once_are_the_same_as_one_by_one() {
+        let leaves = || (0..40).map(|seed| (key(seed % 30), H256::from_low_u64_be(seed)));
+        let (mut a, mut b) = (Tree::new(), Tree::new());
+        for tree in [&mut a, &mut b] {
+            tree.write(key(7), H256::zero());
+        }
+        leaves().for_each(|(key, value)| a.write(key, value));
+        b.extend(leaves());
+        assert_eq!((a.root(), a.next_index()), (b.root(), b.next_index()));
+        assert!((0..31).all(|seed| a.path(&key(seed)) == b.path(&key(seed))));
     }
 
     #[test]

@@ -1,0 +1,74 @@
+//! The batch input's wire format once more, in types that derive their decoders: what the verifier's own decoding is
+//! compared with, however that comes to be written.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Deserialize;
+use serde_bytes::ByteArray;
+use zksync_types::{
+    L1BatchNumber, ProtocolVersionId, U256, block::L2BlockExecutionData, commitment::PubdataParams,
+    witness_block_state::WitnessStorageState,
+};
+use zksync_vm_interface::{L1BatchEnv, SystemEnv};
+
+use crate::batch_file::Format;
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "decoded for the time that it takes")]
+pub(super) enum Envelope {
+    V1(Box<Input>),
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "decoded for the time that it takes")]
+pub(super) struct Input {
+    vm_run_data: RunData,
+    merkle_paths: Paths,
+    l2_blocks_execution_data: Vec<L2BlockExecutionData>,
+    l1_batch_env: L1BatchEnv,
+    system_env: SystemEnv,
+    pubdata_params: PubdataParams,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "decoded for the time that it takes")]
+struct RunData {
+    l1_batch_number: L1BatchNumber,
+    used_bytecodes: BTreeMap<U256, Vec<[u8; 32]>>,
+    initial_heap_content: Vec<(usize, U256)>,
+    protocol_version: ProtocolVersionId,
+    bootloader_code: Vec<[u8; 32]>,
+    default_account_code_hash: U256,
+    evm_emulator_code_hash: Option<U256>,
+    storage_refunds: Vec<u32>,
+    pubdata_costs: Vec<i32>,
+    witness_block_state: WitnessStorageState,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "decoded for the time that it takes")]
+struct Paths {
+    merkle_paths: Vec<Path>,
+    next_enumeration_index: u64,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "decoded for the time that it takes")]
+struct Path {
+    root_hash: ByteArray<32>,
+    is_write: bool,
+    first_write: bool,
+    merkle_paths: Vec<ByteArray<32>>,
+    leaf_hashed_key: U256,
+    leaf_enumeration_index: u64,
+    value_written: [u8; 32],
+    value_read: [u8; 32],
+}
+
+pub(super) fn parse(plain: &[u8], form: Format) -> Result<Envelope> {
+    Ok(match form {
+        Format::Json => serde_json::from_slice(plain)?,
+        Format::Cbor => ciborium::from_reader(plain)?,
+    })
+}

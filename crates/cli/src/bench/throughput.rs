@@ -1,0 +1,73 @@
+//! `teectl bench throughput`: two batches at once against one after the other.
+
+use std::{path::Path, thread};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::{
+    FileArgs,
+    measure::{Times, decode_and_verify, timed},
+};
+use crate::batch_file::{self, Encoded};
+
+/// A line of `--json`. Times are medians, of two verifications of the file.
+#[derive(Serialize)]
+struct Report<'a> {
+    file: &'a Path,
+    runs: u32,
+    in_turn_ms: f64,
+    in_turn_range_ms: [f64; 2],
+    at_once_ms: f64,
+    at_once_range_ms: [f64; 2],
+    /// How many times the throughput is, two at once.
+    ratio: f64,
+}
+
+pub(super) fn run(args: &FileArgs) -> Result<()> {
+    for file in &args.files {
+        let batch = batch_file::load(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let report = compare(args, file, &batch).with_context(|| file.display().to_string())?;
+        let text = format!(
+            "two batches: in turn {:.1} ms, at once {:.1} ms, {:.2} times the throughput (medians of {}, {})",
+            report.in_turn_ms,
+            report.at_once_ms,
+            report.ratio,
+            report.runs,
+            file.display(),
+        );
+        args.measure.output.print(&report, &text)?;
+    }
+    Ok(())
+}
+
+fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Report<'a>> {
+    let [mut in_turn, mut at_once] = <[Times; 2]>::default();
+    for counts in args.measure.rounds() {
+        let (done, took) = timed(|| [decode_and_verify(batch), decode_and_verify(batch)]);
+        for verified in done {
+            verified?;
+        }
+        in_turn.add(counts, took);
+
+        let (done, took) = timed(|| {
+            thread::scope(|scope| {
+                let other = scope.spawn(|| decode_and_verify(batch));
+                [decode_and_verify(batch), other.join().expect("a verification does not panic")]
+            })
+        });
+        for verified in done {
+            verified?;
+        }
+        at_once.add(counts, took);
+    }
+    Ok(Report {
+        file,
+        runs: args.measure.runs,
+        in_turn_ms: in_turn.median_ms(),
+        in_turn_range_ms: in_turn.range_ms(),
+        at_once_ms: at_once.median_ms(),
+        at_once_range_ms: at_once.range_ms(),
+        ratio: in_turn.median_ms() / at_once.median_ms(),
+    })
+}
