@@ -1,11 +1,12 @@
 //! Accounts of the devnet. Their keys are public: they are derived from small numbers.
 
 use zksync_types::{
-    Address, Execute, ExecuteTransactionCommon, H256, K256PrivateKey, L2ChainId, Nonce, PriorityOpId, Transaction,
-    U256, abi,
+    Address, CONTRACT_FORCE_DEPLOYER_ADDRESS, Execute, ExecuteTransactionCommon, H256, K256PrivateKey, L2ChainId,
+    Nonce, PriorityOpId, ProtocolVersionId, Transaction, U256, abi,
     fee::Fee,
     l1::{L1TxCommonData, OpProcessingType, PriorityQueueType},
     l2::L2Tx,
+    protocol_upgrade::ProtocolUpgradeTxCommonData,
     web3::keccak256,
 };
 
@@ -17,37 +18,58 @@ const MAX_FEE_PER_GAS_WEI: u64 = 1_000_000_000;
 const GAS_PER_PUBDATA_BYTE: u64 = 50_000;
 /// Gas that an L1 transaction may use.
 const L1_GAS_LIMIT: u64 = 2_000_000;
+/// Gas that an upgrade transaction may use.
+const UPGRADE_GAS_LIMIT: u64 = 72_000_000;
 /// What L1 charges for a published byte, in gas (`REQUIRED_L1_TO_L2_GAS_PER_PUBDATA_BYTE`).
 const L1_GAS_PER_PUBDATA_BYTE: u64 = 800;
 
-/// An account with its nonce.
-#[derive(Debug)]
-pub(crate) struct Account {
+/// An account with its nonce. Those with numbers under 16 have funds.
+#[derive(Debug, Clone)]
+pub struct Account {
     key: K256PrivateKey,
     nonce: u32,
 }
 
 /// What a transaction does.
-pub(crate) struct Call {
-    pub(crate) to: Address,
-    pub(crate) value: U256,
-    pub(crate) calldata: Vec<u8>,
-    pub(crate) factory_deps: Vec<Vec<u8>>,
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The recipient.
+    pub to: Address,
+    /// What it is paid, in wei.
+    pub value: U256,
+    /// What it is called with.
+    pub calldata: Vec<u8>,
+    /// Bytecodes that are published with the transaction.
+    pub factory_deps: Vec<Vec<u8>>,
+}
+
+impl Call {
+    /// A payment in wei.
+    pub fn transfer(to: Address, value: U256) -> Self {
+        Self { to, value, calldata: vec![], factory_deps: vec![] }
+    }
 }
 
 impl Account {
-    pub(crate) fn new(number: u32) -> Self {
+    /// The account of a number, at nonce 0.
+    pub fn new(number: u32) -> Self {
         let secret = keccak256(format!("devnet account {number}").as_bytes());
         let key = K256PrivateKey::from_bytes(H256(secret)).expect("a hash is a valid key but for one in 2^127");
         Self { key, nonce: 0 }
     }
 
-    pub(crate) fn address(&self) -> Address {
+    /// Its address.
+    pub fn address(&self) -> Address {
         self.key.address()
     }
 
-    /// The account's next transaction, signed.
-    pub(crate) fn sign(&mut self, call: Call, chain_id: L2ChainId) -> Transaction {
+    /// Its key, which is public.
+    pub fn key(&self) -> &K256PrivateKey {
+        &self.key
+    }
+
+    /// The account's next transaction, of EIP-712, signed.
+    pub fn sign(&mut self, call: Call, chain_id: L2ChainId) -> Transaction {
         let fee = Fee {
             gas_limit: GAS_LIMIT.into(),
             max_fee_per_gas: MAX_FEE_PER_GAS_WEI.into(),
@@ -72,7 +94,7 @@ impl Account {
 }
 
 /// A deposit from L1: the `serial_id`-th priority transaction.
-pub(crate) fn deposit(serial_id: u64, to: Address, value: U256) -> Transaction {
+pub fn deposit(serial_id: u64, to: Address, value: U256) -> Transaction {
     let full_fee = U256::from(L1_GAS_LIMIT) * U256::from(MAX_FEE_PER_GAS_WEI);
     let common = L1TxCommonData {
         sender: to,
@@ -90,18 +112,33 @@ pub(crate) fn deposit(serial_id: u64, to: Address, value: U256) -> Transaction {
         eth_block: 0,
     };
     let execute = Execute { contract_address: Some(to), calldata: vec![], value, factory_deps: vec![] };
-    let mut transaction = Transaction {
-        common_data: ExecuteTransactionCommon::L1(common),
-        execute,
-        received_timestamp_ms: 0,
-        raw_bytes: None,
+    from_l1(ExecuteTransactionCommon::L1(common), execute)
+}
+
+/// The transaction of an upgrade to a protocol version; it must be a batch's first.
+pub fn upgrade(version: ProtocolVersionId, to: Address, calldata: Vec<u8>) -> Transaction {
+    let common = ProtocolUpgradeTxCommonData {
+        sender: CONTRACT_FORCE_DEPLOYER_ADDRESS,
+        upgrade_id: version,
+        gas_limit: UPGRADE_GAS_LIMIT.into(),
+        gas_per_pubdata_limit: L1_GAS_PER_PUBDATA_BYTE.into(),
+        ..ProtocolUpgradeTxCommonData::default()
     };
+    let execute = Execute { contract_address: Some(to), calldata, value: U256::zero(), factory_deps: vec![] };
+    from_l1(ExecuteTransactionCommon::ProtocolUpgrade(common), execute)
+}
+
+/// A transaction that L1 sends, under the hash that L1 knows it by.
+fn from_l1(common_data: ExecuteTransactionCommon, execute: Execute) -> Transaction {
+    let mut transaction = Transaction { common_data, execute, received_timestamp_ms: 0, raw_bytes: None };
     let hash = match abi::Transaction::try_from(transaction.clone()) {
         Ok(abi::Transaction::L1 { tx, .. }) => tx.hash(),
         _ => unreachable!("an L1 transaction encodes as one"),
     };
-    if let ExecuteTransactionCommon::L1(common) = &mut transaction.common_data {
-        common.canonical_tx_hash = hash;
+    match &mut transaction.common_data {
+        ExecuteTransactionCommon::L1(common) => common.canonical_tx_hash = hash,
+        ExecuteTransactionCommon::ProtocolUpgrade(common) => common.canonical_tx_hash = hash,
+        ExecuteTransactionCommon::L2(_) => unreachable!("L1 sends none of these"),
     }
     transaction
 }

@@ -7,14 +7,14 @@ use serde_bytes::ByteArray;
 use tee_verifier::{BatchInput, MerklePath, MerklePaths, VmRunData};
 use thiserror::Error;
 use zksync_types::{
-    H256, L2BlockNumber, ProtocolVersionId, StorageKey, StorageLog, StorageValue, Transaction, U256,
+    Address, H256, L2BlockNumber, ProtocolVersionId, StorageKey, StorageLog, StorageValue, Transaction, U256,
     block::{L2BlockExecutionData, L2BlockHasher},
     bytecode::BytecodeHash,
-    h256_to_u256, u256_to_h256,
+    get_code_key, get_known_code_key, h256_to_u256, u256_to_h256,
     witness_block_state::WitnessStorageState,
 };
 use zksync_vm_interface::{
-    FinishedL1Batch, L1BatchEnv, L2BlockEnv,
+    FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv,
     storage::{ReadStorage, StorageView},
 };
 
@@ -29,7 +29,7 @@ use crate::{
 const BLOCK_TRANSACTIONS: usize = 25;
 
 /// A chain of batches.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Chain {
     state: State,
     genesis: Genesis,
@@ -56,8 +56,8 @@ pub enum SealError {
     /// The VM does not finish it.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The batch has no transaction.
-    #[error("a batch needs at least one transaction")]
+    /// The batch has no block, or one of its blocks no transaction.
+    #[error("a batch needs at least one block, and each block a transaction")]
     Empty,
 }
 
@@ -94,6 +94,45 @@ impl Chain {
         self.next.previous_batch_hash = Some(self.root());
     }
 
+    /// Parameters of the chain: its id, protocol version and base contracts.
+    pub fn system(&self) -> &SystemEnv {
+        &self.genesis.system
+    }
+
+    /// The environment of the next batch: fees, time, first block.
+    pub fn environment_mut(&mut self) -> &mut L1BatchEnv {
+        &mut self.next
+    }
+
+    /// Sets a storage slot between two batches.
+    pub fn set_slot(&mut self, key: &StorageKey, value: H256) {
+        self.state.tree.write(key.hashed_key_u256(), value);
+        self.next.previous_batch_hash = Some(self.root());
+    }
+
+    /// Puts code at an address between two batches.
+    pub fn set_code(&mut self, address: &Address, code: Vec<u8>) {
+        let hash = BytecodeHash::for_bytecode(&code).value();
+        self.state.bytecodes.insert(hash, code);
+        self.set_slot(&get_code_key(address), hash);
+        self.set_slot(&get_known_code_key(&hash), H256::from_low_u64_be(1));
+    }
+
+    /// A storage slot's leaf and path, as a batch that only reads it shows them; all 256 hashes.
+    pub fn prove(&self, key: &U256) -> MerklePath {
+        let (index, value) = self.state.tree.leaf(key).unwrap_or_default();
+        MerklePath {
+            root_hash: ByteArray::new(self.root().0),
+            is_write: false,
+            first_write: false,
+            merkle_paths: self.state.tree.path(key).into_iter().map(ByteArray::new).collect(),
+            leaf_hashed_key: *key,
+            leaf_enumeration_index: index,
+            value_written: [0; 32],
+            value_read: value.0,
+        }
+    }
+
     /// Seals the next batch with traffic.
     pub fn seal(&mut self, load: Load) -> Result<SealedBatch, SealError> {
         // The real chain's transaction is one of the first batch's.
@@ -101,15 +140,17 @@ impl Chain {
         let transactions = load.transactions - usize::from(recorded.is_some()).min(load.transactions);
         let mix = self.traffic.batch(Load { transactions, ..load });
         let hash = recorded.as_ref().map(Transaction::hash);
-        let sealed = self.seal_transactions(recorded.into_iter().chain(mix).collect())?;
-        Ok(SealedBatch { recorded_transaction: hash, ..sealed })
+        let transactions: Vec<_> = recorded.into_iter().chain(mix).collect();
+        let blocks = transactions.chunks(BLOCK_TRANSACTIONS).map(<[_]>::to_vec).collect();
+        Ok(SealedBatch { recorded_transaction: hash, ..self.seal_blocks(blocks)? })
     }
 
-    fn seal_transactions(&mut self, transactions: Vec<Transaction>) -> Result<SealedBatch, SealError> {
-        if transactions.is_empty() {
+    /// Seals the next batch with the blocks of these transactions. Nothing changes where that fails.
+    pub fn seal_blocks(&mut self, blocks: Vec<Vec<Transaction>>) -> Result<SealedBatch, SealError> {
+        if blocks.is_empty() || blocks.iter().any(Vec::is_empty) {
             return Err(SealError::Empty);
         }
-        let blocks = self.blocks(transactions);
+        let blocks = self.blocks(blocks);
         let view = StorageView::new(&self.state).to_rc_ptr();
         let finished =
             legacy::run(self.next.clone(), self.genesis.system.clone(), &blocks, self.genesis.pubdata, view.clone())?;
@@ -136,27 +177,22 @@ impl Chain {
         Ok(SealedBatch { input, root, recorded_transaction: None })
     }
 
-    /// Blocks that follow one another, the empty one at the end included.
-    fn blocks(&self, transactions: Vec<Transaction>) -> Vec<L2BlockExecutionData> {
+    /// Blocks that follow one another, an empty one at the end.
+    fn blocks(&self, transactions: Vec<Vec<Transaction>>) -> Vec<L2BlockExecutionData> {
         let mut env = self.next.first_l2_block.clone();
-        let mut transactions = transactions.into_iter();
-        let mut blocks = Vec::new();
-        loop {
+        let blocks = transactions.into_iter().chain([vec![]]).map(|txs| {
             let block = L2BlockExecutionData {
                 number: L2BlockNumber(env.number),
                 timestamp: env.timestamp,
                 prev_block_hash: env.prev_block_hash,
                 virtual_blocks: env.max_virtual_blocks_to_create,
-                txs: transactions.by_ref().take(BLOCK_TRANSACTIONS).collect(),
-                interop_roots: env.interop_roots,
+                txs,
+                interop_roots: std::mem::take(&mut env.interop_roots),
             };
             env = next_block(&block, self.genesis.system.version);
-            let last = block.txs.is_empty();
-            blocks.push(block);
-            if last {
-                return blocks;
-            }
-        }
+            block
+        });
+        blocks.collect()
     }
 
     fn run_data(&self, finished: FinishedL1Batch, claims: WitnessStorageState) -> VmRunData {
@@ -222,7 +258,7 @@ fn tree_key(hashed_key: &H256) -> U256 {
 }
 
 /// Storage and code between batches.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct State {
     tree: Tree,
     bytecodes: HashMap<H256, Vec<u8>>,
@@ -298,25 +334,7 @@ impl ReadStorage for &State {
 
 #[cfg(test)]
 mod tests {
-    use tee_verifier::{Options, verify};
-
     use super::*;
-    use crate::traffic::Action;
-
-    /// The transaction sees what its writes cost before it reverts. Their slots have no path, so the cost is a claim.
-    #[test]
-    fn a_run_that_sees_what_unproven_slots_cost_is_rejected() {
-        let mut chain = Chain::new(Genesis::sepolia().unwrap());
-        for (action, expected) in
-            [(Action::WriteAndRevert, Ok(2)), (Action::WriteMeasureAndRevert, Err("unproven_cost"))]
-        {
-            let transaction = chain.traffic.access(action, 1 << 40, 2);
-            let sealed = chain.seal_transactions(vec![transaction]).unwrap();
-            let verdict = verify(sealed.input, Options::default());
-            let verdict = verdict.map(|verified| verified.rolled_back_slots()).map_err(|rejection| rejection.check());
-            assert_eq!(verdict, expected);
-        }
-    }
 
     /// The batch that holds nothing but the recorded transaction, over the state as the recorded run shows it.
     #[test]
@@ -327,7 +345,7 @@ mod tests {
         assert_eq!(recorded.hash(), hash.parse().unwrap());
 
         let traffic = Traffic::new(genesis.system.chain_id);
-        let sealed = Chain::start(genesis, traffic).seal_transactions(vec![recorded]).unwrap();
+        let sealed = Chain::start(genesis, traffic).seal_blocks(vec![vec![recorded]]).unwrap();
         let previous_root = sealed.input.l1_batch_env.previous_batch_hash.unwrap();
         let known = "aab9d98c78b0d847dba4d9e8b2505175e001af0f7b253c961108d034b7147cbb";
         assert_eq!(previous_root, known.parse().unwrap());

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tee_verifier::BatchInput;
 use thiserror::Error;
 use zksync_types::{
-    Address, H256, StorageKey, Transaction, block::L2BlockExecutionData, bytecode::BytecodeHash,
+    Address, H256, ProtocolVersionId, StorageKey, Transaction, block::L2BlockExecutionData, bytecode::BytecodeHash,
     commitment::PubdataParams, get_code_key, get_known_code_key, u256_to_h256, utils::storage_key_for_eth_balance,
     web3::Bytes,
 };
@@ -34,7 +34,7 @@ const FIRST_BATCH: u32 = 14_034;
 const BALANCE_WEI: u128 = 1_000_000_000_000_000_000_000_000;
 
 /// Where a chain starts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Genesis {
     /// Values by hashed key; absent slots are left out.
     pub(crate) storage: BTreeMap<H256, H256>,
@@ -121,6 +121,12 @@ impl Genesis {
             pubdata: input.pubdata_params,
             recorded: None,
         }
+    }
+
+    /// The same under another protocol version.
+    pub fn with_version(mut self, version: ProtocolVersionId) -> Self {
+        self.system.version = version;
+        self
     }
 
     /// The same with the accounts funded and the contract for storage traffic deployed.

@@ -12,9 +12,10 @@ mod traffic;
 mod tree;
 
 pub use self::{
+    account::{Account, Call, deposit, upgrade},
     chain::{Chain, SealError, SealedBatch},
     genesis::{Genesis, GenesisError},
     legacy::RunError,
     reference::{ReferenceError, reference_root},
-    traffic::Load,
+    traffic::{Action, CONTRACT, Load},
 };

@@ -1,6 +1,6 @@
 ; Storage traffic on demand. Calldata: four words: action, first slot, number of slots, first value.
 ; Actions: 0 write, 1 read, 2 write and revert, 3 write in a frame that is rolled back, then the last slot,
-; 4 write, read the counter of published bytes, revert.
+; 4 write, read the counter of published bytes, revert, 5 copy the first slot to the one that the first value names.
 ; Returns an empty list, as a constructor must.
         .text
         .file   "traffic"
@@ -23,6 +23,8 @@ __entry:
         jump.eq @roll_back
         sub.s!  4, r2, r0
         jump.eq @measure_and_revert
+        sub.s!  5, r2, r0
+        jump.eq @copy
         near_call r0, @write, @fail
         jump    @done
 write_and_revert:
@@ -32,6 +34,10 @@ measure_and_revert:
         near_call r0, @write, @fail
         context.meta r6
         jump    @fail
+copy:
+        sread   r3, r6
+        sstore  r5, r6
+        jump    @done
 roll_back:
         near_call r0, @write_rolled_back, @rolled_back
 rolled_back:

@@ -6,7 +6,7 @@ use zksync_types::{Address, H160, L2ChainId, Transaction, U256, bytecode::Byteco
 use crate::account::{Account, Call, deposit};
 
 /// Address of the contract for storage traffic.
-pub(crate) const CONTRACT: Address = H160([0x7e; 20]);
+pub const CONTRACT: Address = H160([0x7e; 20]);
 /// The system contract that deploys.
 const DEPLOYER: u64 = 0x8006;
 const ACCOUNTS: u32 = 16;
@@ -25,19 +25,34 @@ pub struct Load {
 }
 
 /// What an access to the traffic contract does; the numbers are the contract's.
-#[derive(Clone, Copy)]
-pub(crate) enum Action {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Action {
+    /// Writes slots that follow one another, with values that count up.
     Write = 0,
+    /// Reads slots that follow one another.
     Read = 1,
+    /// Writes, and reverts the whole transaction.
     WriteAndRevert = 2,
+    /// Writes in a frame that is rolled back, then the last slot once more.
     WriteRolledBack = 3,
-    /// Not part of the mix: what a write costs to publish depends on the value before it, and nothing proves that.
-    #[cfg(test)]
+    /// Writes, reads the counter of published bytes, and reverts. What a write costs to publish depends on the value before
+    /// it, and for a slot that has no path nothing proves that.
     WriteMeasureAndRevert = 4,
+    /// Reads the first slot and writes what it holds to the slot that the first value names.
+    Copy = 5,
+}
+
+impl Call {
+    /// An access to the traffic contract.
+    pub fn storage(action: Action, first_slot: u64, count: u64, first_value: u64) -> Self {
+        let words = [action as u64, first_slot, count, first_value];
+        let calldata = ethabi::encode(&words.map(|word| ethabi::Token::Uint(word.into())));
+        Self { to: CONTRACT, value: U256::zero(), calldata, factory_deps: vec![] }
+    }
 }
 
 /// Makes transactions, always the same for the same sequence of calls.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Traffic {
     accounts: Vec<Account>,
     chain_id: L2ChainId,
@@ -111,13 +126,11 @@ impl Traffic {
     }
 
     fn transfer(&mut self, to: Address) -> Transaction {
-        self.send(Call { to, value: U256::from(1_000 + self.made), calldata: vec![], factory_deps: vec![] })
+        self.send(Call::transfer(to, U256::from(1_000 + self.made)))
     }
 
-    pub(crate) fn access(&mut self, action: Action, first_slot: u64, count: u64) -> Transaction {
-        let words = [action as u64, first_slot, count, self.made + 1];
-        let calldata = ethabi::encode(&words.map(|word| ethabi::Token::Uint(word.into())));
-        self.send(Call { to: CONTRACT, value: U256::zero(), calldata, factory_deps: vec![] })
+    fn access(&mut self, action: Action, first_slot: u64, count: u64) -> Transaction {
+        self.send(Call::storage(action, first_slot, count, self.made + 1))
     }
 
     /// Deploys the traffic contract once more, with a word at its end that makes its code new.

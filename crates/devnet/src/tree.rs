@@ -13,7 +13,7 @@ const DEPTH: usize = 256;
 type Hash = [u8; 32];
 
 /// The tree of a chain's storage. Keys are hashed keys, their bytes read as a little-endian number.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     root: Option<usize>,
@@ -24,7 +24,7 @@ pub(crate) struct Tree {
     deferred: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     /// A key of a leaf under this node.
     key: U256,
