@@ -18,6 +18,8 @@ use zksync_types::{
 };
 use zksync_vm_interface::{L1BatchEnv, SystemEnv};
 
+use crate::limits;
+
 /// The largest input that is read, in bytes after decompression. 2,000 transactions make 32 MB of JSON; a full batch
 /// stays well under this.
 pub const MAX_INPUT_BYTES: u64 = 1 << 30;
@@ -30,6 +32,7 @@ pub struct BatchInput {
     /// Merkle paths of the slots that the batch touched.
     pub merkle_paths: MerklePaths,
     /// The blocks with their transactions; the last block is empty.
+    #[serde(deserialize_with = "limits::list::<{ limits::MAX_BLOCKS }, _, _>")]
     pub l2_blocks_execution_data: Vec<L2BlockExecutionData>,
     /// Parameters of this batch: number, timestamp, fees, the previous batch's root.
     pub l1_batch_env: L1BatchEnv,
@@ -45,8 +48,10 @@ pub struct VmRunData {
     /// The batch's number.
     pub l1_batch_number: L1BatchNumber,
     /// Bytecodes by their hash, each as a list of 32-byte words.
+    #[serde(deserialize_with = "limits::map::<{ limits::MAX_BYTECODES }, _, _, _>")]
     pub used_bytecodes: BTreeMap<U256, Vec<[u8; 32]>>,
     /// The bootloader's memory at the start: word index and word. Not used.
+    #[serde(deserialize_with = "limits::list::<{ limits::MAX_HEAP_WORDS }, _, _>")]
     pub initial_heap_content: Vec<(usize, U256)>,
     /// The protocol version.
     pub protocol_version: ProtocolVersionId,
@@ -69,6 +74,7 @@ pub struct VmRunData {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MerklePaths {
     /// One entry a slot.
+    #[serde(deserialize_with = "limits::list::<{ limits::MAX_PATHS }, _, _>")]
     pub merkle_paths: Vec<MerklePath>,
     /// The index that the next new leaf will get.
     pub next_enumeration_index: u64,
@@ -125,6 +131,9 @@ pub enum InputError {
 impl BatchInput {
     /// Reads the JSON form, `{"V1": {…}}`.
     pub fn from_json(json: &[u8]) -> Result<Self, InputError> {
+        if json.len() as u64 > MAX_INPUT_BYTES {
+            return Err(InputError::TooLarge { limit: MAX_INPUT_BYTES });
+        }
         let Envelope::V1(input) = serde_json::from_slice(json).map_err(InputError::Json)?;
         Ok(input)
     }

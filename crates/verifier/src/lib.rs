@@ -5,6 +5,7 @@
 mod code;
 mod execution;
 mod input;
+mod limits;
 mod parameters;
 mod rejection;
 mod shape;

@@ -3,7 +3,10 @@
 use zksync_types::{Address, H256, L2ChainId, ProtocolVersionId, U256, block::L2BlockExecutionData, h256_to_u256};
 use zksync_vm_interface::{L2BlockEnv, TxExecutionMode};
 
-use crate::{BatchInput, Options, Rejection};
+use crate::{
+    BatchInput, Options, Rejection,
+    limits::{self, MAX_TRANSACTIONS},
+};
 
 /// Protocol versions whose batches are verified. All run on the fast VM; Version26 is the first with the gateway's system
 /// logs.
@@ -13,9 +16,6 @@ const SUPPORTED_VERSIONS: [ProtocolVersionId; 4] = [
     ProtocolVersionId::Version28,
     ProtocolVersionId::Version29,
 ];
-
-/// Transactions that the bootloader has room for (`MAX_TXS_IN_BATCH` of the VM).
-const MAX_TRANSACTIONS: usize = 10_000;
 
 /// The root before the batch, from checked parameters.
 pub(crate) struct Parameters {
@@ -96,6 +96,7 @@ fn check_blocks(input: &BatchInput) -> Result<(), Rejection> {
     if transactions > MAX_TRANSACTIONS {
         return Err(Rejection::TooManyTransactions { got: transactions, limit: MAX_TRANSACTIONS });
     }
+    limits::check_bootloader_memory(&input.l2_blocks_execution_data, input.system_env.version)?;
     // The VM takes the first block from the environment and never looks at the list's: they must be one.
     check_first_block(&L2BlockEnv::from_l2_block_data(first), &input.l1_batch_env.first_l2_block)?;
     for (block, next) in input.l2_blocks_execution_data.iter().zip(input.l2_blocks_execution_data.iter().skip(1)) {

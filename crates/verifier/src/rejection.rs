@@ -5,7 +5,7 @@ use zksync_types::{H256, ProtocolVersionId, StorageKey, U256};
 use zksync_vm_interface::TxExecutionMode;
 
 /// Why a batch is rejected. Each is the batch's own fault: the same input is rejected wherever it is verified.
-#[derive(Debug, Clone, PartialEq, Error, strum::IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Error, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named in the messages")]
@@ -13,6 +13,8 @@ pub enum Rejection {
     // Shape of the witness.
     #[error("the witness has no Merkle path")]
     NoPaths,
+    #[error("the witness has {got} Merkle paths, at most {limit} are checked")]
+    TooManyPaths { got: usize, limit: usize },
     #[error("path {entry} has {got} hashes, at most 256 fit")]
     PathTooLong { entry: usize, got: usize },
     #[error("the first path has {got} hashes instead of 256")]
@@ -91,6 +93,12 @@ pub enum Rejection {
     TooFewBlocks { got: usize },
     #[error("{got} transactions, at most {limit} fit a batch")]
     TooManyTransactions { got: usize, limit: usize },
+    #[error("the transactions fill {got} words of the bootloader's memory, which has room for {limit}")]
+    TransactionsTooLarge { got: usize, limit: usize },
+    #[error("{got} interop roots, the protocol version has room for {limit}")]
+    TooManyInteropRoots { got: usize, limit: usize },
+    #[error("an interop root of block {number} has {got} sides instead of one")]
+    InteropRootSides { number: u32, got: usize },
     #[error("the first block differs from the batch environment's in its {field}")]
     FirstBlock { field: &'static str },
     #[error("block {got} follows block {previous}")]

@@ -3,7 +3,7 @@
 use serde_bytes::ByteArray;
 use zksync_types::{H256, U256};
 
-use crate::{MerklePath, MerklePaths, Rejection};
+use crate::{MerklePath, MerklePaths, Rejection, limits::MAX_PATHS};
 
 /// Levels of the tree between a leaf and the root.
 pub(crate) const TREE_DEPTH: usize = 256;
@@ -52,6 +52,10 @@ pub(crate) enum Access {
 impl Witness {
     pub(crate) fn parse(paths: MerklePaths) -> Result<Self, Rejection> {
         let MerklePaths { merkle_paths: entries, next_enumeration_index } = paths;
+        // A path that leaves out all its hashes is a few bytes long and costs as much as any other.
+        if entries.len() > MAX_PATHS {
+            return Err(Rejection::TooManyPaths { got: entries.len(), limit: MAX_PATHS });
+        }
         for (entry, path) in entries.iter().enumerate() {
             // A longer path would have no place in the tree.
             if path.merkle_paths.len() > TREE_DEPTH {

@@ -1,0 +1,128 @@
+//! Limits: how much a batch can hold, checked before memory and time are spent on it.
+//!
+//! The input's size alone does not bound its cost: a list of short entries takes many times its own bytes once it is read.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, SeqAccess, Visitor},
+};
+use zksync_multivm::utils::{get_bootloader_encoding_space, get_bootloader_max_interop_roots_in_batch};
+use zksync_types::{
+    ExecuteTransactionCommon, ProtocolVersionId, Transaction, block::L2BlockExecutionData, fee::encoding_len,
+};
+
+use crate::Rejection;
+
+/// Transactions that the bootloader has room for (`MAX_TXS_IN_BATCH` of the VM).
+pub(crate) const MAX_TRANSACTIONS: usize = 10_000;
+/// Each block but the last has a transaction.
+pub(crate) const MAX_BLOCKS: usize = MAX_TRANSACTIONS + 1;
+/// Seven times what the largest known batch touches.
+pub(crate) const MAX_PATHS: usize = 1 << 20;
+/// A run of a batch uses some hundreds.
+pub(crate) const MAX_BYTECODES: usize = 1 << 16;
+/// More words than the bootloader's memory has (63.8 MB, `USED_BOOTLOADER_MEMORY_BYTES` of the VM).
+pub(crate) const MAX_HEAP_WORDS: usize = 1 << 21;
+
+/// What the bootloader is given must fit its place in memory: the VM would write the rest over what comes after.
+pub(crate) fn check_bootloader_memory(
+    blocks: &[L2BlockExecutionData],
+    version: ProtocolVersionId,
+) -> Result<(), Rejection> {
+    let words = blocks.iter().flat_map(|block| &block.txs).map(words).fold(0, usize::saturating_add);
+    let room = usize::try_from(get_bootloader_encoding_space(version.into())).unwrap_or(usize::MAX);
+    if words > room {
+        return Err(Rejection::TransactionsTooLarge { got: words, limit: room });
+    }
+    let interop_roots = blocks.iter().map(|block| block.interop_roots.len()).fold(0, usize::saturating_add);
+    // In versions that know none they would be listed and never looked at.
+    let room = get_bootloader_max_interop_roots_in_batch(version.into());
+    if interop_roots > room {
+        return Err(Rejection::TooManyInteropRoots { got: interop_roots, limit: room });
+    }
+    for block in blocks {
+        if let Some(root) = block.interop_roots.iter().find(|root| root.sides.len() != 1) {
+            return Err(Rejection::InteropRootSides { number: block.number.0, got: root.sides.len() });
+        }
+    }
+    Ok(())
+}
+
+/// Words that a transaction fills.
+fn words(transaction: &Transaction) -> usize {
+    let (signature, paymaster_input) = match &transaction.common_data {
+        ExecuteTransactionCommon::L2(common) => (common.signature.len(), common.paymaster_params.paymaster_input.len()),
+        ExecuteTransactionCommon::L1(_) | ExecuteTransactionCommon::ProtocolUpgrade(_) => (0, 0),
+    };
+    let execute = &transaction.execute;
+    encoding_len(
+        execute.calldata.len() as u64,
+        signature as u64,
+        execute.factory_deps.len() as u64,
+        paymaster_input as u64,
+        0,
+    )
+}
+
+/// Reads a list of at most `MAX` items.
+pub(crate) fn list<'de, const MAX: usize, T, D>(from: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    from.deserialize_seq(Limited::<MAX, Vec<T>>(PhantomData))
+}
+
+/// Reads a map of at most `MAX` entries.
+pub(crate) fn map<'de, const MAX: usize, K, V, D>(from: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    from.deserialize_map(Limited::<MAX, BTreeMap<K, V>>(PhantomData))
+}
+
+struct Limited<const MAX: usize, T>(PhantomData<T>);
+
+impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for Limited<MAX, Vec<T>> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX} items")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            if list.len() == MAX {
+                return Err(A::Error::invalid_length(MAX.saturating_add(1), &self));
+            }
+            list.push(item);
+        }
+        Ok(list)
+    }
+}
+
+impl<'de, const MAX: usize, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de>
+    for Limited<MAX, BTreeMap<K, V>>
+{
+    type Value = BTreeMap<K, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map of at most {MAX} entries")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<BTreeMap<K, V>, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some((key, value)) = entries.next_entry()? {
+            if map.len() == MAX {
+                return Err(A::Error::invalid_length(MAX.saturating_add(1), &self));
+            }
+            map.insert(key, value);
+        }
+        Ok(map)
+    }
+}
