@@ -1,18 +1,19 @@
 //! Forged inputs: each test changes one thing in a batch that verifies, and expects the check that stops just that.
 
+mod scene;
+
 use std::collections::BTreeSet;
 
 use serde_bytes::ByteArray;
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::{BatchInput, MerklePath, Options, VerifiedBatch, verify};
+use tee_verifier::{BatchInput, MerklePath, Options, verify};
 use zksync_types::{
     ExecuteTransactionCommon, H256, L2BlockNumber, L2ChainId, ProtocolVersionId, Transaction, U256,
-    block::L2BlockHasher,
-    l2::{L2Tx, TransactionType},
-    transaction_request::TransactionRequest,
-    utils::storage_key_for_eth_balance,
+    l2::TransactionType, utils::storage_key_for_eth_balance,
 };
 use zksync_vm_interface::TxExecutionMode;
+
+use scene::{chain_blocks, judge};
 
 /// Ten transactions of the mix and two deposits. The last path is that of a write.
 fn honest() -> BatchInput {
@@ -24,10 +25,6 @@ fn second_batch(load: Load) -> BatchInput {
     let mut chain = Chain::new(Genesis::sepolia().unwrap());
     chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 }).unwrap();
     chain.seal(load).unwrap().input
-}
-
-fn judge(input: BatchInput) -> Result<VerifiedBatch, &'static str> {
-    verify(input, Options::default()).map_err(|rejection| rejection.check())
 }
 
 /// Asserts that the honest batch verifies and that the forged one fails just this check.
@@ -61,25 +58,6 @@ fn is_absent(path: &MerklePath) -> bool {
 fn l2_transaction(input: &mut BatchInput) -> &mut Transaction {
     let transactions = input.l2_blocks_execution_data.iter_mut().flat_map(|block| &mut block.txs);
     transactions.into_iter().find(|tx| matches!(tx.common_data, ExecuteTransactionCommon::L2(_))).unwrap()
-}
-
-/// Makes the blocks follow one another again, by hash, as the forger would.
-fn chain_blocks(input: &mut BatchInput) {
-    let version = input.system_env.version;
-    for next in 1..input.l2_blocks_execution_data.len() {
-        let block = &input.l2_blocks_execution_data[next - 1];
-        let mut hasher = L2BlockHasher::new(block.number, block.timestamp, block.prev_block_hash);
-        block.txs.iter().for_each(|transaction| hasher.push_tx_hash(hash(transaction, input.system_env.chain_id)));
-        input.l2_blocks_execution_data[next].prev_block_hash = hasher.finalize(version);
-    }
-}
-
-/// A transaction's hash, of what is in it now.
-fn hash(transaction: &Transaction, chain_id: L2ChainId) -> H256 {
-    let ExecuteTransactionCommon::L2(_) = &transaction.common_data else { return transaction.hash() };
-    let mut request = TransactionRequest::from(L2Tx::try_from(transaction.clone()).unwrap());
-    request.chain_id = Some(chain_id.as_u64());
-    request.get_tx_hash().unwrap()
 }
 
 #[test]

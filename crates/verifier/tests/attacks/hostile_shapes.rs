@@ -1,0 +1,274 @@
+//! Shapes of input that could cost more than an honest batch of their size. The tests ask for the verdicts;
+//! `cargo test --release -p tee-verifier --test attacks -- --ignored --nocapture` shows what each costs a byte.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use serde_bytes::ByteArray;
+use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
+use tee_verifier::{BatchInput, InputError, MerklePath};
+use zksync_types::{
+    AccountTreeId, Address, ExecuteTransactionCommon, H256, L2ChainId, StorageKey, Transaction, U256,
+    bytecode::BytecodeHash, h256_to_u256, interop_root::InteropRoot, web3::keccak256,
+};
+
+use crate::scene::{chain_blocks, judge};
+
+struct Shape {
+    name: &'static str,
+    input: BatchInput,
+    /// The check that it fails, where it is not in order.
+    expected: Result<(), &'static str>,
+}
+
+fn shape(name: &'static str, expected: Result<(), &'static str>, input: BatchInput) -> Shape {
+    Shape { name, input, expected }
+}
+
+/// Every account takes its turn.
+fn signed(calls: impl IntoIterator<Item = Call>) -> Vec<Transaction> {
+    let mut accounts: Vec<_> = (0..16).map(Account::new).collect();
+    let calls = calls.into_iter().zip((0..16).cycle());
+    calls.map(|(call, number)| accounts[number].sign(call, 300_u32.into())).collect()
+}
+
+fn seal(blocks: Vec<Vec<Transaction>>) -> BatchInput {
+    Chain::new(Genesis::sepolia().unwrap()).seal_blocks(blocks).unwrap().input
+}
+
+fn transfers(count: usize) -> impl Iterator<Item = Call> {
+    (0..count as u64).map(|number| Call::transfer(Address::from_low_u64_be(0xaaaa_0000 + number), U256::one()))
+}
+
+fn honest(transactions: usize) -> BatchInput {
+    seal(signed(transfers(transactions)).chunks(25).map(<[_]>::to_vec).collect())
+}
+
+fn changed(mut input: BatchInput, change: impl FnOnce(&mut BatchInput)) -> BatchInput {
+    change(&mut input);
+    input
+}
+
+/// The path of an absent slot that leaves out all its hashes.
+fn bare_path(key: U256) -> MerklePath {
+    MerklePath {
+        root_hash: ByteArray::new([0; 32]),
+        is_write: false,
+        first_write: false,
+        merkle_paths: vec![],
+        leaf_hashed_key: key,
+        leaf_enumeration_index: 0,
+        value_written: [0; 32],
+        value_read: [0; 32],
+    }
+}
+
+/// A key anywhere in the tree.
+fn scattered(number: usize) -> U256 {
+    U256::from_big_endian(&keccak256(&number.to_be_bytes()))
+}
+
+fn last_transaction(input: &mut BatchInput) -> &mut Transaction {
+    input.l2_blocks_execution_data.iter_mut().flat_map(|block| &mut block.txs).last().unwrap()
+}
+
+/// All shapes, `scale` times as large as a test needs.
+fn shapes(scale: usize) -> Vec<Shape> {
+    let few = honest(2);
+    let many = 500 * scale;
+    let with_paths = |keys: &mut dyn Iterator<Item = U256>| {
+        changed(few.clone(), |input| input.merkle_paths.merkle_paths.extend(keys.map(bare_path)))
+    };
+    let slots = |action, transactions: usize, count| {
+        let first = |number: usize| 1_000 + (number * count) as u64;
+        (0..transactions).map(move |number| Call::storage(action, first(number), count as u64, 1)).collect::<Vec<_>>()
+    };
+    let reverting = 10 * scale.min(20);
+    vec![
+        shape("honest transfers", Ok(()), honest(20 * scale)),
+        shape(
+            "one transaction a block",
+            Ok(()),
+            seal(signed(transfers(20 * scale)).chunks(1).map(<[_]>::to_vec).collect()),
+        ),
+        shape("bare paths side by side", Err("siblings_disagree"), with_paths(&mut (0..many).map(U256::from))),
+        shape("bare paths all over the tree", Err("siblings_disagree"), with_paths(&mut (0..many).map(scattered))),
+        shape(
+            "bare paths in pairs",
+            Err("siblings_disagree"),
+            with_paths(&mut (0..many).map(|number| scattered(number / 2) ^ U256::from(number % 2))),
+        ),
+        shape(
+            "claims about slots that nobody asks for",
+            Ok(()),
+            changed(few.clone(), |input| {
+                let claims = &mut input.vm_run_data.witness_block_state;
+                for number in 0..many {
+                    let key = StorageKey::new(AccountTreeId::new(CONTRACT), H256(keccak256(&number.to_be_bytes())));
+                    claims.read_storage_key.insert(key, H256::repeat_byte(1));
+                    claims.is_write_initial.insert(key, true);
+                }
+            }),
+        ),
+        shape(
+            "words for the bootloader's memory",
+            Ok(()),
+            changed(few.clone(), |input| {
+                input.vm_run_data.initial_heap_content = vec![(usize::MAX, U256::MAX); many];
+            }),
+        ),
+        shape(
+            "bytecodes that nobody runs",
+            Ok(()),
+            changed(few.clone(), |input| {
+                for number in 0..many {
+                    let word = keccak256(&number.to_be_bytes());
+                    let hash = BytecodeHash::for_bytecode(&word).value();
+                    input.vm_run_data.used_bytecodes.insert(h256_to_u256(hash), vec![word]);
+                }
+            }),
+        ),
+        shape(
+            "large bytecodes that nobody runs",
+            Ok(()),
+            changed(few.clone(), |input| {
+                for number in 0..scale {
+                    let words = vec![keccak256(&number.to_be_bytes()); 65_535];
+                    let hash = BytecodeHash::for_bytecode(words.as_flattened()).value();
+                    input.vm_run_data.used_bytecodes.insert(h256_to_u256(hash), words);
+                }
+            }),
+        ),
+        shape(
+            "a bytecode of too many words",
+            Err("bytecode_malformed"),
+            changed(few.clone(), |input| {
+                let code = input.vm_run_data.used_bytecodes.values_mut().next().unwrap();
+                code.resize(65_537 * scale | 1, [0; 32]);
+            }),
+        ),
+        shape(
+            "factory dependencies by the thousand",
+            Err("transaction_halted"),
+            changed(few.clone(), |input| {
+                last_transaction(input).execute.factory_deps = vec![vec![0; 32]; many];
+                chain_blocks(input);
+            }),
+        ),
+        shape(
+            "calldata that fits",
+            Err("transaction_halted"),
+            changed(few.clone(), |input| {
+                last_transaction(input).execute.calldata = vec![0; 20_000 * scale];
+                chain_blocks(input);
+            }),
+        ),
+        shape(
+            "calldata that does not fit",
+            Err("transactions_too_large"),
+            changed(few.clone(), |input| {
+                last_transaction(input).execute.calldata = vec![0; 70_000_000];
+                chain_blocks(input);
+            }),
+        ),
+        shape(
+            "a bad signature at the end",
+            Err("transaction_halted"),
+            changed(honest(20 * scale), |input| {
+                let ExecuteTransactionCommon::L2(common) = &mut last_transaction(input).common_data else { return };
+                common.signature[1] ^= 1;
+                chain_blocks(input);
+            }),
+        ),
+        shape(
+            "rolled back slots in one transaction",
+            Ok(()),
+            seal(vec![signed(slots(Action::WriteAndRevert, 1, 1_000))]),
+        ),
+        shape(
+            "writers beside many rolled back slots of their contract",
+            Ok(()),
+            seal(vec![signed(
+                [slots(Action::WriteAndRevert, reverting, 50), slots(Action::WriteRolledBack, reverting, 50)].concat(),
+            )]),
+        ),
+    ]
+}
+
+#[test]
+fn hostile_shapes_get_their_verdicts() {
+    for Shape { name, input, expected } in shapes(1) {
+        assert_eq!(judge(input).map(drop), expected, "{name}");
+    }
+}
+
+/// Not a test: shows what each shape costs.
+#[test]
+#[ignore = "takes minutes; shows times"]
+fn hostile_shapes_cost_what_their_size_allows() {
+    let mut honest = None;
+    println!("{:60} {:>9} {:>9} {:>9} {:>9}", "shape", "CBOR, kB", "ms", "ns/byte", "× honest");
+    for Shape { name, input, expected } in shapes(40) {
+        let mut cbor = Vec::new();
+        input.to_cbor(&mut cbor).unwrap();
+        let start = Instant::now();
+        assert_eq!(judge(input).map(drop), expected, "{name}");
+        let elapsed = start.elapsed();
+        let cost = elapsed.as_nanos() as f64 / cbor.len() as f64;
+        let ratio = cost / *honest.get_or_insert(cost);
+        println!("{name:60} {:9} {:9} {cost:9.1} {ratio:9.2}", cbor.len() / 1_000, elapsed.as_millis());
+    }
+}
+
+#[test]
+fn more_paths_than_a_batch_can_touch_are_not_looked_at() {
+    let input =
+        changed(honest(2), |input| input.merkle_paths.merkle_paths = vec![bare_path(U256::one()); (1 << 20) + 1]);
+    assert_eq!(judge(input), Err("too_many_paths"));
+}
+
+#[test]
+fn interop_roots_have_the_room_that_the_version_gives_them() {
+    let root = |sides| InteropRoot::new(L2ChainId::from(271_u32), 1, vec![H256::repeat_byte(1); sides]);
+    let forged = |version, roots: Vec<InteropRoot>| {
+        let mut input = honest(1);
+        (input.system_env.version, input.vm_run_data.protocol_version) = (version, version);
+        input.l1_batch_env.first_l2_block.interop_roots = roots.clone();
+        input.l2_blocks_execution_data[0].interop_roots = roots;
+        judge(input).unwrap_err()
+    };
+    use zksync_types::ProtocolVersionId::{Version28, Version29};
+    assert_eq!(forged(Version28, vec![root(1)]), "too_many_interop_roots");
+    assert_eq!(forged(Version29, vec![root(1); 101]), "too_many_interop_roots");
+    assert_eq!(forged(Version29, vec![root(2)]), "interop_root_sides");
+    assert_eq!(forged(Version29, vec![root(0)]), "interop_root_sides");
+}
+
+/// A few bytes a time, these would take many times their own size in memory.
+#[test]
+fn long_lists_of_short_entries_are_not_read() {
+    let mut input = honest(1);
+    let unreadable = |input: &BatchInput| {
+        let (mut json, mut cbor) = (Vec::new(), Vec::new());
+        input.to_json(&mut json).unwrap();
+        input.to_cbor(&mut cbor).unwrap();
+        let json = matches!(BatchInput::from_json(&json), Err(InputError::Json(_)));
+        let cbor = matches!(BatchInput::from_cbor(&cbor[..]), Err(InputError::Cbor(_)));
+        assert_eq!(json, cbor);
+        json
+    };
+    assert!(!unreadable(&input));
+    let heap = std::mem::replace(&mut input.vm_run_data.initial_heap_content, vec![(0, U256::zero()); (1 << 21) + 1]);
+    assert!(unreadable(&input));
+    input.vm_run_data.initial_heap_content = heap;
+
+    let many: BTreeMap<U256, Vec<[u8; 32]>> = (0..=1 << 16).map(|hash| (U256::from(hash), vec![])).collect();
+    let bytecodes = std::mem::replace(&mut input.vm_run_data.used_bytecodes, many);
+    assert!(unreadable(&input));
+    input.vm_run_data.used_bytecodes = bytecodes;
+
+    let last = input.l2_blocks_execution_data.last().unwrap().clone();
+    input.l2_blocks_execution_data.resize(10_002, last);
+    assert!(unreadable(&input));
+    input.l2_blocks_execution_data.truncate(2);
+    assert!(!unreadable(&input));
+}

@@ -1,0 +1,10 @@
+//! Attackers who know the source, hostile shapes, and honest batches that look odd.
+
+mod documents;
+mod forger;
+mod hostile_shapes;
+mod rollbacks;
+#[path = "../scene/mod.rs"]
+mod scene;
+mod signatures;
+mod versions;

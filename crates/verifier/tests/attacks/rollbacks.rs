@@ -1,0 +1,229 @@
+//! Slots without a path: what a node's batch has of them is verified, and nothing can be made of them.
+
+use std::sync::LazyLock;
+
+use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
+use tee_verifier::BatchInput;
+use zksync_types::{
+    AccountTreeId, Address, H256, Nonce, StorageKey, Transaction, U256, fee::Fee, l2::L2Tx,
+    transaction_request::PaymasterParams,
+};
+
+use crate::scene::judge;
+
+static CHAIN: LazyLock<Chain> = LazyLock::new(|| {
+    let mut chain = Chain::new(Genesis::sepolia().unwrap());
+    // Slots that exist before the batch.
+    (0..3).for_each(|number| chain.set_slot(&slot(EXISTING + number), H256::from_low_u64_be(70 + number)));
+    chain
+});
+
+/// The first of three slots that hold 70, 71, 72.
+const EXISTING: u64 = 700;
+
+fn slot(number: u64) -> StorageKey {
+    StorageKey::new(AccountTreeId::new(CONTRACT), H256::from_low_u64_be(number))
+}
+
+/// A batch of calls, each from an account of its own.
+fn batch(calls: Vec<Call>) -> BatchInput {
+    let mut chain = CHAIN.clone();
+    let calls = calls.into_iter().zip(0..);
+    let transactions: Vec<Transaction> =
+        calls.map(|(call, number)| Account::new(number).sign(call, 300_u32.into())).collect();
+    let sealed = chain.seal_blocks(transactions.chunks(4).map(<[_]>::to_vec).collect()).unwrap();
+    sealed.input
+}
+
+fn transfer() -> Call {
+    Call::transfer(Address::repeat_byte(0xdd), U256::from(3))
+}
+
+fn has_path(input: &BatchInput, number: u64) -> bool {
+    let key = slot(number).hashed_key_u256();
+    input.merkle_paths.merkle_paths.iter().any(|path| path.leaf_hashed_key == key)
+}
+
+/// Takes a slot's path away, as of one that was rolled back, and says what it held.
+fn pretend_rolled_back(input: &mut BatchInput, number: u64, claim: u64) {
+    let (paths, key) = (&mut input.merkle_paths.merkle_paths, slot(number).hashed_key_u256());
+    let at = paths.iter().position(|path| path.leaf_hashed_key == key).expect("a slot with a path");
+    // Later paths leave out what they share with the first: it must stay.
+    assert_ne!(at, 0);
+    paths.remove(at);
+    claim_value(input, number, claim);
+}
+
+fn claim_value(input: &mut BatchInput, number: u64, claim: u64) {
+    let claims = &mut input.vm_run_data.witness_block_state;
+    claims.read_storage_key.insert(slot(number), H256::from_low_u64_be(claim));
+    claims.is_write_initial.insert(slot(number), claim == 0);
+}
+
+#[test]
+fn a_batch_with_rolled_back_slots_of_all_kinds_verifies() {
+    let input = batch(vec![
+        transfer(),
+        // Three slots of whole transactions, of which two revert on one.
+        Call::storage(Action::WriteAndRevert, 100, 2, 1),
+        Call::storage(Action::WriteAndRevert, 101, 2, 9),
+        // Two slots of an inner frame; the third is written for good.
+        Call::storage(Action::WriteRolledBack, 200, 3, 1),
+        // Rolled back once, then written for good.
+        Call::storage(Action::WriteAndRevert, 300, 1, 1),
+        Call::storage(Action::Write, 300, 1, 2),
+        // Rolled back once, then read.
+        Call::storage(Action::WriteAndRevert, 400, 1, 1),
+        Call::storage(Action::Read, 400, 1, 0),
+        // Written for good, then rolled back.
+        Call::storage(Action::Write, 500, 1, 1),
+        Call::storage(Action::WriteAndRevert, 500, 1, 2),
+        // Slots that exist: one rolled back alone, one rolled back and copied.
+        Call::storage(Action::WriteAndRevert, EXISTING, 2, 1),
+        Call::storage(Action::Copy, EXISTING + 1, 0, 600),
+        transfer(),
+    ]);
+    for (number, expected) in [
+        (100, false),
+        (101, false),
+        (102, false),
+        (200, false),
+        (201, false),
+        (202, true),
+        (300, true),
+        (400, true),
+        (500, true),
+        (600, true),
+        (EXISTING, false),
+        (EXISTING + 1, true),
+    ] {
+        assert_eq!(has_path(&input, number), expected, "slot {number}");
+    }
+    let verified = judge(input.clone()).unwrap();
+    assert_eq!(verified.rolled_back_slots(), 3 + 2 + 1);
+    assert_eq!(Ok(verified.root()), tee_devnet::reference_root(&input).map_err(|error| error.to_string()));
+}
+
+#[test]
+fn a_claim_about_a_rolled_back_slot_decides_nothing() {
+    let input = batch(vec![transfer(), Call::storage(Action::WriteAndRevert, EXISTING, 2, 1), transfer()]);
+    let expected = judge(input.clone()).unwrap();
+    assert_eq!(expected.rolled_back_slots(), 2);
+    for claim in [0, 1, 70, u64::MAX] {
+        for initial in [false, true] {
+            let mut claimed = input.clone();
+            claim_value(&mut claimed, EXISTING, claim);
+            claimed.vm_run_data.witness_block_state.is_write_initial.insert(slot(EXISTING), initial);
+            assert_eq!(judge(claimed), Ok(expected.clone()), "{claim}, initial: {initial}");
+        }
+    }
+}
+
+#[test]
+fn a_rolled_back_slot_that_a_later_transaction_reads_needs_its_path() {
+    let reverted = Call::storage(Action::WriteAndRevert, EXISTING, 2, 1);
+    for reader in [
+        Call::storage(Action::Copy, EXISTING + 1, 0, 600),
+        Call::storage(Action::Read, EXISTING + 1, 1, 0),
+        Call::storage(Action::Read, EXISTING, 3, 0),
+    ] {
+        let mut input = batch(vec![reverted.clone(), reader, reverted.clone()]);
+        // Another value than its path proves; and without the path, true or not.
+        let mut forged = input.clone();
+        claim_value(&mut forged, EXISTING + 1, 5);
+        assert_eq!(judge(forged).unwrap_err(), "witness_value");
+        for claim in [0, 5, 71] {
+            let mut forged = input.clone();
+            pretend_rolled_back(&mut forged, EXISTING + 1, claim);
+            assert_eq!(judge(forged).unwrap_err(), "read_without_path", "{claim}");
+        }
+        // Said to be absent while its path says that it is there.
+        input.vm_run_data.witness_block_state.is_write_initial.insert(slot(EXISTING + 1), true);
+        assert_eq!(judge(input).unwrap_err(), "witness_initial_write");
+    }
+}
+
+/// A claim equal to what is written would make the write seem to change nothing.
+#[test]
+fn a_slot_that_is_written_for_good_needs_its_path() {
+    let calls = [
+        // Written alone; before and after what is rolled back; written again in a frame that is not.
+        vec![Call::storage(Action::Write, EXISTING, 2, 5)],
+        vec![Call::storage(Action::WriteAndRevert, EXISTING, 2, 1), Call::storage(Action::Write, EXISTING, 2, 5)],
+        vec![Call::storage(Action::Write, EXISTING, 2, 5), Call::storage(Action::WriteAndRevert, EXISTING, 2, 1)],
+        vec![Call::storage(Action::WriteRolledBack, EXISTING, 2, 4)],
+        // Written and then written back to what it is claimed to have held.
+        vec![Call::storage(Action::Write, EXISTING, 2, 5), Call::storage(Action::Write, EXISTING, 2, 7)],
+    ];
+    for (batch_number, calls) in calls.into_iter().enumerate() {
+        let input = batch([vec![transfer()], calls, vec![transfer()]].concat());
+        for claim in [0, 4, 5, 6, 7, 8, 70, 71] {
+            let mut forged = input.clone();
+            pretend_rolled_back(&mut forged, EXISTING + 1, claim);
+            assert_eq!(judge(forged).unwrap_err(), "write_without_path", "batch {batch_number}, {claim}");
+        }
+    }
+}
+
+#[test]
+fn a_rolled_back_slot_that_nobody_claims_to_know_is_not_taken_for_zero() {
+    let mut input = batch(vec![Call::storage(Action::WriteAndRevert, 100, 2, 1)]);
+    input.vm_run_data.witness_block_state.read_storage_key.remove(&slot(100));
+    assert_eq!(judge(input).unwrap_err(), "slot_missing");
+}
+
+/// The transaction sees what its writes cost before it reverts. Their slots have no path, so the cost is a claim.
+#[test]
+fn a_run_that_sees_what_unproven_slots_cost_is_rejected() {
+    let verdict = |action| judge(batch(vec![Call::storage(action, 100, 2, 1)])).map(|batch| batch.rolled_back_slots());
+    assert_eq!(verdict(Action::WriteAndRevert), Ok(2));
+    assert_eq!(verdict(Action::WriteMeasureAndRevert), Err("unproven_cost"));
+}
+
+/// The whole attack. On the forger's state a hundred slots are absent, which makes writing them so dear that the
+/// transaction fails; rolled back, they have no path, so nothing shows the honest chain's state to be another.
+#[test]
+fn a_transaction_is_never_made_to_fail_by_an_invented_cost() {
+    const SLOTS: u64 = 100;
+    let mut honest = Chain::new(Genesis::sepolia().unwrap());
+    let forged = honest.clone();
+    (0..SLOTS).for_each(|number| honest.set_slot(&slot(number), H256::from_low_u64_be(u64::MAX / 2 + number)));
+    // Adds one to each slot.
+    let call = Call::storage(Action::Write, 0, SLOTS, u64::MAX / 2 + 1);
+    let seal = |chain: &Chain, gas_limit: u64| {
+        let mut chain = chain.clone();
+        chain.environment_mut().previous_batch_hash = Some(honest.root());
+        chain.seal_blocks(vec![vec![with_gas_limit(&call, gas_limit)]]).map(|sealed| sealed.input).ok()
+    };
+    // The least gas with which it succeeds on the honest state.
+    let limits = (1..1_000).map(|step| step * 100_000);
+    let mut runs = limits.filter_map(|limit| Some((limit, seal(&honest, limit)?)));
+    let (gas_limit, truth) = runs.find(|(_, input)| has_path(input, 0)).unwrap();
+    assert_eq!(judge(truth).unwrap().rolled_back_slots(), 0);
+
+    let mut lie = seal(&forged, gas_limit).unwrap();
+    assert!(!has_path(&lie, 0));
+    for path in &mut lie.merkle_paths.merkle_paths {
+        path.merkle_paths = honest.prove(&path.leaf_hashed_key).merkle_paths;
+        if path.first_write {
+            path.leaf_enumeration_index += SLOTS;
+        }
+    }
+    lie.merkle_paths.next_enumeration_index += SLOTS;
+    assert_eq!(judge(lie).unwrap_err(), "unproven_cost");
+}
+
+fn with_gas_limit(call: &Call, gas_limit: u64) -> Transaction {
+    let account = Account::new(0);
+    let fee = Fee {
+        gas_limit: gas_limit.into(),
+        max_fee_per_gas: 1_000_000_000_u64.into(),
+        max_priority_fee_per_gas: U256::zero(),
+        gas_per_pubdata_limit: 50_000_u64.into(),
+    };
+    let Call { to, value, calldata, .. } = call.clone();
+    let (chain_id, key) = (300_u32.into(), account.key());
+    let signed =
+        L2Tx::new_signed(Some(to), calldata, Nonce(0), fee, value, chain_id, key, vec![], PaymasterParams::default());
+    signed.unwrap().into()
+}

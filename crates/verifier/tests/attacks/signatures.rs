@@ -1,0 +1,300 @@
+//! Signatures: for hostile transactions of every type the verifier's verdict is the legacy VM's.
+//!
+//! The verifier checks signatures ahead of the fast VM and has it skip those that it found right. The chain (the devnet's
+//! legacy VM) does nothing of the kind. What the chain seals must verify, to the same root; what it does not seal must be
+//! rejected in the place of an honest transaction.
+
+use std::{
+    collections::BTreeMap,
+    panic::{self, AssertUnwindSafe},
+    sync::LazyLock,
+};
+
+use tee_devnet::{Account, Action, Call, Chain, Genesis};
+use zksync_types::{
+    AccountTreeId, Address, CONTRACT_DEPLOYER_ADDRESS, Execute, ExecuteTransactionCommon, H256, InputData,
+    K256PrivateKey, L2ChainId, Nonce, PackedEthSignature, StorageKey, Transaction, U256,
+    bytecode::BytecodeHash,
+    fee::Fee,
+    get_code_key,
+    l2::{L2Tx, L2TxCommonData, TransactionType},
+    transaction_request::{PaymasterParams, TransactionRequest},
+    web3::{Bytes, keccak256},
+};
+
+use crate::scene::{chain_blocks, hash, judge};
+
+const CHAIN_ID: u64 = 300;
+/// Half of the order of secp256k1 is the highest s that Ethereum takes.
+const ORDER: &str = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
+
+static CHAIN: LazyLock<Chain> = LazyLock::new(|| Chain::new(Genesis::sepolia().unwrap()));
+
+/// A type of transaction, and whether its signature names the chain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    LegacyWithoutChain,
+    Legacy,
+    Eip2930,
+    Eip1559,
+    Eip712,
+}
+
+const KINDS: [Kind; 5] = [Kind::LegacyWithoutChain, Kind::Legacy, Kind::Eip2930, Kind::Eip1559, Kind::Eip712];
+
+impl Kind {
+    fn transaction_type(self) -> TransactionType {
+        match self {
+            Self::LegacyWithoutChain | Self::Legacy => TransactionType::LegacyTransaction,
+            Self::Eip2930 => TransactionType::EIP2930Transaction,
+            Self::Eip1559 => TransactionType::EIP1559Transaction,
+            Self::Eip712 => TransactionType::EIP712Transaction,
+        }
+    }
+
+    fn chain_id(self) -> Option<u64> {
+        (self != Self::LegacyWithoutChain).then_some(CHAIN_ID)
+    }
+}
+
+/// The first transaction of an account, not yet signed.
+fn unsigned(kind: Kind, account: &Account) -> L2Tx {
+    // Where the type has no priority fee, the VM wants it equal to the fee.
+    let priority_fee = match kind {
+        Kind::Legacy | Kind::LegacyWithoutChain | Kind::Eip2930 => 1_000_000_000,
+        Kind::Eip1559 | Kind::Eip712 => 0_u64,
+    };
+    let Call { to, value, calldata, .. } = Call::storage(Action::Write, 9, 2, 4);
+    L2Tx {
+        execute: Execute { contract_address: Some(to), calldata, value, factory_deps: vec![] },
+        common_data: L2TxCommonData {
+            nonce: Nonce(0),
+            fee: Fee {
+                gas_limit: 30_000_000_u64.into(),
+                max_fee_per_gas: 1_000_000_000_u64.into(),
+                max_priority_fee_per_gas: priority_fee.into(),
+                gas_per_pubdata_limit: 50_000_u64.into(),
+            },
+            initiator_address: account.address(),
+            signature: vec![],
+            transaction_type: kind.transaction_type(),
+            input: None,
+            paymaster_params: PaymasterParams::default(),
+        },
+        received_timestamp_ms: 0,
+        raw_bytes: None,
+    }
+}
+
+/// Signs what is in a transaction, and writes down its encoding as a node receives it.
+fn sign(transaction: &mut L2Tx, key: &K256PrivateKey, chain_id: Option<u64>) {
+    let mut request = TransactionRequest::from(transaction.clone());
+    request.chain_id = chain_id;
+    let message = request.get_default_signed_message().unwrap();
+    let signature = PackedEthSignature::sign_raw(key, &message).unwrap();
+    let data = request.get_signed_bytes(&signature).unwrap();
+    transaction.common_data.signature = signature.serialize_packed().to_vec();
+    transaction.raw_bytes = Some(Bytes(data.clone()));
+    transaction.common_data.input = Some(InputData { hash: H256(keccak256(&data)), data });
+}
+
+fn signed(kind: Kind, account: &Account) -> L2Tx {
+    let mut transaction = unsigned(kind, account);
+    sign(&mut transaction, account.key(), kind.chain_id());
+    transaction
+}
+
+fn high_s(signature: &mut [u8]) {
+    let order = U256::from_str_radix(ORDER, 16).unwrap();
+    let s = order - U256::from_big_endian(&signature[32..64]);
+    s.to_big_endian(&mut signature[32..64]);
+    signature[64] ^= 27 ^ 28;
+}
+
+fn order() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    U256::from_str_radix(ORDER, 16).unwrap().to_big_endian(&mut bytes);
+    bytes
+}
+
+type Change = fn(&mut L2Tx);
+
+/// Changes of a signed transaction.
+const CHANGES: &[(&str, Change)] = &[
+    ("nothing", |_| {}),
+    ("v = 0", |tx| tx.common_data.signature[64] = 0),
+    ("v = 1", |tx| tx.common_data.signature[64] = 1),
+    ("the other v", |tx| tx.common_data.signature[64] ^= 27 ^ 28),
+    ("v = 29", |tx| tx.common_data.signature[64] = 29),
+    ("v = 255", |tx| tx.common_data.signature[64] = 255),
+    ("s high", |tx| high_s(&mut tx.common_data.signature)),
+    ("s high, v kept", |tx| {
+        high_s(&mut tx.common_data.signature);
+        tx.common_data.signature[64] ^= 27 ^ 28;
+    }),
+    ("r = 0", |tx| tx.common_data.signature[..32].fill(0)),
+    ("s = 0", |tx| tx.common_data.signature[32..64].fill(0)),
+    ("r = order", |tx| tx.common_data.signature[..32].copy_from_slice(&order())),
+    ("s = order", |tx| tx.common_data.signature[32..64].copy_from_slice(&order())),
+    ("r and s full", |tx| tx.common_data.signature[..64].fill(0xff)),
+    ("64 bytes", |tx| tx.common_data.signature.truncate(64)),
+    ("66 bytes", |tx| tx.common_data.signature.push(0)),
+    ("no bytes", |tx| tx.common_data.signature.clear()),
+    ("a bit of r", |tx| tx.common_data.signature[3] ^= 4),
+    ("nonce", |tx| tx.common_data.nonce.0 += 1),
+    ("gas limit", |tx| tx.common_data.fee.gas_limit += U256::one()),
+    ("max fee", |tx| tx.common_data.fee.max_fee_per_gas += U256::one()),
+    ("priority fee", |tx| {
+        tx.common_data.fee.max_priority_fee_per_gas -= U256::one().min(tx.common_data.fee.max_priority_fee_per_gas)
+    }),
+    ("gas per pubdata", |tx| tx.common_data.fee.gas_per_pubdata_limit -= U256::one()),
+    ("value", |tx| tx.execute.value += U256::one()),
+    ("data", |tx| tx.execute.calldata[127] ^= 1),
+    ("data cut", |tx| tx.execute.calldata.truncate(96)),
+    ("recipient", |tx| tx.execute.contract_address = Some(Address::repeat_byte(0x5e))),
+    ("no recipient", |tx| tx.execute.contract_address = None),
+    ("initiator", |tx| tx.common_data.initiator_address = Account::new(9).address()),
+    ("paymaster", |tx| tx.common_data.paymaster_params.paymaster = Address::repeat_byte(0x77)),
+    ("paymaster's input", |tx| tx.common_data.paymaster_params.paymaster_input = vec![1, 2, 3, 4]),
+    ("a factory dependency", |tx| tx.execute.factory_deps = vec![vec![0; 32]]),
+    ("type legacy", |tx| tx.common_data.transaction_type = TransactionType::LegacyTransaction),
+    ("type 1", |tx| tx.common_data.transaction_type = TransactionType::EIP2930Transaction),
+    ("type 2", |tx| tx.common_data.transaction_type = TransactionType::EIP1559Transaction),
+    ("type 113", |tx| tx.common_data.transaction_type = TransactionType::EIP712Transaction),
+    ("raw bytes of another", |tx| tx.raw_bytes = Some(Bytes(vec![0x5a; 70]))),
+    ("encoding of another", |tx| tx.common_data.input.as_mut().unwrap().data = vec![0x5a; 70]),
+    ("encoding that names no chain", |tx| tx.common_data.input.as_mut().unwrap().data = vec![0x02, 0xc0]),
+];
+
+/// Signatures that are wrong from the start.
+const SIGNINGS: &[(&str, fn(Kind, &Account) -> L2Tx)] = &[
+    ("another's key", |kind, account| {
+        let mut transaction = unsigned(kind, account);
+        sign(&mut transaction, Account::new(9).key(), kind.chain_id());
+        transaction
+    }),
+    ("another chain", |kind, account| {
+        let mut transaction = unsigned(kind, account);
+        sign(&mut transaction, account.key(), Some(CHAIN_ID + 1));
+        transaction
+    }),
+    ("a dependency and a paymaster that were signed", |kind, account| {
+        let mut transaction = unsigned(kind, account);
+        transaction.execute.factory_deps = vec![vec![0; 32]];
+        transaction.common_data.paymaster_params =
+            PaymasterParams { paymaster: account.address(), paymaster_input: vec![0; 4] };
+        sign(&mut transaction, account.key(), kind.chain_id());
+        transaction
+    }),
+];
+
+fn every_hostile_transaction(account: &Account) -> Vec<(String, L2Tx)> {
+    let changed = KINDS.iter().flat_map(|kind| {
+        CHANGES.iter().map(move |(name, change)| {
+            let mut transaction = signed(*kind, account);
+            change(&mut transaction);
+            (format!("{kind:?}: {name}"), transaction)
+        })
+    });
+    let badly_signed = KINDS.iter().flat_map(|kind| {
+        SIGNINGS.iter().map(move |(name, sign)| (format!("{kind:?}: signed by or for {name}"), sign(*kind, account)))
+    });
+    changed.chain(badly_signed).collect()
+}
+
+/// The transaction under the hash that it now has.
+fn finish(transaction: L2Tx) -> Transaction {
+    let mut transaction: Transaction = transaction.into();
+    let hash = hash(&transaction, L2ChainId::from(CHAIN_ID as u32));
+    if let ExecuteTransactionCommon::L2(L2TxCommonData { input: Some(input), .. }) = &mut transaction.common_data {
+        input.hash = hash;
+    }
+    transaction
+}
+
+/// Runs `work` without a word on its panics.
+fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// Asserts that chain and verifier agree on each, and that they take those that nothing is wrong with.
+fn verdicts_agree(chain: &Chain, account: &Account) {
+    let hostile = every_hostile_transaction(account);
+    let all = hostile.len();
+    let other = Account::new(7).sign(Call::transfer(Address::repeat_byte(0x11), U256::one()), 300_u32.into());
+    let seal = |transaction: &Transaction| {
+        let blocks = vec![vec![other.clone(), transaction.clone()]];
+        quietly(|| chain.clone().seal_blocks(blocks))
+    };
+    let honest = seal(&finish(signed(Kind::Eip712, account))).unwrap().unwrap();
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let mut disagreements = Vec::new();
+    let (mut taken, mut refusals) = (Vec::new(), BTreeMap::<&str, usize>::new());
+    for (name, transaction) in hostile {
+        let transaction = finish(transaction);
+        match seal(&transaction) {
+            Some(Ok(sealed)) => {
+                let verdict = judge(sealed.input).map(|verified| verified.root());
+                if verdict != Ok(sealed.root) {
+                    disagreements.push(format!("{name}: the chain seals it, the verifier: {verdict:?}"));
+                }
+                taken.push(name);
+            }
+            // It halts, the end of the batch fails, or the legacy VM panics on it.
+            refused => {
+                let mut input = honest.input.clone();
+                input.l2_blocks_execution_data[0].txs[1] = transaction;
+                quietly(|| chain_blocks(&mut input));
+                let check = match judge(input) {
+                    Ok(verified) => {
+                        disagreements.push(format!("{name}: the chain does not seal it, {:?}", verified.root()));
+                        continue;
+                    }
+                    Err(check) => check,
+                };
+                *refusals.entry(check).or_default() += 1;
+                // What is run in the place of the honest transaction asks for more than the witness has, at worst.
+                let expected = [
+                    "transaction_halted",
+                    "malformed_transaction",
+                    "batch_tip_failed",
+                    "slot_missing",
+                    "read_without_path",
+                    "vm_panicked",
+                ];
+                if !expected.contains(&check) {
+                    disagreements.push(format!("{name}: {check}, {refused:?}"));
+                }
+            }
+        }
+    }
+    panic::set_hook(hook);
+    println!("{all} transactions, refused {refusals:?}, in order {taken:?}");
+    assert_eq!(disagreements, [""; 0]);
+    for kind in KINDS {
+        assert!(taken.contains(&format!("{kind:?}: nothing")), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_verifier_and_the_legacy_vm_agree_on_every_hostile_transaction() {
+    verdicts_agree(&CHAIN, &Account::new(3));
+}
+
+/// The account has code of its own: the default account's, at its address. The VM skips nothing for it.
+#[test]
+fn the_verdicts_agree_on_accounts_that_are_contracts() {
+    let account = Account::new(3);
+    let mut chain = CHAIN.clone();
+    let code = &chain.system().base_system_smart_contracts.default_aa.code;
+    let hash = BytecodeHash::for_bytecode(code).value();
+    chain.set_slot(&get_code_key(&account.address()), hash);
+    // The deployer's first slot maps accounts to what kind of account they are: 1 is the first version.
+    let mut preimage = [0; 64];
+    preimage[12..32].copy_from_slice(account.address().as_bytes());
+    let kind = StorageKey::new(AccountTreeId::new(CONTRACT_DEPLOYER_ADDRESS), H256(keccak256(&preimage)));
+    chain.set_slot(&kind, H256::from_low_u64_be(1));
+
+    verdicts_agree(&chain, &account);
+}

@@ -1,0 +1,95 @@
+//! What rejections leave behind: no thread, no memory. A test binary of its own, so that nothing else runs beside it.
+
+mod scene;
+
+use std::{fs, panic};
+
+use tee_devnet::{Chain, Genesis, Load};
+use tee_verifier::BatchInput;
+use zksync_types::{ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId};
+use zksync_vm_interface::TxExecutionMode;
+
+use scene::{chain_blocks, judge};
+
+/// Rejections of a round; a leaked input alone is more than a megabyte.
+const ROUNDS: usize = 40;
+/// What allocators keep for themselves.
+const SLACK_KB: usize = 24_000;
+
+type Forgery = (&'static str, fn(&mut BatchInput));
+
+/// From every stage of the verification, with the stages' threads and the VM's panics.
+const FORGERIES: [Forgery; 17] = [
+    ("execution_mode", |input| input.system_env.execution_mode = TxExecutionMode::EthCall),
+    ("unsupported_version", |input| input.system_env.version = ProtocolVersionId::Version25),
+    ("copies_differ", |input| input.vm_run_data.bootloader_code[0][0] ^= 1),
+    ("too_few_blocks", |input| input.l2_blocks_execution_data.truncate(1)),
+    ("bytecode_hash", |input| input.vm_run_data.used_bytecodes.values_mut().next().unwrap()[0][31] ^= 1),
+    ("malformed_transaction", |input| last_signature(input).clear()),
+    ("block_hash", |input| input.l2_blocks_execution_data[1].prev_block_hash = H256::zero()),
+    ("no_paths", |input| input.merkle_paths.merkle_paths.clear()),
+    ("first_path_incomplete", |input| input.merkle_paths.merkle_paths[0].merkle_paths.truncate(2)),
+    ("witness_value", |input| {
+        input.vm_run_data.witness_block_state.read_storage_key.values_mut().for_each(|value| value.0[0] ^= 1);
+    }),
+    ("previous_root", |input| input.l1_batch_env.previous_batch_hash = Some(H256::zero())),
+    ("bytecode_missing", |input| {
+        let default = input.vm_run_data.default_account_code_hash;
+        input.vm_run_data.used_bytecodes.retain(|hash, _| *hash == default);
+    }),
+    ("transaction_halted", |input| {
+        last_signature(input)[7] ^= 1;
+        chain_blocks(input);
+    }),
+    ("vm_panicked", |input| {
+        input.l1_batch_env.number += 1;
+        input.vm_run_data.l1_batch_number += 1;
+    }),
+    ("batch_tip_failed", |input| {
+        input.system_env.chain_id = L2ChainId::from(301_u32);
+        chain_blocks(input);
+    }),
+    ("write_without_path", |input| drop(input.merkle_paths.merkle_paths.pop())),
+    ("insertion_index", |input| input.merkle_paths.next_enumeration_index += 1),
+];
+
+fn last_signature(input: &mut BatchInput) -> &mut Vec<u8> {
+    let transaction = input.l2_blocks_execution_data.iter_mut().flat_map(|block| &mut block.txs).last().unwrap();
+    let ExecuteTransactionCommon::L2(common) = &mut transaction.common_data else { panic!("not signed") };
+    &mut common.signature
+}
+
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+fn resident_kb() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn rejections_leave_no_thread_and_no_memory_behind() {
+    let mut chain = Chain::new(Genesis::sepolia().unwrap());
+    chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 }).unwrap();
+    let honest = chain.seal(Load { transactions: 10, cold_reads: 0, l1_transactions: 2 }).unwrap().input;
+    assert!(judge(honest.clone()).is_ok());
+    // The VM's panics are contained; their text is not wanted here.
+    panic::set_hook(Box::new(|_| {}));
+    let round = || {
+        for (check, forge) in FORGERIES {
+            let mut forged = honest.clone();
+            forge(&mut forged);
+            assert_eq!(judge(forged), Err(check));
+        }
+    };
+    // What is made once and kept.
+    (0..5).for_each(|_| round());
+    let (threads_before, resident_before) = (threads(), resident_kb());
+    (0..ROUNDS).for_each(|_| round());
+    let (threads_after, resident_after) = (threads(), resident_kb());
+    println!("{} rejections: {resident_before} kB before, {resident_after} kB after", ROUNDS * FORGERIES.len());
+    assert_eq!(threads_after, threads_before);
+    assert!(resident_after < resident_before + SLACK_KB, "{resident_before} kB before, {resident_after} kB after");
+}

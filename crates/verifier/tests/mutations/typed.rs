@@ -1,0 +1,352 @@
+//! Changes of the decoded input: any field of any structure in it. Structures are taken apart without `..`, so that a field
+//! that is new does not go unnoticed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
+
+use serde_bytes::ByteArray;
+use tee_verifier::{BatchInput, MerklePath, MerklePaths, VmRunData};
+use zksync_contracts::{BaseSystemContracts, SystemContractCode};
+use zksync_types::{
+    AccountTreeId, Address, Execute, ExecuteTransactionCommon, H256, InputData, L1BatchNumber, L2BlockNumber,
+    L2ChainId, Nonce, PriorityOpId, ProtocolVersionId, StorageKey, Transaction, U256,
+    block::L2BlockExecutionData,
+    commitment::{PubdataParams, PubdataType},
+    fee::Fee,
+    fee_model::{BatchFeeInput, L1PeggedBatchFeeModelInput, PubdataIndependentBatchFeeModelInput},
+    interop_root::InteropRoot,
+    l1::{L1TxCommonData, OpProcessingType, PriorityQueueType},
+    l2::{L2TxCommonData, TransactionType},
+    protocol_upgrade::ProtocolUpgradeTxCommonData,
+    transaction_request::PaymasterParams,
+    web3::Bytes,
+    witness_block_state::WitnessStorageState,
+};
+use zksync_vm_interface::{L1BatchEnv, L2BlockEnv, SystemEnv, TxExecutionMode};
+
+use crate::random::Random;
+
+/// Fields that decide nothing in some places, or in none.
+pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[];
+
+/// Changes one field at random, each as likely as its neighbours; gives its path.
+pub(crate) fn mutate(input: &mut BatchInput, random: &mut Random) -> String {
+    let mut path = String::new();
+    input.mutate(random, &mut path);
+    path
+}
+
+trait Mutate {
+    /// Changes something in the value and adds what to the path.
+    fn mutate(&mut self, random: &mut Random, path: &mut String);
+}
+
+/// Goes on in one of the fields.
+fn descend(random: &mut Random, path: &mut String, fields: &mut [(&str, &mut dyn Mutate)]) {
+    let at = random.below(fields.len());
+    let (name, field) = &mut fields[at];
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(name);
+    field.mutate(random, path);
+}
+
+macro_rules! structures {
+    ($($structure:path { $($field:ident),* })*) => {$(
+        impl Mutate for $structure {
+            fn mutate(&mut self, random: &mut Random, path: &mut String) {
+                let $structure { $($field),* } = self;
+                descend(random, path, &mut [$((stringify!($field), $field)),*]);
+            }
+        }
+    )*};
+}
+
+structures! {
+    BatchInput { vm_run_data, merkle_paths, l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params }
+    VmRunData {
+        l1_batch_number, used_bytecodes, initial_heap_content, protocol_version, bootloader_code,
+        default_account_code_hash, evm_emulator_code_hash, storage_refunds, pubdata_costs, witness_block_state
+    }
+    WitnessStorageState { read_storage_key, is_write_initial }
+    MerklePaths { merkle_paths, next_enumeration_index }
+    MerklePath {
+        root_hash, is_write, first_write, merkle_paths, leaf_hashed_key, leaf_enumeration_index, value_written, value_read
+    }
+    L2BlockExecutionData { number, timestamp, prev_block_hash, virtual_blocks, txs, interop_roots }
+    InteropRoot { chain_id, block_number, sides }
+    Transaction { common_data, execute, received_timestamp_ms, raw_bytes }
+    Execute { contract_address, calldata, value, factory_deps }
+    L2TxCommonData { nonce, fee, initiator_address, signature, transaction_type, input, paymaster_params }
+    L1TxCommonData {
+        sender, serial_id, layer_2_tip_fee, full_fee, max_fee_per_gas, gas_limit, gas_per_pubdata_limit,
+        op_processing_type, priority_queue_type, canonical_tx_hash, to_mint, refund_recipient, eth_block
+    }
+    ProtocolUpgradeTxCommonData {
+        sender, upgrade_id, max_fee_per_gas, gas_limit, gas_per_pubdata_limit, eth_block, canonical_tx_hash, to_mint,
+        refund_recipient
+    }
+    Fee { gas_limit, max_fee_per_gas, max_priority_fee_per_gas, gas_per_pubdata_limit }
+    PaymasterParams { paymaster, paymaster_input }
+    InputData { hash, data }
+    L1BatchEnv { previous_batch_hash, number, timestamp, fee_input, fee_account, enforced_base_fee, first_l2_block }
+    L2BlockEnv { number, timestamp, prev_block_hash, max_virtual_blocks_to_create, interop_roots }
+    L1PeggedBatchFeeModelInput { fair_l2_gas_price, l1_gas_price }
+    PubdataIndependentBatchFeeModelInput { fair_l2_gas_price, fair_pubdata_price, l1_gas_price }
+    SystemEnv {
+        zk_porter_available, version, base_system_smart_contracts, bootloader_gas_limit, execution_mode,
+        default_validation_computational_gas_limit, chain_id
+    }
+    BaseSystemContracts { bootloader, default_aa, evm_emulator }
+    SystemContractCode { code, hash }
+    PubdataParams { l2_da_validator_address, pubdata_type }
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl Mutate for $number {
+            fn mutate(&mut self, random: &mut Random, _: &mut String) {
+                let numbers = [
+                    self.wrapping_add(1), self.wrapping_sub(1), 0, <$number>::MAX, *self ^ (1 << 5), random.next() as $number,
+                ];
+                *self = numbers[random.below(numbers.len())];
+            }
+        }
+    )*};
+}
+
+numbers!(u8, u32, i32, u64, usize);
+
+macro_rules! wrapped_numbers {
+    ($($wrapper:ident),*) => {$(
+        impl Mutate for $wrapper {
+            fn mutate(&mut self, random: &mut Random, path: &mut String) {
+                self.0.mutate(random, path);
+            }
+        }
+    )*};
+}
+
+wrapped_numbers!(L1BatchNumber, L2BlockNumber, Nonce, PriorityOpId);
+
+macro_rules! byte_strings {
+    ($($bytes:ty),*) => {$(
+        impl Mutate for $bytes {
+            fn mutate(&mut self, random: &mut Random, _: &mut String) {
+                let bytes: &mut [u8] = self.as_mut();
+                match random.below(4) {
+                    0 => bytes.fill(0),
+                    1 => bytes.fill_with(|| random.next() as u8),
+                    _ => bytes[random.below(bytes.len())] ^= 1 << random.below(8),
+                }
+            }
+        }
+    )*};
+}
+
+byte_strings!(H256, Address, [u8; 32]);
+
+macro_rules! enumerations {
+    ($($enumeration:ty: $values:expr;)*) => {$(
+        impl Mutate for $enumeration {
+            fn mutate(&mut self, random: &mut Random, _: &mut String) {
+                let values = $values;
+                *self = values[random.below(values.len())];
+            }
+        }
+    )*};
+}
+
+enumerations! {
+    bool: [false, true];
+    ProtocolVersionId: [
+        ProtocolVersionId::Version25, ProtocolVersionId::Version26, ProtocolVersionId::Version27,
+        ProtocolVersionId::Version28, ProtocolVersionId::Version29, ProtocolVersionId::Version30,
+    ];
+    TransactionType: [
+        TransactionType::LegacyTransaction, TransactionType::EIP2930Transaction, TransactionType::EIP1559Transaction,
+        TransactionType::EIP712Transaction, TransactionType::PriorityOpTransaction,
+        TransactionType::ProtocolUpgradeTransaction,
+    ];
+    TxExecutionMode: [TxExecutionMode::VerifyExecute, TxExecutionMode::EstimateFee, TxExecutionMode::EthCall];
+    OpProcessingType: [OpProcessingType::Common, OpProcessingType::OnlyRollup];
+    PriorityQueueType: [PriorityQueueType::Deque, PriorityQueueType::HeapBuffer, PriorityQueueType::Heap];
+    PubdataType: [PubdataType::Rollup, PubdataType::NoDA, PubdataType::Avail, PubdataType::Eigen];
+}
+
+impl Mutate for ByteArray<32> {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        let bytes: &mut [u8; 32] = self;
+        bytes.mutate(random, path);
+    }
+}
+
+impl Mutate for U256 {
+    fn mutate(&mut self, random: &mut Random, _: &mut String) {
+        *self = match random.below(5) {
+            0 => self.overflowing_add(U256::one()).0,
+            1 => self.overflowing_sub(U256::one()).0,
+            2 => U256::zero(),
+            3 => U256::MAX,
+            _ => *self ^ (U256::one() << random.below(256)),
+        };
+    }
+}
+
+impl Mutate for L2ChainId {
+    fn mutate(&mut self, random: &mut Random, _: &mut String) {
+        *self = L2ChainId::from(random.next() as u32 >> 4);
+    }
+}
+
+impl Mutate for Bytes {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        self.0.mutate(random, path);
+    }
+}
+
+impl Mutate for StorageKey {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        let (mut address, mut key) = (*self.address(), *self.key());
+        descend(random, path, &mut [("address", &mut address), ("key", &mut key)]);
+        *self = StorageKey::new(AccountTreeId::new(address), key);
+    }
+}
+
+impl Mutate for (usize, U256) {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        descend(random, path, &mut [("0", &mut self.0), ("1", &mut self.1)]);
+    }
+}
+
+impl Mutate for ExecuteTransactionCommon {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        match self {
+            Self::L1(common) => descend(random, path, &mut [("L1", common)]),
+            Self::L2(common) => descend(random, path, &mut [("L2", common)]),
+            Self::ProtocolUpgrade(common) => descend(random, path, &mut [("ProtocolUpgrade", common)]),
+        }
+    }
+}
+
+impl Mutate for BatchFeeInput {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        match self {
+            Self::L1Pegged(_) if random.below(4) == 0 => {
+                *self = Self::pubdata_independent(random.next() >> 30, random.next() >> 30, random.next() >> 30);
+            }
+            Self::L1Pegged(input) => descend(random, path, &mut [("L1Pegged", input)]),
+            Self::PubdataIndependent(input) => descend(random, path, &mut [("PubdataIndependent", input)]),
+        }
+    }
+}
+
+/// Something in the place of nothing.
+trait Something {
+    fn something(random: &mut Random) -> Self;
+}
+
+impl Something for u64 {
+    fn something(random: &mut Random) -> Self {
+        random.next()
+    }
+}
+
+impl Something for U256 {
+    fn something(random: &mut Random) -> Self {
+        random.next().into()
+    }
+}
+
+impl Something for H256 {
+    fn something(random: &mut Random) -> Self {
+        H256::from_low_u64_be(random.next())
+    }
+}
+
+impl Something for Address {
+    fn something(random: &mut Random) -> Self {
+        Address::from_low_u64_be(random.next())
+    }
+}
+
+impl Something for Bytes {
+    fn something(random: &mut Random) -> Self {
+        Bytes(random.next().to_be_bytes().to_vec())
+    }
+}
+
+impl Something for InputData {
+    fn something(random: &mut Random) -> Self {
+        InputData { hash: H256::something(random), data: Bytes::something(random).0 }
+    }
+}
+
+impl Something for SystemContractCode {
+    fn something(random: &mut Random) -> Self {
+        SystemContractCode { code: vec![0; 32], hash: H256::something(random) }
+    }
+}
+
+impl<T: Mutate + Something> Mutate for Option<T> {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        match self {
+            Some(_) if random.below(4) == 0 => *self = None,
+            Some(value) => value.mutate(random, path),
+            None => *self = Some(T::something(random)),
+        }
+    }
+}
+
+impl<T: Mutate + Clone> Mutate for Vec<T> {
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        if self.is_empty() {
+            return;
+        }
+        let (one, other) = (random.below(self.len()), random.below(self.len()));
+        match random.below(10) {
+            0 => drop(self.remove(one)),
+            1 => self.insert(one, self[other].clone()),
+            2 => self.swap(one, other),
+            3 => self[one] = self[other].clone(),
+            4 => self.truncate(one),
+            _ => self[one].mutate(random, path),
+        }
+    }
+}
+
+/// Changes of a map: an entry left out, one under another key, or another value.
+macro_rules! maps {
+    ($($map:ident: $($bound:ident)+;)*) => {$(
+        impl<K: Mutate + Clone $(+ $bound)+, V: Mutate + Clone> Mutate for $map<K, V> {
+            fn mutate(&mut self, random: &mut Random, path: &mut String) {
+                let mut keys: Vec<K> = self.keys().cloned().collect();
+                keys.sort();
+                if keys.is_empty() {
+                    return;
+                }
+                let mut key = keys.swap_remove(random.below(keys.len()));
+                match random.below(6) {
+                    0 => drop(self.remove(&key)),
+                    1 => {
+                        let value = self.remove(&key).unwrap();
+                        key.mutate(random, path);
+                        self.insert(key, value);
+                    }
+                    _ => {
+                        path.push_str(".*");
+                        self.get_mut(&key).unwrap().mutate(random, path);
+                    }
+                }
+            }
+        }
+    )*};
+}
+
+maps! {
+    BTreeMap: Ord;
+    HashMap: Ord Hash;
+}
