@@ -92,7 +92,12 @@ fn sign(transaction: &mut L2Tx, key: &K256PrivateKey, chain_id: Option<u64>) {
     request.chain_id = chain_id;
     let message = request.get_default_signed_message().unwrap();
     let signature = PackedEthSignature::sign_raw(key, &message).unwrap();
-    let data = request.get_signed_bytes(&signature).unwrap();
+    let mut data = request.get_signed_bytes(&signature).unwrap();
+    if request.is_legacy_tx() && chain_id.is_none() {
+        // The encoder forgets the 27; behind v are r and s, of 33 bytes each.
+        let at = data.len() - 67;
+        data[at] = signature.v() + 27;
+    }
     transaction.common_data.signature = signature.serialize_packed().to_vec();
     transaction.raw_bytes = Some(Bytes(data.clone()));
     transaction.common_data.input = Some(InputData { hash: H256(keccak256(&data)), data });

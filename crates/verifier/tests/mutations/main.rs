@@ -56,8 +56,23 @@ fn honest() -> BatchInput {
     chain.seal_blocks(vec![first, l2[1..4].to_vec(), l2[4..].to_vec()]).unwrap().input
 }
 
-/// A changed copy of the input and the field that was changed; no copy where the change left nothing to read.
-type Mutation<'a> = dyn FnMut(&mut Random) -> (String, Option<BatchInput>) + 'a;
+/// What a random change leads to.
+enum Changed {
+    /// A change that changes nothing, as a swap of two equal items.
+    Nothing,
+    Unreadable,
+    Input(Box<BatchInput>),
+}
+
+/// Gives the field that is changed, and what comes of it.
+type Mutation<'a> = dyn FnMut(&mut Random) -> (String, Changed) + 'a;
+
+/// An input's bytes, to compare: two transactions would count as equal if the hashes that they carry are. Nothing where a
+/// bytecode has lost the length that its encoding needs.
+fn encoded(input: &BatchInput) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.to_cbor(&mut bytes).ok().map(|()| bytes)
+}
 
 /// Catches panics, of which the VM's are many, and prints none of them.
 fn quietly<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
@@ -87,14 +102,17 @@ fn judge_mutations(honest: &BatchInput, mutation: &mut Mutation<'_>, without_mea
     let (mut same, mut forged) = (BTreeMap::<String, u64>::new(), Vec::new());
     for number in 0..mutations {
         let (field, changed) = mutation(&mut random);
-        let Some(changed) = changed else {
-            unreadable += 1;
-            continue;
+        let changed = match changed {
+            Changed::Input(changed) => *changed,
+            Changed::Nothing => {
+                unchanged += 1;
+                continue;
+            }
+            Changed::Unreadable => {
+                unreadable += 1;
+                continue;
+            }
         };
-        if changed == *honest {
-            unchanged += 1;
-            continue;
-        }
         match quietly(|| judge(changed)) {
             Err(_) => forged.push(format!("{field} panics (mutation {number} of seed {seed})")),
             Ok(Err(check)) => *rejected.entry(check).or_default() += 1,
@@ -126,14 +144,18 @@ fn an_input_changed_on_the_wire_is_rejected_or_gives_the_same_result() {
 #[test]
 fn an_input_with_a_changed_field_is_rejected_or_gives_the_same_result() {
     let input = honest();
+    let honest_bytes = encoded(&input);
     let mut mutation = |random: &mut Random| {
         let mut changed = input.clone();
         let field = typed::mutate(&mut changed, random);
+        if encoded(&changed) == honest_bytes {
+            return (field, Changed::Nothing);
+        }
         if random.below(2) == 0 {
             // Where a transaction has no hash any more, they stay as they are.
             let _ = quietly(|| chain_blocks(&mut changed));
         }
-        (field, Some(changed))
+        (field, Changed::Input(Box::new(changed)))
     };
     judge_mutations(&input, &mut mutation, typed::WITHOUT_MEANING);
 }

@@ -28,8 +28,42 @@ use zksync_vm_interface::{L1BatchEnv, L2BlockEnv, SystemEnv, TxExecutionMode};
 
 use crate::random::Random;
 
-/// Fields that decide nothing in some places, or in none.
-pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[];
+/// Fields that decide nothing in some places, or in none. Indices of lists are left out; `*` is a map's value.
+pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[
+    ("vm_run_data.initial_heap_content", "the VM fills the bootloader's memory itself"),
+    ("vm_run_data.initial_heap_content.0", "the same"),
+    ("vm_run_data.initial_heap_content.1", "the same"),
+    ("vm_run_data.storage_refunds", "the VM computes them"),
+    ("vm_run_data.pubdata_costs", "the VM computes them"),
+    ("vm_run_data.used_bytecodes", "the default account's is in the environment as well"),
+    ("vm_run_data.witness_block_state.read_storage_key", "a slot with a path needs no claim"),
+    ("vm_run_data.witness_block_state.read_storage_key.address", "so the claim becomes one about a foreign slot"),
+    ("vm_run_data.witness_block_state.read_storage_key.key", "the same"),
+    ("vm_run_data.witness_block_state.read_storage_key.*", "of a slot that was written, never read and rolled back"),
+    ("vm_run_data.witness_block_state.is_write_initial", "a slot with a path needs no claim"),
+    ("vm_run_data.witness_block_state.is_write_initial.address", "so the claim becomes one about a foreign slot"),
+    ("vm_run_data.witness_block_state.is_write_initial.key", "the same"),
+    ("vm_run_data.witness_block_state.is_write_initial.*", "of a slot that was written, never read and rolled back"),
+    ("merkle_paths.merkle_paths", "the order of paths"),
+    ("merkle_paths.merkle_paths.root_hash", "the root is rebuilt"),
+    ("merkle_paths.merkle_paths.merkle_paths", "hashes over touched leaves are rebuilt"),
+    ("l2_blocks_execution_data.virtual_blocks", "they ended before the supported versions; the first is compared"),
+    ("l2_blocks_execution_data.txs.received_timestamp_ms", "when the node saw the transaction"),
+    ("l2_blocks_execution_data.txs.raw_bytes", "the encoding; of other kinds than EIP-712 it is hashed"),
+    ("l2_blocks_execution_data.txs.common_data.L2.input", "the encoding and its hash: the VM computes its own"),
+    ("l2_blocks_execution_data.txs.common_data.L2.input.data", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.L2.input.hash", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.L1.layer_2_tip_fee", "what L1 knows and the VM does not see"),
+    ("l2_blocks_execution_data.txs.common_data.L1.full_fee", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.L1.op_processing_type", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.L1.priority_queue_type", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.L1.eth_block", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.ProtocolUpgrade.eth_block", "the same"),
+    ("l1_batch_env.fee_input.L1Pegged.l1_gas_price", "the operator's to choose"),
+    ("l1_batch_env.fee_input.L1Pegged.fair_l2_gas_price", "the same"),
+    ("pubdata_params.l2_da_validator_address", "in the system logs, which the devnet's contracts leave out"),
+    ("pubdata_params.pubdata_type", "what is published where; the devnet's contracts publish nothing"),
+];
 
 /// Changes one field at random, each as likely as its neighbours; gives its path.
 pub(crate) fn mutate(input: &mut BatchInput, random: &mut Random) -> String {

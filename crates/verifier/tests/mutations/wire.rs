@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tee_verifier::BatchInput;
 
-use crate::random::Random;
+use crate::{Changed, random::Random};
 
 /// Fields that decide nothing in some places, or in none. Indices of lists are left out.
 pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[
@@ -43,14 +43,21 @@ pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("V1.l2_blocks_execution_data.txs.common_data.L1.ethBlock", "what L1 knows and the VM does not see"),
     ("V1.l1_batch_env.fee_input.L1Pegged.l1_gas_price", "the operator's to choose"),
     ("V1.l1_batch_env.fee_input.L1Pegged.fair_l2_gas_price", "the same"),
+    ("V1.l2_blocks_execution_data.txs.common_data.ProtocolUpgrade.ethHash", "what L1 knows and the VM does not see"),
+    ("V1.l2_blocks_execution_data.txs.common_data.ProtocolUpgrade.ethBlock", "what L1 knows and the VM does not see"),
+    ("V1.pubdata_params.pubdata_type", "what is published where; the devnet's contracts publish nothing"),
     ("V1.pubdata_params.l2_da_validator_address", "in the system logs, which the devnet's contracts leave out"),
 ];
 
-/// A changed copy of an input, and the field that was changed.
-pub(crate) fn mutated(wire: &Value, random: &mut Random) -> (String, Option<BatchInput>) {
+/// Changes a place of the input's JSON form at random.
+pub(crate) fn mutated(wire: &Value, random: &mut Random) -> (String, Changed) {
     let mut changed = wire.clone();
     let field = mutate(&mut changed, random);
-    (field, BatchInput::from_json(&serde_json::to_vec(&changed).unwrap()).ok())
+    if changed == *wire {
+        return (field, Changed::Nothing);
+    }
+    let read = BatchInput::from_json(&serde_json::to_vec(&changed).unwrap());
+    (field, read.map_or(Changed::Unreadable, |input| Changed::Input(Box::new(input))))
 }
 
 /// Goes down from the whole input at random, each field of an object as likely as the next, and changes what it comes to.
