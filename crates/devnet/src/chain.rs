@@ -7,10 +7,10 @@ use serde_bytes::ByteArray;
 use tee_verifier::{BatchInput, MerklePath, MerklePaths, VmRunData};
 use thiserror::Error;
 use zksync_types::{
-    Address, H256, L2BlockNumber, ProtocolVersionId, StorageKey, StorageLog, StorageValue, Transaction, U256,
+    H256, L2BlockNumber, ProtocolVersionId, StorageKey, StorageLog, StorageValue, Transaction, U256,
     block::{L2BlockExecutionData, L2BlockHasher},
     bytecode::BytecodeHash,
-    get_code_key, get_known_code_key, h256_to_u256, u256_to_h256,
+    h256_to_u256, u256_to_h256,
     witness_block_state::WitnessStorageState,
 };
 use zksync_vm_interface::{
@@ -108,14 +108,6 @@ impl Chain {
     pub fn set_slot(&mut self, key: &StorageKey, value: H256) {
         self.state.tree.write(key.hashed_key_u256(), value);
         self.next.previous_batch_hash = Some(self.root());
-    }
-
-    /// Puts code at an address between two batches.
-    pub fn set_code(&mut self, address: &Address, code: Vec<u8>) {
-        let hash = BytecodeHash::for_bytecode(&code).value();
-        self.state.bytecodes.insert(hash, code);
-        self.set_slot(&get_code_key(address), hash);
-        self.set_slot(&get_known_code_key(&hash), H256::from_low_u64_be(1));
     }
 
     /// A storage slot's leaf and path, as a batch that only reads it shows them; all 256 hashes.

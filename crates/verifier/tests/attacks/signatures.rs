@@ -1,7 +1,7 @@
 //! Signatures: for hostile transactions of every type the verifier's verdict is the legacy VM's.
 //!
-//! The verifier checks signatures ahead of the fast VM and has it skip those that it found right. The chain (the devnet's
-//! legacy VM) does nothing of the kind. What the chain seals must verify, to the same root; what it does not seal must be
+//! The verifier checks signatures itself and has the fast VM skip those that it finds right. The chain (the devnet's legacy
+//! VM) does nothing of the kind. What the chain seals must verify, to the same root; what it does not seal must be
 //! rejected in the place of an honest transaction.
 
 use std::{
