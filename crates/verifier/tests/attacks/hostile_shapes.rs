@@ -143,7 +143,7 @@ fn shapes(scale: usize) -> Vec<Shape> {
             Err("bytecode_malformed"),
             changed(few.clone(), |input| {
                 let code = input.vm_run_data.used_bytecodes.values_mut().next().unwrap();
-                code.resize(65_537 * scale | 1, [0; 32]);
+                code.resize((65_537 * scale) | 1, [0; 32]);
             }),
         ),
         shape(
