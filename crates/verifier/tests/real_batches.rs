@@ -1,6 +1,6 @@
 //! Real batch inputs, as zksync-era's own types wrote them, and the root that each must give.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::BufReader, path::PathBuf};
 
 use tee_devnet::{Chain, Genesis, Load, reference_root};
 use tee_verifier::{BatchInput, MerklePaths, Options, VerifiedBatch, VmRunData, verify};
@@ -110,9 +110,9 @@ fn json_and_cbor_round_trips_keep_every_value() {
 fn blobs_of_a_node_s_object_store_read_as_the_same_values() {
     let Some(folder) = data() else { return };
     let input = load(&folder, "v29-mixed-40");
-    let blob = |name: &str| fs::File::open(folder.join(name)).unwrap();
-    let run_data: VmRunData = ciborium::from_reader(blob("vm_run_data_1.cbor")).unwrap();
-    let paths: MerklePaths = ciborium::from_reader(blob("merkle_tree_paths_1.cbor")).unwrap();
+    let blob = |name: &str| BufReader::new(fs::File::open(folder.join(name)).unwrap());
+    let run_data: VmRunData = cbor4ii::serde::from_reader(blob("vm_run_data_1.cbor")).unwrap();
+    let paths: MerklePaths = cbor4ii::serde::from_reader(blob("merkle_tree_paths_1.cbor")).unwrap();
     assert_eq!(run_data, input.vm_run_data);
     assert_eq!(paths, input.merkle_paths);
 }

@@ -32,7 +32,7 @@ struct Report<'a> {
     /// Parsing alone.
     parse_ms: f64,
     parse_range_ms: [f64; 2],
-    /// Parsing by `serde_json` or `ciborium` into types that derive their decoders.
+    /// Parsing by `serde_json` or `cbor4ii` into types that derive their decoders.
     derived_ms: f64,
     derived_range_ms: [f64; 2],
     /// How many times faster our parsing is than the derived one.

@@ -69,6 +69,6 @@ struct Path {
 pub(super) fn parse(plain: &[u8], form: Format) -> Result<Envelope> {
     Ok(match form {
         Format::Json => serde_json::from_slice(plain)?,
-        Format::Cbor => ciborium::from_reader(plain)?,
+        Format::Cbor => cbor4ii::serde::from_slice(plain)?,
     })
 }
