@@ -18,7 +18,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use tee_api::PublicKey;
 use tee_devnet::{Chain, Genesis, Load};
 use tee_prover::{Event, Identity};
-use tee_server::{Config, NewBatch, Server, StartError, Store};
+use tee_server::{Config, NewBatch, ObjectStoreUrl, Server, StartError, Store};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
@@ -80,7 +80,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 /// The usual port, or any free one where that is taken.
 async fn start_server(folder: &Path) -> Result<Server> {
     let database = folder.join("tee.sqlite");
-    let mut config = Config::new(format!("sqlite://{}", database.display()), folder.join("inputs"));
+    let mut config =
+        Config::new(format!("sqlite://{}", database.display()), ObjectStoreUrl::folder(&folder.join("inputs")));
     match Server::start(config.clone()).await {
         Err(StartError::Listen { error, .. }) if error.kind() == io::ErrorKind::AddrInUse => {
             config.listen.set_port(0);

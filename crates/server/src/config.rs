@@ -1,13 +1,11 @@
 //! The server's configuration.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, net::SocketAddr, path::Path};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::ObjectStoreUrl;
 
 /// What the server needs to know. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,16 +17,110 @@ pub struct Config {
     /// Listen on an address that others can reach, though anyone there can then take batches and submit.
     #[serde(default)]
     pub danger_open: bool,
-    /// The database: `sqlite://PATH`. The file is made if it is not there.
-    pub database_url: String,
-    /// The folder for batch inputs. It is made if it is not there.
-    pub object_store: PathBuf,
-    /// How long a prover may work on a batch without a sign of life before another one gets it.
+    /// The database: `sqlite://PATH`, a file that is made if it is not there, or `postgres://…`.
+    pub database_url: DatabaseUrl,
+    /// Where batch inputs are kept.
+    pub object_store: ObjectStoreUrl,
+    /// The lowest batch that is handed out.
+    #[serde(default)]
+    pub first_processed_batch: u32,
+    /// How long a prover may work on a batch without a sign of life before another one gets it, and how long a failed
+    /// batch rests before it is tried again.
     #[serde(default = "default_proof_generation_timeout_secs")]
     pub proof_generation_timeout_secs: u32,
+    /// How often a batch is handed out before it is given up.
+    #[serde(default = "default_max_attempts")]
+    pub max_attempts: u32,
+    /// A batch that waited this long for its proof is given up once it fails.
+    #[serde(default = "default_batch_permanently_ignored_timeout_hours")]
+    pub batch_permanently_ignored_timeout_hours: u32,
+    /// How many keys must prove a batch.
+    #[serde(default)]
+    pub required_proofs: RequiredProofs,
+    /// A zksync-era node whose batches are taken over.
+    #[serde(default)]
+    pub mirror: Option<MirrorConfig>,
     /// The largest request body.
     #[serde(default = "default_max_body_bytes")]
     pub max_body_bytes: usize,
+}
+
+/// How many keys must prove a batch, by TEE type. One suffices of a type that is not listed, from when its first prover
+/// asks for work. With 0 its provers get none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequiredProofs {
+    /// Of Intel SGX.
+    pub sgx: Option<u32>,
+    /// Of Intel TDX.
+    pub tdx: Option<u32>,
+}
+
+/// A zksync-era node, or another server of this kind, whose batches are taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorConfig {
+    /// Its API for provers: what stands before `/tee/present_batches`.
+    pub node_url: String,
+    /// A JSON-RPC of the chain that knows `zks_getL1BatchDetails`. With it a batch is taken over once its root is known there,
+    /// and no proof of another root is accepted.
+    #[serde(default)]
+    pub rpc_url: Option<String>,
+    /// The first batch to take over. By default the oldest that the node has.
+    #[serde(default)]
+    pub first_batch: u32,
+}
+
+/// Where the database is. It may hold a password, so it is not shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(String);
+
+/// Not the URL of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("database_url: neither sqlite://PATH nor postgres://…")]
+pub struct DatabaseUrlError;
+
+impl From<String> for DatabaseUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}…",
+            self.0.split_inclusive("//").next().filter(|scheme| scheme.ends_with("//")).unwrap_or_default()
+        )
+    }
+}
+
+impl DatabaseUrl {
+    /// The URL as the database's library wants it, which for SQLite is no path yet.
+    pub(crate) fn connection_url(&self) -> Result<String, DatabaseUrlError> {
+        match self.0.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => Ok(self.0.clone()),
+            Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite_url(path)),
+            _ => Err(DatabaseUrlError),
+        }
+    }
+}
+
+/// A file of any name, made if it is not there.
+fn sqlite_url(path: &str) -> String {
+    let encoded: String = path
+        .bytes()
+        .map(|byte| match byte {
+            b'/' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
+            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    // An absolute path after `//` would be read as a host's.
+    let start = if encoded.starts_with('/') { "//" } else { "" };
+    format!("sqlite:{start}{encoded}?mode=rwc")
 }
 
 /// Why there is no configuration.
@@ -44,13 +136,18 @@ pub enum ConfigError {
 
 impl Config {
     /// A configuration with the defaults for all that has one.
-    pub fn new(database_url: String, object_store: PathBuf) -> Self {
+    pub fn new(database_url: impl Into<DatabaseUrl>, object_store: ObjectStoreUrl) -> Self {
         Self {
             listen: default_listen(),
             danger_open: false,
-            database_url,
+            database_url: database_url.into(),
             object_store,
+            first_processed_batch: 0,
             proof_generation_timeout_secs: default_proof_generation_timeout_secs(),
+            max_attempts: default_max_attempts(),
+            batch_permanently_ignored_timeout_hours: default_batch_permanently_ignored_timeout_hours(),
+            required_proofs: RequiredProofs::default(),
+            mirror: None,
             max_body_bytes: default_max_body_bytes(),
         }
     }
@@ -70,6 +167,15 @@ fn default_proof_generation_timeout_secs() -> u32 {
     600
 }
 
+fn default_max_attempts() -> u32 {
+    10
+}
+
+/// zksync-era's.
+fn default_batch_permanently_ignored_timeout_hours() -> u32 {
+    240
+}
+
 /// Room for the largest quote or statement in hex.
 fn default_max_body_bytes() -> usize {
     256 * 1024
@@ -87,8 +193,8 @@ mod tests {
 
     #[test]
     fn two_keys_suffice() {
-        let config = read("database_url: sqlite://tee.sqlite\nobject_store: inputs\n").unwrap();
-        assert_eq!(config, Config::new("sqlite://tee.sqlite".to_owned(), "inputs".into()));
+        let config = read("database_url: sqlite://tee.sqlite\nobject_store: file://inputs\n").unwrap();
+        assert_eq!(config, Config::new("sqlite://tee.sqlite".to_owned(), "file://inputs".parse().unwrap()));
         assert_eq!(config.listen.to_string(), "127.0.0.1:3320");
         assert!(!config.danger_open);
     }
@@ -96,10 +202,13 @@ mod tests {
     #[test]
     fn unknown_keys_missing_keys_and_garbage_are_errors() {
         for yaml in [
-            "database_url: sqlite://x\nobject_store: inputs\nlisten_adress: 127.0.0.1:1\n",
-            "object_store: inputs\n",
-            "database_url: sqlite://x\nobject_store: inputs\nlisten: nowhere\n",
-            "database_url: sqlite://x\nobject_store: inputs\nproof_generation_timeout_secs: -1\n",
+            "database_url: sqlite://x\nobject_store: file://inputs\nlisten_adress: 127.0.0.1:1\n",
+            "object_store: file://inputs\n",
+            "database_url: sqlite://x\nobject_store: file://inputs\nrequired_proofs: {sev: 1}\n",
+            "database_url: sqlite://x\nobject_store: file://inputs\nlisten: nowhere\n",
+            "database_url: sqlite://x\nobject_store: file://inputs\nproof_generation_timeout_secs: -1\n",
+            "database_url: sqlite://x\nobject_store: file://x\nmirror: {node_url: http://x, last_batch: 1}\n",
+            "database_url: sqlite://x\nobject_store: inputs\n",
             "",
             "{",
             "\u{0}",
@@ -107,5 +216,19 @@ mod tests {
             assert!(matches!(read(yaml), Err(ConfigError::Yaml(_))), "{yaml}");
         }
         assert!(matches!(Config::read(Path::new("/nowhere")), Err(ConfigError::Read(_))));
+    }
+
+    #[test]
+    fn a_database_is_named_by_a_url_that_is_not_shown() {
+        let url = |url: &str| DatabaseUrl::from(url.to_owned());
+        for none in ["", "sqlite://", "sqlite:x", "mysql://x", "tee.sqlite", "Postgres://x"] {
+            assert_eq!(url(none).connection_url(), Err(DatabaseUrlError), "{none}");
+        }
+        assert_eq!(url("sqlite://a b?c%.sqlite").connection_url().unwrap(), "sqlite:a%20b%3Fc%25.sqlite?mode=rwc");
+        assert_eq!(url("sqlite:///a/b").connection_url().unwrap(), "sqlite:///a/b?mode=rwc");
+        let secret = url("postgres://me:secret@host/tee");
+        assert_eq!(secret.connection_url().unwrap(), "postgres://me:secret@host/tee");
+        assert_eq!(format!("{secret:?}"), "postgres://…");
+        assert_eq!(format!("{:?}", url("secret")), "…");
     }
 }

@@ -1,11 +1,22 @@
 //! Taking batches in.
 
-use std::io;
+use std::{
+    io::{self, Read},
+    pin::Pin,
+};
 
+use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use object_store::Error as ObjectStoreError;
-use tee_verifier::{BatchInput, InputError};
+use tee_verifier::{BatchInput, InputError, MAX_INPUT_BYTES};
 use thiserror::Error;
-use tokio::task;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::OwnedSemaphorePermit,
+    task,
+};
+use tokio_util::io::{StreamReader, SyncIoBridge};
 use zksync_types::H256;
 
 use crate::{
@@ -28,6 +39,36 @@ pub struct NewBatch {
     pub source: String,
 }
 
+/// A batch to prove, as it comes from a file or a peer.
+#[derive(Debug)]
+pub struct EncodedBatch<S> {
+    /// The input's bytes, as they arrive.
+    pub body: S,
+    /// The input's form.
+    pub form: InputForm,
+    /// How the bytes are compressed.
+    pub compression: Compression,
+    /// The number that the input must have, where one was asked for.
+    pub number: Option<u32>,
+    /// The root after the batch, where it is known.
+    pub expected_root: Option<H256>,
+    /// When the chain sealed the batch, in milliseconds since 1970.
+    pub sealed_at_ms: Option<i64>,
+    /// Where the batch comes from, for people.
+    pub source: String,
+}
+
+/// How bytes are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// They are not.
+    None,
+    /// `gzip`.
+    Gzip,
+    /// `zstd`.
+    Zstd,
+}
+
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddedBatch {
@@ -46,6 +87,20 @@ pub enum AddBatchError {
         /// The batch's number.
         number: u32,
     },
+    /// The bytes cannot be read: they did not arrive, are not compressed as they should be, or are too many.
+    #[error("cannot read the input: {0}")]
+    Read(#[source] io::Error),
+    /// The bytes are not a batch input.
+    #[error(transparent)]
+    Input(InputError),
+    /// The input is another batch's.
+    #[error("asked for batch {asked}, got batch {got}")]
+    Number {
+        /// The number asked for.
+        asked: u32,
+        /// The input's.
+        got: u32,
+    },
     /// The input cannot be encoded.
     #[error("cannot encode the input: {0}")]
     Encode(#[source] io::Error),
@@ -63,6 +118,30 @@ pub enum AddBatchError {
 impl Store {
     /// Takes a batch in. Adding the same again does nothing.
     pub async fn add_batch(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
+        let _permit = self.decoding_permit().await;
+        self.add_decoded(new).await
+    }
+
+    /// Decodes a batch as it arrives, and takes it in. Two at a time: the others' bytes wait where they come from.
+    pub async fn add_encoded<S>(&self, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    {
+        let _permit = self.decoding_permit().await;
+        let input = decode(new.body, new.form, new.compression).await?;
+        let got = input.l1_batch_env.number.0;
+        if let Some(asked) = new.number.filter(|asked| *asked != got) {
+            return Err(AddBatchError::Number { asked, got });
+        }
+        let EncodedBatch { expected_root, sealed_at_ms, source, .. } = new;
+        self.add_decoded(NewBatch { input, expected_root, sealed_at_ms, source }).await
+    }
+
+    async fn decoding_permit(&self) -> OwnedSemaphorePermit {
+        self.decoding.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    async fn add_decoded(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
         let number = new.input.l1_batch_env.number.0;
         if let Some(known) = self.storage.batch(number).await? {
             return self.compare(number, known, new.expected_root, new.input).await;
@@ -87,11 +166,12 @@ impl Store {
             source: new.source,
         };
         // The input first: a batch in the database has one.
-        self.inputs.put(&row.batch.input_key, &encoded).await?;
-        match self.storage.insert_batch(&row, self.clock.now_ms()).await? {
+        let input_key = row.batch.input_key.clone();
+        self.inputs.put(&input_key, &encoded).await?;
+        match self.storage.insert_batch(row, self.clock.now_ms()).await? {
             InsertedBatch::New => Ok(AddedBatch::New),
             InsertedBatch::Known(known) => {
-                self.inputs.delete(&row.batch.input_key).await?;
+                self.inputs.delete(&input_key).await?;
                 self.compare(number, known, new.expected_root, input).await
             }
         }
@@ -124,8 +204,38 @@ impl Store {
     }
 }
 
-async fn read_all(blob: impl futures::Stream<Item = io::Result<bytes::Bytes>>) -> io::Result<Vec<u8>> {
-    use futures::TryStreamExt;
+/// Decodes as the bytes arrive, and no more of them than an input may have.
+async fn decode<S>(body: S, form: InputForm, compression: Compression) -> Result<BatchInput, AddBatchError>
+where
+    S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+{
+    let compressed = StreamReader::new(body);
+    let plain: Pin<Box<dyn AsyncRead + Send>> = match compression {
+        Compression::None => Box::pin(compressed),
+        Compression::Gzip => Box::pin(GzipDecoder::new(compressed)),
+        Compression::Zstd => Box::pin(ZstdDecoder::new(compressed)),
+    };
+    let mut plain = SyncIoBridge::new(plain.take(MAX_INPUT_BYTES + 1));
+    blocking(move || match form {
+        InputForm::Cbor => {
+            BatchInput::from_cbor(io::BufReader::with_capacity(1 << 16, plain)).map_err(|error| match error {
+                InputError::Cbor(ciborium::de::Error::Io(error)) => AddBatchError::Read(error),
+                error => AddBatchError::Input(error),
+            })
+        }
+        InputForm::Json => {
+            let mut json = Vec::new();
+            plain.read_to_end(&mut json).map_err(AddBatchError::Read)?;
+            if json.len() as u64 > MAX_INPUT_BYTES {
+                return Err(AddBatchError::Input(InputError::TooLarge { limit: MAX_INPUT_BYTES }));
+            }
+            BatchInput::from_json(&json).map_err(AddBatchError::Input)
+        }
+    })
+    .await
+}
+
+async fn read_all(blob: impl Stream<Item = io::Result<Bytes>>) -> io::Result<Vec<u8>> {
     blob.try_fold(Vec::new(), |mut all, piece| async move {
         all.extend_from_slice(&piece);
         Ok(all)

@@ -3,29 +3,37 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     sync::Arc,
 };
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path as ObjectPath};
+use object_store::{GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use sha2::{Digest, Sha256};
 use tee_verifier::BatchInput;
 use thiserror::Error;
+use tokio_util::io::ReaderStream;
 
-use crate::storage::{Batch, BlobInfo};
+use crate::{
+    object_store_url::ObjectStoreUrl,
+    storage::{Batch, BlobInfo},
+};
 
 const COMPRESSION_LEVEL: i32 = 3;
+
+/// How much is read of a file at a time. Each request holds a few of these, however large its input is.
+const FILE_PIECE_BYTES: usize = 256 * 1024;
 
 /// The store.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs(Arc<dyn ObjectStore>);
 
-/// The two forms that an input is stored in.
+/// The two forms that an input has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InputForm {
+pub enum InputForm {
+    /// zksync-era's.
     Json,
+    /// The same structure in CBOR.
     Cbor,
 }
 
@@ -102,11 +110,9 @@ impl BlobInfo {
 }
 
 impl Inputs {
-    /// Opens or makes the folder.
-    pub(crate) fn open(folder: &Path) -> Result<Self, object_store::Error> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| object_store::Error::Generic { store: "folder", source: source.into() })?;
-        Ok(Self(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true))))
+    /// Opens the store that holds them.
+    pub(crate) fn open(url: &ObjectStoreUrl) -> Result<Self, object_store::Error> {
+        url.open().map(Self)
     }
 
     /// Stores both forms under a key.
@@ -139,7 +145,17 @@ impl Inputs {
         if found.meta.size != expected.bytes {
             return Err(OpenInputError::Size { expected: expected.bytes, got: found.meta.size });
         }
-        Ok(checked(found.into_stream().map_err(io::Error::other).boxed(), expected.sha256))
+        Ok(checked(pieces(found), expected.sha256))
+    }
+}
+
+/// The object store's own stream of a file has pieces of 8 KiB, each read by another thread.
+fn pieces(found: GetResult) -> BoxStream<'static, io::Result<Bytes>> {
+    match found.payload {
+        GetResultPayload::File(file, _) => {
+            ReaderStream::with_capacity(tokio::fs::File::from_std(file), FILE_PIECE_BYTES).boxed()
+        }
+        GetResultPayload::Stream(stream) => stream.map_err(io::Error::other).boxed(),
     }
 }
 

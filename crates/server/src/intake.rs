@@ -81,8 +81,8 @@ impl Store {
         }
         check_statement(number, submission, &batch)?;
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
-        let proof = NewProof { number, submission, statement, lease };
-        match self.storage.record_proof(&proof, self.clock.now_ms()).await? {
+        let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
+        match self.storage.record_proof(proof, self.clock.now_ms()).await? {
             RecordedProof::Accepted | RecordedProof::Known => Ok(()),
             RecordedProof::StaleLease => Err(RefusedProof::StaleLease),
             RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),

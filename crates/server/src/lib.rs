@@ -6,37 +6,54 @@
 
 mod clock;
 mod config;
+mod handout;
 mod http;
+mod import;
 mod ingest;
 mod inputs;
 mod intake;
+mod mirror;
+mod object_store_url;
 mod problem;
 mod storage;
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     clock::{Clock, ManualClock},
-    config::{Config, ConfigError},
-    ingest::{AddBatchError, AddedBatch, NewBatch},
-    storage::{Disagreement, JobStatus, OverviewProof, OverviewRow},
+    config::{Config, ConfigError, DatabaseUrl, DatabaseUrlError, MirrorConfig, RequiredProofs},
+    import::ImportError,
+    ingest::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
+    inputs::InputForm,
+    object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
+    storage::{
+        AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
+        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, PublishedProof,
+        migrate,
+    },
 };
-use self::{inputs::Inputs, storage::Storage};
+use self::{
+    inputs::Inputs,
+    storage::{JobRules, Storage},
+};
 
 /// How long a stop waits for requests in hand.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How many batches are taken in at a time. Each is held in memory as a whole while it is decoded and encoded.
+const MAX_DECODING: usize = 2;
 
 /// A server that serves until it is stopped.
 #[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,
     store: Store,
-    stop: CancellationToken,
     serving: JoinHandle<io::Result<()>>,
+    mirroring: TaskTracker,
 }
 
 /// What a server keeps. Clones share it.
@@ -44,6 +61,10 @@ pub struct Server {
 pub struct Store {
     storage: Storage,
     inputs: Inputs,
+    /// Who may hold a decoded input in memory.
+    decoding: Arc<Semaphore>,
+    /// Nobody is kept waiting from then on.
+    stopping: CancellationToken,
     clock: Clock,
     lease_secs: u32,
 }
@@ -54,13 +75,10 @@ pub enum StartError {
     /// Others could reach it and nobody would ask who they are.
     #[error("listening on {0} lets anyone who can reach it take batches and submit; danger_open: true allows that")]
     Open(SocketAddr),
-    /// Not `sqlite://PATH`.
-    #[error("database_url: not sqlite://PATH")]
-    DatabaseUrl,
-    /// The database cannot be opened or migrated.
-    #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The folder for inputs cannot be opened.
+    /// The database cannot be opened or brought to this program's schema.
+    #[error(transparent)]
+    Database(#[from] MigrationError),
+    /// The store for inputs cannot be opened.
     #[error("object store: {0}")]
     ObjectStore(#[from] object_store::Error),
     /// The address cannot be listened on.
@@ -86,22 +104,19 @@ impl Server {
         if !address.ip().is_loopback() && !config.danger_open {
             return Err(StartError::Open(address));
         }
-        let path = config.database_url.strip_prefix("sqlite://").filter(|path| !path.is_empty());
-        let path = Path::new(path.ok_or(StartError::DatabaseUrl)?);
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
-        let store = Store {
-            storage: Storage::open(path).await?,
-            inputs: Inputs::open(&config.object_store)?,
-            clock,
-            lease_secs: config.proof_generation_timeout_secs,
-        };
-        let stop = CancellationToken::new();
+        let store = Store::open(&config, clock).await?;
+        let stop = store.stopping.clone();
+        let mirroring = TaskTracker::new();
+        if let Some(mirror) = config.mirror {
+            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror)));
+        }
+        mirroring.close();
         let router = http::router(store.clone(), config.max_body_bytes);
-        let serving = tokio::spawn(
-            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future(),
-        );
-        Ok(Self { local_addr, store, stop, serving })
+        let serving =
+            tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).into_future());
+        Ok(Self { local_addr, store, serving, mirroring })
     }
 
     /// Where it listens.
@@ -116,16 +131,47 @@ impl Server {
 
     /// Takes no more requests, finishes those in hand, for ten seconds at most, and closes the database.
     pub async fn stop(mut self) {
-        self.stop.cancel();
+        self.store.stopping.cancel();
         if timeout(STOP_GRACE, &mut self.serving).await.is_err() {
             tracing::warn!("requests in hand were cut off");
             self.serving.abort();
         }
-        self.store.storage.close().await;
+        self.mirroring.wait().await;
+        self.store.close().await;
+    }
+}
+
+impl Config {
+    fn job_rules(&self) -> JobRules {
+        let millis = |secs: u64| clock::millis(Duration::from_secs(secs));
+        JobRules {
+            lease_ms: millis(self.proof_generation_timeout_secs.into()),
+            first_processed_batch: self.first_processed_batch,
+            max_attempts: self.max_attempts,
+            ignored_after_ms: millis(u64::from(self.batch_permanently_ignored_timeout_hours) * 3600),
+            required_proofs: self.required_proofs,
+        }
     }
 }
 
 impl Store {
+    /// Opens the database and the object store, without serving them.
+    pub async fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        Ok(Self {
+            storage: Storage::open(&config.database_url, config.job_rules(), clock.now_ms()).await?,
+            inputs: Inputs::open(&config.object_store)?,
+            decoding: Arc::new(Semaphore::new(MAX_DECODING)),
+            stopping: CancellationToken::new(),
+            clock,
+            lease_secs: config.proof_generation_timeout_secs,
+        })
+    }
+
+    /// Waits for what is being written and closes the database.
+    pub async fn close(&self) {
+        self.storage.close().await;
+    }
+
     /// Batches with their jobs and proofs: at most `limit` batches from `first` on, by number.
     pub async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
         self.storage.overview(first, limit).await
@@ -139,10 +185,12 @@ impl Store {
     fn lease_secs(&self) -> u32 {
         self.lease_secs
     }
+}
 
-    fn lease_end_ms(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_add(clock::millis(Duration::from_secs(self.lease_secs.into())))
-    }
+/// Has reqwest find its cryptography, of which its build here brings none.
+fn install_crypto() {
+    // Fails when it was there before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn random<const N: usize>() -> [u8; N] {

@@ -1,79 +1,165 @@
 //! The database: batches, jobs, proofs, attestations. All state that a restart must not lose is here.
 //!
-//! One file a table. Statements are written so that PostgreSQL understands them too.
+//! One file a table. One SQL for SQLite and PostgreSQL but for the row locks that PostgreSQL needs, where SQLite has one
+//! writer at a time.
 
+mod admin;
 mod attestations;
 mod batches;
 mod jobs;
+mod listing;
+mod migrations;
 mod overview;
 mod proofs;
+mod sqlite_writer;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use sqlx::{
-    Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
-use tokio::sync::OnceCell;
+use futures::future::BoxFuture;
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, any::AnyPoolOptions};
+use tee_api::TeeType;
+use tokio::sync::{Notify, OnceCell};
 use zksync_types::H256;
 
+use self::sqlite_writer::SqliteWriter;
+pub use self::{
+    admin::JobChange,
+    jobs::{JobStatus, JobStatusError},
+    listing::{AttestationEntry, BatchEntry, Job, JobCount, JobCursor, JobFilter, Proof, ProofFilter, PublishedProof},
+    migrations::{Migrated, MigrationError, migrate},
+    overview::{Disagreement, OverviewProof, OverviewRow},
+};
 pub(crate) use self::{
     attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
-    jobs::JobFailure,
+    jobs::{JobFailure, JobRules},
     proofs::{NewProof, RecordedProof},
 };
-pub use self::{
-    jobs::JobStatus,
-    overview::{Disagreement, OverviewProof, OverviewRow},
-};
+use crate::config::DatabaseUrl;
 
-/// The most connections that read at the same time.
-const MAX_READERS: u32 = 4;
+/// The most connections that read a SQLite file at the same time.
+const MAX_SQLITE_READERS: u32 = 4;
 
-/// How long a statement waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most connections to PostgreSQL. A commit there waits for its disk, and many can wait together.
+const MAX_POSTGRES_CONNECTIONS: u32 = 32;
+
+/// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A handle to the database.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
-    /// One connection: SQLite has one writer at a time, and a queue in the process is fairer than its locks.
-    writer: SqlitePool,
-    reader: SqlitePool,
+    /// All connections to PostgreSQL; those that read SQLite.
+    pool: AnyPool,
+    /// What writes to SQLite; PostgreSQL has as many writers as connections.
+    sqlite_writer: Option<SqliteWriter>,
+    rules: Arc<JobRules>,
     /// Which TEE types are known to have their jobs; only spares statements.
     prepared_tee_types: Arc<[OnceCell<()>; 3]>,
+    /// Told when this process makes a job claimable.
+    jobs_added: Arc<Notify>,
 }
 
 impl Storage {
-    /// Opens or makes the file and applies the migrations.
-    pub(crate) async fn open(path: &Path) -> Result<Self, sqlx::Error> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // An acknowledged proof survives a power cut.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
-        let reader = SqlitePoolOptions::new().max_connections(MAX_READERS).connect_with(options).await?;
-        Ok(Self { writer, reader, prepared_tee_types: Arc::default() })
+    /// Connects, makes a SQLite file that is not there, and applies the migrations.
+    pub(crate) async fn open(url: &DatabaseUrl, rules: JobRules, now_ms: i64) -> Result<Self, MigrationError> {
+        migrations::migrate(url).await?;
+        let url = url.connection_url()?;
+        let is_sqlite = url.starts_with("sqlite:");
+        let pool = AnyPoolOptions::new()
+            .max_connections(if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS })
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect(&url)
+            .await?;
+        let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
+        let (prepared_tee_types, jobs_added) = Default::default();
+        let storage = Self { pool, sqlite_writer, rules: Arc::new(rules), prepared_tee_types, jobs_added };
+        for tee_type in [TeeType::Sgx, TeeType::Tdx] {
+            if storage.rules.expects(tee_type) {
+                storage.prepare_tee_type(tee_type, now_ms).await?;
+            }
+        }
+        Ok(storage)
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers where it writes.
     pub(crate) async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT 1").execute(&self.reader).await.map(drop)
+        self.statement(|connection| Box::pin(async move { sqlx::query("SELECT 1").execute(connection).await }))
+            .await
+            .map(drop)
     }
 
-    /// Waits for what is being done and closes the file.
+    /// Waits for what is being done and closes all connections.
     pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+        if let Some(writer) = &self.sqlite_writer {
+            writer.close().await;
+        }
+        self.pool.close().await;
     }
 
-    /// A transaction that holds the write lock from its start: what it reads stays true until it commits.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+    /// Runs a write of one statement. It is on disk when this returns.
+    async fn statement<T, F>(&self, write: F) -> Result<T, sqlx::Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
+    {
+        match &self.sqlite_writer {
+            Some(writer) => writer.statement(write).await,
+            None => write(&mut *self.pool.acquire().await?).await,
+        }
+    }
+
+    /// Runs a write of several statements: all of them are on disk when this returns, or none on an error.
+    async fn transaction<T, F>(&self, write: F) -> Result<T, sqlx::Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
+    {
+        match &self.sqlite_writer {
+            Some(writer) => writer.transaction(write).await,
+            None => {
+                let mut transaction = self.pool.begin().await?;
+                let value = write(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(value)
+            }
+        }
+    }
+
+    /// Tells when this process makes a job claimable.
+    pub(crate) fn jobs_added(&self) -> Arc<Notify> {
+        self.jobs_added.clone()
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.sqlite_writer.is_some()
+    }
+
+    /// Keeps batches from coming in while a TEE type's jobs are made, or some batch would have none. SQLite's one writer
+    /// needs no lock.
+    fn type_lock(&self, function: &'static str) -> TypeLock {
+        TypeLock((!self.is_sqlite()).then_some(function))
+    }
+}
+
+/// The lock between new batches, which share it, and a new TEE type.
+#[derive(Debug, Clone, Copy)]
+struct TypeLock(Option<&'static str>);
+
+impl TypeLock {
+    /// Takes it until the transaction's end.
+    async fn take(self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        let Some(function) = self.0 else { return Ok(()) };
+        // The number is this lock's alone.
+        sqlx::raw_sql(AssertSqlSafe(format!("SELECT {function}(7234)"))).execute(connection).await.map(drop)
     }
 }
 

@@ -14,8 +14,7 @@ pub(super) async fn renew(
     State(store): State<Store>,
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<impl IntoResponse, Problem> {
-    let now_ms = store.clock.now_ms();
-    current(store.storage.renew_lease(&lease, now_ms, store.lease_end_ms(now_ms)).await?)?;
+    current(store.storage.renew_lease(&lease, store.clock.now_ms()).await?)?;
     let headers = [
         (HeaderName::from_static(LEASE_ID_HEADER), lease.to_string()),
         (HeaderName::from_static(LEASE_EXPIRES_IN_HEADER), store.lease_secs().to_string()),

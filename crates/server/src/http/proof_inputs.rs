@@ -1,73 +1,45 @@
-//! `POST /tee/proof_inputs`: hands out a batch under a lease.
+//! `POST /tee/proof_inputs`: hands out a batch under a lease. With `?wait_secs=` it waits for one.
 
-use std::io;
+use std::time::Duration;
 
 use axum::{
-    extract::State,
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
-use futures::TryStreamExt;
-use tee_api::{LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, LeaseId, ProofInputsRequest};
+use tee_api::{LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, ProofInputsRequest};
 
 use super::{
     input_answer::{answer, wanted_form},
     request::JsonBody,
 };
-use crate::{
-    Store,
-    inputs::{CorruptInput, OpenInputError},
-    problem::Problem,
-    random,
-    storage::JobFailure,
-};
+use crate::{Store, problem::Problem};
+
+/// The longest wait, in seconds. What asks for more waits this long: it stays below the time-outs of clients and proxies.
+const MAX_WAIT_SECS: u64 = 25;
 
 pub(super) async fn handle(
     State(store): State<Store>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonBody(ProofInputsRequest { tee_type }): JsonBody<ProofInputsRequest>,
 ) -> Result<Response, Problem> {
     let form = wanted_form(&headers);
-    // Every turn but the last takes a batch without input out of the queue: it must not block those behind it.
-    loop {
-        let lease = LeaseId::from(random::<16>());
-        let now_ms = store.clock.now_ms();
-        let Some(claim) = store.storage.claim(tee_type, &lease, now_ms, store.lease_end_ms(now_ms)).await? else {
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        };
-        let input = match store.inputs.open_blob(&claim.batch, form).await {
-            Ok(input) => input,
-            Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
-                fail(&store, &lease, claim.number, &error.to_string()).await?;
-                continue;
-            }
-            Err(error @ OpenInputError::Store(_)) => {
-                store.storage.give_back_lease(&lease, now_ms).await?;
-                return Err(Problem::internal(error));
-            }
-        };
-        tracing::info!(batch = claim.number, %tee_type, %lease, "batch handed out");
-        // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
-        let (on_corrupt, corrupt_lease) = (store.clone(), lease.clone());
-        let input = input.or_else(move |error| {
-            let (store, lease) = (on_corrupt.clone(), corrupt_lease.clone());
-            async move {
-                if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) {
-                    fail(&store, &lease, claim.number, &error.to_string()).await.map_err(io::Error::other)?;
-                }
-                Err(error)
-            }
-        });
-        let mut response = answer(&headers, form, input, form.blob(&claim.batch).bytes);
-        let lease = HeaderValue::try_from(lease.as_str()).map_err(Problem::internal)?;
-        response.headers_mut().insert(LEASE_ID_HEADER, lease);
-        response.headers_mut().insert(LEASE_EXPIRES_IN_HEADER, store.lease_secs().into());
-        return Ok(response);
-    }
+    let wait = wait(query.as_deref())?;
+    let handed_out = store.hand_out(tee_type, form, wait).await.map_err(Problem::internal)?;
+    let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    let mut response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
+    let lease = HeaderValue::try_from(handed_out.lease.as_str()).map_err(Problem::internal)?;
+    response.headers_mut().insert(LEASE_ID_HEADER, lease);
+    response.headers_mut().insert(LEASE_EXPIRES_IN_HEADER, store.lease_secs().into());
+    Ok(response)
 }
 
-async fn fail(store: &Store, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
-    tracing::error!(batch, error, "batch cannot be handed out");
-    let failure = JobFailure { kind: "unreadable_input", error };
-    store.storage.fail_lease(lease, failure, store.clock.now_ms()).await.map(drop)
+fn wait(query: Option<&str>) -> Result<Duration, Problem> {
+    let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let Some((_, secs)) = pairs.find(|(name, _)| *name == "wait_secs") else { return Ok(Duration::ZERO) };
+    let secs: u64 = secs.parse().map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "wait_secs: not a whole number of seconds")
+    })?;
+    Ok(Duration::from_secs(secs.min(MAX_WAIT_SECS)))
 }

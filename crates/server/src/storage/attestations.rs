@@ -23,27 +23,34 @@ pub(crate) struct NewAttestation<'a> {
 impl Storage {
     /// Registers a key, or replaces its quote by a newer one. The quote is not judged yet; a revoked key stays so.
     pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "INSERT INTO tee_attestations (pubkey, quote, tee_type, verdict, registered_at)
+        let pubkey = new.pubkey.to_bytes();
+        let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO tee_attestations (pubkey, quote, tee_type, verdict, registered_at)
              VALUES ($1, $2, $3, 'unjudged', $4)
              ON CONFLICT (pubkey) DO UPDATE SET quote = excluded.quote, tee_type = excluded.tee_type,
                  verdict = excluded.verdict, registered_at = excluded.registered_at
              WHERE tee_attestations.quote <> excluded.quote",
-        )
-        .bind(new.pubkey.to_bytes().as_slice())
-        .bind(new.quote.as_bytes())
-        .bind(new.tee_type.as_str())
-        .bind(now_ms)
-        .execute(&self.writer)
+                )
+                .bind(pubkey.as_slice())
+                .bind(quote)
+                .bind(tee_type.as_str())
+                .bind(now_ms)
+                .execute(connection)
+                .await
+                .map(drop)
+            })
+        })
         .await
-        .map(drop)
     }
 
     /// A registered key.
     pub(crate) async fn attestation(&self, pubkey: &PublicKey) -> Result<Option<Attestation>, sqlx::Error> {
         let row = sqlx::query("SELECT tee_type, revoked_at FROM tee_attestations WHERE pubkey = $1")
             .bind(pubkey.to_bytes().as_slice())
-            .fetch_optional(&self.reader)
+            .fetch_optional(&self.pool)
             .await?;
         row.map(|row| {
             Ok(Attestation {

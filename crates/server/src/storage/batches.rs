@@ -1,6 +1,8 @@
 //! `batches`: what there is to prove.
 
-use sqlx::Row;
+use std::collections::HashSet;
+
+use sqlx::{Row, any::AnyRow};
 use zksync_types::H256;
 
 use super::{Storage, decoded, hash, number};
@@ -45,55 +47,71 @@ const COLUMNS: &str = "SELECT input_key, json_bytes, json_sha256, cbor_bytes, cb
 
 impl Storage {
     /// Inserts a batch with a job for each TEE type that has provers.
-    pub(crate) async fn insert_batch(&self, new: &NewBatchRow, now_ms: i64) -> Result<InsertedBatch, sqlx::Error> {
-        let batch = &new.batch;
-        let mut transaction = self.begin().await?;
-        let inserted = sqlx::query(
-            "INSERT INTO batches (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root,
-                 expected_root, sealed_at, source, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-             ON CONFLICT (number) DO NOTHING",
-        )
-        .bind(i64::from(new.number))
-        .bind(&batch.input_key)
-        .bind(decoded(i64::try_from(batch.json.bytes))?)
-        .bind(batch.json.sha256.as_slice())
-        .bind(decoded(i64::try_from(batch.cbor.bytes))?)
-        .bind(batch.cbor.sha256.as_slice())
-        .bind(batch.previous_root.as_ref().map(H256::as_bytes))
-        .bind(batch.expected_root.as_ref().map(H256::as_bytes))
-        .bind(new.sealed_at_ms)
-        .bind(&new.source)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        if inserted.rows_affected() == 0 {
-            let row = sqlx::query(COLUMNS).bind(i64::from(new.number)).fetch_one(&mut *transaction).await?;
-            return Ok(InsertedBatch::Known(Batch::read(&row)?));
-        }
-        sqlx::query(
-            "INSERT INTO tee_proof_generation_details (l1_batch_number, tee_type, status, created_at, updated_at)
-             SELECT $1, tee_type, 'ready_to_be_proven', $2, $2 FROM claimed_tee_types",
-        )
-        .bind(i64::from(new.number))
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(InsertedBatch::New)
+    pub(crate) async fn insert_batch(&self, new: NewBatchRow, now_ms: i64) -> Result<InsertedBatch, sqlx::Error> {
+        let type_lock = self.type_lock("pg_advisory_xact_lock_shared");
+        let inserted = self.transaction(move |connection| Box::pin(async move {
+            let batch = &new.batch;
+            let inserted = sqlx::query(
+                "INSERT INTO batches (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root,
+                     expected_root, sealed_at, source, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                 ON CONFLICT (number) DO NOTHING",
+            )
+            .bind(i64::from(new.number))
+            .bind(&batch.input_key)
+            .bind(decoded(i64::try_from(batch.json.bytes))?)
+            .bind(batch.json.sha256.as_slice())
+            .bind(decoded(i64::try_from(batch.cbor.bytes))?)
+            .bind(batch.cbor.sha256.as_slice())
+            .bind(batch.previous_root.as_ref().map(H256::as_bytes))
+            .bind(batch.expected_root.as_ref().map(H256::as_bytes))
+            .bind(new.sealed_at_ms)
+            .bind(&new.source)
+            .bind(now_ms)
+            .execute(&mut *connection)
+            .await?;
+            if inserted.rows_affected() == 0 {
+                let row = sqlx::query(COLUMNS).bind(i64::from(new.number)).fetch_one(connection).await?;
+                return Ok(InsertedBatch::Known(Batch::read(&row)?));
+            }
+            type_lock.take(connection).await?;
+            sqlx::query(
+                "INSERT INTO tee_proof_generation_details
+                     (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
+                 SELECT $1, tee_type, 'ready_to_be_proven', $2, $2, $2 FROM claimed_tee_types",
+            )
+            .bind(i64::from(new.number))
+            .bind(now_ms)
+            .execute(connection)
+            .await?;
+            Ok(InsertedBatch::New)
+        })).await?;
+        self.jobs_added.notify_waiters();
+        Ok(inserted)
     }
 
     /// A batch by its number.
     pub(crate) async fn batch(&self, number: u32) -> Result<Option<Batch>, sqlx::Error> {
-        let row = sqlx::query(COLUMNS).bind(i64::from(number)).fetch_optional(&self.reader).await?;
+        let row = sqlx::query(COLUMNS).bind(i64::from(number)).fetch_optional(&self.pool).await?;
         row.as_ref().map(Batch::read).transpose()
+    }
+
+    /// Those from `first` to `last` that are not there. For ranges of thousands, not millions.
+    pub(crate) async fn lacking_batches(&self, first: u32, last: u32) -> Result<Vec<u32>, sqlx::Error> {
+        let rows = sqlx::query("SELECT number FROM batches WHERE number >= $1 AND number <= $2")
+            .bind(i64::from(first))
+            .bind(i64::from(last))
+            .fetch_all(&self.pool)
+            .await?;
+        let present: HashSet<u32> = rows.iter().map(|row| number(row.try_get(0)?)).collect::<Result<_, _>>()?;
+        Ok((first..=last).filter(|number| !present.contains(number)).collect())
     }
 
     /// The lowest and the highest batch.
     pub(crate) async fn present_batches(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
         // Two statements of one row each: an index answers them, where it does not answer both in one.
         let row = sqlx::query("SELECT (SELECT MIN(number) FROM batches), (SELECT MAX(number) FROM batches)")
-            .fetch_one(&self.reader)
+            .fetch_one(&self.pool)
             .await?;
         let read = |index: usize| row.try_get::<Option<i64>, _>(index)?.map(number).transpose();
         Ok((read(0)?, read(1)?))
@@ -101,7 +119,7 @@ impl Storage {
 }
 
 impl Batch {
-    fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let blob = |bytes: &str, sha256: &str| -> Result<BlobInfo, sqlx::Error> {
             Ok(BlobInfo {
                 bytes: decoded(u64::try_from(row.try_get::<i64, _>(bytes)?))?,

@@ -2,11 +2,12 @@
 
 use std::str::FromStr;
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 use tee_api::{LeaseId, TeeType};
 use thiserror::Error;
 
 use super::{Batch, Storage, decoded, number};
+use crate::config::RequiredProofs;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,9 +16,9 @@ pub enum JobStatus {
     ReadyToBeProven,
     /// A prover has it. Of TEE type `none` this is the end of a batch that was found right.
     PickedByProver,
-    /// A proof was accepted.
+    /// As many proofs were accepted as are required.
     Generated,
-    /// A prover reported that the batch cannot be proven, or its input is not readable.
+    /// A prover reported that the batch cannot be proven, or its input is not readable. It is tried again later.
     Failed,
     /// Given up.
     PermanentlyIgnored,
@@ -28,11 +29,25 @@ pub enum JobStatus {
 #[error("unknown job status {0:?}")]
 pub struct JobStatusError(String);
 
+/// What decides over jobs, from the configuration.
+#[derive(Debug)]
+pub(crate) struct JobRules {
+    /// How long a lease lasts, and how long a failed job rests.
+    pub(crate) lease_ms: i64,
+    pub(crate) first_processed_batch: u32,
+    pub(crate) max_attempts: u32,
+    /// A job of this age is not tried again once it fails.
+    pub(crate) ignored_after_ms: i64,
+    pub(crate) required_proofs: RequiredProofs,
+}
+
 /// A job handed out.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) number: u32,
     pub(crate) batch: Batch,
+    /// This is one more than the rules allow: the job is to be given up.
+    pub(crate) exhausted: bool,
 }
 
 /// Why a job failed: for machines and for people.
@@ -42,127 +57,233 @@ pub(crate) struct JobFailure<'a> {
     pub(crate) error: &'a str,
 }
 
+macro_rules! claim_statement {
+    ($row_lock:literal) => {
+        concat!(
+            "UPDATE tee_proof_generation_details
+             SET status = 'picked_by_prover', attempts = attempts + 1, lease_id = $1, lease_expires_at = $2,
+                 claimable_at = $3, prover_taken_at = $4, updated_at = $4
+             WHERE tee_type = $5 AND l1_batch_number = (
+                 SELECT l1_batch_number FROM tee_proof_generation_details
+                 WHERE tee_type = $5 AND claimable_at <= $4 AND l1_batch_number >= $6
+                 ORDER BY l1_batch_number LIMIT 1 ",
+            $row_lock,
+            ")
+             RETURNING l1_batch_number, attempts"
+        )
+    };
+}
+
+impl JobRules {
+    pub(super) fn required_proofs(&self, tee_type: TeeType) -> u32 {
+        match tee_type {
+            TeeType::None => 1,
+            TeeType::Sgx => self.required_proofs.sgx.unwrap_or(1),
+            TeeType::Tdx => self.required_proofs.tdx.unwrap_or(1),
+        }
+    }
+
+    /// Whether the configuration asks for proofs of this TEE type, rather than leaving it to whether a prover comes.
+    pub(super) fn expects(&self, tee_type: TeeType) -> bool {
+        let listed = match tee_type {
+            TeeType::None => None,
+            TeeType::Sgx => self.required_proofs.sgx,
+            TeeType::Tdx => self.required_proofs.tdx,
+        };
+        listed.is_some_and(|proofs| proofs > 0)
+    }
+}
+
 impl Storage {
-    /// Hands out the lowest batch that is ready or whose lease has expired. One statement: no two claimers, in however
-    /// many processes, get the same batch.
+    /// Hands out the lowest batch that is ready, that failed a while ago, or whose lease has expired. One statement: no two
+    /// claimers, in however many processes, get the same batch.
     ///
     /// A prover of type `none` submits nothing, so an expired lease does not say that it gave up: each batch is handed
-    /// out once, and again only when it is given back.
+    /// out once, and again only when it is given back or has failed.
     pub(crate) async fn claim(
         &self,
         tee_type: TeeType,
         lease: &LeaseId,
         now_ms: i64,
-        lease_expires_at_ms: i64,
     ) -> Result<Option<Claim>, sqlx::Error> {
+        if self.rules.required_proofs(tee_type) == 0 {
+            return Ok(None);
+        }
         self.prepare_tee_type(tee_type, now_ms).await?;
-        let row = sqlx::query(
-            "UPDATE tee_proof_generation_details
-             SET status = 'picked_by_prover', attempts = attempts + 1, lease_id = $1, lease_expires_at = $2,
-                 prover_taken_at = $3, updated_at = $3
-             WHERE tee_type = $4 AND l1_batch_number = (
-                 SELECT l1_batch_number FROM tee_proof_generation_details
-                 WHERE tee_type = $4
-                     AND status IN ('ready_to_be_proven', 'picked_by_prover')
-                     AND (status = 'ready_to_be_proven' OR (lease_expires_at <= $3 AND tee_type <> 'none'))
-                 ORDER BY l1_batch_number LIMIT 1)
-             RETURNING l1_batch_number",
-        )
-        .bind(lease.as_str())
-        .bind(lease_expires_at_ms)
-        .bind(now_ms)
-        .bind(tee_type.as_str())
-        .fetch_optional(&self.writer)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let number = number(row.try_get(0)?)?;
+        let statement = match self.is_sqlite() {
+            true => claim_statement!(""),
+            false => claim_statement!("FOR UPDATE SKIP LOCKED"),
+        };
+        let lease = lease.clone();
+        let expires_at_ms = now_ms.saturating_add(self.rules.lease_ms);
+        let claimable_at_ms = (tee_type != TeeType::None).then_some(expires_at_ms);
+        let first = i64::from(self.rules.first_processed_batch);
+        let claimed = self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(statement)
+                    .bind(lease.as_str())
+                    .bind(expires_at_ms)
+                    .bind(claimable_at_ms)
+                    .bind(now_ms)
+                    .bind(tee_type.as_str())
+                    .bind(first)
+                    .fetch_optional(connection)
+                    .await
+            })
+        });
+        let Some(row) = claimed.await? else { return Ok(None) };
+        let number = number(row.try_get("l1_batch_number")?)?;
         let batch = self.batch(number).await?.ok_or(sqlx::Error::RowNotFound)?;
-        Ok(Some(Claim { number, batch }))
+        let exhausted = row.try_get::<i64, _>("attempts")? > self.rules.max_attempts.into();
+        Ok(Some(Claim { number, batch, exhausted }))
     }
 
     /// Prolongs a lease, even one that has expired, as long as nobody else has the batch. False if somebody has.
-    pub(crate) async fn renew_lease(&self, lease: &LeaseId, now_ms: i64, until_ms: i64) -> Result<bool, sqlx::Error> {
-        let result = sqlx::query(
-            "UPDATE tee_proof_generation_details SET lease_expires_at = $2, updated_at = $3
-             WHERE lease_id = $1 AND status = 'picked_by_prover'",
-        )
-        .bind(lease.as_str())
-        .bind(until_ms)
-        .bind(now_ms)
-        .execute(&self.writer)
-        .await?;
-        Ok(result.rows_affected() == 1)
+    pub(crate) async fn renew_lease(&self, lease: &LeaseId, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let lease = lease.clone();
+        let expires_at_ms = now_ms.saturating_add(self.rules.lease_ms);
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE tee_proof_generation_details
+                     SET lease_expires_at = $2, claimable_at = CASE WHEN tee_type = 'none' THEN NULL ELSE CAST($2 AS BIGINT) END,
+                         updated_at = $3
+                     WHERE lease_id = $1",
+                )
+                .bind(lease.as_str())
+                .bind(expires_at_ms)
+                .bind(now_ms)
+                .execute(connection)
+                .await
+                .map(|result| result.rows_affected() == 1)
+            })
+        })
+        .await
     }
 
-    /// Ends a lease and marks its job failed. False if the lease is not current.
+    /// Ends a lease and marks its job failed, or gives the job up when it was tried often or long enough. False if the
+    /// lease is not current.
     pub(crate) async fn fail_lease(
         &self,
         lease: &LeaseId,
         failure: JobFailure<'_>,
         now_ms: i64,
     ) -> Result<bool, sqlx::Error> {
-        let result = sqlx::query(
-            "UPDATE tee_proof_generation_details
-             SET status = 'failed', lease_id = NULL, lease_expires_at = NULL, error_kind = $2, error = $3,
-                 updated_at = $4
-             WHERE lease_id = $1 AND status = 'picked_by_prover'",
-        )
-        .bind(lease.as_str())
-        .bind(failure.kind)
-        .bind(failure.error)
-        .bind(now_ms)
-        .execute(&self.writer)
-        .await?;
-        Ok(result.rows_affected() == 1)
+        let failed = self.rules.failed_lease(lease, failure, now_ms);
+        self.statement(move |connection| Box::pin(async move { failed.record(connection).await })).await
     }
 
-    /// Ends a lease and makes its batch ready again. False if the lease is not current.
+    /// Ends a lease and makes its batch ready again, as if it had not been handed out. False if the lease is not current.
     pub(crate) async fn give_back_lease(&self, lease: &LeaseId, now_ms: i64) -> Result<bool, sqlx::Error> {
-        let result = sqlx::query(
-            "UPDATE tee_proof_generation_details
-             SET status = 'ready_to_be_proven', lease_id = NULL, lease_expires_at = NULL, updated_at = $2
-             WHERE lease_id = $1 AND status = 'picked_by_prover'",
-        )
-        .bind(lease.as_str())
-        .bind(now_ms)
-        .execute(&self.writer)
-        .await?;
-        Ok(result.rows_affected() == 1)
+        let lease = lease.clone();
+        let given_back = self
+            .statement(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE tee_proof_generation_details
+                         SET status = 'ready_to_be_proven', attempts = attempts - 1, lease_id = NULL,
+                             lease_expires_at = NULL, claimable_at = $2, updated_at = $2
+                         WHERE lease_id = $1",
+                    )
+                    .bind(lease.as_str())
+                    .bind(now_ms)
+                    .execute(connection)
+                    .await
+                    .map(|result| result.rows_affected() == 1)
+                })
+            })
+            .await?;
+        self.jobs_added.notify_waiters();
+        Ok(given_back)
     }
 
     /// The first claim of a TEE type makes its jobs for all batches; from then on insertions make them. So a chain
     /// without TDX provers has no TDX jobs that wait for ever.
-    async fn prepare_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<(), sqlx::Error> {
+    pub(super) async fn prepare_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<(), sqlx::Error> {
         let [none, sgx, tdx] = &*self.prepared_tee_types;
         let prepared = match tee_type {
             TeeType::None => none,
             TeeType::Sgx => sgx,
             TeeType::Tdx => tdx,
         };
-        prepared
-            .get_or_try_init(|| async {
-                let mut transaction = self.begin().await?;
-                let new = sqlx::query("INSERT INTO claimed_tee_types (tee_type) VALUES ($1) ON CONFLICT DO NOTHING")
-                    .bind(tee_type.as_str())
-                    .execute(&mut *transaction)
-                    .await?;
-                if new.rows_affected() == 1 {
+        let type_lock = self.type_lock("pg_advisory_xact_lock");
+        let prepare = || {
+            self.transaction(move |connection| {
+                Box::pin(async move {
+                    let new =
+                        sqlx::query("INSERT INTO claimed_tee_types (tee_type) VALUES ($1) ON CONFLICT DO NOTHING")
+                            .bind(tee_type.as_str())
+                            .execute(&mut *connection)
+                            .await?;
+                    if new.rows_affected() == 0 {
+                        return Ok(());
+                    }
+                    type_lock.take(connection).await?;
                     // A proof that came unasked has made its job already. `WHERE TRUE` parts SELECT from ON for SQLite.
                     sqlx::query(
                         "INSERT INTO tee_proof_generation_details
-                             (l1_batch_number, tee_type, status, created_at, updated_at)
-                         SELECT number, $1, 'ready_to_be_proven', $2, $2 FROM batches WHERE TRUE
+                             (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
+                         SELECT number, $1, 'ready_to_be_proven', $2, $2, $2 FROM batches WHERE TRUE
                          ON CONFLICT DO NOTHING",
                     )
                     .bind(tee_type.as_str())
                     .bind(now_ms)
-                    .execute(&mut *transaction)
-                    .await?;
-                }
-                transaction.commit().await
+                    .execute(connection)
+                    .await
+                    .map(drop)
+                })
             })
-            .await
-            .copied()
+        };
+        prepared.get_or_try_init(prepare).await.copied()
+    }
+}
+
+/// A lease that ends in failure.
+#[derive(Debug)]
+pub(super) struct FailedLease {
+    lease: LeaseId,
+    kind: String,
+    error: String,
+    max_attempts: i64,
+    created_before_ms: i64,
+    retry_at_ms: i64,
+    now_ms: i64,
+}
+
+impl JobRules {
+    pub(super) fn failed_lease(&self, lease: &LeaseId, failure: JobFailure<'_>, now_ms: i64) -> FailedLease {
+        FailedLease {
+            lease: lease.clone(),
+            kind: failure.kind.to_owned(),
+            error: failure.error.to_owned(),
+            max_attempts: self.max_attempts.into(),
+            created_before_ms: now_ms.saturating_sub(self.ignored_after_ms),
+            retry_at_ms: now_ms.saturating_add(self.lease_ms),
+            now_ms,
+        }
+    }
+}
+
+impl FailedLease {
+    /// False if the lease is not current.
+    pub(super) async fn record(self, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+        let result = sqlx::query(
+            "UPDATE tee_proof_generation_details
+             SET status = CASE WHEN attempts >= $4 OR created_at <= $5 THEN 'permanently_ignored' ELSE 'failed' END,
+                 claimable_at = CASE WHEN attempts >= $4 OR created_at <= $5 THEN NULL ELSE CAST($6 AS BIGINT) END,
+                 lease_id = NULL, lease_expires_at = NULL, error_kind = $2, error = $3, updated_at = $7
+             WHERE lease_id = $1",
+        )
+        .bind(self.lease.as_str())
+        .bind(self.kind)
+        .bind(self.error)
+        .bind(self.max_attempts)
+        .bind(self.created_before_ms)
+        .bind(self.retry_at_ms)
+        .bind(self.now_ms)
+        .execute(connection)
+        .await?;
+        Ok(result.rows_affected() == 1)
     }
 }
 

@@ -80,7 +80,7 @@ impl Storage {
         )
         .bind(i64::from(first))
         .bind(i64::from(limit))
-        .fetch_all(&self.reader)
+        .fetch_all(&self.pool)
         .await?;
         rows.iter()
             .map(|row| {
@@ -115,7 +115,7 @@ impl Storage {
     /// All disagreements, the latest first.
     pub(crate) async fn disagreements(&self) -> Result<Vec<Disagreement>, sqlx::Error> {
         let rows = sqlx::query("SELECT * FROM tee_proof_disagreements ORDER BY received_at DESC, l1_batch_number")
-            .fetch_all(&self.reader)
+            .fetch_all(&self.pool)
             .await?;
         rows.iter()
             .map(|row| {

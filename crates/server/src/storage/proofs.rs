@@ -1,20 +1,23 @@
 //! `tee_proofs`: accepted proofs, and those that contradict them.
 
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{AnyConnection, Row};
 use tee_api::{LeaseId, SubmitProof};
 use zksync_types::H256;
 
-use super::{Storage, hash};
+use super::{
+    JobStatus, Storage, hash,
+    jobs::{FailedLease, JobFailure},
+};
 
 /// A proof whose signature, key and root are in order.
 #[derive(Debug)]
-pub(crate) struct NewProof<'a> {
+pub(crate) struct NewProof {
     pub(crate) number: u32,
-    pub(crate) submission: &'a SubmitProof,
+    pub(crate) submission: SubmitProof,
     /// The statement in JSON.
     pub(crate) statement: Option<String>,
     /// The lease that it was made under; provers of zksync-era have none.
-    pub(crate) lease: Option<&'a LeaseId>,
+    pub(crate) lease: Option<LeaseId>,
 }
 
 /// What became of a proof.
@@ -31,71 +34,91 @@ pub(crate) enum RecordedProof {
     },
 }
 
+const DISAGREEMENT: JobFailure<'static> =
+    JobFailure { kind: "disagreeing_root", error: "another proof of this batch says another root" };
+
 impl Storage {
     /// Stores a proof and ends its job, in one transaction that is on disk when this returns.
-    pub(crate) async fn record_proof(&self, proof: &NewProof<'_>, now_ms: i64) -> Result<RecordedProof, sqlx::Error> {
-        let mut transaction = self.begin().await?;
-        if proof.is_known(&mut transaction).await? {
-            return Ok(RecordedProof::Known);
-        }
-        if !proof.lease_is_current(&mut transaction).await? {
-            return Ok(RecordedProof::StaleLease);
-        }
-        let outcome = match proof.other_root(&mut transaction).await? {
-            Some(accepted) => {
-                proof.insert_disagreement(&mut transaction, accepted, now_ms).await?;
-                RecordedProof::Disagrees { accepted }
-            }
-            None => {
-                proof.insert(&mut transaction, now_ms).await?;
-                proof.end_job(&mut transaction, now_ms).await?;
-                RecordedProof::Accepted
-            }
-        };
-        transaction.commit().await?;
-        Ok(outcome)
+    pub(crate) async fn record_proof(&self, proof: NewProof, now_ms: i64) -> Result<RecordedProof, sqlx::Error> {
+        // Proofs of one batch come one after another, or two at a time would not see that they disagree.
+        let lock_batch = !self.is_sqlite();
+        let required_proofs = self.rules.required_proofs(proof.submission.tee_type);
+        let failed_lease = proof.lease.as_ref().map(|lease| self.rules.failed_lease(lease, DISAGREEMENT, now_ms));
+        self.transaction(move |connection| {
+            Box::pin(async move {
+                if lock_batch {
+                    sqlx::query("SELECT 1 FROM batches WHERE number = $1 FOR NO KEY UPDATE")
+                        .bind(i64::from(proof.number))
+                        .execute(&mut *connection)
+                        .await?;
+                }
+                proof.record(connection, required_proofs, failed_lease, now_ms).await
+            })
+        })
+        .await
     }
 }
 
-impl NewProof<'_> {
-    async fn is_known(&self, transaction: &mut Transaction<'static, Sqlite>) -> Result<bool, sqlx::Error> {
+impl NewProof {
+    async fn record(
+        &self,
+        connection: &mut AnyConnection,
+        required_proofs: u32,
+        failed_lease: Option<FailedLease>,
+        now_ms: i64,
+    ) -> Result<RecordedProof, sqlx::Error> {
+        let standing = self.standing(connection).await?;
+        if standing.known {
+            // The batch was put back in the queue by hand. A key that proves again what lacks another key's proof gains
+            // nothing: its lease runs out, so that others get a turn.
+            if (standing.lease_is_current || self.lease.is_none()) && self.suffices(connection, required_proofs).await?
+            {
+                self.end_job(connection, true, now_ms).await?;
+            }
+            return Ok(RecordedProof::Known);
+        }
+        if self.lease.is_some() && !standing.lease_is_current {
+            return Ok(RecordedProof::StaleLease);
+        }
+        if let Some(accepted) = standing.other_root {
+            self.insert_disagreement(connection, accepted, now_ms).await?;
+            if let Some(failed_lease) = failed_lease {
+                // Or the batch would be proven again and again.
+                failed_lease.record(connection).await?;
+            }
+            return Ok(RecordedProof::Disagrees { accepted });
+        }
+        self.insert(connection, now_ms).await?;
+        let suffices = self.suffices(connection, required_proofs).await?;
+        self.end_job(connection, suffices, now_ms).await?;
+        Ok(RecordedProof::Accepted)
+    }
+
+    /// What the database has of this proof's key, lease and batch.
+    async fn standing(&self, connection: &mut AnyConnection) -> Result<Standing, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT 1 FROM tee_proofs WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3 AND proof = $4",
+            "SELECT
+                 (SELECT COUNT(*) FROM tee_proofs
+                     WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3 AND proof = $4) AS known,
+                 (SELECT COUNT(*) FROM tee_proof_generation_details
+                     WHERE lease_id = $5 AND l1_batch_number = $1 AND tee_type = $2) AS leases,
+                 (SELECT proof FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $4 LIMIT 1) AS other_root",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
         .bind(self.submission.pubkey.to_bytes().as_slice())
         .bind(self.submission.proof.as_bytes())
-        .fetch_optional(&mut **transaction)
+        .bind(self.lease.as_ref().map(LeaseId::as_str))
+        .fetch_one(connection)
         .await?;
-        Ok(row.is_some())
+        Ok(Standing {
+            known: row.try_get::<i64, _>("known")? > 0,
+            lease_is_current: row.try_get::<i64, _>("leases")? > 0,
+            other_root: row.try_get::<Option<&[u8]>, _>("other_root")?.map(hash).transpose()?,
+        })
     }
 
-    async fn lease_is_current(&self, transaction: &mut Transaction<'static, Sqlite>) -> Result<bool, sqlx::Error> {
-        let Some(lease) = self.lease else { return Ok(true) };
-        let row = sqlx::query(
-            "SELECT 1 FROM tee_proof_generation_details
-             WHERE lease_id = $1 AND l1_batch_number = $2 AND tee_type = $3 AND status = 'picked_by_prover'",
-        )
-        .bind(lease.as_str())
-        .bind(i64::from(self.number))
-        .bind(self.submission.tee_type.as_str())
-        .fetch_optional(&mut **transaction)
-        .await?;
-        Ok(row.is_some())
-    }
-
-    /// Another root that an accepted proof of the batch says, whatever its TEE type.
-    async fn other_root(&self, transaction: &mut Transaction<'static, Sqlite>) -> Result<Option<H256>, sqlx::Error> {
-        let row = sqlx::query("SELECT proof FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $2 LIMIT 1")
-            .bind(i64::from(self.number))
-            .bind(self.submission.proof.as_bytes())
-            .fetch_optional(&mut **transaction)
-            .await?;
-        row.map(|row| hash(row.try_get(0)?)).transpose()
-    }
-
-    async fn insert(&self, transaction: &mut Transaction<'static, Sqlite>, now_ms: i64) -> Result<(), sqlx::Error> {
+    async fn insert(&self, connection: &mut AnyConnection, now_ms: i64) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO tee_proofs (l1_batch_number, tee_type, pubkey, signature, proof, statement, received_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -107,34 +130,54 @@ impl NewProof<'_> {
         .bind(self.submission.proof.as_bytes())
         .bind(&self.statement)
         .bind(now_ms)
-        .execute(&mut **transaction)
+        .execute(connection)
         .await
         .map(drop)
     }
 
-    /// The batch is proven, whoever has it in work. A proof may come without a job, when its prover took the input
-    /// without a claim.
-    async fn end_job(&self, transaction: &mut Transaction<'static, Sqlite>, now_ms: i64) -> Result<(), sqlx::Error> {
+    /// The batch is proven, whoever has it in work; where more proofs are required, the next one may come. A proof may come
+    /// without a job, when its prover took the input without a claim.
+    async fn end_job(&self, connection: &mut AnyConnection, suffices: bool, now_ms: i64) -> Result<(), sqlx::Error> {
+        let (status, claimable_at) = match suffices {
+            true => (JobStatus::Generated, None),
+            false => (JobStatus::ReadyToBeProven, Some(now_ms)),
+        };
         sqlx::query(
-            "INSERT INTO tee_proof_generation_details (l1_batch_number, tee_type, status, created_at, updated_at)
-             VALUES ($1, $2, 'generated', $3, $3)
+            "INSERT INTO tee_proof_generation_details
+                 (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $5)
              ON CONFLICT (l1_batch_number, tee_type) DO UPDATE
-             SET status = 'generated', lease_id = NULL, lease_expires_at = NULL, error_kind = NULL, error = NULL,
-                 updated_at = $3",
+             SET status = excluded.status, claimable_at = excluded.claimable_at, lease_id = NULL,
+                 lease_expires_at = NULL, error_kind = NULL, error = NULL, updated_at = excluded.updated_at
+             WHERE tee_proof_generation_details.status <> 'generated'",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
+        .bind(status.as_str())
+        .bind(claimable_at)
         .bind(now_ms)
-        .execute(&mut **transaction)
+        .execute(connection)
         .await
         .map(drop)
     }
 
-    /// One a key, so that a key cannot fill the table. The job under its lease fails, or it would be proven again and
-    /// again.
+    /// Whether as many keys have proven the batch as are required.
+    async fn suffices(&self, connection: &mut AnyConnection, required_proofs: u32) -> Result<bool, sqlx::Error> {
+        if required_proofs <= 1 {
+            return Ok(true);
+        }
+        let row = sqlx::query("SELECT COUNT(*) FROM tee_proofs WHERE l1_batch_number = $1 AND tee_type = $2")
+            .bind(i64::from(self.number))
+            .bind(self.submission.tee_type.as_str())
+            .fetch_one(connection)
+            .await?;
+        Ok(row.try_get::<i64, _>(0)? >= required_proofs.into())
+    }
+
+    /// One a key, so that a key cannot fill the table.
     async fn insert_disagreement(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        connection: &mut AnyConnection,
         accepted: H256,
         now_ms: i64,
     ) -> Result<(), sqlx::Error> {
@@ -151,18 +194,14 @@ impl NewProof<'_> {
         .bind(self.submission.proof.as_bytes())
         .bind(accepted.as_bytes())
         .bind(now_ms)
-        .execute(&mut **transaction)
-        .await?;
-        sqlx::query(
-            "UPDATE tee_proof_generation_details
-             SET status = 'failed', lease_id = NULL, lease_expires_at = NULL, error_kind = 'disagreeing_root',
-                 error = 'another proof of this batch says another root', updated_at = $2
-             WHERE lease_id = $1",
-        )
-        .bind(self.lease.map(LeaseId::as_str))
-        .bind(now_ms)
-        .execute(&mut **transaction)
+        .execute(connection)
         .await
         .map(drop)
     }
+}
+
+struct Standing {
+    known: bool,
+    lease_is_current: bool,
+    other_root: Option<H256>,
 }

@@ -1,4 +1,5 @@
 -- Names follow zksync-era's tables. Times are milliseconds since 1970. Hashes, keys and signatures are raw bytes.
+-- SQLite runs this as it stands; for PostgreSQL a BLOB is a BYTEA.
 
 -- What there is to prove. An input lies in the object store twice, as JSON and as CBOR, both compressed with zstd.
 CREATE TABLE batches (
@@ -25,6 +26,8 @@ CREATE TABLE tee_proof_generation_details (
     tee_type         TEXT   NOT NULL,
     status           TEXT   NOT NULL,
     attempts         BIGINT NOT NULL DEFAULT 0,
+    -- From when on the job may be handed out; NULL when it may not.
+    claimable_at     BIGINT,
     lease_id         TEXT,
     lease_expires_at BIGINT,
     prover_taken_at  BIGINT,
@@ -36,9 +39,12 @@ CREATE TABLE tee_proof_generation_details (
 );
 
 -- A claim looks at open jobs only, however many finished ones there are.
-CREATE INDEX tee_open_jobs ON tee_proof_generation_details (tee_type, l1_batch_number)
-    WHERE status IN ('ready_to_be_proven', 'picked_by_prover');
+CREATE INDEX tee_claimable_jobs ON tee_proof_generation_details (tee_type, l1_batch_number)
+    WHERE claimable_at IS NOT NULL;
 CREATE UNIQUE INDEX tee_leases ON tee_proof_generation_details (lease_id) WHERE lease_id IS NOT NULL;
+CREATE INDEX tee_unfinished_jobs ON tee_proof_generation_details (status, l1_batch_number, tee_type)
+    WHERE status <> 'generated';
+CREATE INDEX tee_job_changes ON tee_proof_generation_details (updated_at, l1_batch_number, tee_type);
 
 CREATE TABLE tee_attestations (
     pubkey        BLOB PRIMARY KEY NOT NULL,

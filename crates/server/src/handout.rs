@@ -1,0 +1,117 @@
+//! Handing batches out to provers, under leases.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use tee_api::{LeaseId, TeeType};
+use thiserror::Error;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    Store,
+    inputs::{CorruptInput, InputForm, OpenInputError},
+    random,
+    storage::JobFailure,
+};
+
+/// How often one who waits looks for what other servers and the time make ready.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A batch on its way to a prover.
+pub(crate) struct HandedOut {
+    pub(crate) lease: LeaseId,
+    /// Its input, compressed with zstd.
+    pub(crate) input: BoxStream<'static, io::Result<Bytes>>,
+    pub(crate) input_bytes: u64,
+}
+
+/// Why no batch can be handed out.
+#[derive(Debug, Error)]
+pub(crate) enum HandOutError {
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("object store: {0}")]
+    ObjectStore(#[source] object_store::Error),
+}
+
+impl Store {
+    /// Hands out the lowest batch that is ready. If there is none, waits for one.
+    pub(crate) async fn hand_out(
+        &self,
+        tee_type: TeeType,
+        form: InputForm,
+        wait: Duration,
+    ) -> Result<Option<HandedOut>, HandOutError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let added = self.storage.jobs_added();
+            let mut added = std::pin::pin!(added.notified());
+            // From here on: what is added while the queue is looked through is not missed.
+            added.as_mut().enable();
+            if let Some(handed_out) = self.hand_out_now(tee_type, form).await? {
+                return Ok(Some(handed_out));
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(None);
+            }
+            tokio::select! {
+                () = added => {}
+                () = self.stopping.cancelled() => return Ok(None),
+                () = sleep_until(deadline.min(now + LOOK_INTERVAL)) => {}
+            }
+        }
+    }
+
+    async fn hand_out_now(&self, tee_type: TeeType, form: InputForm) -> Result<Option<HandedOut>, HandOutError> {
+        // Every turn but the last takes a batch out of the queue that would block those behind it.
+        loop {
+            let lease = LeaseId::from(random::<16>());
+            let Some(claim) = self.storage.claim(tee_type, &lease, self.clock.now_ms()).await? else {
+                return Ok(None);
+            };
+            let number = claim.number;
+            if claim.exhausted {
+                let error = "its provers gave no sign of life";
+                self.fail(&lease, number, JobFailure { kind: "attempts_exhausted", error }).await?;
+                continue;
+            }
+            let input = match self.inputs.open_blob(&claim.batch, form).await {
+                Ok(input) => input,
+                Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
+                    self.fail_unreadable(&lease, number, &error.to_string()).await?;
+                    continue;
+                }
+                Err(OpenInputError::Store(error)) => {
+                    self.storage.give_back_lease(&lease, self.clock.now_ms()).await?;
+                    return Err(HandOutError::ObjectStore(error));
+                }
+            };
+            // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
+            let (store, corrupt_lease) = (self.clone(), lease.clone());
+            let input = input.or_else(move |error| {
+                let (store, lease) = (store.clone(), corrupt_lease.clone());
+                async move {
+                    if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) {
+                        let failed = store.fail_unreadable(&lease, number, &error.to_string()).await;
+                        failed.map_err(io::Error::other)?;
+                    }
+                    Err(error)
+                }
+            });
+            let input_bytes = form.blob(&claim.batch).bytes;
+            tracing::info!(batch = number, %tee_type, %lease, "batch handed out");
+            return Ok(Some(HandedOut { lease, input: input.boxed(), input_bytes }));
+        }
+    }
+
+    async fn fail_unreadable(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
+        self.fail(lease, batch, JobFailure { kind: "unreadable_input", error }).await
+    }
+
+    async fn fail(&self, lease: &LeaseId, batch: u32, failure: JobFailure<'_>) -> Result<(), sqlx::Error> {
+        tracing::error!(batch, kind = failure.kind, error = failure.error, "batch cannot be handed out");
+        self.storage.fail_lease(lease, failure, self.clock.now_ms()).await.map(drop)
+    }
+}

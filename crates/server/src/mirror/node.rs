@@ -1,0 +1,194 @@
+//! What is asked of a node.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName},
+    redirect,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+use tee_api::PresentBatches;
+use thiserror::Error;
+use zksync_types::H256;
+
+use crate::{AddBatchError, Compression, EncodedBatch, InputForm, MirrorConfig};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The most that is read of an answer that is not a batch input.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A client of a node's two APIs.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    http: Client,
+    /// Ends with a slash.
+    node_url: Url,
+    rpc_url: Option<Url>,
+}
+
+/// What the chain says of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct BatchDetails {
+    root: Option<H256>,
+    sealed_at_ms: Option<i64>,
+}
+
+/// Why a batch, or all of them, cannot be taken over.
+#[derive(Debug, Error)]
+pub(super) enum MirrorError {
+    #[error("mirror: {0} is no http or https URL")]
+    Url(&'static str),
+    #[error("{0}")]
+    Http(#[from] reqwest::Error),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("malformed answer: {0}")]
+    Answer(String),
+    #[error("the node does not give the batch's input: status {0}")]
+    NoInput(StatusCode),
+    #[error("the chain does not say the batch's root yet")]
+    NoRoot,
+    #[error(transparent)]
+    Add(#[from] AddBatchError),
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+impl MirrorError {
+    /// Whether other batches may fare better.
+    pub(super) fn is_of_batch(&self) -> bool {
+        match self {
+            Self::NoInput(_) | Self::NoRoot | Self::Status(_) | Self::Answer(_) => true,
+            Self::Add(AddBatchError::ObjectStore(_) | AddBatchError::Database(_)) => false,
+            Self::Add(_) => true,
+            Self::Url(_) | Self::Http(_) | Self::Database(_) => false,
+        }
+    }
+}
+
+/// `zks_getL1BatchDetails`, of what it says.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RpcDetails {
+    root_hash: Option<H256>,
+    /// Seconds since 1970.
+    timestamp: i64,
+}
+
+#[derive(Deserialize)]
+struct RpcAnswer {
+    result: Option<RpcDetails>,
+    error: Option<serde_json::Value>,
+}
+
+impl Node {
+    pub(super) fn new(config: &MirrorConfig) -> Result<Self, MirrorError> {
+        crate::install_crypto();
+        let mut node_url = url("node_url", &config.node_url)?;
+        if !node_url.path().ends_with('/') {
+            node_url.set_path(&format!("{}/", node_url.path()));
+        }
+        let rpc_url = config.rpc_url.as_deref().map(|text| url("rpc_url", text)).transpose()?;
+        let http = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("tee-proof-server/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, node_url, rpc_url })
+    }
+
+    /// Which batches there are.
+    pub(super) async fn present_batches(&self) -> Result<PresentBatches, MirrorError> {
+        let answer = self.http.get(self.path("tee/present_batches")).send().await?;
+        json_answer(answer).await
+    }
+
+    /// What the chain says of a batch: nothing where no JSON-RPC is given, and an error while it knows no root.
+    pub(super) async fn batch_details(&self, number: u32) -> Result<BatchDetails, MirrorError> {
+        let Some(rpc_url) = &self.rpc_url else { return Ok(BatchDetails::default()) };
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "zks_getL1BatchDetails", "params": [number] });
+        let request = self.http.post(rpc_url.clone()).header(CONTENT_TYPE, "application/json").body(call.to_string());
+        let answer: RpcAnswer = json_answer(request.send().await?).await?;
+        if let Some(error) = answer.error {
+            return Err(MirrorError::Answer(format!("zks_getL1BatchDetails: {error}")));
+        }
+        let details = answer.result.ok_or(MirrorError::NoRoot)?;
+        let root = Some(details.root_hash.ok_or(MirrorError::NoRoot)?);
+        Ok(BatchDetails { root, sealed_at_ms: details.timestamp.checked_mul(1000) })
+    }
+
+    /// A batch on its way.
+    pub(super) async fn batch(
+        &self,
+        number: u32,
+        details: BatchDetails,
+    ) -> Result<EncodedBatch<BoxStream<'static, io::Result<Bytes>>>, MirrorError> {
+        let answer = self
+            .http
+            .get(self.path(&format!("tee/proof_inputs_no_lock/{number}")))
+            .header(ACCEPT, "application/cbor, application/json")
+            .header(ACCEPT_ENCODING, "zstd, gzip;q=0.5")
+            .send()
+            .await?;
+        if answer.status() != StatusCode::OK {
+            return Err(MirrorError::NoInput(answer.status()));
+        }
+        let form = match header(&answer, CONTENT_TYPE) {
+            "application/cbor" => InputForm::Cbor,
+            _ => InputForm::Json,
+        };
+        let compression = match header(&answer, CONTENT_ENCODING) {
+            "" | "identity" => Compression::None,
+            "gzip" => Compression::Gzip,
+            "zstd" => Compression::Zstd,
+            other => return Err(MirrorError::Answer(format!("content-encoding {other:?}"))),
+        };
+        Ok(EncodedBatch {
+            form,
+            compression,
+            body: answer.bytes_stream().map_err(io::Error::other).boxed(),
+            number: Some(number),
+            expected_root: details.root,
+            sealed_at_ms: details.sealed_at_ms,
+            source: format!("mirror of {}", self.node_url.host_str().unwrap_or_default()),
+        })
+    }
+
+    fn path(&self, path: &str) -> Url {
+        let mut url = self.node_url.clone();
+        url.set_path(&format!("{}{path}", url.path()));
+        url
+    }
+}
+
+fn url(name: &'static str, text: &str) -> Result<Url, MirrorError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or(MirrorError::Url(name))
+}
+
+fn header(answer: &Response, name: HeaderName) -> &str {
+    answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+async fn json_answer<T: DeserializeOwned>(mut answer: Response) -> Result<T, MirrorError> {
+    if answer.status() != StatusCode::OK {
+        return Err(MirrorError::Status(answer.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await? {
+        if body.len() + piece.len() > MAX_ANSWER_BYTES {
+            return Err(MirrorError::Answer(format!("more than {MAX_ANSWER_BYTES} bytes")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    serde_json::from_slice(&body).map_err(|error| MirrorError::Answer(error.to_string()))
+}
