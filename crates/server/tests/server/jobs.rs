@@ -138,7 +138,7 @@ async fn a_batch_given_back_is_handed_out_again_and_a_failed_one_is_not() {
     world.post(&format!("/tee/leases/{lease}/fail"), &report).await.assert_success();
     assert_eq!(world.claim("sgx").await, None);
     let row = &world.overview().await[0];
-    assert_eq!((row.status, row.attempts), (Failed, 2));
+    assert_eq!((row.status, row.attempts), (Failed, 1));
     assert_eq!(row.error_kind.as_deref(), Some("previous_root"));
     assert_eq!(row.error.as_deref(), Some("the paths do not fold to it"));
 }

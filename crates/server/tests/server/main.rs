@@ -1,7 +1,12 @@
-//! The server on a real SQLite file and a real folder, over real HTTP.
+//! The server on real databases and object stores, over real HTTP.
 
+mod databases;
 mod inputs;
 mod jobs;
+mod objects;
+mod postgres;
 mod proofs;
+mod queue;
 mod requests;
+mod sources;
 mod world;

@@ -1,7 +1,7 @@
 //! Requests that make no sense, and the few that need nothing.
 
 use reqwest::{Method, StatusCode};
-use tee_server::{Config, Server, StartError};
+use tee_server::{Config, MigrationError, Server, StartError};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -77,9 +77,10 @@ async fn an_address_that_others_reach_must_be_asked_for() {
 #[tokio::test]
 async fn a_database_that_is_none_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    for database_url in ["", "sqlite://", "postgres://x"] {
-        let config = Config { database_url: database_url.to_owned(), ..config(&folder) };
-        assert!(matches!(Server::start(config).await, Err(StartError::DatabaseUrl)));
+    for database_url in ["", "sqlite://", "mysql://x"] {
+        let config = Config { database_url: database_url.to_owned().into(), ..config(&folder) };
+        let refused = Server::start(config).await;
+        assert!(matches!(refused, Err(StartError::Database(MigrationError::Url(_)))), "{refused:?}");
     }
     std::fs::write(folder.path().join("tee.sqlite"), [7; 5000]).unwrap();
     assert!(matches!(Server::start(config(&folder)).await, Err(StartError::Database(_))));

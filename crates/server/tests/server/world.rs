@@ -9,9 +9,10 @@ use std::{
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tee_api::{PublicKey, Quote, Signature, SignedStatement, Statement, SubmitProof, TeeType};
 use tee_attestation::{ReportData, simulated::Platform};
-use tee_server::{AddedBatch, Clock, Config, JobStatus, ManualClock, NewBatch, OverviewRow, Server};
+use tee_server::{AddedBatch, Clock, Config, JobStatus, ManualClock, NewBatch, ObjectStoreUrl, OverviewRow, Server};
 use tee_verifier::{BatchInput, CodeHashes, MerklePaths, VmRunData};
 use tempfile::TempDir;
 use zksync_contracts::{BaseSystemContracts, SystemContractCode};
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) clock: ManualClock,
     pub(crate) folder: Arc<TempDir>,
+    pub(crate) config: Config,
+    pub(crate) database_url: String,
     http: reqwest::Client,
 }
 
@@ -42,25 +45,35 @@ pub(crate) struct Answer {
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// One with another configuration.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let clock = ManualClock::default();
-        let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
-        Self { server, clock, folder, http: http() }
+        let mut config = config(&folder);
+        let database_url = database(&folder).await;
+        config.database_url = database_url.clone().into();
+        change(&mut config);
+        let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
+        Self { server, clock, folder, config, database_url, http: http() }
     }
 
     /// Stops the server and starts another on the same files.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, clock, folder, http } = self;
+        let Self { server, clock, folder, config, database_url, http } = self;
         server.stop().await;
-        let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
-        Self { server, clock, folder, http }
+        let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
+        Self { server, clock, folder, config, database_url, http }
     }
 
     /// A second server on the same files.
     pub(crate) async fn beside(&self) -> Self {
-        let (clock, folder) = (self.clock.clone(), self.folder.clone());
-        let server = Server::start_with_clock(config(&folder), Clock::Manual(clock.clone())).await.unwrap();
-        Self { server, clock, folder, http: http() }
+        let (clock, folder, config) = (self.clock.clone(), self.folder.clone(), self.config.clone());
+        let database_url = self.database_url.clone();
+        let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
+        Self { server, clock, folder, config, database_url, http: http() }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -216,11 +229,33 @@ impl Key {
     }
 }
 
+/// A new database: on PostgreSQL where `TEE_TEST_POSTGRES` names a cluster, else a file.
+pub(crate) async fn database(folder: &TempDir) -> String {
+    let Ok(cluster) = std::env::var("TEE_TEST_POSTGRES") else { return sqlite(folder) };
+    let name = format!("t{}", hex::encode(rand_bytes()));
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect(&cluster.replace("{database}", "postgres")).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    cluster.replace("{database}", &name)
+}
+
+fn rand_bytes() -> [u8; 8] {
+    let mut bytes = [0; 8];
+    getrandom::getrandom(&mut bytes).unwrap();
+    bytes
+}
+
+fn sqlite(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("tee.sqlite").display())
+}
+
+/// A configuration on SQLite.
 pub(crate) fn config(folder: &TempDir) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         proof_generation_timeout_secs: LEASE_SECS as u32,
-        ..Config::new(format!("sqlite://{}", folder.path().join("tee.sqlite").display()), folder.path().join("objects"))
+        ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }
 
@@ -278,7 +313,7 @@ pub(crate) fn input(number: u32) -> BatchInput {
     }
 }
 
-fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     let provider = rustls::crypto::ring::default_provider();
     let tls = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()

@@ -1,0 +1,119 @@
+//! Inputs in stores other than a folder.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use reqwest::{Method, StatusCode};
+use tee_api::{Client, ClientError, ClientOptions, TeeType};
+use tee_server::{AddBatchError, AddedBatch, JobStatus, ObjectStoreUrl};
+
+use crate::world::{World, http, input, new_batch};
+
+#[tokio::test]
+async fn memory_keeps_inputs_as_long_as_the_server_runs() {
+    let world = on("memory://").await;
+    world.add(1).await;
+    assert_eq!(world.server.store().add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.claim("sgx").await.unwrap().0, 1);
+}
+
+/// On an S3 server from the package index: credentials come from the environment, so the test runs itself again in one.
+#[tokio::test]
+async fn a_bucket_keeps_inputs_and_what_is_wrong_there_is_noticed() {
+    if let Ok(endpoint) = std::env::var("AWS_ENDPOINT_URL") {
+        return use_bucket(&endpoint).await;
+    }
+    let Some(mut server) = S3Server::start() else {
+        assert!(std::env::var_os("CI").is_none(), "moto_server is not in the path");
+        eprintln!("skipped: moto_server is not in the path");
+        return;
+    };
+    let made = http().put(format!("{}/inputs", server.endpoint)).send().await.unwrap();
+    assert_eq!(made.status(), StatusCode::OK);
+    let itself = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "objects::a_bucket_keeps_inputs_and_what_is_wrong_there_is_noticed"])
+        .env("AWS_ENDPOINT_URL", &server.endpoint)
+        .env("AWS_ALLOW_HTTP", "true")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .output()
+        .unwrap();
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    assert!(itself.status.success(), "{}", String::from_utf8_lossy(&itself.stdout));
+}
+
+async fn use_bucket(endpoint: &str) {
+    let world = on("s3://inputs/a/prefix").await;
+    for number in 1..=4 {
+        world.add(number).await;
+    }
+    let mut keys = keys(endpoint).await;
+    keys.sort();
+    assert_eq!(keys.len(), 8);
+    assert!(keys.iter().all(|key| key.starts_with("a/prefix/inputs/")), "{keys:?}");
+    let store = world.server.store();
+    assert_eq!(store.add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
+    let mut changed = new_batch(1, None);
+    changed.input.l1_batch_env.timestamp += 1;
+    assert!(matches!(store.add_batch(changed).await, Err(AddBatchError::Changed { number: 1 })));
+
+    let of = |number: u32| keys.iter().filter(move |key| key.contains(&format!("/{number}-")));
+    for key in of(1) {
+        http().delete(format!("{endpoint}/inputs/{key}")).send().await.unwrap();
+    }
+    for key in of(2) {
+        let url = format!("{endpoint}/inputs/{key}");
+        let mut bytes = http().get(&url).send().await.unwrap().bytes().await.unwrap().to_vec();
+        bytes[7] ^= 1;
+        assert_eq!(http().put(&url).body(bytes).send().await.unwrap().status(), StatusCode::OK);
+    }
+    let client = Client::new(&world.url(), ClientOptions::default()).unwrap();
+    let error = client.proof_inputs(TeeType::Sgx).await.unwrap_err();
+    assert!(matches!(error, ClientError::Network { .. }), "{error:?}");
+    let work = client.proof_inputs(TeeType::Sgx).await.unwrap().unwrap();
+    assert_eq!(work.input.unwrap(), input(3));
+    let failed = [(1, JobStatus::Failed), (2, JobStatus::Failed)];
+    assert_eq!(world.statuses(TeeType::Sgx).await[..2], failed);
+
+    for key in of(3).chain(of(4)) {
+        http().delete(format!("{endpoint}/inputs/{key}")).send().await.unwrap();
+    }
+    assert_eq!(world.claim("sgx").await, None);
+    assert_eq!(world.statuses(TeeType::Sgx).await[3], (4, JobStatus::Failed));
+}
+
+async fn on(url: &str) -> World {
+    World::start_with(|config| config.object_store = url.parse::<ObjectStoreUrl>().unwrap()).await
+}
+
+async fn keys(endpoint: &str) -> Vec<String> {
+    let listed = http().request(Method::GET, format!("{endpoint}/inputs?list-type=2")).send().await.unwrap();
+    let listed = listed.text().await.unwrap();
+    listed.split("<Key>").skip(1).map(|rest| rest.split_once("</Key>").unwrap().0.to_owned()).collect()
+}
+
+struct S3Server {
+    process: Child,
+    endpoint: String,
+}
+
+impl S3Server {
+    fn start() -> Option<Self> {
+        let mut process = Command::new("moto_server")
+            .args(["-H", "127.0.0.1", "-p", "0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let endpoint =
+            lines.find_map(|line| Some(line.unwrap().split_once("Running on ")?.1.trim().to_owned())).unwrap();
+        // What it goes on to say must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Some(Self { process, endpoint })
+    }
+}

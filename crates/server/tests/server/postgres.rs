@@ -1,0 +1,98 @@
+//! PostgreSQL for tests: a cluster of its own, thrown away with the process that started it.
+
+use std::{
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// A running cluster. It stops when this is dropped, and when the thread that started it ends.
+pub(crate) struct Cluster {
+    postgres: Child,
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts one, if PostgreSQL is installed. Without `durable` it flushes nothing to disk: the crashes that tests survive are the
+    /// server's, not the machine's.
+    pub(crate) fn start(durable: bool) -> Option<Self> {
+        let programs = programs()?;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        // PostgreSQL refuses to run as root.
+        let user = is_root().then(unprivileged_user);
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        if let Some((_, uid, gid)) = user {
+            chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let command = |program: &str| {
+            // Stops with its parent thread, however that ends.
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "INT"]);
+            if let Some((name, ..)) = user {
+                command.args(["--reuid", name, "--clear-groups"]);
+            }
+            command.arg(programs.join(program)).arg("-D").arg(&data).current_dir(folder.path()).stdout(Stdio::null());
+            command
+        };
+        let made = command("initdb").args(["-U", "tee", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]).status();
+        assert!(made.unwrap().success(), "initdb failed");
+        let mut postgres = command("postgres");
+        postgres.args(["-c", "listen_addresses=", "-c", "max_connections=500", "-c"]);
+        postgres.arg(format!("unix_socket_directories={}", folder.path().display()));
+        postgres.args(["-c", if durable { "fsync=on" } else { "fsync=off" }, "-c", "log_min_messages=fatal"]);
+        let mut cluster = Self { postgres: postgres.spawn().unwrap(), folder };
+        cluster.wait();
+        Some(cluster)
+    }
+
+    /// The URL of a database in it.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres:///{database}?host={}&user=tee", self.folder.path().display())
+    }
+
+    fn wait(&mut self) {
+        let socket = self.folder.path().join(".s.PGSQL.5432");
+        let start = Instant::now();
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            assert!(self.postgres.try_wait().unwrap().is_none(), "PostgreSQL did not start");
+            assert!(start.elapsed() < Duration::from_secs(60), "PostgreSQL did not start in a minute");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // SIGINT: the fast way to stop. Killed, it would leave its shared memory behind.
+        let _ = Command::new("kill").args(["-INT", &self.postgres.id().to_string()]).status();
+        let _ = self.postgres.wait();
+    }
+}
+
+/// The folder of PostgreSQL's programs: Debian's, the newest, or one in the path.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders.reverse();
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    folders.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn unprivileged_user() -> (&'static str, u32, u32) {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap();
+    let find = |name: &'static str| {
+        let fields: Vec<_> =
+            users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user[0] == name)?;
+        Some((name, fields[2].parse().ok()?, fields[3].parse().ok()?))
+    };
+    find("postgres").or_else(|| find("nobody")).expect("a user other than root")
+}

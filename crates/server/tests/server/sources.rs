@@ -1,0 +1,282 @@
+//! Where batches come from: another server, which stands for a node, blobs with a file, and bytes as they arrive.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, body::Bytes, extract::State, routing::post};
+use futures::stream;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tee_server::{
+    AddBatchError, AddedBatch, Compression, EncodedBatch, ImportError, InputForm, MirrorConfig, ObjectStoreUrl,
+};
+use tee_verifier::BatchInput;
+use zksync_types::H256;
+
+use crate::world::{ROOT, World, input, new_batch};
+
+async fn mirror_of(node: &World, first_batch: u32, rpc_url: Option<String>) -> World {
+    let mirror = MirrorConfig { node_url: node.url(), rpc_url, first_batch };
+    World::start_with(|config| config.mirror = Some(mirror)).await
+}
+
+/// The batches that come next, whatever their order.
+async fn next(world: &World, batches: usize) -> BTreeSet<u32> {
+    let mut numbers = BTreeSet::new();
+    for _ in 0..batches {
+        let answer = world.post("/tee/proof_inputs?wait_secs=25", &json!({"tee_type": "sgx"})).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let input = BatchInput::from_json(&answer.body).unwrap();
+        let number = input.l1_batch_env.number.0;
+        assert_eq!(input, crate::world::input(number));
+        numbers.insert(number);
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn a_mirror_takes_over_what_a_node_has_and_what_comes_and_locks_nothing_there() {
+    let node = World::start().await;
+    for number in [1, 2, 3, 4, 7] {
+        node.add(number).await;
+    }
+    let mirror = mirror_of(&node, 2, None).await;
+    assert_eq!(next(&mirror, 4).await, [2, 3, 4, 7].into());
+    let mirror = mirror.restart().await;
+    for number in [5, 8] {
+        node.add(number).await;
+    }
+    assert_eq!(next(&mirror, 2).await, [5, 8].into());
+    assert!(node.overview().await.iter().all(|row| row.tee_type.is_none() && row.attempts == 0));
+    assert_eq!(mirror.get("/tee/present_batches").await.body, br#"{"oldest_batch":2,"latest_batch":8}"#);
+}
+
+#[tokio::test]
+async fn a_batch_that_the_node_does_not_give_holds_up_no_other() {
+    let node = World::start().await;
+    for number in [1, 2, 3] {
+        node.add(number).await;
+    }
+    let files = node.input_files();
+    let name = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
+    for file in files.iter().filter(|file| !name(file).starts_with('3')) {
+        match name(file).as_bytes()[0] {
+            b'1' => fs::rename(file, file.with_extension("away")).unwrap(),
+            _ => {
+                let mut bytes = fs::read(file).unwrap();
+                *bytes.last_mut().unwrap() ^= 1;
+                fs::write(file, bytes).unwrap();
+            }
+        }
+    }
+    let mirror = mirror_of(&node, 0, None).await;
+    assert_eq!(next(&mirror, 1).await, [3].into());
+    for file in files.iter().filter(|file| name(file).starts_with('1')) {
+        fs::rename(file.with_extension("away"), file).unwrap();
+    }
+    assert_eq!(next(&mirror, 1).await, [1].into());
+}
+
+#[tokio::test]
+async fn a_mirror_waits_for_a_node_that_is_not_there_yet() {
+    let node = World::start().await;
+    node.add(1).await;
+    let address = node.server.local_addr();
+    let World { server, mut config, clock, folder, .. } = node;
+    server.stop().await;
+    let mirror = MirrorConfig { node_url: format!("http://{address}"), rpc_url: None, first_batch: 0 };
+    let mirror = World::start_with(|config| config.mirror = Some(mirror)).await;
+    assert_eq!(mirror.claim("sgx").await, None);
+    config.listen = address;
+    let node = tee_server::Server::start_with_clock(config, tee_server::Clock::Manual(clock)).await.unwrap();
+    assert_eq!(next(&mirror, 1).await, [1].into());
+    node.stop().await;
+    drop(folder);
+}
+
+type Answers = Arc<Mutex<HashMap<u32, Value>>>;
+
+/// A JSON-RPC that knows one method.
+async fn rpc(answers: Answers) -> String {
+    async fn answer(State(answers): State<Answers>, body: Bytes) -> String {
+        let call: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(call["method"], "zks_getL1BatchDetails");
+        let number = call["params"][0].as_u64().unwrap() as u32;
+        answers.lock().unwrap().get(&number).cloned().unwrap_or_default().to_string()
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().route("/", post(answer)).with_state(answers);
+    tokio::spawn(axum::serve(listener, router).into_future());
+    url
+}
+
+fn details(root: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": 1, "result": {"number": 1, "timestamp": 1_700_000_000, "rootHash": root, "status": "sealed"}})
+}
+
+#[tokio::test]
+async fn a_batch_is_taken_over_with_its_root_once_the_chain_knows_it() {
+    let node = World::start().await;
+    for number in 1..=3 {
+        node.add(number).await;
+    }
+    let root = json!(format!("{ROOT:?}"));
+    let answers = Answers::default();
+    answers.lock().unwrap().extend([
+        (1, details(root.clone())),
+        (2, details(Value::Null)),
+        (3, json!({"jsonrpc": "2.0", "id": 1, "result": null})),
+    ]);
+    let mirror = mirror_of(&node, 1, Some(rpc(answers.clone()).await)).await;
+    assert_eq!(next(&mirror, 1).await, [1].into());
+    let batches = mirror.server.store().batches(None, 9).await.unwrap();
+    assert_eq!(batches.len(), 1);
+    assert_eq!((batches[0].expected_root, batches[0].sealed_at_ms), (Some(ROOT), Some(1_700_000_000_000)));
+    let key = mirror.registered_key(1).await;
+    mirror.submit(1, &key.proof(H256::zero()), None).await.assert_problem(422, "wrong_root");
+
+    answers.lock().unwrap().extend([(2, details(root.clone())), (3, details(root))]);
+    assert_eq!(next(&mirror, 2).await, [2, 3].into());
+}
+
+#[tokio::test]
+async fn what_a_json_rpc_says_is_read_with_care() {
+    let node = World::start().await;
+    node.add(1).await;
+    let answers = Answers::default();
+    let mirror = mirror_of(&node, 1, Some(rpc(answers.clone()).await)).await;
+    for garbage in [
+        json!("x".repeat(1_000_000)),
+        json!({"error": {"code": -32000, "message": "no"}}),
+        details(json!("0x12")),
+        details(json!(7)),
+    ] {
+        answers.lock().unwrap().insert(1, garbage);
+        let waited = mirror.post("/tee/proof_inputs?wait_secs=1", &json!({"tee_type": "sgx"})).await;
+        assert_eq!(waited.status, StatusCode::NO_CONTENT);
+    }
+    answers.lock().unwrap().insert(1, details(json!(format!("{ROOT:?}"))));
+    assert_eq!(next(&mirror, 1).await, [1].into());
+}
+
+fn blobs(folder: &Path, input: &BatchInput) -> ObjectStoreUrl {
+    let number = input.l1_batch_env.number.0;
+    let blobs = folder.join("witness_inputs");
+    fs::create_dir_all(&blobs).unwrap();
+    let file = |name: &str| fs::File::create(blobs.join(format!("{name}_{number}.cbor"))).unwrap();
+    ciborium::into_writer(&input.vm_run_data, file("vm_run_data")).unwrap();
+    ciborium::into_writer(&input.merkle_paths, file("merkle_tree_paths")).unwrap();
+    let mut json = vec![];
+    input.to_json(&mut json).unwrap();
+    let mut rest = serde_json::from_slice::<Value>(&json).unwrap()["V1"].take();
+    rest.as_object_mut().unwrap().retain(|name, _| !["vm_run_data", "merkle_paths"].contains(&&**name));
+    fs::write(folder.join("rest.json"), rest.to_string()).unwrap();
+    ObjectStoreUrl::folder(folder)
+}
+
+#[tokio::test]
+async fn blobs_and_a_file_with_the_rest_make_a_batch() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (url, rest) = (blobs(folder.path(), &input(5)), folder.path().join("rest.json"));
+    let store = world.server.store();
+    assert_eq!(store.import(&url, &rest).await.unwrap(), (5, AddedBatch::New));
+    assert_eq!(store.import(&url, &rest).await.unwrap(), (5, AddedBatch::Known));
+    assert_eq!(BatchInput::from_json(&world.get("/tee/proof_inputs_no_lock/5").await.body).unwrap(), input(5));
+
+    let blob = folder.path().join("witness_inputs/vm_run_data_5.cbor");
+    fs::write(&blob, &fs::read(&blob).unwrap()[1..]).unwrap();
+    assert!(matches!(store.import(&url, &rest).await, Err(ImportError::MalformedBlob { .. })));
+    fs::remove_file(&blob).unwrap();
+    assert!(matches!(store.import(&url, &rest).await, Err(ImportError::Blob { .. })));
+    fs::write(&rest, "{}").unwrap();
+    assert!(matches!(store.import(&url, &rest).await, Err(ImportError::Rest(_))));
+}
+
+#[tokio::test]
+async fn blobs_of_a_real_node_make_its_batch() {
+    let Ok(data) = std::env::var("TEE_TEST_DATA") else {
+        assert!(std::env::var_os("CI").is_none(), "TEE_TEST_DATA is not set");
+        eprintln!("skipped: TEE_TEST_DATA is not set");
+        return;
+    };
+    let data = Path::new(&data).join("era-batches");
+    let real = zstd::decode_all(fs::File::open(data.join("v29-mixed-40.json.zst")).unwrap()).unwrap();
+    let real = BatchInput::from_json(&real).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (url, rest) = (blobs(folder.path(), &real), folder.path().join("rest.json"));
+    for blob in ["vm_run_data_1.cbor", "merkle_tree_paths_1.cbor"] {
+        fs::copy(data.join(blob), folder.path().join("witness_inputs").join(blob)).unwrap();
+    }
+    let world = World::start().await;
+    assert_eq!(world.server.store().import(&url, &rest).await.unwrap(), (1, AddedBatch::New));
+    assert_eq!(BatchInput::from_json(&world.get("/tee/proof_inputs_no_lock/1").await.body).unwrap(), real);
+}
+
+fn encoded(
+    bytes: Vec<u8>,
+    form: InputForm,
+    compression: Compression,
+) -> EncodedBatch<stream::Iter<std::vec::IntoIter<io::Result<Bytes>>>> {
+    let pieces: Vec<_> = bytes.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    EncodedBatch {
+        body: stream::iter(pieces),
+        form,
+        compression,
+        number: None,
+        expected_root: None,
+        sealed_at_ms: None,
+        source: "test".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_input_is_read_as_it_arrives_in_every_form() {
+    let world = World::start().await;
+    let store = world.server.store();
+    let (mut json, mut cbor) = (vec![], vec![]);
+    input(1).to_json(&mut json).unwrap();
+    input(1).to_cbor(&mut cbor).unwrap();
+    let zstd = |plain: &[u8]| zstd::encode_all(plain, 1).unwrap();
+    let mut expected = AddedBatch::New;
+    for new in [
+        encoded(json.clone(), InputForm::Json, Compression::None),
+        encoded(zstd(&json), InputForm::Json, Compression::Zstd),
+        encoded(cbor.clone(), InputForm::Cbor, Compression::None),
+        encoded(zstd(&cbor), InputForm::Cbor, Compression::Zstd),
+    ] {
+        assert_eq!(store.add_encoded(new).await.unwrap(), expected);
+        expected = AddedBatch::Known;
+    }
+    let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    for wrong in [
+        encoded(vec![], InputForm::Json, Compression::None),
+        encoded(vec![], InputForm::Cbor, Compression::Zstd),
+        encoded(half(&json), InputForm::Json, Compression::None),
+        encoded(half(&cbor), InputForm::Cbor, Compression::None),
+        encoded(half(&zstd(&json)), InputForm::Json, Compression::Zstd),
+        encoded(cbor.clone(), InputForm::Json, Compression::None),
+        encoded(json.clone(), InputForm::Cbor, Compression::None),
+        encoded(json.clone(), InputForm::Json, Compression::Zstd),
+        encoded(json.clone(), InputForm::Json, Compression::Gzip),
+        encoded([cbor.clone(), vec![0]].concat(), InputForm::Cbor, Compression::None),
+    ] {
+        let refused = store.add_encoded(wrong).await;
+        assert!(matches!(refused, Err(AddBatchError::Read(_) | AddBatchError::Input(_))), "{refused:?}");
+    }
+    let another = EncodedBatch { number: Some(2), ..encoded(json, InputForm::Json, Compression::None) };
+    let refused = store.add_encoded(another).await;
+    assert!(matches!(refused, Err(AddBatchError::Number { asked: 2, got: 1 })), "{refused:?}");
+    let mut changed = vec![];
+    let mut other = new_batch(1, None).input;
+    other.l1_batch_env.timestamp += 1;
+    other.to_cbor(&mut changed).unwrap();
+    let refused = store.add_encoded(encoded(changed, InputForm::Cbor, Compression::None)).await;
+    assert!(matches!(refused, Err(AddBatchError::Changed { number: 1 })), "{refused:?}");
+    assert_eq!(world.input_files().len(), 2);
+}
