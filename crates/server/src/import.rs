@@ -1,7 +1,7 @@
 //! Batches from a zksync-era object store. Two parts of an input lie there as blobs; the rest is in the node's database, and
 //! comes here in a file.
 
-use std::{fs, io, path::Path};
+use std::{convert::Infallible, fs, io, path::Path};
 
 use object_store::{ObjectStoreExt, path::Path as ObjectPath};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -37,7 +37,7 @@ pub enum ImportError {
         path: String,
         /// Why not.
         #[source]
-        error: ciborium::de::Error<io::Error>,
+        error: cbor4ii::serde::DecodeError<Infallible>,
     },
     /// A blob is larger than an input may be.
     #[error("blob {path} has {bytes} bytes")]
@@ -90,5 +90,5 @@ async fn blob<T: DeserializeOwned>(blobs: &ObjectStoreUrl, path: &str) -> Result
         return Err(ImportError::TooLarge { path: path.to_owned(), bytes: found.meta.size });
     }
     let bytes = found.bytes().await.map_err(failed)?;
-    ciborium::from_reader(&*bytes).map_err(|error| ImportError::MalformedBlob { path: path.to_owned(), error })
+    cbor4ii::serde::from_slice(&bytes).map_err(|error| ImportError::MalformedBlob { path: path.to_owned(), error })
 }

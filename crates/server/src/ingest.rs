@@ -87,10 +87,10 @@ pub enum AddBatchError {
         /// The batch's number.
         number: u32,
     },
-    /// The bytes cannot be read: they did not arrive, are not compressed as they should be, or are too many.
+    /// The bytes did not arrive, or are not compressed as they should be.
     #[error("cannot read the input: {0}")]
     Read(#[source] io::Error),
-    /// The bytes are not a batch input.
+    /// The bytes are not a batch input, are too many for one, or ended early.
     #[error(transparent)]
     Input(InputError),
     /// The input is another batch's.
@@ -217,18 +217,10 @@ where
     };
     let mut plain = SyncIoBridge::new(plain.take(MAX_INPUT_BYTES + 1));
     blocking(move || match form {
-        InputForm::Cbor => {
-            BatchInput::from_cbor(io::BufReader::with_capacity(1 << 16, plain)).map_err(|error| match error {
-                InputError::Cbor(ciborium::de::Error::Io(error)) => AddBatchError::Read(error),
-                error => AddBatchError::Input(error),
-            })
-        }
+        InputForm::Cbor => BatchInput::from_cbor(plain).map_err(AddBatchError::Input),
         InputForm::Json => {
             let mut json = Vec::new();
             plain.read_to_end(&mut json).map_err(AddBatchError::Read)?;
-            if json.len() as u64 > MAX_INPUT_BYTES {
-                return Err(AddBatchError::Input(InputError::TooLarge { limit: MAX_INPUT_BYTES }));
-            }
             BatchInput::from_json(&json).map_err(AddBatchError::Input)
         }
     })

@@ -169,8 +169,8 @@ fn blobs(folder: &Path, input: &BatchInput) -> ObjectStoreUrl {
     let blobs = folder.join("witness_inputs");
     fs::create_dir_all(&blobs).unwrap();
     let file = |name: &str| fs::File::create(blobs.join(format!("{name}_{number}.cbor"))).unwrap();
-    ciborium::into_writer(&input.vm_run_data, file("vm_run_data")).unwrap();
-    ciborium::into_writer(&input.merkle_paths, file("merkle_tree_paths")).unwrap();
+    cbor4ii::serde::to_writer(file("vm_run_data"), &input.vm_run_data).unwrap();
+    cbor4ii::serde::to_writer(file("merkle_tree_paths"), &input.merkle_paths).unwrap();
     let mut json = vec![];
     input.to_json(&mut json).unwrap();
     let mut rest = serde_json::from_slice::<Value>(&json).unwrap()["V1"].take();
