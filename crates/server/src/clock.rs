@@ -39,6 +39,12 @@ impl Clock {
     }
 }
 
+/// A time in milliseconds since 1970 as it is written in JSON, `2025-04-03T08:13:30.123Z`.
+pub(crate) fn rfc3339(at_ms: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

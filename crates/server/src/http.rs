@@ -2,6 +2,7 @@
 
 mod health;
 mod input_answer;
+mod json_rpc;
 mod leases;
 mod present_batches;
 mod proof_inputs;
@@ -37,6 +38,7 @@ pub(crate) fn router(store: Store, max_body_bytes: usize) -> Router {
         .route("/tee/leases/{lease}/renew", post(leases::renew))
         .route("/tee/leases/{lease}/fail", post(leases::fail))
         .route("/tee/leases/{lease}", delete(leases::give_back))
+        .route("/", post(json_rpc::handle))
         .route("/health", get(health::handle))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
         .method_not_allowed_fallback(async || {

@@ -32,7 +32,7 @@ pub use self::{
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
-        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, PublishedProof,
+        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter,
         migrate,
     },
 };

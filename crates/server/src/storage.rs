@@ -11,6 +11,7 @@ mod listing;
 mod migrations;
 mod overview;
 mod proofs;
+mod published;
 mod sqlite_writer;
 
 use std::{sync::Arc, time::Duration};
@@ -25,7 +26,7 @@ use self::sqlite_writer::SqliteWriter;
 pub use self::{
     admin::JobChange,
     jobs::{JobStatus, JobStatusError},
-    listing::{AttestationEntry, BatchEntry, Job, JobCount, JobCursor, JobFilter, Proof, ProofFilter, PublishedProof},
+    listing::{AttestationEntry, BatchEntry, Job, JobCount, JobCursor, JobFilter, Proof, ProofFilter},
     migrations::{Migrated, MigrationError, migrate},
     overview::{Disagreement, OverviewProof, OverviewRow},
 };
@@ -34,6 +35,7 @@ pub(crate) use self::{
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     jobs::{JobFailure, JobRules},
     proofs::{NewProof, RecordedProof},
+    published::PublishedProof,
 };
 use crate::config::DatabaseUrl;
 

@@ -15,6 +15,9 @@ use crate::problem::Problem;
 /// A JSON body, whatever its content type says.
 pub(super) struct JsonBody<T>(pub(super) T);
 
+/// A whole body, whatever is in it.
+pub(super) struct RawBody(pub(super) Bytes);
+
 /// The one parameter in a path.
 pub(super) struct PathParameter<T>(pub(super) T);
 
@@ -22,13 +25,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        let RawBody(body) = RawBody::from_request(request, state).await?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| malformed("malformed_body", error))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
             }
             _ => Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "the body did not arrive whole"),
-        })?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| malformed("malformed_body", error))
+        })
     }
 }
 

@@ -120,19 +120,6 @@ pub struct Proof {
     pub received_at_ms: i64,
 }
 
-/// A job of a batch with a proof of it, where there is one, and the quote of the proof's key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishedProof {
-    /// The job's TEE type.
-    pub tee_type: TeeType,
-    /// Where the job stands.
-    pub status: JobStatus,
-    /// The proof.
-    pub proof: Option<Proof>,
-    /// The quote that names the proof's key.
-    pub quote: Option<Vec<u8>>,
-}
-
 /// A registered key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationEntry {
@@ -263,38 +250,6 @@ impl Store {
         .fetch_all(&self.storage.pool)
         .await?;
         rows.iter().map(Proof::read).collect()
-    }
-
-    /// What `unstable_getTeeProofs` tells of a batch: its jobs with their proofs, the oldest proof first.
-    pub async fn published_proofs(
-        &self,
-        batch: u32,
-        tee_type: Option<TeeType>,
-    ) -> Result<Vec<PublishedProof>, sqlx::Error> {
-        let tee_type = tee_type.map_or_else(String::new, |tee_type| format!("AND j.tee_type = '{tee_type}'"));
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT j.status, j.tee_type, j.l1_batch_number, p.pubkey, p.signature, p.proof, p.statement,
-                 p.received_at, a.quote
-             FROM tee_proof_generation_details j
-             LEFT JOIN tee_proofs p ON p.l1_batch_number = j.l1_batch_number AND p.tee_type = j.tee_type
-             LEFT JOIN tee_attestations a ON a.pubkey = p.pubkey
-             WHERE j.l1_batch_number = $1 {tee_type}
-             ORDER BY j.tee_type, p.received_at, p.pubkey"
-        )))
-        .bind(i64::from(batch))
-        .fetch_all(&self.storage.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let proven = row.try_get::<Option<&[u8]>, _>("pubkey")?.is_some();
-                Ok(PublishedProof {
-                    tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
-                    status: JobStatus::stored(row.try_get("status")?)?,
-                    proof: if proven { Some(Proof::read(row)?) } else { None },
-                    quote: row.try_get("quote")?,
-                })
-            })
-            .collect()
     }
 
     /// Registered keys after `after`, by key.

@@ -3,6 +3,7 @@
 mod databases;
 mod inputs;
 mod jobs;
+mod json_rpc;
 mod objects;
 mod postgres;
 mod proofs;
