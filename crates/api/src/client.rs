@@ -2,14 +2,16 @@
 
 mod error;
 mod input;
+mod operator;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
     redirect,
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -22,6 +24,8 @@ use self::input::{Encoding, Format};
 pub use self::{
     error::{AnswerError, ClientError, ClientSetupError, NetworkError},
     input::UnreadableInput,
+    operator::{BatchUpload, JobsRequest},
+    token::{BearerToken, BearerTokenError},
 };
 use crate::{
     FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
@@ -51,6 +55,8 @@ pub struct ClientOptions {
     pub total_timeout: Duration,
     /// The largest batch input, in bytes, before and after decompression. Above [`MAX_INPUT_BYTES`] has no effect.
     pub max_input_bytes: u64,
+    /// Sent with every request, to servers that ask who is there.
+    pub token: Option<BearerToken>,
 }
 
 /// A batch to prove.
@@ -69,6 +75,7 @@ impl Default for ClientOptions {
             read_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(300),
             max_input_bytes: MAX_INPUT_BYTES,
+            token: None,
         }
     }
 }
@@ -92,6 +99,10 @@ impl Client {
             .timeout(options.total_timeout)
             .redirect(redirect::Policy::none())
             .user_agent(concat!("tee-prover-gateway/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &options.token {
+            let value = token.header().map_err(|_| ClientSetupError::Token)?;
+            http = http.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
+        }
         if is_loopback(&base_url) {
             // A proxy could not reach it.
             http = http.no_proxy();
@@ -171,9 +182,13 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    fn url(&self, path: &str) -> Url {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{path}", self.base_url.path()));
-        self.http.request(method, url)
+        url
     }
 
     /// Sends, and sorts what is not a success by who is at fault.

@@ -6,14 +6,19 @@
 
 mod client;
 mod key;
+mod listing;
 mod published;
 mod signature;
 mod statement;
 mod wire;
 
 pub use self::{
-    client::{AnswerError, Client, ClientError, ClientOptions, ClientSetupError, NetworkError, UnreadableInput, Work},
+    client::{
+        AnswerError, BatchUpload, BearerToken, BearerTokenError, Client, ClientError, ClientOptions, ClientSetupError,
+        JobsRequest, NetworkError, UnreadableInput, Work,
+    },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
+    listing::{BatchAdded, JobAction, JobActionError, JobEntry, Page},
     published::{TEE_PROOFS_METHOD, TeeProof},
     signature::{Signature, SignatureError},
     statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},

@@ -11,6 +11,7 @@ pub const TEE_PROOFS_METHOD: &str = "unstable_getTeeProofs";
 /// A proof, or a job that has none yet, as somebody publishes it (`zksync_types::api::TeeProof`). All of it is a claim:
 /// what is inside the bytes is for the checker to parse, so that one malformed proof does not hide the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TeeProof {
     /// The batch.
@@ -18,12 +19,15 @@ pub struct TeeProof {
     /// The proof's own type.
     pub tee_type: Option<TeeType>,
     /// The compressed public key, 33 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default)]
     pub pubkey: Option<Vec<u8>>,
     /// The signature of `proof`, 64 or 65 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default)]
     pub signature: Option<Vec<u8>>,
     /// What was signed: the root after the batch, 32 bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default)]
     pub proof: Option<Vec<u8>>,
     /// When the proof came, or its job last changed (RFC 3339).
@@ -31,9 +35,11 @@ pub struct TeeProof {
     /// Where the job stands.
     pub status: String,
     /// The quote that vouches for the key.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default)]
     pub attestation: Option<Vec<u8>>,
     /// Extension: the statement with its signature, as it was submitted ([`SignedStatement`](crate::SignedStatement)).
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<Value>,
     /// Extension: what the publisher thinks of the quote.
@@ -43,12 +49,14 @@ pub struct TeeProof {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_at: Option<String>,
     /// Extension: the archived collateral that the quote was judged with.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collateral: Option<Value>,
     /// Extension: when the key was revoked (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
     /// Extension: the proof was refused, because an accepted proof of the batch says this root.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default, skip_serializing_if = "Option::is_none")]
     pub disagrees_with: Option<Vec<u8>>,
 }

@@ -138,24 +138,32 @@ fn hash_words(words: &[H256]) -> H256 {
 
 /// The statement's JSON form.
 #[derive(Serialize, Deserialize)]
-struct WireStatement {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SignedStatement))]
+pub(crate) struct WireStatement {
     chain_id: u64,
     batch_number: u32,
     protocol_version: u16,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "plain_hex")]
     previous_root: H256,
     previous_index: u64,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "plain_hex")]
     root: H256,
     index: u64,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "plain_hex")]
     bootloader_hash: H256,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "plain_hex")]
     default_account_hash: H256,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::option", default, skip_serializing_if = "Option::is_none")]
     evm_emulator_hash: Option<H256>,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(with = "plain_hex::bytes")]
     system_logs: Vec<u8>,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     signature: Signature,
 }
 

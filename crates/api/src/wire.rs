@@ -25,6 +25,7 @@ pub const MAX_QUOTE_BYTES: usize = 64 * 1024;
 
 /// What kind of trusted enclave a prover runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TeeType {
     /// None: the prover verifies and does not submit.
@@ -37,6 +38,7 @@ pub enum TeeType {
 
 /// Body of `POST /tee/proof_inputs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProofInputsRequest {
     /// The asking prover's type.
     pub tee_type: TeeType,
@@ -44,32 +46,41 @@ pub struct ProofInputsRequest {
 
 /// Body of `POST /tee/submit_proofs/{batch}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SubmitProof {
     /// Signature of `proof`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "65 or 64 bytes in hex"))]
     pub signature: Signature,
     /// The key that signed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "33 bytes in hex"))]
     pub pubkey: PublicKey,
     /// What was signed, as it is: the root hash after the batch.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "32 bytes in hex"))]
     #[serde(with = "plain_hex")]
     pub proof: H256,
     /// The prover's type.
     pub tee_type: TeeType,
     /// The statement, from provers that make one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::statement::WireStatement>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<SignedStatement>,
 }
 
 /// Body of `POST /tee/register_attestation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisterAttestation {
     /// The quote whose report data names the key.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "a quote in hex"))]
     pub attestation: Quote,
     /// The key.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "33 bytes in hex"))]
     pub pubkey: PublicKey,
 }
 
 /// Answer of `GET /tee/present_batches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PresentBatches {
     /// The lowest batch whose input is there.
     pub oldest_batch: Option<u32>,
@@ -80,6 +91,7 @@ pub struct PresentBatches {
 /// Body of `POST /tee/leases/{id}/fail`: why a batch cannot be proven. Longer texts are cut: a report is never refused
 /// for its length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(from = "WireFailReport")]
 pub struct FailReport {
     kind: String,

@@ -132,6 +132,12 @@ pub(crate) fn write_json_zst(path: &Path, input: &BatchInput) -> io::Result<()> 
     encoder.finish()?.sync_all()
 }
 
+/// Whether a file's name says CBOR rather than JSON, and whether it says that it is compressed with zstd.
+pub(crate) fn form(path: &Path) -> Result<(bool, bool), BatchFileError> {
+    let (format, compressed) = format(path)?;
+    Ok((matches!(format, Format::Cbor), compressed))
+}
+
 fn format(path: &Path) -> Result<(Format, bool), BatchFileError> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (stem, compressed) = match name.strip_suffix(".zst") {

@@ -2,10 +2,13 @@
 
 mod batch;
 mod batch_file;
+mod batches;
 mod bench;
 mod demo;
 mod devnet;
+mod jobs;
 mod rss;
+mod server;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,12 @@ enum Command {
     /// Look at batch inputs.
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Look at a server's jobs, and change them.
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Add batches to a server.
+    #[command(subcommand)]
+    Batches(batches::Command),
     /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. The commands measure
     /// one thing each.
     Bench(bench::Args),
@@ -42,6 +51,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Devnet(args) => devnet::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Batch(command) => batch::run(command),
+        Command::Jobs(command) => jobs::run(command),
+        Command::Batches(command) => batches::run(command),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

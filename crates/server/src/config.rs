@@ -1,11 +1,15 @@
 //! The server's configuration.
 
-use std::{fs, io, net::SocketAddr, path::Path};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::ObjectStoreUrl;
+use crate::{ObjectStoreUrl, limits::Limits, tls::TlsConfig};
 
 /// What the server needs to know. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -17,6 +21,21 @@ pub struct Config {
     /// Listen on an address that others can reach, though anyone there can then take batches and submit.
     #[serde(default)]
     pub danger_open: bool,
+    /// Who may do what: names, roles and hashes of tokens. Read again when it changes.
+    #[serde(default)]
+    pub tokens_file: Option<PathBuf>,
+    /// Let anyone read the published proofs, without a token.
+    #[serde(default)]
+    pub public_proofs: bool,
+    /// Speak TLS.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
+    /// What peers may ask for.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The form of log lines.
+    #[serde(default)]
+    pub log_format: LogFormat,
     /// The database: `sqlite://PATH`, a file that is made if it is not there, or `postgres://…`.
     pub database_url: DatabaseUrl,
     /// Where batch inputs are kept.
@@ -40,9 +59,17 @@ pub struct Config {
     /// A zksync-era node whose batches are taken over.
     #[serde(default)]
     pub mirror: Option<MirrorConfig>,
-    /// The largest request body.
-    #[serde(default = "default_max_body_bytes")]
-    pub max_body_bytes: usize,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// How many keys must prove a batch, by TEE type. One suffices of a type that is not listed, from when its first prover
@@ -129,9 +156,9 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
-    /// Not what a configuration looks like.
+    /// Not what a configuration looks like. Says where, and shows nothing of the text: that may hold a password.
     #[error("{0}")]
-    Yaml(#[from] serde_saphyr::Error),
+    Yaml(String),
 }
 
 impl Config {
@@ -140,6 +167,11 @@ impl Config {
         Self {
             listen: default_listen(),
             danger_open: false,
+            tokens_file: None,
+            public_proofs: false,
+            tls: None,
+            limits: Limits::default(),
+            log_format: LogFormat::default(),
             database_url: database_url.into(),
             object_store,
             first_processed_batch: 0,
@@ -148,13 +180,13 @@ impl Config {
             batch_permanently_ignored_timeout_hours: default_batch_permanently_ignored_timeout_hours(),
             required_proofs: RequiredProofs::default(),
             mirror: None,
-            max_body_bytes: default_max_body_bytes(),
         }
     }
 
     /// Reads a YAML file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Ok(serde_saphyr::from_str(&fs::read_to_string(path)?)?)
+        let text = fs::read_to_string(path)?;
+        serde_saphyr::from_str(&text).map_err(|error| ConfigError::Yaml(error.without_snippet().to_string()))
     }
 }
 
@@ -174,11 +206,6 @@ fn default_max_attempts() -> u32 {
 /// zksync-era's.
 fn default_batch_permanently_ignored_timeout_hours() -> u32 {
     240
-}
-
-/// Room for the largest quote or statement in hex.
-fn default_max_body_bytes() -> usize {
-    256 * 1024
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Store {
                 }
             });
             let input_bytes = form.blob(&claim.batch).bytes;
-            tracing::info!(batch = number, %tee_type, %lease, "batch handed out");
+            tracing::info!(batch = number, %tee_type, "batch handed out");
             return Ok(Some(HandedOut { lease, input: input.boxed(), input_bytes }));
         }
     }

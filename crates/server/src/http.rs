@@ -1,52 +1,148 @@
 //! The HTTP API: one file an endpoint.
 
+mod admin;
+mod authorize;
 mod health;
 mod input_answer;
 mod json_rpc;
 mod leases;
+mod metrics;
+mod openapi;
 mod present_batches;
 mod proof_inputs;
 mod proof_inputs_no_lock;
+mod reads;
 mod register_attestation;
 mod request;
 mod submit_proofs;
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
-    http::StatusCode,
-    routing::{delete, get, post},
+    extract::{DefaultBodyLimit, FromRef, MatchedPath, Request, State},
+    http::{HeaderValue, StatusCode},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
 };
 use tee_api::SUCCESS;
-use tower_http::timeout::TimeoutLayer;
+use tokio::{sync::Semaphore, time::timeout};
+use tracing::{Instrument, field::Empty, info_span};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Store, problem::Problem};
+pub(crate) use self::authorize::Gate;
+use self::{authorize::authorize, openapi::Description};
+use crate::{Store, access::Need, limits::Limits, metrics::Metrics, problem::Problem, random};
 
-/// How long a request may take to arrive and to be answered, the answer's transfer not included.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Header that names a request: what the log says of it stands under this id.
+const REQUEST_ID_HEADER: &str = "x-request-id";
 
-/// All endpoints.
-pub(crate) fn router(store: Store, max_body_bytes: usize) -> Router {
-    Router::new()
-        .route("/tee/proof_inputs", post(proof_inputs::handle))
-        .route("/tee/proof_inputs_no_lock/{batch}", get(proof_inputs_no_lock::handle))
-        .route("/tee/submit_proofs/{batch}", post(submit_proofs::handle))
-        .route("/tee/register_attestation", post(register_attestation::handle))
-        .route("/tee/present_batches", get(present_batches::handle))
-        .route("/tee/leases/{lease}/renew", post(leases::renew))
-        .route("/tee/leases/{lease}/fail", post(leases::fail))
-        .route("/tee/leases/{lease}", delete(leases::give_back))
-        .route("/", post(json_rpc::handle))
-        .route("/health", get(health::handle))
+/// What all endpoints share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    limits: Arc<Limits>,
+    event_streams: Arc<Semaphore>,
+}
+
+impl App {
+    pub(crate) fn new(store: Store, metrics: Metrics, limits: Limits) -> Self {
+        let event_streams = Arc::new(Semaphore::new(limits.max_event_streams.min(Semaphore::MAX_PERMITS)));
+        Self { store, metrics, limits: Arc::new(limits), event_streams }
+    }
+}
+
+impl FromRef<App> for Store {
+    fn from_ref(app: &App) -> Self {
+        app.store.clone()
+    }
+}
+
+/// All endpoints, by who may use them.
+pub(crate) fn router(app: App, gate: Gate) -> Router {
+    let gate = Arc::new(gate);
+    let needs = |need: Need, routes: OpenApiRouter<App>| {
+        routes.route_layer(from_fn_with_state((gate.clone(), need), authorize))
+    };
+    let limited = |routes: OpenApiRouter<App>, max_body_bytes: usize, time: Duration| {
+        routes.layer(DefaultBodyLimit::max(max_body_bytes)).layer(from_fn_with_state(time, limit_time))
+    };
+    let limits = app.limits.clone();
+    let prove = OpenApiRouter::new()
+        .routes(routes!(proof_inputs::handle))
+        .routes(routes!(submit_proofs::handle))
+        .routes(routes!(register_attestation::handle))
+        .routes(routes!(leases::renew))
+        .routes(routes!(leases::fail))
+        .routes(routes!(leases::give_back));
+    let inputs =
+        OpenApiRouter::new().routes(routes!(proof_inputs_no_lock::handle)).routes(routes!(present_batches::handle));
+    let proofs = OpenApiRouter::new().routes(routes!(json_rpc::handle));
+    let read = OpenApiRouter::new()
+        .routes(routes!(reads::batches::list))
+        .routes(routes!(reads::jobs::list))
+        .routes(routes!(reads::proofs::list))
+        .routes(routes!(reads::disagreements::list))
+        .routes(routes!(reads::attestations::list))
+        .routes(routes!(reads::events::follow))
+        .routes(routes!(metrics::handle));
+    let administer = OpenApiRouter::new().routes(routes!(admin::jobs::change));
+    let upload = OpenApiRouter::new().routes(routes!(admin::batches::add));
+    let anyone = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
+    let quick = needs(Need::Prove, prove)
+        .merge(needs(Need::Inputs, inputs))
+        .merge(needs(Need::Proofs, proofs))
+        .merge(needs(Need::Read, read))
+        .merge(needs(Need::Administer, administer))
+        .merge(needs(Need::Nothing, anyone));
+    let quick = limited(quick, limits.max_body_bytes, limits.request_timeout());
+    let upload = limited(needs(Need::Administer, upload), limits.max_upload_bytes, limits.upload_timeout());
+    let (router, document) =
+        OpenApiRouter::with_openapi(Description::openapi()).merge(quick).merge(upload).split_for_parts();
+    let pages = OpenApiRouter::from(openapi::routes(&document));
+    router
+        .merge(needs(Need::Nothing, pages))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this method is not for this path")
         })
-        .layer(DefaultBodyLimit::max(max_body_bytes))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-        .with_state(store)
+        .layer(from_fn_with_state(app.clone(), trace))
+        .with_state(app)
+}
+
+/// Runs a request in a span with an id that the client gets too, and counts it. The span has the route and not the path: a
+/// lease's id in a path is a prover's secret.
+async fn trace(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = hex::encode(random::<8>());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let span = info_span!("request", id, method = %request.method(), route, caller = Empty);
+    let run = async {
+        let response = next.run(request).await;
+        let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+        tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered");
+        app.metrics.answered(route, status, elapsed);
+        response
+    };
+    let mut response = run.instrument(span).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID_HEADER, id);
+    }
+    response
+}
+
+/// Gives up a request that takes too long to arrive or to be answered.
+async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+        let detail = "the request took too long to arrive or to be answered";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail).into_response()
+    })
 }
 
 /// zksync-era's answer to what went well.

@@ -115,6 +115,14 @@ impl Inputs {
         url.open().map(Self)
     }
 
+    /// Whether the store answers.
+    pub(crate) async fn ping(&self) -> Result<(), object_store::Error> {
+        match self.0.head(&ObjectPath::from("ready")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Stores both forms under a key.
     pub(crate) async fn put(&self, key: &str, input: &EncodedInput) -> Result<(), object_store::Error> {
         self.0.put(&InputForm::Json.path(key), input.json.clone().into()).await?;

@@ -4,6 +4,7 @@
 //! way: [`Store::add_batch`] stores its input and makes its jobs; `POST /tee/proof_inputs` hands it out under a lease;
 //! `POST /tee/submit_proofs/{n}` checks the proof and ends the job.
 
+mod access;
 mod clock;
 mod config;
 mod handout;
@@ -12,37 +13,48 @@ mod import;
 mod ingest;
 mod inputs;
 mod intake;
+mod limits;
+mod metrics;
 mod mirror;
 mod object_store_url;
 mod problem;
+mod serve;
 mod storage;
+mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle, time::timeout};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::{
+    access::Access,
+    http::{App, Gate},
+    inputs::Inputs,
+    limits::RateLimiter,
+    metrics::Metrics,
+    storage::{JobRules, Storage},
+    tls::Tls,
+};
 pub use self::{
+    access::{AccessError, NewToken, Role, RoleError, TokenName, TokenNameError, TokensError},
     clock::{Clock, ManualClock},
-    config::{Config, ConfigError, DatabaseUrl, DatabaseUrlError, MirrorConfig, RequiredProofs},
+    config::{Config, ConfigError, DatabaseUrl, DatabaseUrlError, LogFormat, MirrorConfig, RequiredProofs},
     import::ImportError,
     ingest::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
     inputs::InputForm,
+    limits::{Limits, LimitsError},
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
-        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter,
-        migrate,
+        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, migrate,
     },
-};
-use self::{
-    inputs::Inputs,
-    storage::{JobRules, Storage},
+    tls::{TlsConfig, TlsError},
 };
 
-/// How long a stop waits for requests in hand.
-const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How often files that may change while the server runs are looked at.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many batches are taken in at a time. Each is held in memory as a whole while it is decoded and encoded.
 const MAX_DECODING: usize = 2;
@@ -52,7 +64,7 @@ const MAX_DECODING: usize = 2;
 pub struct Server {
     local_addr: SocketAddr,
     store: Store,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<usize>,
     mirroring: TaskTracker,
 }
 
@@ -72,9 +84,15 @@ pub struct Store {
 /// Why a server cannot start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Others could reach it and nobody would ask who they are.
-    #[error("listening on {0} lets anyone who can reach it take batches and submit; danger_open: true allows that")]
-    Open(SocketAddr),
+    /// It is not clear who may do what.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// TLS cannot be set up.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
+    /// A limit makes no sense.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// The database cannot be opened or brought to this program's schema.
     #[error(transparent)]
     Database(#[from] MigrationError),
@@ -101,8 +119,11 @@ impl Server {
     /// The same, with another clock.
     pub async fn start_with_clock(config: Config, clock: Clock) -> Result<Self, StartError> {
         let address = config.listen;
-        if !address.ip().is_loopback() && !config.danger_open {
-            return Err(StartError::Open(address));
+        config.limits.check()?;
+        let access = Arc::new(Access::open(&config)?);
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+        if tls.is_none() && !access.is_open() && !address.ip().is_loopback() {
+            tracing::warn!("tokens travel in the clear: set tls, or let a proxy in front of the server speak it");
         }
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
@@ -113,9 +134,16 @@ impl Server {
             mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror)));
         }
         mirroring.close();
-        let router = http::router(store.clone(), config.max_body_bytes);
-        let serving =
-            tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).into_future());
+        let gate = Gate {
+            access: access.clone(),
+            rate: RateLimiter::new(&config.limits),
+            provers_need_certificate: tls.as_ref().is_some_and(|tls| tls.asks_provers()),
+        };
+        tokio::spawn(reload(access, tls.clone(), stop.clone()));
+        let (limits, metrics) = (config.limits, Metrics::new());
+        let app = App::new(store.clone(), metrics.clone(), limits.clone());
+        let router = http::router(app, gate);
+        let serving = tokio::spawn(serve::serve(listener, router, tls, limits, metrics, stop));
         Ok(Self { local_addr, store, serving, mirroring })
     }
 
@@ -129,15 +157,33 @@ impl Server {
         &self.store
     }
 
-    /// Takes no more requests, finishes those in hand, for ten seconds at most, and closes the database.
-    pub async fn stop(mut self) {
+    /// Takes no more requests, finishes those in hand within `limits.stop_grace_secs`, and closes the database.
+    pub async fn stop(self) {
         self.store.stopping.cancel();
-        if timeout(STOP_GRACE, &mut self.serving).await.is_err() {
-            tracing::warn!("requests in hand were cut off");
-            self.serving.abort();
+        match self.serving.await {
+            Ok(0) => {}
+            Ok(cut) => tracing::warn!(connections = cut, "requests in hand were cut off"),
+            Err(error) => tracing::error!(%error, "serving ended early"),
         }
         self.mirroring.wait().await;
         self.store.close().await;
+    }
+}
+
+/// Takes over tokens and certificates that change.
+async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
+    if access.is_open() && tls.is_none() {
+        return;
+    }
+    while stop.run_until_cancelled(tokio::time::sleep(RELOAD_INTERVAL)).await.is_some() {
+        let (access, tls) = (access.clone(), tls.clone());
+        let look = tokio::task::spawn_blocking(move || {
+            access.reload();
+            tls.iter().for_each(|tls| tls.reload());
+        });
+        if let Err(error) = look.await {
+            tracing::error!(%error, "tokens and certificates cannot be looked at");
+        }
     }
 }
 

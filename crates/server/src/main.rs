@@ -4,11 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tee_server::{AddedBatch, Clock, Config, ObjectStoreUrl, Server, Store};
-use tokio::signal::unix::{SignalKind, signal};
+use tee_server::{AddedBatch, Clock, Config, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Store, TokenName};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Hands batches to TEE provers and keeps their proofs.
+/// Exit code after a second signal.
+const INTERRUPTED: i32 = 130;
+
+/// Hands batches to TEE provers and keeps their proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -32,29 +35,39 @@ enum Command {
     },
     /// Brings the database to this version's schema, as a start does, and ends.
     Migrate,
+    /// Makes a token: prints it, for its holder alone, and the line for the tokens file.
+    Token {
+        /// What it is called in logs.
+        #[arg(long)]
+        name: TokenName,
+        /// What its holder may do: prover, admin or reader.
+        #[arg(long)]
+        role: Role,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(arguments).await {
+    match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let path = arguments.config_path.context("--config-path FILE is missing")?;
-    let config = Config::read(&path).with_context(|| format!("configuration {}", path.display()))?;
+    let configured = || {
+        let path = arguments.config_path.context("--config-path FILE is missing")?;
+        let config = Config::read(&path).with_context(|| format!("configuration {}", path.display()))?;
+        log_to_stderr(config.log_format);
+        Ok::<_, anyhow::Error>(config)
+    };
     match arguments.command {
-        None => serve(config).await,
+        None => serve(configured()?).await,
         Some(Command::Import { blobs, rest }) => {
-            let store = Store::open(&config, Clock::System).await?;
+            let store = Store::open(&configured()?, Clock::System).await?;
             for file in rest {
                 let (batch, added) = store.import(&blobs, &file).await.with_context(|| file.display().to_string())?;
                 match added {
@@ -66,24 +79,61 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         Some(Command::Migrate) => {
-            let migrated = tee_server::migrate(&config.database_url).await?;
+            let migrated = tee_server::migrate(&configured()?.database_url).await?;
             tracing::info!(version = migrated.version, "the database has this version's schema");
+            Ok(())
+        }
+        Some(Command::Token { name, role }) => {
+            print_token(&NewToken::random(name, role));
             Ok(())
         }
     }
 }
 
-/// Serves until SIGINT or SIGTERM.
+/// Serves until the first signal, and then finishes what is in hand unless there is a second one.
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new()?;
     let server = Server::start(config).await?;
     tracing::info!(address = %server.local_addr(), "serving");
+    signals.next().await;
+    tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        () = server.stop() => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        () = signals.next() => std::process::exit(INTERRUPTED),
     }
-    tracing::info!("stopping");
-    server.stop().await;
-    Ok(())
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn print_token(token: &NewToken) {
+    println!("token, shown this once: {}", token.secret());
+    println!("for the tokens file:    {}", token.line());
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
 }

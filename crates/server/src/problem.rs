@@ -1,10 +1,16 @@
 //! Errors as clients see them: problem details (RFC 9457) with a stable code. Internal error text stays inside.
 
+use std::time::Duration;
+
 use axum::{
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::intake::RefusedProof;
 
@@ -14,17 +20,52 @@ pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    retry_after_secs: Option<u64>,
+}
+
+/// An error answer: problem details as in RFC 9457, with a code.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// Names the kind of problem.
+    #[schema(example = "urn:tee-proof-server:problem:wrong_root")]
+    r#type: String,
+    /// The status in words.
+    title: Option<&'static str>,
+    /// The HTTP status.
+    status: u16,
+    /// Names the kind of problem, for machines. It does not change.
+    #[schema(example = "wrong_root")]
+    code: &'static str,
+    /// What is wrong, for people.
+    detail: String,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), retry_after_secs: None }
     }
 
     /// Our own fault: logged here, once, and not told.
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says why")
+    }
+
+    /// More than the peer may ask for; the same may be asked again after `wait`.
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        let detail = "too many requests; Retry-After says when the next may come";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
+    }
+
+    /// Says when the same may be asked again.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after_secs: Some(wait.as_secs().saturating_add(1)), ..self }
+    }
+
+    /// Names the kind of problem.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
     }
 
     pub(crate) fn stale_lease() -> Self {
@@ -62,13 +103,22 @@ impl From<RefusedProof> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
-            "type": format!("urn:tee-proof-server:problem:{}", self.code),
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        (self.status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+        let body = ProblemBody {
+            r#type: format!("urn:tee-proof-server:problem:{}", self.code),
+            title: self.status.canonical_reason(),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+        };
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, secs.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

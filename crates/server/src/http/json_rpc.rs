@@ -8,6 +8,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tee_api::{TEE_PROOFS_METHOD, TeeProof, TeeType};
+use utoipa::ToSchema;
 
 use super::request::RawBody;
 use crate::{
@@ -23,6 +24,15 @@ const MAX_CALLS: usize = 100;
 /// The most bytes of results in one answer. Calls past it end in an error.
 const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
 
+/// JSON-RPC 2.0, single calls and up to 100 at once. The one method, `unstable_getTeeProofs`, takes a batch's number and a
+/// type of enclave or null, and gives a list of TeeProof.
+#[utoipa::path(
+    post, path = "/", operation_id = "json_rpc", tag = "proofs", security((), ("reader" = [])),
+    request_body(content = Object, example = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "unstable_getTeeProofs", "params": [1, null]
+    })),
+    responses((status = 200, body = RpcAnswer), (status = 204, description = "only notifications came"))
+)]
 pub(super) async fn handle(State(store): State<Store>, RawBody(body): RawBody) -> Result<Response, Problem> {
     let mut answers = Answers::default();
     let request = serde_json::from_slice(&body);
@@ -64,8 +74,9 @@ struct Call {
     params: Value,
 }
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, ToSchema)]
+struct RpcAnswer {
+    #[schema(example = "2.0")]
     jsonrpc: &'static str,
     id: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +85,7 @@ struct Answer {
     error: Option<RpcError>,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 struct RpcError {
     code: i32,
     message: &'static str,
@@ -109,7 +120,7 @@ impl Answers {
 
     fn push(&mut self, id: Value, result: Result<Vec<TeeProof>, RpcError>) {
         let (result, error) = result.map_or_else(|error| (None, Some(error)), |result| (Some(result), None));
-        let answer = Answer { jsonrpc: "2.0", id, result, error };
+        let answer = RpcAnswer { jsonrpc: "2.0", id, result, error };
         self.0.push(serde_json::to_string(&answer).expect("its parts are JSON"));
     }
 

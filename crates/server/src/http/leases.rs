@@ -9,7 +9,15 @@ use super::{
 };
 use crate::{Store, problem::Problem, storage::JobFailure};
 
-/// `POST …/renew`: it is still at work.
+/// Prolongs a lease.
+#[utoipa::path(
+    post, path = "/tee/leases/{lease}/renew", operation_id = "renew_lease", tag = "prover", security(("prover" = [])),
+    params(("lease" = String, Path)),
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 409, description = "the lease is not current", body = crate::problem::ProblemBody), (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
 pub(super) async fn renew(
     State(store): State<Store>,
     PathParameter(lease): PathParameter<LeaseId>,
@@ -22,7 +30,15 @@ pub(super) async fn renew(
     Ok((headers, success()))
 }
 
-/// `POST …/fail`: the batch cannot be proven.
+/// Ends a lease: its batch cannot be proven.
+#[utoipa::path(
+    post, path = "/tee/leases/{lease}/fail", operation_id = "fail_lease", tag = "prover", security(("prover" = [])),
+    params(("lease" = String, Path)), request_body = FailReport,
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 409, description = "the lease is not current", body = crate::problem::ProblemBody), (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
 pub(super) async fn fail(
     State(store): State<Store>,
     PathParameter(lease): PathParameter<LeaseId>,
@@ -30,17 +46,25 @@ pub(super) async fn fail(
 ) -> Result<Json<&'static str>, Problem> {
     let failure = JobFailure { kind: report.kind(), error: report.error() };
     current(store.storage.fail_lease(&lease, failure, store.clock.now_ms()).await?)?;
-    tracing::warn!(%lease, kind = report.kind(), error = report.error(), "prover reports that a batch cannot be proven");
+    tracing::warn!(kind = report.kind(), error = report.error(), "prover reports that a batch cannot be proven");
     Ok(success())
 }
 
-/// `DELETE …`: it will not finish.
+/// Ends a lease: another prover may have its batch.
+#[utoipa::path(
+    delete, path = "/tee/leases/{lease}", operation_id = "give_back_lease", tag = "prover", security(("prover" = [])),
+    params(("lease" = String, Path)),
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 409, description = "the lease is not current", body = crate::problem::ProblemBody), (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
 pub(super) async fn give_back(
     State(store): State<Store>,
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<Json<&'static str>, Problem> {
     current(store.storage.give_back_lease(&lease, store.clock.now_ms()).await?)?;
-    tracing::info!(%lease, "batch given back");
+    tracing::info!("batch given back");
     Ok(success())
 }
 

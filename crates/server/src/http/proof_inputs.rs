@@ -10,24 +10,36 @@ use axum::{
 use tee_api::{LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, ProofInputsRequest};
 
 use super::{
+    App,
     input_answer::{answer, wanted_form},
     request::JsonBody,
 };
-use crate::{Store, problem::Problem};
+use crate::problem::Problem;
 
 /// The longest wait, in seconds. What asks for more waits this long: it stays below the time-outs of clients and proxies.
 const MAX_WAIT_SECS: u64 = 25;
 
+/// Hands out the lowest batch that is ready, under a lease: the headers Tee-Lease-Id and Tee-Lease-Expires-In (seconds).
+#[utoipa::path(
+    post, path = "/tee/proof_inputs", operation_id = "proof_inputs", tag = "prover", security(("prover" = [])),
+    request_body = ProofInputsRequest,
+    responses(
+        (status = 200, content((Object = "application/json"), (Vec<u8> = "application/cbor"))),
+        (status = 204, description = "there is nothing to prove"), (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
 pub(super) async fn handle(
-    State(store): State<Store>,
+    State(App { store, metrics, limits, .. }): State<App>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonBody(ProofInputsRequest { tee_type }): JsonBody<ProofInputsRequest>,
 ) -> Result<Response, Problem> {
     let form = wanted_form(&headers);
-    let wait = wait(query.as_deref())?;
+    // An answer that there is nothing still comes in time.
+    let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
     let handed_out = store.hand_out(tee_type, form, wait).await.map_err(Problem::internal)?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    metrics.batches_handed_out[&tee_type.into()].inc();
     let mut response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
     let lease = HeaderValue::try_from(handed_out.lease.as_str()).map_err(Problem::internal)?;
     response.headers_mut().insert(LEASE_ID_HEADER, lease);

@@ -8,6 +8,15 @@ use super::{
 };
 use crate::{Store, problem::Problem};
 
+/// A batch's input, in JSON or (Accept: application/cbor) in CBOR, without a lease.
+#[utoipa::path(
+    get, path = "/tee/proof_inputs_no_lock/{batch}", operation_id = "proof_inputs_no_lock", tag = "prover",
+    security(("prover" = []), ("reader" = [])), params(("batch" = u32, Path)),
+    responses(
+        (status = 200, content((Object = "application/json"), (Vec<u8> = "application/cbor"))),
+        (status = 404, description = "the batch is not known", body = crate::problem::ProblemBody), (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
 pub(super) async fn handle(
     State(store): State<Store>,
     headers: HeaderMap,

@@ -7,7 +7,12 @@ use tee_attestation::{Quote, Tee};
 use super::{request::JsonBody, success};
 use crate::{Store, problem::Problem, storage::NewAttestation};
 
-/// The quote must name the key. Whether the quote may be believed is not judged yet.
+/// Registers a key. The quote must name it; whether the quote may be believed is not judged yet.
+#[utoipa::path(
+    post, path = "/tee/register_attestation", operation_id = "register_attestation", tag = "prover",
+    security(("prover" = [])), request_body = RegisterAttestation,
+    responses((status = 200, body = String, example = "Success"), (status = "4XX", body = crate::problem::ProblemBody))
+)]
 pub(super) async fn handle(
     State(store): State<Store>,
     JsonBody(RegisterAttestation { attestation, pubkey }): JsonBody<RegisterAttestation>,

@@ -4,7 +4,7 @@ use std::{fmt::Display, str::FromStr};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, HeaderName, StatusCode, header::HeaderValue, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -17,6 +17,9 @@ pub(super) struct JsonBody<T>(pub(super) T);
 
 /// A whole body, whatever is in it.
 pub(super) struct RawBody(pub(super) Bytes);
+
+/// The parameters behind the path. Unknown ones are errors where their type says so.
+pub(super) struct QueryParameters<T>(pub(super) T);
 
 /// The one parameter in a path.
 pub(super) struct PathParameter<T>(pub(super) T);
@@ -47,11 +50,26 @@ impl<S: Send + Sync, T: FromStr<Err: Display>> FromRequestParts<S> for PathParam
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| malformed("malformed_path", rejection))?;
-        text.parse().map(Self).map_err(|error| malformed("malformed_path", error))
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(malformed_path)?;
+        text.parse().map(Self).map_err(malformed_path)
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(query)| Self(query)).map_err(|rejection| malformed_query(rejection.body_text()))
+    }
+}
+
+pub(super) fn malformed_path(error: impl Display) -> Problem {
+    malformed("malformed_path", error)
+}
+
+pub(super) fn malformed_query(error: impl Display) -> Problem {
+    malformed("malformed_query", error)
 }
 
 /// The lease that a submission is made under.

@@ -4,30 +4,43 @@ use axum::{Json, extract::State, http::HeaderMap};
 use tee_api::SubmitProof;
 
 use super::{
+    App,
     request::{JsonBody, PathParameter, lease},
     success,
 };
-use crate::{Store, intake::RefusedProof, problem::Problem};
+use crate::{intake::RefusedProof, problem::Problem};
 
+/// Takes a proof. The same again is a success. Under a lease, Tee-Lease-Id names it.
+#[utoipa::path(
+    post, path = "/tee/submit_proofs/{batch}", operation_id = "submit_proofs", tag = "prover", security(("prover" = [])),
+    params(("batch" = u32, Path), ("tee-lease-id" = Option<String>, Header)), request_body = SubmitProof,
+    responses((status = 200, body = String, example = "Success"), (status = "4XX", body = crate::problem::ProblemBody))
+)]
 pub(super) async fn handle(
-    State(store): State<Store>,
+    State(app): State<App>,
     PathParameter(batch): PathParameter<u32>,
     headers: HeaderMap,
     JsonBody(submission): JsonBody<SubmitProof>,
 ) -> Result<Json<&'static str>, Problem> {
     let lease = lease(&headers)?;
     let SubmitProof { pubkey, proof: root, tee_type, .. } = &submission;
-    match store.take_proof(batch, &submission, lease.as_ref()).await {
-        Ok(()) => tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted"),
+    match app.store.take_proof(batch, &submission, lease.as_ref()).await {
+        Ok(()) => {
+            app.metrics.proofs_accepted[&(*tee_type).into()].inc();
+            tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted");
+        }
         Err(refused) => {
             match &refused {
                 RefusedProof::Database(_) => {}
                 RefusedProof::DisagreeingRoot { accepted } => {
+                    app.metrics.disagreements_seen.inc();
                     tracing::error!(batch, %tee_type, %pubkey, ?root, ?accepted, "ALARM: two proofs disagree on the root");
                 }
                 refused => tracing::warn!(batch, %tee_type, %pubkey, ?root, %refused, "proof refused"),
             }
-            return Err(refused.into());
+            let problem = Problem::from(refused);
+            app.metrics.refused(problem.code());
+            return Err(problem);
         }
     }
     Ok(success())

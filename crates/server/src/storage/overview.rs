@@ -1,6 +1,6 @@
 //! What an operator looks at.
 
-use sqlx::Row;
+use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use zksync_types::H256;
 
@@ -117,18 +117,20 @@ impl Storage {
         let rows = sqlx::query("SELECT * FROM tee_proof_disagreements ORDER BY received_at DESC, l1_batch_number")
             .fetch_all(&self.pool)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Disagreement {
-                    number: number(row.try_get("l1_batch_number")?)?,
-                    tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
-                    pubkey: decoded(PublicKey::from_bytes(row.try_get("pubkey")?))?,
-                    signature: decoded(Signature::from_bytes(row.try_get("signature")?))?,
-                    root: hash(row.try_get("proof")?)?,
-                    accepted_root: hash(row.try_get("accepted_proof")?)?,
-                    received_at_ms: row.try_get("received_at")?,
-                })
-            })
-            .collect()
+        rows.iter().map(Disagreement::read).collect()
+    }
+}
+
+impl Disagreement {
+    pub(super) fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            number: number(row.try_get("l1_batch_number")?)?,
+            tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
+            pubkey: decoded(PublicKey::from_bytes(row.try_get("pubkey")?))?,
+            signature: decoded(Signature::from_bytes(row.try_get("signature")?))?,
+            root: hash(row.try_get("proof")?)?,
+            accepted_root: hash(row.try_get("accepted_proof")?)?,
+            received_at_ms: row.try_get("received_at")?,
+        })
     }
 }

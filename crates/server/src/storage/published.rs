@@ -1,9 +1,9 @@
 //! What is published of a batch: its jobs and proofs, with the quotes that vouch for the keys.
 
-use sqlx::{Row, sqlite::SqliteRow};
-use tee_api::TeeType;
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use tee_api::{PublicKey, TeeType};
 
-use super::{JobStatus, Storage, decoded};
+use super::{Disagreement, JobStatus, Storage, decoded};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -42,60 +42,115 @@ impl Storage {
         number: u32,
         tee_type: Option<TeeType>,
     ) -> Result<Vec<PublishedProof>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT j.tee_type, j.status, j.updated_at, p.pubkey, p.signature, p.proof, p.statement, p.received_at,
-                 NULL AS accepted_proof, a.quote, a.verdict, a.judged_at, a.collateral, a.revoked_at
+        let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND j.tee_type = '{tee_type}'"));
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT j.tee_type, j.status, j.updated_at AS at, p.pubkey, p.signature, p.proof, p.statement, p.received_at,
+                 a.quote, a.verdict, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_generation_details j
              LEFT JOIN tee_proofs p ON p.l1_batch_number = j.l1_batch_number AND p.tee_type = j.tee_type
              LEFT JOIN tee_attestations a ON a.pubkey = p.pubkey
-             WHERE j.l1_batch_number = $1 AND j.tee_type <> 'none' AND ($2 IS NULL OR j.tee_type = $2)
-             ORDER BY j.tee_type, p.received_at, p.pubkey LIMIT $3",
-        )
+             WHERE j.l1_batch_number = $1 AND j.tee_type <> 'none' {of_type}
+             ORDER BY j.tee_type, p.received_at, p.pubkey LIMIT $2"
+        )))
         .bind(i64::from(number))
-        .bind(tee_type.map(TeeType::as_str))
         .bind(MAX_PROOFS)
-        .fetch_all(&self.reader)
+        .fetch_all(&self.pool)
         .await?;
-        let disagreements = sqlx::query(
-            "SELECT d.tee_type, 'failed' AS status, d.received_at AS updated_at, d.pubkey, d.signature, d.proof,
-                 NULL AS statement, d.received_at, d.accepted_proof, a.quote, a.verdict, a.judged_at, a.collateral,
-                 a.revoked_at
+        let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND d.tee_type = '{tee_type}'"));
+        let disagreements = sqlx::query(AssertSqlSafe(format!(
+            "SELECT d.tee_type, d.received_at AS at, d.pubkey, d.signature, d.proof, d.accepted_proof, a.quote,
+                 a.verdict, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_disagreements d JOIN tee_attestations a ON a.pubkey = d.pubkey
-             WHERE d.l1_batch_number = $1 AND ($2 IS NULL OR d.tee_type = $2)
-             ORDER BY d.received_at, d.pubkey LIMIT $3",
-        )
+             WHERE d.l1_batch_number = $1 {of_type}
+             ORDER BY d.received_at, d.pubkey LIMIT $2"
+        )))
         .bind(i64::from(number))
-        .bind(tee_type.map(TeeType::as_str))
         .bind(MAX_PROOFS)
-        .fetch_all(&self.reader)
+        .fetch_all(&self.pool)
         .await?;
-        rows.iter().chain(&disagreements).map(PublishedProof::read).collect()
+        let accepted = rows.iter().map(PublishedProof::accepted);
+        accepted.chain(disagreements.iter().map(PublishedProof::disagreeing)).collect()
+    }
+}
+
+/// How many there are of what there should be few of.
+#[derive(Debug)]
+pub(crate) struct StateCounts {
+    pub(crate) disagreements: u64,
+    pub(crate) keys_in_force: u64,
+    pub(crate) keys_revoked: u64,
+}
+
+impl Storage {
+    /// Disagreements by batch, TEE type and key, those after `after`.
+    pub(crate) async fn disagreements_after(
+        &self,
+        after: Option<(u32, TeeType, PublicKey)>,
+        limit: u32,
+    ) -> Result<Vec<Disagreement>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM tee_proof_disagreements WHERE (l1_batch_number, tee_type, pubkey) > ($1, $2, $3)
+             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $4",
+        )
+        .bind(after.map_or(-1, |(number, ..)| i64::from(number)))
+        .bind(after.map_or("", |(_, tee_type, _)| tee_type.as_str()))
+        .bind(after.map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(Disagreement::read).collect()
+    }
+
+    /// Counts for metrics.
+    pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements),
+                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
+                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL)",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let count = |index: usize| decoded(u64::try_from(row.try_get::<i64, _>(index)?));
+        Ok(StateCounts { disagreements: count(0)?, keys_in_force: count(1)?, keys_revoked: count(2)? })
     }
 }
 
 impl PublishedProof {
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let pubkey: Option<Vec<u8>> = row.try_get("pubkey")?;
-        let received_at: Option<i64> = row.try_get("received_at")?;
+    fn accepted(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let proven_at_ms: Option<i64> = row.try_get("received_at")?;
+        let signed = match proven_at_ms {
+            None => None,
+            Some(_) => Some(SignedRoot { statement: row.try_get("statement")?, ..SignedRoot::read(row)? }),
+        };
+        let status = JobStatus::stored(row.try_get("status")?)?;
+        let at_ms = proven_at_ms.map_or_else(|| row.try_get("at"), Ok)?;
+        Ok(Self { tee_type: tee_type(row)?, status, at_ms, signed })
+    }
+
+    fn disagreeing(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let signed = SignedRoot { accepted_root: row.try_get("accepted_proof")?, ..SignedRoot::read(row)? };
+        let (status, at_ms) = (JobStatus::Failed, row.try_get("at")?);
+        Ok(Self { tee_type: tee_type(row)?, status, at_ms, signed: Some(signed) })
+    }
+}
+
+impl SignedRoot {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
-            status: JobStatus::stored(row.try_get("status")?)?,
-            at_ms: received_at.map_or_else(|| row.try_get("updated_at"), Ok)?,
-            signed: match pubkey {
-                None => None,
-                Some(pubkey) => Some(SignedRoot {
-                    pubkey,
-                    signature: row.try_get("signature")?,
-                    root: row.try_get("proof")?,
-                    statement: row.try_get("statement")?,
-                    quote: row.try_get("quote")?,
-                    verdict: row.try_get("verdict")?,
-                    judged_at_ms: row.try_get("judged_at")?,
-                    collateral: row.try_get("collateral")?,
-                    revoked_at_ms: row.try_get("revoked_at")?,
-                    accepted_root: row.try_get("accepted_proof")?,
-                }),
-            },
+            pubkey: row.try_get("pubkey")?,
+            signature: row.try_get("signature")?,
+            root: row.try_get("proof")?,
+            statement: None,
+            quote: row.try_get("quote")?,
+            verdict: row.try_get("verdict")?,
+            judged_at_ms: row.try_get("judged_at")?,
+            collateral: row.try_get("collateral")?,
+            revoked_at_ms: row.try_get("revoked_at")?,
+            accepted_root: None,
         })
     }
+}
+
+fn tee_type(row: &AnyRow) -> Result<TeeType, sqlx::Error> {
+    decoded(row.try_get::<&str, _>("tee_type")?.parse())
 }

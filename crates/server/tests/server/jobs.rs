@@ -189,5 +189,5 @@ async fn a_restart_keeps_everything() {
     world.submit(2, &key.proof(ROOT), Some(&second)).await.assert_success();
     assert_eq!(world.claim("sgx").await.unwrap().0, 3);
     assert_eq!(world.get("/tee/present_batches").await.body, br#"{"oldest_batch":1,"latest_batch":3}"#);
-    assert_eq!(world.get("/health").await.status, StatusCode::OK);
+    assert_eq!(world.get("/health/ready").await.status, StatusCode::OK);
 }

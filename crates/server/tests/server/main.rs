@@ -1,13 +1,23 @@
 //! The server on real databases and object stores, over real HTTP.
 
+mod access;
+mod admin;
 mod databases;
+mod era;
+mod hostile;
 mod inputs;
 mod jobs;
 mod json_rpc;
 mod objects;
+mod openapi;
+mod operating;
 mod postgres;
+mod process;
 mod proofs;
 mod queue;
+mod reads;
+mod requests;
 mod requests;
 mod sources;
+mod tls;
 mod world;

@@ -89,6 +89,18 @@ async fn every_wrong_proof_has_its_own_code_and_nothing_is_stored() {
 }
 
 #[tokio::test]
+async fn a_revoked_key_proves_nothing_more_and_registering_it_again_does_not_help() {
+    let world = World::start().await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    world.execute("UPDATE tee_attestations SET revoked_at = 1").await;
+    world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
+    world.registered_key(1).await;
+    world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
+    assert_eq!(proofs(&world).await, []);
+}
+
+#[tokio::test]
 async fn a_lease_of_another_batch_is_stale() {
     let world = World::start().await;
     world.add(1).await;

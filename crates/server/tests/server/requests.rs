@@ -1,7 +1,7 @@
 //! Requests that make no sense, and the few that need nothing.
 
 use reqwest::{Method, StatusCode};
-use tee_server::{Config, MigrationError, Server, StartError};
+use tee_server::{AccessError, Config, MigrationError, Server, StartError};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -36,7 +36,7 @@ async fn garbage_truncated_and_empty_bodies_are_refused() {
         let body = format!(r#"{{"tee_type":"{tee_type}"}}"#);
         world.send(Method::POST, "/tee/proof_inputs", &[], body).await.assert_problem(400, "malformed_body");
     }
-    assert_eq!(world.get("/health").await.status, StatusCode::OK);
+    assert_eq!(world.get("/health/ready").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_body_cut_short_does_no_harm() {
     let mut answer = vec![];
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
-    assert_eq!(world.get("/health").await.status, StatusCode::OK);
+    assert_eq!(world.get("/health/ready").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn unknown_paths_methods_and_leases_are_problems() {
 async fn an_address_that_others_reach_must_be_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let open = Config { listen: "0.0.0.0:0".parse().unwrap(), ..config(&folder) };
-    assert!(matches!(Server::start(open.clone()).await, Err(StartError::Open(_))));
+    assert!(matches!(Server::start(open.clone()).await, Err(StartError::Access(AccessError::Open(_)))));
     let server = Server::start(Config { danger_open: true, ..open }).await.unwrap();
     let taken = Config { listen: ([127, 0, 0, 1], server.local_addr().port()).into(), ..config(&folder) };
     assert!(matches!(Server::start(taken).await, Err(StartError::Listen { .. })));

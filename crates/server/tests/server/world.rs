@@ -147,6 +147,18 @@ impl World {
         rows.filter(|row| row.tee_type == Some(tee_type)).map(|row| (row.number, row.status)).collect()
     }
 
+    /// Changes the database behind the server's back.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        sqlx::any::install_default_drivers();
+        let url = match self.database_url.strip_prefix("sqlite://") {
+            Some(path) => format!("sqlite:{path}"),
+            None => self.database_url.clone(),
+        };
+        let mut connection = AnyConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
     /// The files that hold inputs.
     pub(crate) fn input_files(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.folder.path().join("objects/inputs")).unwrap();
@@ -161,6 +173,18 @@ impl Answer {
     pub(crate) fn assert_success(&self) {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
         assert_eq!(self.body, b"\"Success\"");
+    }
+
+    /// The code, where the answer is a problem.
+    pub(crate) fn problem_code(&self) -> Option<String> {
+        let problem: Value = serde_json::from_slice(&self.body).ok()?;
+        problem["code"].as_str().map(str::to_owned)
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
+        serde_json::from_slice(&self.body).unwrap()
     }
 
     #[track_caller]

@@ -1,0 +1,89 @@
+//! What an operator asks of a server.
+
+use reqwest::{
+    Method, Response,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
+use serde::de::DeserializeOwned;
+use zksync_types::H256;
+
+use super::{AnswerError, Client, ClientError, done, read_body};
+use crate::{BatchAdded, JobAction, JobEntry, Page, TeeType};
+
+/// The most that is read of one page of jobs, in bytes.
+const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobsRequest {
+    /// Only of this batch.
+    pub batch: Option<u32>,
+    /// Only of this type of enclave.
+    pub tee_type: Option<TeeType>,
+    /// Only in this status.
+    pub status: Option<String>,
+    /// [`Page::next`] of an earlier page.
+    pub after: Option<String>,
+    /// The most jobs on the page, 1 to 1,000.
+    pub limit: u32,
+}
+
+/// A batch to take in: its input as it lies in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchUpload {
+    /// The input.
+    pub bytes: Vec<u8>,
+    /// CBOR, not JSON.
+    pub is_cbor: bool,
+    /// Compressed with zstd.
+    pub is_zstd: bool,
+    /// The root after the batch, where it is known.
+    pub expected_root: Option<H256>,
+    /// Where the batch comes from, for people.
+    pub source: String,
+}
+
+impl Client {
+    /// A page of jobs. Needs a reader's token where the server asks for one.
+    pub async fn jobs(&self, request: &JobsRequest) -> Result<Page<JobEntry>, ClientError> {
+        let limit = request.limit.to_string();
+        let batch = request.batch.map(|batch| batch.to_string());
+        let mut url = self.url("api/jobs");
+        for (name, value) in [
+            ("limit", Some(limit.as_str())),
+            ("batch", batch.as_deref()),
+            ("tee_type", request.tee_type.map(TeeType::as_str)),
+            ("status", request.status.as_deref()),
+            ("after", request.after.as_deref()),
+        ] {
+            value.into_iter().for_each(|value| _ = url.query_pairs_mut().append_pair(name, value));
+        }
+        read(self.send(self.http.get(url)).await?).await
+    }
+
+    /// Changes a job. Needs an admin's token where the server asks for one.
+    pub async fn change_job(&self, batch: u32, tee_type: TeeType, action: JobAction) -> Result<(), ClientError> {
+        let path = format!("admin/jobs/{batch}/{tee_type}/{}", action.as_str());
+        done(self.send(self.request(Method::POST, &path)).await?).await
+    }
+
+    /// Adds a batch. Needs an admin's token where the server asks for one.
+    pub async fn add_batch(&self, upload: BatchUpload) -> Result<BatchAdded, ClientError> {
+        let mut url = self.url("admin/batches");
+        url.query_pairs_mut().append_pair("source", &upload.source);
+        if let Some(root) = upload.expected_root {
+            url.query_pairs_mut().append_pair("expected_root", &hex::encode(root));
+        }
+        let content_type = if upload.is_cbor { "application/cbor" } else { "application/json" };
+        let mut request = self.http.post(url).header(CONTENT_TYPE, content_type).body(upload.bytes);
+        if upload.is_zstd {
+            request = request.header(CONTENT_ENCODING, "zstd");
+        }
+        read(self.send(request).await?).await
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
+    let body = read_body(response, MAX_PAGE_BYTES).await?.ok_or(AnswerError::Body)?;
+    serde_json::from_slice(&body).map_err(|_| AnswerError::Body.into())
+}

@@ -1,0 +1,95 @@
+//! What a server lists, and what an operator asks it to change.
+
+use serde::{Deserialize, Serialize};
+
+use crate::TeeType;
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Asks for the next page, as `after`. None on the last one.
+    pub next: Option<String>,
+}
+
+/// A job: a batch that is to be proven by an enclave of one type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JobEntry {
+    /// The batch's number.
+    pub batch: u32,
+    /// The enclave's type.
+    #[cfg_attr(feature = "openapi", schema(example = "sgx"))]
+    pub tee_type: TeeType,
+    /// `ready_to_be_proven`, `picked_by_prover`, `generated`, `failed` or `permanently_ignored`.
+    #[cfg_attr(feature = "openapi", schema(example = "generated"))]
+    pub status: String,
+    /// How often it was handed out and not given back.
+    pub attempts: u32,
+    /// When the current lease ends.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub lease_expires_at: Option<String>,
+    /// When a prover last took it.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub prover_taken_at: Option<String>,
+    /// Why it last failed, for machines.
+    pub error_kind: Option<String>,
+    /// Why it last failed, for people.
+    pub error: Option<String>,
+    /// When it was made.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub created_at: String,
+    /// When it last changed.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub updated_at: String,
+}
+
+/// What an operator does to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum JobAction {
+    /// Makes a failed or given-up job ready again.
+    Retry,
+    /// Gives up a job that has no proof.
+    Ignore,
+    /// Has a batch proven again, wherever its job stands. Its proofs stay.
+    Requeue,
+}
+
+/// What became of a batch that was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchAdded {
+    /// False when the very same batch was there before.
+    pub new: bool,
+}
+
+impl JobAction {
+    /// As it stands in a path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Ignore => "ignore",
+            Self::Requeue => "requeue",
+        }
+    }
+}
+
+impl std::str::FromStr for JobAction {
+    type Err = JobActionError;
+
+    fn from_str(text: &str) -> Result<Self, JobActionError> {
+        [Self::Retry, Self::Ignore, Self::Requeue]
+            .into_iter()
+            .find(|action| action.as_str() == text)
+            .ok_or(JobActionError)
+    }
+}
+
+/// Not something that is done to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("action: none of retry, ignore, requeue")]
+pub struct JobActionError;

@@ -1,0 +1,64 @@
+//! `teectl batches`: batches of a server.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use tee_api::{BatchUpload, Client};
+use zksync_types::H256;
+
+use crate::{batch_file, server::ServerArgs};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Add batch inputs to a server. Adding the same again changes nothing; another input under a known number is refused.
+    Add(AddArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The root after the batch, where it is known; for one file.
+    #[arg(long, value_name = "HEX")]
+    expected_root: Option<H256>,
+    /// Where the batches come from, for people.
+    #[arg(long, default_value = "teectl")]
+    source: String,
+    /// Batch inputs: .json or .cbor, also .zst.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+    let Command::Add(args) = command;
+    anyhow::ensure!(args.expected_root.is_none() || args.files.len() == 1, "--expected-root is for one file");
+    let client = args.server.client()?;
+    let mut failed = 0;
+    for file in &args.files {
+        match add(&client, &args, file).await {
+            Ok(said) => println!("{}: {said}", file.display()),
+            Err(error) => {
+                failed += 1;
+                eprintln!("error: {}: {error:#}", file.display());
+            }
+        }
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static str> {
+    let (is_cbor, is_zstd) = batch_file::form(file)?;
+    let bytes = fs::read(file).context("cannot read it")?;
+    // A tenth of the size on the line, and servers limit that.
+    let bytes = if is_zstd { bytes } else { zstd::encode_all(&*bytes, zstd::DEFAULT_COMPRESSION_LEVEL)? };
+    let (expected_root, source) = (args.expected_root, args.source.clone());
+    let upload = BatchUpload { bytes, is_cbor, is_zstd: true, expected_root, source };
+    let added = client.add_batch(upload).await?;
+    Ok(if added.new { "added" } else { "was there" })
+}

@@ -1,0 +1,31 @@
+//! The server that a command talks to.
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use tee_api::{Client, ClientOptions};
+
+/// The variable that holds the token where no file is named.
+const TOKEN: &str = "TEECTL_TOKEN";
+
+#[derive(clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The server.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3320")]
+    server: String,
+    /// The file that holds the token, where the server asks for one; without it, the variable TEECTL_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    pub(crate) fn client(&self) -> Result<Client> {
+        let text = match &self.token_file {
+            Some(path) => Some(fs::read_to_string(path).with_context(|| format!("token file {}", path.display()))?),
+            None => env::var(TOKEN).ok().filter(|text| !text.is_empty()),
+        };
+        let token = text.map(|text| text.parse()).transpose().context("token")?;
+        Client::new(&self.server, ClientOptions { token, ..ClientOptions::default() })
+            .with_context(|| format!("server {}", self.server))
+    }
+}

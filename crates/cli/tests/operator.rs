@@ -1,0 +1,101 @@
+//! `teectl batches` and `teectl jobs` against a server that asks for tokens.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+use tee_api::{Client, ClientOptions, FailReport, TeeType};
+use tee_server::{Config, NewToken, ObjectStoreUrl, Role, Server};
+
+/// Runs it off the thread that the server needs, with the token in the environment.
+async fn teectl(token: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    command.args(arguments).env("TEECTL_TOKEN", token);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+async fn server(folder: &Path) -> (Server, String, [String; 3]) {
+    let tokens = [("p", Role::Prover), ("r", Role::Reader), ("a", Role::Admin)]
+        .map(|(name, role)| NewToken::random(name.parse().unwrap(), role));
+    let lines = tokens.each_ref().map(NewToken::line).join("\n");
+    let tokens_file = folder.join("tokens.yaml");
+    fs::write(&tokens_file, format!("tokens:\n{lines}\n")).unwrap();
+    let database = format!("sqlite://{}", folder.join("tee.sqlite").display());
+    let mut config = Config::new(database, ObjectStoreUrl::folder(&folder.join("inputs")));
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    config.tokens_file = Some(tokens_file);
+    let server = Server::start(config).await.unwrap();
+    let url = format!("http://{}", server.local_addr());
+    (server, url, tokens.map(|token| token.secret().to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_adds_batches_and_retries_what_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url, [prover, reader, admin]) = server(folder.path()).await;
+    let out = folder.path().join("batches");
+    let made = teectl("", &["devnet", "--batches", "2", "--txs", "1", "--out", out.to_str().unwrap()]).await;
+    assert!(made.status.success(), "{made:?}");
+    let files = [14034, 14035].map(|number| out.join(format!("batch-{number}.json.zst")).display().to_string());
+    let add = ["batches", "add", "--server", &url, &files[0], &files[1]];
+    let refused = teectl(&reader, &add).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("403"), "{refused:?}");
+    let added = teectl(&admin, &add).await;
+    assert!(added.status.success(), "{added:?}");
+    assert_eq!(text(&added).matches(": added").count(), 2);
+    assert_eq!(text(&teectl(&admin, &add).await).matches(": was there").count(), 2);
+
+    let token = Some(prover.parse().unwrap());
+    let client = Client::new(&url, ClientOptions { token, ..ClientOptions::default() }).unwrap();
+    let lease = client.proof_inputs(TeeType::Sgx).await.unwrap().unwrap().lease.unwrap();
+    client.fail_lease(&lease.id, &FailReport::new("kind", "red \u{1b}[31malarm")).await.unwrap();
+
+    let list = async |more: &[&str]| {
+        let output = teectl(&reader, &[&["jobs", "list", "--server", &url], more].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        text(&output)
+    };
+    let failed = list(&["--status", "failed", "--json"]).await;
+    let failed: Value = serde_json::from_str(failed.trim()).unwrap();
+    assert_eq!(
+        (&failed["batch"], &failed["tee_type"], &failed["error_kind"]),
+        (&json!(14034), &json!("sgx"), &json!("kind"))
+    );
+    let shown = list(&[]).await;
+    assert!(shown.contains("14034") && shown.contains("14035") && !shown.contains('\u{1b}'), "{shown}");
+    assert_eq!(list(&["--json", "--limit", "1"]).await.lines().count(), 1);
+
+    let retry = ["jobs", "retry", "--server", &url, "--tee-type", "sgx", "14034-14035"];
+    let retried = teectl(&admin, &retry).await;
+    assert_eq!(retried.status.code(), Some(1), "{retried:?}");
+    assert_eq!(text(&retried), "retry: 1 changed, 1 not\n");
+    assert_eq!(list(&["--status", "ready_to_be_proven", "--json"]).await.lines().count(), 2);
+    let ignored = teectl(&admin, &["jobs", "ignore", "--server", &url, "--tee-type", "sgx", "14035"]).await;
+    assert!(ignored.status.success(), "{ignored:?}");
+    assert_eq!(list(&["--status", "permanently_ignored", "--json"]).await.lines().count(), 1);
+
+    let token_file = folder.path().join("token");
+    fs::write(&token_file, format!("{admin}\n")).unwrap();
+    let requeue = [
+        "jobs",
+        "requeue",
+        "--server",
+        &url,
+        "--token-file",
+        token_file.to_str().unwrap(),
+        "--tee-type",
+        "sgx",
+        "14035",
+    ];
+    let requeued = teectl("", &requeue).await;
+    assert!(requeued.status.success(), "{requeued:?}");
+    server.stop().await;
+}

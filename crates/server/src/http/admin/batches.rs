@@ -1,0 +1,158 @@
+//! `POST /admin/batches`: takes a batch in.
+
+use std::{io, time::Duration};
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderName, StatusCode,
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+    },
+};
+use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tee_api::BatchAdded;
+use tee_verifier::InputError;
+use tokio::time::timeout;
+use utoipa::IntoParams;
+use zksync_types::H256;
+
+use crate::{
+    AddBatchError, AddedBatch, Compression, EncodedBatch, InputForm,
+    http::{
+        App,
+        request::{QueryParameters, malformed_query},
+    },
+    problem::Problem,
+};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AddBatchQuery {
+    /// The root after the batch, 32 bytes in hex, where it is known.
+    expected_root: Option<String>,
+    /// Where the batch comes from, at most 200 characters.
+    source: Option<String>,
+}
+
+/// Takes a batch in. The body is its input in JSON or CBOR, as Content-Type says, also compressed (Content-Encoding: zstd or
+/// gzip). Adding the very same again changes nothing; another input under a known number is refused.
+#[utoipa::path(
+    post, path = "/admin/batches", tag = "admin", params(AddBatchQuery), security(("admin" = [])),
+    request_body(content((Vec<u8> = "application/json"), (Vec<u8> = "application/cbor"))),
+    responses(
+        (status = 200, description = "it was there", body = BatchAdded),
+        (status = 201, description = "it is there now", body = BatchAdded),
+        (status = 409, description = "the number is taken by another input", body = crate::problem::ProblemBody),
+        (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
+pub(crate) async fn add(
+    State(app): State<App>,
+    QueryParameters(query): QueryParameters<AddBatchQuery>,
+    request: Request,
+) -> Result<(StatusCode, Json<BatchAdded>), Problem> {
+    let expected_root = query.expected_root.as_deref().map(root).transpose()?;
+    let source = query.source.unwrap_or_else(|| "admin".to_owned());
+    if source.chars().count() > 200 || source.chars().any(char::is_control) {
+        return Err(malformed_query("source: more than 200 characters, or characters that cannot be shown"));
+    }
+    let (form, compression) = (form(request.headers())?, compression(request.headers())?);
+    let max_bytes = app.limits.max_upload_bytes;
+    if declared_bytes(request.headers()).is_some_and(|declared| declared > max_bytes as u64) {
+        return Err(too_large());
+    }
+    let body = Box::pin(limited(request.into_body(), max_bytes, app.limits.stall_timeout()));
+    let new = EncodedBatch { body, form, compression, number: None, expected_root, sealed_at_ms: None, source };
+    match app.store.add_encoded(new).await {
+        Ok(AddedBatch::New) => Ok((StatusCode::CREATED, Json(BatchAdded { new: true }))),
+        Ok(AddedBatch::Known) => Ok((StatusCode::OK, Json(BatchAdded { new: false }))),
+        Err(error) => Err(refusal(error)),
+    }
+}
+
+fn refusal(error: AddBatchError) -> Problem {
+    match error {
+        AddBatchError::Changed { number } => {
+            tracing::warn!(batch = number, "another input under a known number was refused");
+            Problem::new(StatusCode::CONFLICT, "changed_batch", error.to_string())
+        }
+        AddBatchError::Read(error) => match error.kind() {
+            io::ErrorKind::FileTooLarge => too_large(),
+            io::ErrorKind::TimedOut => {
+                let detail = "nothing of the body came for too long";
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+            }
+            _ => malformed("the body did not arrive whole, or cannot be decompressed"),
+        },
+        AddBatchError::Input(InputError::TooLarge { .. }) => too_large(),
+        AddBatchError::Input(error) => malformed(error),
+        error => Problem::internal(error),
+    }
+}
+
+/// A type must be said: pages of other servers cannot say it without asking first.
+fn form(headers: &HeaderMap) -> Result<InputForm, Problem> {
+    match text(headers, CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim) {
+        Some("application/json") => Ok(InputForm::Json),
+        Some("application/cbor") => Ok(InputForm::Cbor),
+        _ => Err(unsupported("Content-Type: neither application/json nor application/cbor")),
+    }
+}
+
+fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
+    match text(headers, CONTENT_ENCODING) {
+        None | Some("identity") => Ok(Compression::None),
+        Some("zstd") => Ok(Compression::Zstd),
+        Some("gzip") => Ok(Compression::Gzip),
+        Some(_) => Err(unsupported("Content-Encoding: none of identity, zstd, gzip")),
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?").trim())
+}
+
+/// The body, until it is larger than it may be or nothing comes for too long.
+fn limited(body: Body, max_bytes: usize, stall: Duration) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::unfold(Some((body.into_data_stream(), max_bytes)), move |state| async move {
+        let (mut pieces, left) = state?;
+        match timeout(stall, pieces.next()).await {
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+            Ok(None) => None,
+            Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
+            Ok(Some(Ok(piece))) => match left.checked_sub(piece.len()) {
+                None => Some((Err(io::ErrorKind::FileTooLarge.into()), None)),
+                Some(left) => Some((Ok(piece), Some((pieces, left)))),
+            },
+        }
+    })
+}
+
+fn unsupported(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+}
+
+fn malformed(error: impl std::fmt::Display) -> Problem {
+    let mut detail = error.to_string();
+    detail.truncate(detail.floor_char_boundary(512));
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_input", detail)
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the batch's input is too large")
+}
+
+fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn root(text: &str) -> Result<H256, Problem> {
+    let mut root = H256::zero();
+    hex::decode_to_slice(text, root.as_bytes_mut())
+        .map_err(|_| malformed_query("expected_root: not 32 bytes in hexadecimal"))?;
+    Ok(root)
+}

@@ -1,0 +1,53 @@
+//! `POST /admin/jobs/{batch}/{tee_type}/{action}`: retry, ignore, requeue.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::StatusCode,
+};
+use tee_api::{JobAction, TeeType};
+
+use crate::{
+    Store,
+    http::{request::malformed_path, success},
+    problem::Problem,
+    storage::JobChange,
+};
+
+/// Changes a job: `retry` makes a failed or given-up one ready again; `ignore` gives up one that has no proof; `requeue`
+/// has a batch proven again wherever its job stands, and keeps its proofs.
+#[utoipa::path(
+    post, path = "/admin/jobs/{batch}/{tee_type}/{action}", tag = "admin", security(("admin" = [])),
+    params(("batch" = u32, Path), ("tee_type" = TeeType, Path), ("action" = JobAction, Path)),
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 404, description = "there is no such job", body = crate::problem::ProblemBody),
+        (status = 409, description = "it does not fit where the job stands", body = crate::problem::ProblemBody),
+        (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
+pub(crate) async fn change(
+    State(store): State<Store>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+) -> Result<Json<&'static str>, Problem> {
+    let Path((batch, tee_type, action)) = path.map_err(malformed_path)?;
+    let batch: u32 = batch.parse().map_err(malformed_path)?;
+    let tee_type: TeeType = tee_type.parse().map_err(malformed_path)?;
+    let action: JobAction = action.parse().map_err(malformed_path)?;
+    let change = match action {
+        JobAction::Retry => store.retry_job(batch, tee_type).await?,
+        JobAction::Ignore => store.ignore_job(batch, tee_type).await?,
+        JobAction::Requeue => store.requeue_job(batch, tee_type).await?,
+    };
+    match change {
+        JobChange::Made => {
+            tracing::info!(batch, %tee_type, action = action.as_str(), "job changed by hand");
+            Ok(success())
+        }
+        JobChange::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, "unknown_job", "there is no such job")),
+        JobChange::NotWhen(status) => {
+            let detail = format!("{} does not fit a job that is {status}", action.as_str());
+            Err(Problem::new(StatusCode::CONFLICT, "wrong_status", detail))
+        }
+    }
+}

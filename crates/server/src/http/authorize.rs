@@ -1,0 +1,149 @@
+//! What stands before every endpoint: how often a peer asks, who asks, and whether they may.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{AUTHORIZATION, HOST, HeaderName, ORIGIN},
+        uri::Authority,
+    },
+    middleware::Next,
+    response::Response,
+};
+use tracing::Span;
+
+use crate::{
+    access::{Access, Caller, Need},
+    limits::{Asker, RateLimiter},
+    problem::Problem,
+    serve::Peer,
+};
+
+/// Who is let in, shared by all endpoints.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) access: Arc<Access>,
+    pub(crate) rate: RateLimiter,
+    /// A prover must show a certificate beside its token.
+    pub(crate) provers_need_certificate: bool,
+}
+
+/// Lets a request through to an endpoint that needs `need`, or answers with a problem. The body is not read yet.
+pub(super) async fn authorize(
+    State((gate, need)): State<(Arc<Gate>, Need)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let peer = request.extensions().get::<Peer>().ok_or_else(|| Problem::internal("a request without peer"))?;
+    let caller = gate.access.caller(bearer(headers));
+    let token = match &caller {
+        Caller::Token { name, .. } => {
+            Span::current().record("caller", tracing::field::display(name));
+            Some(name.clone())
+        }
+        Caller::Anyone | Caller::Unknown => None,
+    };
+    if gate.access.is_open() {
+        refuse_browsers_of_others(&request, gate.access.is_local)?;
+    }
+    if !gate.access.is_local {
+        let asker = Asker { peer: peer.address.ip().into(), token };
+        gate.rate.take(asker, Instant::now()).map_err(Problem::too_many_requests)?;
+    }
+    if !gate.access.allows(&caller, need) {
+        return Err(match caller {
+            Caller::Unknown => {
+                let detail = "a token of the server's is needed: Authorization: Bearer …";
+                Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+            }
+            _ => Problem::new(StatusCode::FORBIDDEN, "forbidden", "the token's role may not do this"),
+        });
+    }
+    if need == Need::Prove && gate.provers_need_certificate && !peer.has_certificate {
+        let detail = "a prover shows a certificate here";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "certificate_needed", detail));
+    }
+    Ok(next.run(request).await)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Where nobody is asked who they are, a page from anywhere in a browser on this machine could ask as well: by a form or
+/// script that posts here, or by a name of its own that it lets point here.
+fn refuse_browsers_of_others(request: &Request, is_local: bool) -> Result<(), Problem> {
+    let refuse = |detail| Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail));
+    let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(HOST).or_else(|| request.uri().authority().map(Authority::as_str));
+    if is_local && host.is_some_and(|host| !names_loopback(host)) {
+        return refuse("the server was called by a name that is not this machine's");
+    }
+    let changes_nothing = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if let Some(origin) = text(ORIGIN)
+        && !changes_nothing
+        && origin.split_once("://").map(|(_, origin)| origin) != host
+    {
+        return refuse("the request comes from a page of another server");
+    }
+    Ok(())
+}
+
+fn names_loopback(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let address = name.parse::<std::net::IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http};
+
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_read_whatever_the_schemes_case() {
+        for (value, expected) in [
+            ("Bearer tpg_1", Some("tpg_1")),
+            ("bearer tpg_1", Some("tpg_1")),
+            ("BEARER  tpg_1 ", Some("tpg_1")),
+            ("Basic tpg_1", None),
+            ("tpg_1", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            assert_eq!(bearer(&headers), expected, "{value}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn pages_of_others_are_refused_where_nobody_is_asked_who_they_are() {
+        let refused = |method: &str, host: &str, origin: Option<&str>, is_local| {
+            let mut request = http::Request::builder().method(method).uri("/admin").header(HOST, host);
+            if let Some(origin) = origin {
+                request = request.header(ORIGIN, origin);
+            }
+            refuse_browsers_of_others(&request.body(Body::empty()).unwrap(), is_local).is_err()
+        };
+        for host in ["127.0.0.1:3320", "127.9.9.9", "localhost:3320", "LOCALHOST", "[::1]:3320"] {
+            assert!(!refused("POST", host, None, true), "{host}");
+            assert!(!refused("POST", host, Some(&format!("http://{host}")), true), "{host}");
+        }
+        for host in ["evil.example:3320", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "", "a b"] {
+            assert!(refused("GET", host, None, true), "{host}");
+        }
+        assert!(!refused("POST", "tee.example", None, false));
+        for origin in ["http://evil.example", "null", "http://localhost:1", "http://127.0.0.1:3320.evil.example"] {
+            assert!(refused("POST", "127.0.0.1:3320", Some(origin), true), "{origin}");
+            assert!(refused("DELETE", "127.0.0.1:3320", Some(origin), false), "{origin}");
+            assert!(!refused("GET", "127.0.0.1:3320", Some(origin), true), "{origin}");
+        }
+    }
+}

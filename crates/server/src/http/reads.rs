@@ -1,0 +1,103 @@
+//! `/api/…`: lists of what the server keeps, a page at a time.
+
+pub(super) mod attestations;
+pub(super) mod batches;
+pub(super) mod disagreements;
+pub(super) mod events;
+pub(super) mod jobs;
+pub(super) mod proofs;
+
+use std::{fmt::Display, str::FromStr};
+
+use axum::Json;
+use tee_api::{Page, PublicKey, TeeType};
+use zksync_types::H256;
+
+use super::request::malformed_query;
+use crate::problem::Problem;
+
+/// The most items on a page, and what is given when nothing is said.
+const MAX_LIMIT: u32 = 1000;
+const DEFAULT_LIMIT: u32 = 100;
+
+/// How many items are asked for: one more than fit on the page says that there is a next one.
+struct Limit(u32);
+
+impl Limit {
+    fn of(limit: Option<u32>) -> Result<Self, Problem> {
+        match limit.unwrap_or(DEFAULT_LIMIT) {
+            limit @ 1..=MAX_LIMIT => Ok(Self(limit)),
+            _ => Err(malformed_query(format_args!("limit: not 1 to {MAX_LIMIT}"))),
+        }
+    }
+
+    fn rows(&self) -> u32 {
+        self.0 + 1
+    }
+
+    /// `rows` are as many as [`Self::rows`] asked for; `cursor` names the place after an item.
+    fn page<R, T>(&self, mut rows: Vec<R>, cursor: impl Fn(&R) -> String, entry: impl Fn(R) -> T) -> Json<Page<T>> {
+        let size = self.0 as usize;
+        let next =
+            if rows.len() > size { size.checked_sub(1).and_then(|last| rows.get(last)).map(cursor) } else { None };
+        rows.truncate(size);
+        Json(Page { items: rows.into_iter().map(entry).collect(), next })
+    }
+}
+
+/// Where a page starts: the key of the item before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct JobKey {
+    batch: u32,
+    tee_type: TeeType,
+}
+
+/// The same for what has a row for each key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ProofKey {
+    job: JobKey,
+    pubkey: PublicKey,
+}
+
+impl FromStr for JobKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let key = text
+            .split_once('-')
+            .and_then(|(batch, tee_type)| Some(Self { batch: batch.parse().ok()?, tee_type: tee_type.parse().ok()? }));
+        key.ok_or("after: not from an earlier page")
+    }
+}
+
+impl FromStr for ProofKey {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let key = text
+            .rsplit_once('-')
+            .and_then(|(job, pubkey)| Some(Self { job: job.parse().ok()?, pubkey: pubkey.parse().ok()? }));
+        key.ok_or("after: not from an earlier page")
+    }
+}
+
+impl Display for JobKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.batch, self.tee_type)
+    }
+}
+
+impl Display for ProofKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.job, self.pubkey)
+    }
+}
+
+/// Reads a parameter of the query, where it is there.
+fn parsed<T: FromStr<Err: Display>>(text: Option<String>) -> Result<Option<T>, Problem> {
+    text.map(|text| text.parse().map_err(malformed_query)).transpose()
+}
+
+fn hex_of(hash: H256) -> String {
+    hex::encode(hash)
+}

@@ -1,0 +1,65 @@
+//! `GET /api/attestations`.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use tee_api::{Page, PublicKey, TeeType};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Limit, parsed};
+use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AttestationsQuery {
+    /// The page after this one: `next` of an earlier page.
+    after: Option<String>,
+    /// Items on a page, 1 to 1,000; 100 if not given.
+    limit: Option<u32>,
+}
+
+/// A registered key with the quote that names it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AttestationEntry {
+    /// The key, in hex.
+    #[schema(value_type = String)]
+    pubkey: PublicKey,
+    /// The enclave's type.
+    tee_type: TeeType,
+    /// The quote, in hex.
+    quote: String,
+    /// What is thought of the quote.
+    verdict: String,
+    /// When the key was registered.
+    #[schema(format = DateTime)]
+    registered_at: String,
+    /// When the key was revoked.
+    #[schema(format = DateTime)]
+    revoked_at: Option<String>,
+}
+
+/// Registered keys, by key.
+#[utoipa::path(
+    get, path = "/api/attestations", tag = "reads", params(AttestationsQuery), security(("reader" = [])),
+    responses((status = 200, body = Page<AttestationEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+)]
+pub(crate) async fn list(
+    State(store): State<Store>,
+    QueryParameters(query): QueryParameters<AttestationsQuery>,
+) -> Result<Json<Page<AttestationEntry>>, Problem> {
+    let limit = Limit::of(query.limit)?;
+    let after: Option<PublicKey> = parsed(query.after)?;
+    let rows = store.attestations(after.as_ref(), limit.rows()).await?;
+    Ok(limit.page(
+        rows,
+        |row| row.pubkey.to_string(),
+        |row| AttestationEntry {
+            pubkey: row.pubkey,
+            tee_type: row.tee_type,
+            quote: hex::encode(row.quote),
+            verdict: row.verdict,
+            registered_at: rfc3339(row.registered_at_ms),
+            revoked_at: row.revoked_at_ms.map(rfc3339),
+        },
+    ))
+}

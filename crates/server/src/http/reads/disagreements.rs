@@ -1,0 +1,67 @@
+//! `GET /api/disagreements`.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use tee_api::{Page, PublicKey, TeeType};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{JobKey, Limit, ProofKey, hex_of, parsed};
+use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DisagreementsQuery {
+    /// The page after this one: `next` of an earlier page.
+    after: Option<String>,
+    /// Items on a page, 1 to 1,000; 100 if not given.
+    limit: Option<u32>,
+}
+
+/// A refused proof that contradicts an accepted one of its batch: one of the two is forged.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DisagreementEntry {
+    /// The batch's number.
+    batch: u32,
+    /// The refused proof's type of enclave.
+    tee_type: TeeType,
+    /// The refused proof's key, in hex.
+    #[schema(value_type = String)]
+    pubkey: PublicKey,
+    /// The refused proof's signature, 64 or 65 bytes in hex.
+    signature: String,
+    /// The refused proof's root, in hex.
+    root: String,
+    /// The accepted proof's root, in hex.
+    accepted_root: String,
+    /// When it came.
+    #[schema(format = DateTime)]
+    received_at: String,
+}
+
+/// Refused proofs that contradict accepted ones, by batch, type of enclave and key.
+#[utoipa::path(
+    get, path = "/api/disagreements", tag = "reads", params(DisagreementsQuery), security(("reader" = [])),
+    responses((status = 200, body = Page<DisagreementEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+)]
+pub(crate) async fn list(
+    State(store): State<Store>,
+    QueryParameters(query): QueryParameters<DisagreementsQuery>,
+) -> Result<Json<Page<DisagreementEntry>>, Problem> {
+    let limit = Limit::of(query.limit)?;
+    let after =
+        parsed(query.after)?.map(|ProofKey { job: JobKey { batch, tee_type }, pubkey }| (batch, tee_type, pubkey));
+    let rows = store.storage.disagreements_after(after, limit.rows()).await?;
+    let key = |row: &crate::Disagreement| {
+        ProofKey { job: JobKey { batch: row.number, tee_type: row.tee_type }, pubkey: row.pubkey }.to_string()
+    };
+    Ok(limit.page(rows, key, |row| DisagreementEntry {
+        batch: row.number,
+        tee_type: row.tee_type,
+        pubkey: row.pubkey,
+        signature: hex::encode(row.signature.to_bytes()),
+        root: hex_of(row.root),
+        accepted_root: hex_of(row.accepted_root),
+        received_at: rfc3339(row.received_at_ms),
+    }))
+}

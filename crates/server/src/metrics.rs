@@ -1,0 +1,163 @@
+//! What the server counts, and how things stand in the database when it is asked.
+
+use std::time::Duration;
+
+use tee_api::TeeType;
+use vise::{Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Metrics as Group, Registry, Unit};
+
+use crate::{Store, storage::JobStatus};
+
+/// What this process counts.
+#[derive(Debug, Clone, Group)]
+#[metrics(prefix = "tee_server")]
+pub(crate) struct Metrics {
+    /// Requests answered, by endpoint and status.
+    requests: Family<Answered, Counter>,
+    /// Time from a request's header to its answer's, by endpoint.
+    #[metrics(unit = Unit::Seconds, buckets = Buckets::LATENCIES)]
+    request_duration: Family<Route, Histogram<Duration>>,
+    /// Batches handed out, by type of enclave.
+    pub(crate) batches_handed_out: Family<OfTeeType, Counter>,
+    /// Proofs accepted, those submitted again included, by type of enclave.
+    pub(crate) proofs_accepted: Family<OfTeeType, Counter>,
+    /// Proofs refused, by the problem's code.
+    proofs_refused: Family<Refused, Counter>,
+    /// ALARM when not 0: proofs refused because an accepted proof of their batch says another root.
+    pub(crate) disagreements_seen: Counter,
+    /// Open connections.
+    pub(crate) open_connections: Gauge<usize>,
+    /// Clients that follow the events.
+    pub(crate) event_streams: Gauge<usize>,
+}
+
+/// Whether the database could be asked.
+#[derive(Debug, Group)]
+#[metrics(prefix = "tee_server")]
+struct Database {
+    /// Whether the database answers: 1 or 0. The gauges of state are there only when it does.
+    database_up: Gauge<u64>,
+}
+
+/// What the database says at the time of a scrape, whichever server did it.
+#[derive(Debug, Group)]
+#[metrics(prefix = "tee_server")]
+struct State {
+    /// Jobs that are not finished, by type of enclave and status.
+    jobs: Family<JobLabels, Gauge<u64>>,
+    /// The lowest batch of the jobs that are not finished, by type of enclave and status.
+    jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,
+    /// ALARM when not 0: refused proofs that contradict accepted ones, kept.
+    disagreements: Gauge<u64>,
+    /// Registered keys, by whether they are in force or revoked.
+    keys: Family<Standing, Gauge<u64>>,
+}
+
+/// The batches that are there, if any.
+#[derive(Debug, Group)]
+#[metrics(prefix = "tee_server")]
+struct Batches {
+    /// The lowest batch that is there.
+    oldest_batch: Gauge<u64>,
+    /// The highest batch that is there.
+    latest_batch: Gauge<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+/// The label of a TEE type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfTeeType {
+    tee_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabels {
+    tee_type: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    standing: &'static str,
+}
+
+impl From<TeeType> for OfTeeType {
+    fn from(tee_type: TeeType) -> Self {
+        Self { tee_type: tee_type.as_str() }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts an answer. `route` is a path with its parameters' names, so that there are not more labels than endpoints.
+    pub(crate) fn answered(&self, route: Option<&str>, status: u16, after: Duration) {
+        let route = route.unwrap_or("none").to_owned();
+        self.request_duration[&Route { route: route.clone() }].observe(after);
+        self.requests[&Answered { route, status }].inc();
+    }
+
+    /// Counts a refused proof.
+    pub(crate) fn refused(&self, code: &'static str) {
+        self.proofs_refused[&Refused { reason: code }].inc();
+    }
+
+    /// All of it in the OpenMetrics text format.
+    pub(crate) async fn scrape(&self, store: &Store) -> String {
+        let mut registry = Registry::empty();
+        registry.register_metrics(self);
+        let database = Database::default();
+        registry.register_metrics(&database);
+        match read_state(store).await {
+            Ok((state, batches)) => {
+                database.database_up.set(1);
+                registry.register_metrics(&state);
+                batches.iter().for_each(|batches| registry.register_metrics(batches));
+            }
+            Err(error) => tracing::error!(%error, "the state for metrics cannot be read"),
+        }
+        let mut text = String::new();
+        registry.encode(&mut text, Format::OpenMetricsForPrometheus).expect("a string takes all");
+        text
+    }
+}
+
+async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Error> {
+    let storage = &store.storage;
+    let state = State::default();
+    for count in store.job_counts().await? {
+        let labels = JobLabels { tee_type: count.tee_type.as_str(), status: JobStatus::as_str(count.status) };
+        state.jobs[&labels].set(count.jobs);
+        state.jobs_lowest_batch[&labels].set(count.lowest_batch.into());
+    }
+    let counts = storage.state_counts().await?;
+    state.disagreements.set(counts.disagreements);
+    state.keys[&Standing { standing: "in_force" }].set(counts.keys_in_force);
+    state.keys[&Standing { standing: "revoked" }].set(counts.keys_revoked);
+    let batches = match storage.present_batches().await? {
+        (Some(oldest), Some(latest)) => {
+            let batches = Batches::default();
+            batches.oldest_batch.set(oldest.into());
+            batches.latest_batch.set(latest.into());
+            Some(batches)
+        }
+        _ => None,
+    };
+    Ok((state, batches))
+}

@@ -1,0 +1,170 @@
+//! TLS: the certificate, and who may vouch for provers. Replaced while the server runs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The files that TLS needs, in PEM. Unknown keys are errors.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate, followed by those between it and its root.
+    pub certificate: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
+    /// Certificates of those who vouch for provers. With it, a prover must show a certificate of theirs beside its token.
+    pub prover_ca: Option<PathBuf>,
+}
+
+/// Why TLS cannot be set up. Says nothing of a key's bytes.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A file has not what it should have.
+    #[error("{path}: {error}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+    /// The parts do not fit together.
+    #[error("certificate, key or prover_ca: {0}")]
+    Setup(String),
+}
+
+/// TLS as it is in force.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    config: TlsConfig,
+    current: RwLock<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    /// What was last seen in the files, be it good or not.
+    files: Files,
+    server: Arc<ServerConfig>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Files {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    prover_ca: Option<Vec<u8>>,
+}
+
+impl Tls {
+    pub(crate) fn open(config: &TlsConfig) -> Result<Self, TlsError> {
+        let files = Files::read(config)?;
+        let server = Arc::new(files.server_config(config)?);
+        Ok(Self { config: config.clone(), current: RwLock::new(Loaded { files, server }) })
+    }
+
+    /// For the next connection.
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).server.clone()
+    }
+
+    /// Whether a prover must show a certificate.
+    pub(crate) fn asks_provers(&self) -> bool {
+        self.config.prover_ca.is_some()
+    }
+
+    /// Takes over the files if they have changed, for connections from now on. Files that do not fit, as in the middle of
+    /// a change, are reported once and change nothing.
+    pub(crate) fn reload(&self) {
+        let Ok(files) = Files::read(&self.config) else { return };
+        if files == self.current.read().unwrap_or_else(PoisonError::into_inner).files {
+            return;
+        }
+        let server = files.server_config(&self.config);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.files = files;
+        match server {
+            Ok(server) => {
+                current.server = Arc::new(server);
+                tracing::info!("certificate reloaded");
+            }
+            Err(error) => tracing::error!(%error, "certificate not reloaded: the one before stays in force"),
+        }
+    }
+}
+
+impl Files {
+    fn read(config: &TlsConfig) -> Result<Self, TlsError> {
+        let read = |path: &PathBuf| fs::read(path).map_err(|error| TlsError::Read { path: path.clone(), error });
+        Ok(Self {
+            certificate: read(&config.certificate)?,
+            key: read(&config.key)?,
+            prover_ca: config.prover_ca.as_ref().map(read).transpose()?,
+        })
+    }
+
+    fn server_config(&self, config: &TlsConfig) -> Result<ServerConfig, TlsError> {
+        let setup = |error: &dyn std::fmt::Display| TlsError::Setup(error.to_string());
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| setup(&error))?;
+        let builder = match (&self.prover_ca, &config.prover_ca) {
+            (Some(pem), Some(path)) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(path, pem)? {
+                    roots.add(certificate).map_err(|error| setup(&error))?;
+                }
+                // Readers have none; what a prover asks for is refused later on without one.
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                    .allow_unauthenticated()
+                    .build()
+                    .map_err(|error| setup(&error))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        let chain = certificates(&config.certificate, &self.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| pem_error(&config.key, &error))?;
+        let mut server = builder.with_single_cert(chain, key).map_err(|error| setup(&error))?;
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(server)
+    }
+}
+
+/// All certificates of a file, at least one.
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| pem_error(path, &error))?;
+    if certificates.is_empty() {
+        return Err(pem_error(path, &pem::Error::NoItemsFound));
+    }
+    Ok(certificates)
+}
+
+fn pem_error(path: &Path, error: &pem::Error) -> TlsError {
+    TlsError::Pem { path: path.to_owned(), error: error.to_string() }
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Files(..)")
+    }
+}

@@ -1,0 +1,208 @@
+//! Peers that mean no good. Each time the server goes on serving others.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use reqwest::StatusCode;
+use tee_server::Limits;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+use zksync_types::{U256, web3::keccak256};
+
+use crate::world::{World, new_batch};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection from another address of this machine than that which other tests come from.
+async fn connect_from(address: [u8; 4], to: SocketAddr, receive_bytes: Option<u32>) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((address, 0).into())?;
+    if let Some(bytes) = receive_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.connect(to).await
+}
+
+/// What comes until the server closes.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut answer = vec![];
+    // A reset is an end too.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the server closes");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn assert_serves_others(world: &World) {
+    let answer = timeout(PATIENCE, world.get("/tee/present_batches")).await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+async fn world(change: impl FnOnce(&mut Limits)) -> World {
+    World::start_with(|config| change(&mut config.limits)).await
+}
+
+#[tokio::test]
+async fn a_header_that_never_ends_is_cut_off_in_time() {
+    let world = world(|limits| limits.header_timeout_secs = 1).await;
+    for start in ["", "GET", "GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: "] {
+        let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let started = Instant::now();
+        let (mut reader, mut writer) = stream.into_split();
+        // A byte now and then does not win time.
+        let drip = tokio::spawn(async move {
+            while !start.is_empty() && writer.write_all(b"a").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            if start.is_empty() {
+                std::future::pending::<()>().await;
+            }
+        });
+        assert_serves_others(&world).await;
+        let mut answer = vec![];
+        let _ = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.expect("the server closes");
+        let elapsed = started.elapsed();
+        drip.abort();
+        assert!(elapsed >= Duration::from_millis(900) && elapsed < Duration::from_secs(10), "{start:?} {elapsed:?}");
+        assert!(!String::from_utf8_lossy(&answer).contains("200 OK"), "{start:?}");
+    }
+    assert_serves_others(&world).await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_answered_in_time() {
+    let world = world(|limits| limits.request_timeout_secs = 1).await;
+    let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+    let head = "POST /tee/proof_inputs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_serves_others(&world).await;
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_answered_in_time() {
+    let world = world(|limits| limits.stall_timeout_secs = 1).await;
+    let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+    let head = "POST /admin/batches HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                content-length: 1000\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_serves_others(&world).await;
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_huge_header_is_refused() {
+    let world = world(|_| ()).await;
+    let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+    let head = format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: {}", "a".repeat(64 * 1024));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+    let many: String = (0..200).map(|number| format!("x{number}: a\r\n")).collect();
+    let head = format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\n{many}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert_serves_others(&world).await;
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused() {
+    let world = world(|_| ()).await;
+    for garbage in
+        [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\r\n\r\n\0\0\0\0 garbage\r\n\r\n", &[0xff; 1000]]
+    {
+        let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+        stream.write_all(garbage).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    assert_serves_others(&world).await;
+}
+
+#[tokio::test]
+async fn half_open_connections_of_one_peer_leave_room_for_others() {
+    let world = world(|limits| {
+        limits.max_connections = 8;
+        limits.max_connections_per_peer = 4;
+    })
+    .await;
+    let attacker = [127, 0, 0, 2];
+    let address = world.server.local_addr();
+    let mut held = vec![];
+    for _ in 0..4 {
+        held.push(connect_from(attacker, address, None).await.unwrap());
+    }
+    for _ in 0..8 {
+        let mut stream = connect_from(attacker, address, None).await.unwrap();
+        assert_eq!(read_to_end(&mut stream).await, "");
+        assert_serves_others(&world).await;
+    }
+    drop(held);
+    // What was closed makes room again.
+    let served = async {
+        loop {
+            let mut stream = connect_from(attacker, address, None).await.unwrap();
+            let request = "GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(request.as_bytes()).await;
+            if read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 ") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, served).await.unwrap();
+}
+
+#[tokio::test]
+async fn half_open_connections_at_the_limit_make_others_wait_no_longer_than_a_header_may_take() {
+    let world = world(|limits| {
+        limits.max_connections = 4;
+        limits.max_connections_per_peer = 4;
+        limits.header_timeout_secs = 1;
+    })
+    .await;
+    let mut held = vec![];
+    for _ in 0..4 {
+        held.push(connect_from([127, 0, 0, 2], world.server.local_addr(), None).await.unwrap());
+    }
+    assert_serves_others(&world).await;
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_off() {
+    let world = world(|limits| limits.stall_timeout_secs = 1).await;
+    // What does not compress, and is more than sockets hold.
+    let words = (0..256 * 1024_u32).map(|number| keccak256(&number.to_be_bytes()));
+    let mut batch = new_batch(1, None);
+    batch.input.vm_run_data.used_bytecodes = [(U256::one(), words.collect())].into();
+    world.server.store().add_batch(batch).await.unwrap();
+    let address = world.server.local_addr();
+    let mut stream = connect_from([127, 0, 0, 2], address, Some(4096)).await.unwrap();
+    let request = "GET /tee/proof_inputs_no_lock/1 HTTP/1.1\r\nhost: localhost\r\naccept: application/cbor\r\n\
+                   accept-encoding: zstd\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let open = async || {
+        let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+        let line = metrics.lines().find(|line| line.starts_with("tee_server_open_connections ")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    let cut = async {
+        // The one that asks is left.
+        while open().await > 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, cut).await.unwrap();
+    let mut got = vec![];
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut got)).await.unwrap();
+    assert!(got.len() < 8 * 1024 * 1024, "{} bytes", got.len());
+}
