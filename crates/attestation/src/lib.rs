@@ -4,12 +4,14 @@
 //! repeated. We put the name of a signing key there. [`Quote`] reads what a quote says; whether it may be believed is
 //! not decided here.
 
+mod platform;
 mod quote;
 mod report_data;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 
 pub use self::{
+    platform::{Platform, PlatformError, TdxFiles},
     quote::{EnclaveReport, Quote, QuoteError, Report, TdReport, Tee},
     report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError},
 };
