@@ -6,7 +6,8 @@ mod certificates;
 mod collateral;
 
 use self::certificates::Identity;
-pub use self::{certificates::SimulationError, collateral::Collateral};
+pub use self::certificates::SimulationError;
+pub use crate::collateral::Collateral;
 use crate::report_data::{REPORT_DATA_BYTES, ReportData};
 use p256::{
     ecdsa::{Signature, SigningKey, signature::Signer},

@@ -6,30 +6,9 @@ use super::{
 };
 use p256::ecdsa::{Signature, signature::Signer};
 use std::fmt::Write;
-use x509_cert::der::DateTime;
 
-/// All that is needed beside a quote to judge it. The fields are those of Intel's `sgx_ql_qve_collateral_t`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Collateral {
-    /// Issuers of the PCK revocation list, PEM.
-    pub pck_crl_issuer_chain: String,
-    /// Revocation list of the root, DER.
-    pub root_ca_crl: Vec<u8>,
-    /// Revocation list of the authority that issues platforms' certificates, DER.
-    pub pck_crl: Vec<u8>,
-    /// Issuers of the TCB info, PEM.
-    pub tcb_info_issuer_chain: String,
-    /// Which security versions of the platform have which status, JSON.
-    pub tcb_info: String,
-    /// Over the TCB info's bytes: r ‖ s.
-    pub tcb_info_signature: Vec<u8>,
-    /// Issuers of the quoting enclave's identity, PEM.
-    pub qe_identity_issuer_chain: String,
-    /// What the quoting enclave must be, JSON.
-    pub qe_identity: String,
-    /// Over the identity's bytes: r ‖ s.
-    pub qe_identity_signature: Vec<u8>,
-}
+use crate::collateral::Collateral;
+use x509_cert::der::DateTime;
 
 impl Collateral {
     pub(super) fn of(platform: &Platform) -> Result<Self, SimulationError> {
@@ -53,6 +32,7 @@ impl Collateral {
             qe_identity_issuer_chain: signer_chain,
             qe_identity_signature: sign(&qe_identity),
             qe_identity,
+            pck_certificate_chain: None,
         })
     }
 }
