@@ -141,8 +141,8 @@ mod reading {
         /// Puts together what Intel's service answers. The signed documents are kept to the byte.
         pub fn from_pcs(answers: PcsAnswers<'_>) -> Result<Self, CollateralError> {
             let unreadable = |name| move |error: String| CollateralError::Signed { name, error };
-            let signed: SignedTcbInfo<'_> = serde_json::from_slice(answers.tcb_info)
-                .map_err(|error| unreadable("TCB info")(error.to_string()))?;
+            let signed: SignedTcbInfo<'_> =
+                serde_json::from_slice(answers.tcb_info).map_err(|error| unreadable("TCB info")(error.to_string()))?;
             let (tcb_info, tcb_info_signature) = (signed.content.get(), signed.signature);
             let signed: SignedQeIdentity<'_> = serde_json::from_slice(answers.qe_identity)
                 .map_err(|error| unreadable("QE identity")(error.to_string()))?;

@@ -4,6 +4,7 @@ mod flaw;
 mod measurements;
 mod verdict;
 
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use dcap_qvl::{QuoteClaims, QuoteCollateralV3, QuotePolicy, configs::RingConfig, verify::QuoteVerifier};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,7 @@ use self::{measurements::read_alike, verdict::Findings};
 use crate::{
     collateral::Collateral,
     policy::{Advisories, Policy, TcbStatus},
-    quote::{Quote, Report, Tee},
+    quote::{Quote, QuoteError, Report, Tee},
 };
 
 /// The largest quote that is judged, in bytes. Real ones have 5 to 8 KB.
@@ -66,6 +67,18 @@ impl TrustedRoot {
     /// Another root, such as a simulation's, instead of Intel's. Whoever has its key makes quotes of anything.
     pub fn danger_other(certificate_der: Vec<u8>) -> Self {
         Self(Root::Other { certificate_der })
+    }
+
+    /// The same, from a file's bytes: DER, or the first certificate of PEM.
+    pub fn danger_from_bytes(bytes: &[u8]) -> Option<Self> {
+        const SEQUENCE: u8 = 0x30;
+        if bytes.first() == Some(&SEQUENCE) {
+            return Some(Self::danger_other(bytes.to_vec()));
+        }
+        let (_, rest) = std::str::from_utf8(bytes).ok()?.split_once("-----BEGIN CERTIFICATE-----")?;
+        let (base64, _) = rest.split_once("-----END CERTIFICATE-----")?;
+        let base64: String = base64.split_ascii_whitespace().collect();
+        Some(Self::danger_other(STANDARD.decode(base64).ok()?))
     }
 
     /// Whether it is Intel's.
@@ -134,6 +147,17 @@ pub fn judge(case: &Case<'_>) -> Verdict {
     platform(case.policy, quote.tee(), genuine.as_ref(), &mut findings);
     collateral_age(case, genuine.is_some(), &mut findings);
     findings.verdict(case, &quote, genuine.as_ref())
+}
+
+/// What a quote says, for people. Nothing of it is verified.
+pub fn claims_of(quote: &[u8]) -> Result<Vec<Claim>, QuoteError> {
+    let mut findings = Findings::default();
+    let quote = Quote::parse(quote)?;
+    measurements::claim(&quote, &mut findings);
+    let named = quote.report_data().map_or_else(|error| format!("none: {error}"), |named| named.to_string());
+    findings.claim("key named", named);
+    findings.claim("debug", if quote.is_debug() { "YES: its secrets are none" } else { "no" });
+    Ok(findings.into_claims())
 }
 
 /// What the library found in the quote, if it is genuine and says what we read in it.

@@ -15,18 +15,22 @@ mod quote;
 mod report_data;
 #[cfg(feature = "simulation")]
 pub mod simulated;
+#[cfg(feature = "fetch")]
+mod source;
 
-#[cfg(feature = "judge")]
-pub use self::{
-    collateral::{CollateralError, PcsAnswers, TcbInfoHead},
-    judge::{
-        AttestedKey, Case, Check, Claim, Flaw, Key, MAX_QUOTE_BYTES, Rule, TrustedRoot, Verdict, judge,
-    },
-    policy::{Advisories, Hex, HexError, MAX_POLICY_BYTES, Policy, PolicyError, SgxPolicy, TcbStatus, TdxPolicy},
-};
+#[cfg(feature = "fetch")]
+pub use self::source::{CollateralCache, CollateralSource, PlatformKind, SourceError, http_client};
 pub use self::{
     collateral::{Collateral, MAX_COLLATERAL_BYTES},
     platform::{Platform, PlatformError, TdxFiles},
     quote::{EnclaveReport, Quote, QuoteError, Report, TdReport, Tee},
     report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError},
+};
+#[cfg(feature = "judge")]
+pub use self::{
+    collateral::{CollateralError, PcsAnswers, TcbInfoHead},
+    judge::{
+        AttestedKey, Case, Check, Claim, Flaw, Key, MAX_QUOTE_BYTES, Rule, TrustedRoot, Verdict, claims_of, judge,
+    },
+    policy::{Advisories, Hex, HexError, MAX_POLICY_BYTES, Policy, PolicyError, SgxPolicy, TcbStatus, TdxPolicy},
 };

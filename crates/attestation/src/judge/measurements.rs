@@ -75,12 +75,7 @@ fn check_enclave(policy: &Policy, report: &EnclaveReport, findings: &mut Finding
         one_of(Rule::IsvProdId, report.isv_prod_id, ids, findings);
     }
     if let Some(least) = sgx.min_isv_svn {
-        findings.check(
-            Rule::IsvSvn,
-            report.isv_svn >= least,
-            report.isv_svn.to_string(),
-            format!("at least {least}"),
-        );
+        findings.check(Rule::IsvSvn, report.isv_svn >= least, report.isv_svn.to_string(), format!("at least {least}"));
     }
 }
 

@@ -285,6 +285,10 @@ impl Findings {
         self.checks.push(Check { rule: Rule::Genuine, passed: false, found, wanted, flaw: Some(flaw) });
     }
 
+    pub(super) fn into_claims(self) -> Vec<Claim> {
+        self.claims
+    }
+
     pub(super) fn unreadable(self, case: &Case<'_>) -> Verdict {
         Verdict {
             passed: false,
