@@ -192,6 +192,10 @@ fn edit<T: Serialize + DeserializeOwned>(value: &mut T, bytes: &mut Unstructured
 }
 
 fn edit_json(json: &mut Value, bytes: &mut Unstructured<'_>) -> Result<()> {
+    if bytes.ratio(1, 16)? {
+        *json = Value::Null;
+        return Ok(());
+    }
     match json {
         Value::Object(fields) if !fields.is_empty() => {
             let at = bytes.choose_index(fields.len())?;

@@ -2,7 +2,10 @@
 
 use std::{
     panic::{self, AssertUnwindSafe},
-    sync::{Mutex, Once, PoisonError},
+    sync::{
+        Mutex, Once, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// Packages whose code unwinds on hostile batches. The place of a panic names its package's folder in the registry.
@@ -11,11 +14,16 @@ const MACHINE: [&str; 4] = ["/zksync_multivm-", "/zksync_types-", "/zksync_vm2-"
 /// A panic of other code since the last look, contained or not.
 static BUG: Mutex<Option<String>> = Mutex::new(None);
 
+/// How many machines run.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
 /// Runs what may contain panics of the virtual machine. Fails for one that is not contained, and for any of other code
 /// even if it is.
 pub(crate) fn only_the_machines<T>(work: impl FnOnce() -> T) -> T {
     watch();
+    RUNNING.fetch_add(1, Ordering::SeqCst);
     let done = panic::catch_unwind(AssertUnwindSafe(work));
+    RUNNING.fetch_sub(1, Ordering::SeqCst);
     let bug = BUG.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (done, bug) {
         (Ok(value), None) => value,
@@ -31,7 +39,7 @@ fn watch() {
         let next = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             let place = panic.location().map(|location| location.file()).unwrap_or_default();
-            if MACHINE.iter().any(|package| place.contains(package)) {
+            if RUNNING.load(Ordering::SeqCst) > 0 && MACHINE.iter().any(|package| place.contains(package)) {
                 return;
             }
             *BUG.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic.to_string());
