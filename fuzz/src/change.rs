@@ -27,7 +27,7 @@ pub(crate) fn change(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Re
     }
 }
 
-fn transaction(blocks: &mut Vec<L2BlockExecutionData>, bytes: &mut Unstructured<'_>) -> Result<()> {
+fn transaction(blocks: &mut [L2BlockExecutionData], bytes: &mut Unstructured<'_>) -> Result<()> {
     if blocks.is_empty() {
         return Ok(());
     }

@@ -33,15 +33,15 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: [Target; 9] = [
-    Target { name: "batch_cbor", run: batch_cbor, seeds: batch::cbor_seeds, short: 2_000 },
-    Target { name: "batch_json", run: batch_json, seeds: batch::json_seeds, short: 2_000 },
-    Target { name: "batch_zstd", run: batch_zstd, seeds: batch::zstd_seeds, short: 2_000 },
-    Target { name: "era_blobs", run: era_blobs, seeds: batch::era_blob_seeds, short: 2_000 },
-    Target { name: "keys", run: keys, seeds: wire::key_seeds, short: 2_000 },
-    Target { name: "quote", run: quote, seeds: attestation::quote_seeds, short: 2_000 },
-    Target { name: "report_data", run: report_data, seeds: attestation::report_data_seeds, short: 2_000 },
-    Target { name: "verify", run: verify, seeds: verify::seeds, short: 5 },
-    Target { name: "wire", run: wire, seeds: wire::seeds, short: 2_000 },
+    Target { name: "batch_cbor", run: batch_cbor, seeds: batch::cbor_seeds, short: 10_000 },
+    Target { name: "batch_json", run: batch_json, seeds: batch::json_seeds, short: 10_000 },
+    Target { name: "batch_zstd", run: batch_zstd, seeds: batch::zstd_seeds, short: 10_000 },
+    Target { name: "era_blobs", run: era_blobs, seeds: batch::era_blob_seeds, short: 10_000 },
+    Target { name: "keys", run: keys, seeds: wire::key_seeds, short: 10_000 },
+    Target { name: "quote", run: quote, seeds: attestation::quote_seeds, short: 10_000 },
+    Target { name: "report_data", run: report_data, seeds: attestation::report_data_seeds, short: 10_000 },
+    Target { name: "verify", run: verify, seeds: verify::seeds, short: 20 },
+    Target { name: "wire", run: wire, seeds: wire::seeds, short: 10_000 },
 ];
 
 /// Makes a binary of a target: for libFuzzer where cargo-fuzz builds it.

@@ -46,5 +46,6 @@ pub fn verify(data: &[u8]) {
 
 /// One for each part that can be changed; the rest of the bytes decides how.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    (0..14).map(|part| [0xff, part].into_iter().chain((0..30).map(|byte| byte * 37 % 251 ^ part)).collect()).collect()
+    let seed = |part: u8| [0xff, part].into_iter().chain((1..30_u8).map(|byte| byte.wrapping_mul(37) ^ part)).collect();
+    (0..14).map(seed).collect()
 }
