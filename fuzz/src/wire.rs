@@ -42,8 +42,8 @@ fn check_statement(signed: &SignedStatement, key: &PublicKey) {
 pub fn keys(data: &[u8]) {
     if let Ok(signature) = Signature::from_bytes(data) {
         assert_eq!(signature.to_bytes(), data);
-        // Nobody signs this hash.
-        assert!(signature.verify(H256::zero(), &key()).is_err());
+        // Nobody signs this hash. Under `fuzzing` the secp256k1 crate pretends, and takes made-up signatures.
+        assert!(cfg!(fuzzing) || signature.verify(H256::zero(), &key()).is_err());
     }
     if let Ok(key) = PublicKey::from_bytes(data) {
         assert_eq!(key.to_bytes(), data);
