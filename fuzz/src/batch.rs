@@ -45,10 +45,9 @@ pub fn era_blobs(data: &[u8]) {
 }
 
 fn read_back<T: DeserializeOwned + Serialize + PartialEq>(cbor: &[u8]) {
-    let Ok(value) = ciborium::from_reader::<T, _>(cbor) else { return };
-    let mut again = Vec::new();
-    ciborium::into_writer(&value, &mut again).expect("what was decoded can be encoded");
-    assert!(ciborium::from_reader::<T, _>(&again[..]).is_ok_and(|again| again == value), "another value");
+    let Ok(value) = cbor4ii::serde::from_slice::<T>(cbor) else { return };
+    let again = cbor4ii::serde::to_vec(Vec::new(), &value).expect("what was decoded can be encoded");
+    assert!(cbor4ii::serde::from_slice::<T>(&again).is_ok_and(|again| again == value), "another value");
 }
 
 pub(crate) fn json_seeds() -> Vec<Vec<u8>> {
@@ -66,10 +65,8 @@ pub(crate) fn zstd_seeds() -> Vec<Vec<u8>> {
 
 pub(crate) fn era_blob_seeds() -> Vec<Vec<u8>> {
     let BatchInput { vm_run_data, merkle_paths, .. } = fragment();
-    let (mut one, mut other) = (Vec::new(), Vec::new());
-    ciborium::into_writer(&vm_run_data, &mut one).expect("memory takes it");
-    ciborium::into_writer(&merkle_paths, &mut other).expect("memory takes it");
-    vec![one, other]
+    let encoded = [cbor4ii::serde::to_vec(vec![], &vm_run_data), cbor4ii::serde::to_vec(vec![], &merkle_paths)];
+    encoded.map(|blob| blob.expect("memory takes it")).into()
 }
 
 fn encoded(write: impl FnOnce(&BatchInput, &mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
