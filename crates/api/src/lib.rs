@@ -6,6 +6,7 @@
 
 mod client;
 mod key;
+mod published;
 mod signature;
 mod statement;
 mod wire;
@@ -13,6 +14,7 @@ mod wire;
 pub use self::{
     client::{AnswerError, Client, ClientError, ClientOptions, ClientSetupError, NetworkError, UnreadableInput, Work},
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
+    published::{TEE_PROOFS_METHOD, TeeProof},
     signature::{Signature, SignatureError},
     statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},
     wire::{

@@ -296,6 +296,23 @@ pub(crate) mod plain_hex {
             hex::decode(String::deserialize(deserializer)?).map_err(|_| D::Error::custom("bytes: not hexadecimal"))
         }
     }
+
+    /// Any number of bytes, where they may be absent.
+    pub(crate) mod optional_bytes {
+        use super::*;
+
+        pub(crate) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+            match bytes {
+                Some(bytes) => serializer.serialize_some(&hex::encode(bytes)),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+            let text = Option::<String>::deserialize(deserializer)?;
+            text.map(|text| hex::decode(text).map_err(|_| D::Error::custom("bytes: not hexadecimal"))).transpose()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod batch_file;
 mod bench;
 mod demo;
 mod devnet;
+mod proofs;
+mod quote;
 mod rss;
 
 use std::process::ExitCode;
@@ -29,6 +31,12 @@ enum Command {
     /// Look at batch inputs.
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Look at attestation quotes.
+    #[command(subcommand)]
+    Quote(quote::Command),
+    /// Check proofs that somebody published.
+    #[command(subcommand)]
+    Proofs(proofs::Command),
     /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. The commands measure
     /// one thing each.
     Bench(bench::Args),
@@ -42,6 +50,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Devnet(args) => devnet::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Batch(command) => batch::run(command),
+        Command::Quote(command) => quote::run(command),
+        Command::Proofs(command) => proofs::run(command),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -1,0 +1,89 @@
+//! Proofs as they are published: the answer of `unstable_getTeeProofs`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{TeeType, wire::plain_hex};
+
+/// The JSON-RPC method: parameters are a batch number and a TEE type or null, the result is a list of [`TeeProof`].
+pub const TEE_PROOFS_METHOD: &str = "unstable_getTeeProofs";
+
+/// A proof, or a job that has none yet, as somebody publishes it (`zksync_types::api::TeeProof`). All of it is a claim:
+/// what is inside the bytes is for the checker to parse, so that one malformed proof does not hide the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TeeProof {
+    /// The batch.
+    pub l1_batch_number: u32,
+    /// The proof's own type.
+    pub tee_type: Option<TeeType>,
+    /// The compressed public key, 33 bytes.
+    #[serde(with = "plain_hex::optional_bytes", default)]
+    pub pubkey: Option<Vec<u8>>,
+    /// The signature of `proof`, 64 or 65 bytes.
+    #[serde(with = "plain_hex::optional_bytes", default)]
+    pub signature: Option<Vec<u8>>,
+    /// What was signed: the root after the batch, 32 bytes.
+    #[serde(with = "plain_hex::optional_bytes", default)]
+    pub proof: Option<Vec<u8>>,
+    /// When the proof came, or its job last changed (RFC 3339).
+    pub proved_at: String,
+    /// Where the job stands.
+    pub status: String,
+    /// The quote that vouches for the key.
+    #[serde(with = "plain_hex::optional_bytes", default)]
+    pub attestation: Option<Vec<u8>>,
+    /// Extension: the statement with its signature, as it was submitted ([`SignedStatement`](crate::SignedStatement)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Value>,
+    /// Extension: what the publisher thinks of the quote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// Extension: the time that the quote was judged at (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_at: Option<String>,
+    /// Extension: the archived collateral that the quote was judged with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collateral: Option<Value>,
+    /// Extension: when the key was revoked (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<String>,
+    /// Extension: the proof was refused, because an accepted proof of the batch says this root.
+    #[serde(with = "plain_hex::optional_bytes", default, skip_serializing_if = "Option::is_none")]
+    pub disagrees_with: Option<Vec<u8>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn zksync_eras_answer_reads_and_writes_back_as_it_is() {
+        let full = json!({
+            "l1BatchNumber": 650_000, "teeType": "tdx", "pubkey": "02ab", "signature": "cd", "proof": "ef",
+            "provedAt": "2025-04-03T08:13:30.123456Z", "status": "generated", "attestation": "0400"
+        });
+        let empty = json!({
+            "l1BatchNumber": 1, "teeType": "sgx", "pubkey": null, "signature": null, "proof": null,
+            "provedAt": "2025-04-03T08:13:30Z", "status": "permanently_ignored", "attestation": null
+        });
+        for json in [full, empty] {
+            let proof: TeeProof = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(serde_json::to_value(proof).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn what_is_not_hex_is_refused_and_unknown_fields_are_ignored() {
+        let mut json = json!({
+            "l1BatchNumber": 1, "teeType": null, "provedAt": "", "status": "", "new": 1,
+            "statement": {"a": 1}, "disagreesWith": "ff"
+        });
+        let proof: TeeProof = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!((proof.pubkey, proof.disagrees_with), (None, Some(vec![0xff])));
+        json["pubkey"] = "0x02".into();
+        assert!(serde_json::from_value::<TeeProof>(json).is_err());
+    }
+}
