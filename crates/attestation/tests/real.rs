@@ -60,7 +60,7 @@ fn it_is_refused_outside_of_the_collaterals_time() {
         (1_743_580_059, Flaw::TcbInfoNotYetValid),
         (1_746_170_209, Flaw::QeIdentityExpired),
         (0, Flaw::TcbInfoNotYetValid),
-        (1_900_000_000, Flaw::TcbInfoExpired),
+        (1_900_000_000, Flaw::RevocationListExpired),
     ] {
         let verdict = verdict(&quote, &collateral, &policy(), Some(key), at);
         assert_eq!(flaw(&verdict), Some(expected), "at {at}: {verdict}");
@@ -110,7 +110,9 @@ fn one_bit_flipped_in_any_signed_region_is_refused() {
     let policy = policy();
     let refused = |quote: &[u8], collateral: &Collateral, what: &str| {
         let verdict = verdict(quote, collateral, &policy, Some(key), ERA_TIME);
-        assert!(flaw(&verdict).is_some(), "{what}: {verdict}");
+        // Some bits of the header make it no quote at all.
+        let failed = failed(&verdict);
+        assert!(failed.contains(&Rule::Genuine) || failed == [Rule::Readable], "{what}: {verdict}");
     };
     let flipped = |bytes: &[u8], at: usize| {
         let mut bytes = bytes.to_vec();
@@ -180,9 +182,9 @@ fn the_samples_have_the_statuses_that_are_known_of_them() {
     }
     let name = "tdx_quote_outdated";
     let verdict = verdict(&sample(name), &sample_collateral(name), &Policy::default(), None, 1_772_000_000);
-    assert_eq!(verdict.tcb_status(), Some("OutOfDate"), "{verdict}");
-    assert!(failed(&verdict).contains(&Rule::TcbStatus));
-    assert!(!failed(&verdict).contains(&Rule::Genuine));
+    // Older than all levels that Intel's TCB info lists.
+    assert_eq!(flaw(&verdict), Some(Flaw::NoTcbLevel), "{verdict}");
+    assert!(!verdict.passed());
 }
 
 #[test]

@@ -27,10 +27,13 @@ use tee_attestation::{
 
 const NAMED: ReportData = ReportData::V1 { address: [0xab; 20] };
 
+/// By path: a header, its value and the body.
+type Answers = Arc<Mutex<HashMap<String, (String, String, Vec<u8>)>>>;
+
 /// A PCCS: it has what a simulated machine's maker would publish.
 #[derive(Clone, Default)]
 struct Service {
-    answers: Arc<Mutex<HashMap<String, (String, String, Vec<u8>)>>>,
+    answers: Answers,
     asked: Arc<AtomicUsize>,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tee_attestation::{Collateral, Key, PcsAnswers};
 
 /// A file of the `dcap-qvl` package's samples.
-pub fn sample(name: &str) -> Vec<u8> {
+pub(crate) fn sample(name: &str) -> Vec<u8> {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let cargo = Command::new(env!("CARGO"))
             .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
@@ -25,20 +25,20 @@ pub fn sample(name: &str) -> Vec<u8> {
 }
 
 /// The collateral of a sample.
-pub fn sample_collateral(name: &str) -> Collateral {
+pub(crate) fn sample_collateral(name: &str) -> Collateral {
     Collateral::from_json(&sample(&format!("{name}_collateral.json"))).unwrap()
 }
 
 /// The attestation of Era mainnet's batch 650000, as of which it verifies at [`ERA_TIME`].
-pub struct Era {
-    pub quote: Vec<u8>,
-    pub collateral: Collateral,
-    pub key: Key,
+pub(crate) struct Era {
+    pub(crate) quote: Vec<u8>,
+    pub(crate) collateral: Collateral,
+    pub(crate) key: Key,
 }
 
-pub const ERA_TIME: u64 = 1_743_668_010;
+pub(crate) const ERA_TIME: u64 = 1_743_668_010;
 
-pub fn era() -> Option<Era> {
+pub(crate) fn era() -> Option<Era> {
     let folder = test_data()?.join("attestation/tdx-650000");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     // DER as it is, or in hex.
@@ -68,7 +68,7 @@ pub fn era() -> Option<Era> {
     Some(Era { quote, collateral, key })
 }
 
-pub fn array<const N: usize>(text: &str) -> [u8; N] {
+pub(crate) fn array<const N: usize>(text: &str) -> [u8; N] {
     hex::decode(text).unwrap().try_into().unwrap()
 }
 
@@ -76,7 +76,7 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(der))
 }
 
-pub fn test_data() -> Option<PathBuf> {
+pub(crate) fn test_data() -> Option<PathBuf> {
     let folder = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from);
     if folder.is_none() {
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");

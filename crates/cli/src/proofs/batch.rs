@@ -52,7 +52,7 @@ impl Examined {
         let (mut proofs, mut statuses) = (Vec::new(), Vec::new());
         for entry in entries {
             match entry {
-                Entry::Proof(proof) => proofs.push(proof),
+                Entry::Proof(proof) => proofs.push(*proof),
                 Entry::Job(status) => statuses.push(status),
             }
         }

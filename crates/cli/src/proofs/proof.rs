@@ -92,7 +92,7 @@ impl Problem {
 pub(super) enum Entry {
     /// A job without a proof: its status.
     Job(String),
-    Proof(Checked),
+    Proof(Box<Checked>),
 }
 
 /// Checks an entry of the publisher's list:
@@ -109,7 +109,7 @@ pub(super) async fn check(entry: Value, batch: &Batch, attestations: &Attestatio
         Ok(proof) => proof,
         Err(error) => {
             let problems = vec![Problem::Unreadable(error.to_string())];
-            return Entry::Proof(Checked { problems, ..Checked::default() });
+            return Entry::Proof(Box::new(Checked { problems, ..Checked::default() }));
         }
     };
     if proof.signature.is_none() && proof.proof.is_none() {
@@ -131,12 +131,12 @@ pub(super) async fn check(entry: Value, batch: &Batch, attestations: &Attestatio
             checked.check_root(&proof, &key, batch);
             checked.check_attestation(&proof, &key, attestations).await;
             checked.check_statement(&proof, &key, batch);
-            return Entry::Proof(checked);
+            return Entry::Proof(Box::new(checked));
         }
         Err(problem) => problem,
     };
     checked.problems.push(problem);
-    Entry::Proof(checked)
+    Entry::Proof(Box::new(checked))
 }
 
 fn key_of(proof: &TeeProof) -> Result<PublicKey, Problem> {

@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 use zksync_types::{H256, web3::keccak256};
 
 /// The attestation of batch 650000 verifies as of this time.
-pub const ERA_TIME: u64 = 1_743_668_010;
+pub(crate) const ERA_TIME: u64 = 1_743_668_010;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
@@ -37,13 +37,13 @@ struct Content {
     refuses: bool,
 }
 
-pub struct Publisher {
+pub(crate) struct Publisher {
     url: String,
     content: Arc<Mutex<Content>>,
 }
 
 impl Publisher {
-    pub fn start(
+    pub(crate) fn start(
         proofs: impl IntoIterator<Item = (u32, Vec<Value>)>,
         roots: impl IntoIterator<Item = (u32, String)>,
     ) -> Self {
@@ -55,7 +55,7 @@ impl Publisher {
     }
 
     /// Proofs, and roots that agree with the simulated keys'.
-    pub fn of(proofs: impl IntoIterator<Item = (u32, Vec<Published>)>) -> Self {
+    pub(crate) fn of(proofs: impl IntoIterator<Item = (u32, Vec<Published>)>) -> Self {
         let values =
             |(number, proofs): (u32, Vec<Published>)| (number, proofs.into_iter().map(|proof| proof.0).collect());
         let proofs: HashMap<_, Vec<_>> = proofs.into_iter().map(values).collect();
@@ -64,7 +64,7 @@ impl Publisher {
     }
 
     /// One that knows no such method.
-    pub fn refusing() -> Self {
+    pub(crate) fn refusing() -> Self {
         Self::serve(Content { refuses: true, ..Content::default() })
     }
 
@@ -77,11 +77,11 @@ impl Publisher {
         Self { url, content }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
-    pub fn publish(&self, number: u32, proofs: Vec<Published>) {
+    pub(crate) fn publish(&self, number: u32, proofs: Vec<Published>) {
         let proofs = proofs.into_iter().map(|proof| proof.0).collect();
         self.content.lock().unwrap().proofs.insert(number, proofs);
     }
@@ -106,15 +106,15 @@ async fn answer(State(content): State<Arc<Mutex<Content>>>, Json(call): Json<Val
 
 /// A published proof's JSON.
 #[derive(Clone)]
-pub struct Published(pub Value);
+pub(crate) struct Published(pub(crate) Value);
 
 impl Published {
-    pub fn with(mut self, field: &str, value: Value) -> Self {
+    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
         self.0[field] = value;
         self
     }
 
-    pub fn signature(&self) -> Vec<u8> {
+    pub(crate) fn signature(&self) -> Vec<u8> {
         hex::decode(self.0["signature"].as_str().unwrap()).unwrap()
     }
 }
@@ -125,7 +125,7 @@ fn root(number: u32) -> H256 {
 }
 
 /// A key of a simulated enclave.
-pub struct SimulatedKey {
+pub(crate) struct SimulatedKey {
     secret: SecretKey,
     machine: Arc<Platform>,
     quote: Vec<u8>,
@@ -133,12 +133,12 @@ pub struct SimulatedKey {
 }
 
 impl SimulatedKey {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Arc::new(Platform::new(SystemTime::now()).unwrap()))
     }
 
     /// Another key on the same machine.
-    pub fn on(other: &Self) -> Self {
+    pub(crate) fn on(other: &Self) -> Self {
         Self::of(Arc::clone(&other.machine))
     }
 
@@ -153,7 +153,7 @@ impl SimulatedKey {
         Self { secret, machine, quote, collateral }
     }
 
-    pub fn root_certificate(&self) -> Vec<u8> {
+    pub(crate) fn root_certificate(&self) -> Vec<u8> {
         self.machine.root_certificate().unwrap()
     }
 
@@ -170,17 +170,17 @@ impl SimulatedKey {
     }
 
     /// A proof of a batch as our server publishes it.
-    pub fn proof(&self, number: u32) -> Published {
+    pub(crate) fn proof(&self, number: u32) -> Published {
         self.stating(number, root(number - 1), root(number))
     }
 
     /// A proof that says the batch has another one's root.
-    pub fn proof_of(&self, number: u32, as_if: u32) -> Published {
+    pub(crate) fn proof_of(&self, number: u32, as_if: u32) -> Published {
         self.stating(number, root(number - 1), root(as_if))
     }
 
     /// A proof that says the batch starts from another one's root.
-    pub fn proof_from(&self, number: u32, from: u32) -> Published {
+    pub(crate) fn proof_from(&self, number: u32, from: u32) -> Published {
         self.stating(number, root(from), root(number))
     }
 
@@ -224,47 +224,47 @@ fn now() -> String {
 }
 
 /// Files that a checker needs.
-pub struct Files(TempDir);
+pub(crate) struct Files(TempDir);
 
 impl Files {
-    pub fn of(policy: &str) -> Self {
+    pub(crate) fn of(policy: &str) -> Self {
         let files = Self(tempfile::tempdir().unwrap());
         files.write("policy.yaml", policy);
         files
     }
 
-    pub fn simulated(key: &SimulatedKey) -> Self {
+    pub(crate) fn simulated(key: &SimulatedKey) -> Self {
         let files = Self::of(&format!("sgx: {{mrenclaves: [{}]}}\n", hex::encode(simulated::mr_enclave())));
         fs::write(files.root(), key.root_certificate()).unwrap();
         files
     }
 
-    pub fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.at(name), text).unwrap();
     }
 
-    pub fn policy(&self) -> PathBuf {
+    pub(crate) fn policy(&self) -> PathBuf {
         self.at("policy.yaml")
     }
 
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.at("root.der")
     }
 }
 
 /// The proof of Era mainnet's batch 650000, as its node published it.
-pub struct Era {
-    pub proof: Value,
-    pub root: String,
-    pub policy: String,
-    pub collateral_json: String,
+pub(crate) struct Era {
+    pub(crate) proof: Value,
+    pub(crate) root: String,
+    pub(crate) policy: String,
+    pub(crate) collateral_json: String,
 }
 
-pub fn era() -> Option<Era> {
+pub(crate) fn era() -> Option<Era> {
     let Some(data) = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from) else {
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");
         println!("skipped: TEE_TEST_DATA is not set");
