@@ -27,7 +27,7 @@ pub(crate) struct Endpoint {
     registered: AtomicBool,
     /// Whether it has handed out a batch under a lease, and so knows our extensions.
     leases: AtomicBool,
-    last_batch_bytes: AtomicU64,
+    last_memory_bytes: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -66,7 +66,7 @@ impl Endpoint {
             metrics,
             registered: registered.into(),
             leases: false.into(),
-            last_batch_bytes: FIRST_BATCH_BYTES.into(),
+            last_memory_bytes: FIRST_BATCH_BYTES.into(),
             state: Mutex::new(State {
                 last_contact: None,
                 trouble: None,
@@ -109,11 +109,11 @@ impl Endpoint {
 
     /// How much memory the next batch will take, if it is like the last one.
     pub(crate) fn expected_memory(&self) -> u64 {
-        self.last_batch_bytes.load(Ordering::Relaxed)
+        self.last_memory_bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn received(&self, memory_bytes: u64) {
-        self.last_batch_bytes.store(memory_bytes, Ordering::Relaxed);
+        self.last_memory_bytes.store(memory_bytes, Ordering::Relaxed);
     }
 
     /// The server answered as it should.

@@ -175,9 +175,9 @@ async fn decode(
     let started = Instant::now();
     let decoded = tokio::task::spawn_blocking(|| input.decode()).await;
     shared.metrics.stage[&"decode"].observe(started.elapsed());
+    let Place { queue, in_hand } = place;
     let failure = match decoded {
         Ok(Ok(input)) => {
-            let Place { queue, in_hand } = place;
             queue.send(Job { endpoint, input, lease, memory, in_hand, queued, queued_at: Instant::now() });
             return;
         }
@@ -185,7 +185,10 @@ async fn decode(
         Err(panic) => Failure { kind: "panic", error: panic.to_string() },
     };
     drop(memory);
+    // Without a lease the server may hand out the same again: the next question waits until that has been noted.
+    let queue = lease.is_none().then_some(queue);
     fail(&shared, &endpoint, None, failure, lease).await;
+    drop((queue, in_hand));
 }
 
 /// What a batch of so many bytes on the wire takes until it is verified, in bytes. A guess, rather too high than too low.
