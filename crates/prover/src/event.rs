@@ -35,7 +35,7 @@ pub enum Event {
         /// The failure, for people.
         error: String,
     },
-    /// The lease of a batch was lost before its verification began: it is another prover's now.
+    /// The lease of a batch was lost, before its verification or before its proof was taken: it is another prover's now.
     Lost {
         /// Its number, as its input claims.
         batch: L1BatchNumber,

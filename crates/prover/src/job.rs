@@ -20,6 +20,9 @@ use tokio::{
 use vise::GaugeGuard;
 use zksync_types::L1BatchNumber;
 
+/// Our server's code for a lease that is over.
+const STALE_LEASE: &str = "stale_lease";
+
 /// A batch that waits to be verified.
 pub(crate) struct Job {
     pub(crate) endpoint: Arc<Endpoint>,
@@ -181,13 +184,24 @@ async fn submit(
             tracing::info!("submitted");
             (shared.observe)(Event::Submitted { batch });
         }
+        Delivery::Refused(ClientError::Refused { code: Some(code), .. }) if code == STALE_LEASE => {
+            tracing::warn!("the proof came too late: the batch is another prover's now");
+            shared.metrics.ended("lost", "");
+            (shared.observe)(Event::Lost { batch });
+        }
         Delivery::Refused(error) => {
             tracing::error!(%error, "the proof was refused");
+            shared.metrics.ended("refused", "");
             (shared.observe)(Event::Refused { batch, error: error.to_string() });
-            endpoint.register_again();
             endpoint.trouble(&error);
-            endpoint.setback();
-            give_back(shared, lease, "refused").await;
+            if let ClientError::Refused { status: 401 | 403, .. } = error {
+                endpoint.register_again();
+                endpoint.setback();
+                end(lease).await;
+            } else {
+                // Given back, the same batch would come again at once, and again.
+                report(shared, endpoint, lease, FailReport::new("refused", &error.to_string())).await;
+            }
         }
         Delivery::Abandoned => {
             tracing::warn!("the proof was not submitted");
@@ -208,8 +222,11 @@ pub(crate) async fn fail(
     tracing::error!(kind, error, "the batch cannot be proven");
     shared.metrics.ended("failed", kind);
     (shared.observe)(Event::Failed { batch, kind, error: error.clone() });
+    report(shared, endpoint, lease, FailReport::new(kind, &error)).await;
+}
+
+async fn report(shared: &Shared, endpoint: &Arc<Endpoint>, lease: Option<HeldLease>, report: FailReport) {
     let Some(id) = lease.as_ref().map(HeldLease::id) else { return endpoint.setback() };
-    let report = FailReport::new(kind, &error);
     let send = || endpoint.client.fail_lease(id, &report);
     match deliver(shared, endpoint, &lease, "report", send).await {
         Delivery::Accepted | Delivery::Abandoned => {}
@@ -259,6 +276,10 @@ async fn deliver<F: Future<Output = Result<(), ClientError>>>(
 
 async fn give_back(shared: &Shared, lease: Option<HeldLease>, outcome: &'static str) {
     shared.metrics.ended(outcome, "");
+    end(lease).await;
+}
+
+async fn end(lease: Option<HeldLease>) {
     if let Some(lease) = lease {
         lease.give_back().await;
     }

@@ -150,6 +150,49 @@ async fn a_proof_that_is_refused_twice_is_let_go_and_the_key_is_registered_again
 }
 
 #[tokio::test]
+async fn a_proof_that_the_server_finds_wrong_is_reported_so_that_its_batch_does_not_come_again_at_once() {
+    let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => batch(&input, "abc"),
+        INPUTS => status(204),
+        SUBMIT => status(422),
+        _ => status(200),
+    })
+    .await;
+    let mut prover = Running::start(config(&peer));
+    peer.request_to(SUBMIT).await;
+    let reported = peer.request_other_than(INPUTS).await;
+    assert_eq!(reported.path, "/tee/leases/abc/fail");
+    assert_eq!(serde_json::from_slice::<FailReport>(&reported.body).unwrap().kind(), "refused");
+    while !matches!(prover.event().await, Event::Refused { batch: BATCH, .. }) {}
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_proof_that_comes_after_its_lease_is_let_go_without_a_word() {
+    let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => batch(&input, "abc"),
+        INPUTS => status(204),
+        SUBMIT => {
+            let problem = r#"{"code":"stale_lease","detail":"it is another's"}"#;
+            Answer::Full((axum::http::StatusCode::CONFLICT, problem).into_response())
+        }
+        _ => status(200),
+    })
+    .await;
+    let mut prover = Running::start(config(&peer));
+    peer.request_to(SUBMIT).await;
+    while prover.event().await != (Event::Lost { batch: BATCH }) {}
+    for _ in 0..3 {
+        assert_eq!(peer.request().await.path, INPUTS);
+    }
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
 async fn a_verification_that_takes_too_long_is_reported_and_frees_its_worker() {
     let Some(input) = input() else { return };
     let asked = AtomicUsize::new(0);

@@ -72,7 +72,18 @@ async fn treat(name: &str, mut client: TcpStream, server: SocketAddr, mut dice: 
     let mut upstream = TcpStream::connect(server).await?;
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = upstream.split();
-    let request = tokio::io::copy(&mut from_client, &mut to_server);
+    let request = async {
+        let mut head = [0; 4096];
+        let read = from_client.read(&mut head).await?;
+        // One exchange a connection: a good one that stays open would take all that follow out of the dice's reach.
+        let line = head[..read].windows(2).position(|end| end == b"\r\n").unwrap_or(read);
+        to_server.write_all(&head[..line]).await?;
+        to_server.write_all(b"\r\nconnection: close").await?;
+        to_server.write_all(&head[line..read]).await?;
+        tokio::io::copy(&mut from_client, &mut to_server).await?;
+        // The answer is still to come.
+        std::future::pending::<std::io::Result<()>>().await
+    };
     let answer = async {
         // Up to a few requests' worth, then the line goes dead: in a header, in a body, or between.
         let mut left = match name {
@@ -96,7 +107,7 @@ async fn treat(name: &str, mut client: TcpStream, server: SocketAddr, mut dice: 
         Ok::<_, std::io::Error>(())
     };
     tokio::select! {
-        copied = request => copied.map(drop),
+        broken = request => broken,
         answered = answer => answered,
     }
 }

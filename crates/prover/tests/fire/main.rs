@@ -14,8 +14,12 @@ mod world;
 use chaos::Chaos;
 use dice::Dice;
 use gateway::Gateway;
-use std::{collections::BTreeMap, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tee_server::{Clock, ManualClock};
+use tokio::time::{Instant, sleep, timeout};
 use world::{Outcome, World};
 
 /// A server as a process of its own, so that it can be killed: the tests start this very program again for it.
@@ -115,6 +119,36 @@ async fn two_provers_share_a_server_and_no_batch_is_proven_twice() {
         prover.stop().await;
     }
     world.kill_server().await;
+    assert_eq!(world.outcomes().await, vec_of(12, Outcome::PROVEN));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_over_leases_loses_no_batch() {
+    let world = World::with_batches(12, &[]).await;
+    let clock = ManualClock::default();
+    clock.advance(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+    let server = world.serve_by(Clock::Manual(clock.clone())).await;
+    let gateway = Gateway::start(&world.url(), &[]).await;
+    let proven = |outcomes: &BTreeMap<u32, Outcome>| outcomes.values().filter(|batch| batch.generated).count();
+    let mut jumps = Vec::new();
+    let jumping = async {
+        loop {
+            let outcomes = world::outcomes(&server).await;
+            if outcomes == vec_of(12, Outcome::PROVEN) {
+                break;
+            }
+            // All leases are over at once, whatever their batches are at.
+            if Some(&proven(&outcomes)) > jumps.last() {
+                jumps.push(proven(&outcomes));
+                clock.advance(Duration::from_secs(60 * 60));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(120), jumping).await.expect("all are proven in time");
+    println!("the server's clock jumped an hour each time that so many of 12 batches were proven: {jumps:?}");
+    gateway.stop().await;
+    server.stop().await;
     assert_eq!(world.outcomes().await, vec_of(12, Outcome::PROVEN));
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tee_devnet::{Chain, Genesis, Load};
-use tee_server::{Config, JobStatus, NewBatch, Server};
+use tee_server::{Clock, Config, JobStatus, NewBatch, Server};
 use tempfile::TempDir;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -82,6 +82,11 @@ impl World {
         }
     }
 
+    /// The server in this process, with a clock that the test sets.
+    pub(crate) async fn serve_by(&self, clock: Clock) -> Server {
+        Server::start_with_clock(config(self.folder.path(), self.address), clock).await.unwrap()
+    }
+
     /// SIGKILL: nothing is finished, nothing is said.
     pub(crate) async fn kill_server(&mut self) {
         self.server.take().expect("it runs").kill().await.unwrap();
@@ -89,18 +94,24 @@ impl World {
 
     /// What the database says, once the server is gone.
     pub(crate) async fn outcomes(&self) -> BTreeMap<u32, Outcome> {
-        let server = Server::start(config(self.folder.path(), self.address)).await.unwrap();
+        let server = self.serve_by(Clock::System).await;
         assert!(server.store().disagreements().await.unwrap().is_empty());
-        let mut outcomes = BTreeMap::new();
-        for row in server.store().overview(0, 100_000).await.unwrap() {
-            let outcome = outcomes.entry(row.number).or_insert(Outcome { generated: false, failed: false, proofs: 0 });
-            outcome.generated |= row.status == JobStatus::Generated;
-            outcome.failed |= row.status == JobStatus::Failed;
-            outcome.proofs += usize::from(row.proof.is_some());
-        }
+        let outcomes = outcomes(&server).await;
         server.stop().await;
         outcomes
     }
+}
+
+/// What a server's database says of each batch.
+pub(crate) async fn outcomes(server: &Server) -> BTreeMap<u32, Outcome> {
+    let mut outcomes = BTreeMap::new();
+    for row in server.store().overview(0, 100_000).await.unwrap() {
+        let outcome = outcomes.entry(row.number).or_insert(Outcome { generated: false, failed: false, proofs: 0 });
+        outcome.generated |= row.status == JobStatus::Generated;
+        outcome.failed |= row.status == JobStatus::Failed;
+        outcome.proofs += usize::from(row.proof.is_some());
+    }
+    outcomes
 }
 
 /// The server's process.
