@@ -168,10 +168,7 @@ async fn a_lease_is_renewed_until_it_is_lost_and_then_its_batch_is_let_go() {
 async fn a_batch_whose_body_is_cut_short_is_given_back_and_asked_for_again() {
     let asked = AtomicUsize::new(0);
     let mut peer = Peer::start(move |request| match request.path.as_str() {
-        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => {
-            let cut = futures::stream::once(async { Err::<axum::body::Bytes, _>(std::io::Error::other("cut")) });
-            leased("abc", 600, axum::body::Body::from_stream(cut))
-        }
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, peer::cut_short()),
         INPUTS => status(204),
         _ => status(200),
     })

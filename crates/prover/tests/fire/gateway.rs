@@ -7,8 +7,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+const SUBMITTED: &str = "tee_prover_batches{outcome=\"submitted\",kind=\"\"}";
+
 /// No test waits longer for a step.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct Gateway {
     pub(crate) process: Child,
@@ -65,21 +67,25 @@ impl Gateway {
     pub(crate) async fn until(&mut self, name: &str, value: u64) {
         let waiting = async {
             while self.metric(name).await < value {
-                sleep(Duration::from_millis(20)).await;
+                sleep(Duration::from_millis(5)).await;
             }
         };
         timeout(PATIENCE, waiting).await.expect("it gets there in time");
     }
 
+    pub(crate) async fn submitted(&mut self) -> u64 {
+        self.metric(SUBMITTED).await
+    }
+
     pub(crate) async fn until_submitted(&mut self, batches: u64) {
-        self.until("tee_prover_batches_total{outcome=\"submitted\",kind=\"\"}", batches).await;
+        self.until(SUBMITTED, batches).await;
     }
 
     /// Batches by outcome.
     pub(crate) async fn batches(&mut self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for line in self.metrics().await.lines() {
-            let Some(rest) = line.strip_prefix("tee_prover_batches_total{outcome=\"") else { continue };
+            let Some(rest) = line.strip_prefix("tee_prover_batches{outcome=\"") else { continue };
             let (outcome, rest) = rest.split_once('"').unwrap();
             let count: u64 = rest.rsplit(' ').next().unwrap().parse().unwrap();
             *counts.entry(outcome.to_owned()).or_default() += count;

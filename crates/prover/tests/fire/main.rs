@@ -38,12 +38,12 @@ async fn a_server_that_is_killed_and_restarted_gets_every_batch_proven_exactly_o
     let mut gateway = Gateway::start(&world.url(), &[]).await;
     // Kills are spread over the run: one each time that so many more proofs are in.
     let started = Instant::now();
+    let mut in_work = 0;
     for kill in 1..=kills {
         let due = u64::from(batches) * u64::from(kill) / u64::from(kills + 1);
-        while gateway.metric("tee_prover_batches_total{outcome=\"submitted\",kind=\"\"}").await < due {
-            sleep(dice.up_to(Duration::from_millis(50))).await;
-        }
-        sleep(dice.up_to(Duration::from_millis(100))).await;
+        gateway.until_submitted(due).await;
+        sleep(dice.up_to(Duration::from_millis(60))).await;
+        in_work += u32::from(gateway.submitted().await < u64::from(batches));
         world.kill_server().await;
         sleep(dice.up_to(Duration::from_millis(400))).await;
         world.start_server().await;
@@ -56,7 +56,7 @@ async fn a_server_that_is_killed_and_restarted_gets_every_batch_proven_exactly_o
     world.kill_server().await;
     let proven = world.outcomes().await;
     println!(
-        "{batches} batches, {kills} kills, {elapsed:.1?}; batches by outcome {counts:?}; {retries} kinds of retries; \
+        "{batches} batches, {kills} kills, {in_work} of them before the last proof was in, {elapsed:.1?}; batches by outcome {counts:?}; {retries} kinds of retries; \
          {} proven, {} proofs",
         proven.values().filter(|outcome| outcome.generated).count(),
         proven.values().map(|outcome| outcome.proofs).sum::<usize>(),
@@ -88,7 +88,7 @@ async fn poison_between_good_batches_is_reported_and_the_good_ones_are_proven() 
     world.start_server().await;
     let mut gateway = Gateway::start(&world.url(), &[]).await;
     gateway.until_submitted(5).await;
-    gateway.until("tee_prover_batches_total{outcome=\"failed\",kind=\"previous_root\"}", 3).await;
+    gateway.until("tee_prover_batches{outcome=\"failed\",kind=\"previous_root\"}", 3).await;
     gateway.stop().await;
     world.kill_server().await;
     let mut expected = vec_of(8, Outcome::PROVEN);
@@ -105,10 +105,9 @@ async fn two_provers_share_a_server_and_no_batch_is_proven_twice() {
     let mut world = World::with_batches(12, &[]).await;
     world.start_server().await;
     let mut provers = [Gateway::start(&world.url(), &[]).await, Gateway::start(&world.url(), &[]).await];
-    let submitted = "tee_prover_batches_total{outcome=\"submitted\",kind=\"\"}";
     loop {
         let [one, other] = &mut provers;
-        let counts = [one.metric(submitted).await, other.metric(submitted).await];
+        let counts = [one.submitted().await, other.submitted().await];
         if counts.iter().sum::<u64>() >= 12 {
             println!("two provers submitted {counts:?}");
             break;

@@ -66,10 +66,7 @@ impl Peer {
                     Answer::Status(StatusCode::OK) => axum::Json("Success").into_response(),
                     Answer::Status(status) => status.into_response(),
                     Answer::Full(response) => response,
-                    Answer::CutShort => {
-                        let cut = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
-                        Body::from_stream(cut).into_response()
-                    }
+                    Answer::CutShort => cut_short().into_response(),
                     Answer::Silence => std::future::pending().await,
                 }
             }
@@ -120,6 +117,15 @@ pub(crate) fn status(status: u16) -> Answer {
 pub(crate) fn leased(id: &str, expires_in_secs: u32, body: impl Into<Body>) -> Answer {
     let headers = [("tee-lease-id", id.to_owned()), ("tee-lease-expires-in", expires_in_secs.to_string())];
     Answer::Full((headers, body.into()).into_response())
+}
+
+/// A body that breaks off once the headers are on their way.
+pub(crate) fn cut_short() -> Body {
+    Body::from_stream(futures::stream::once(async {
+        // The server sends what it has before it asks again.
+        tokio::task::yield_now().await;
+        Err::<Bytes, _>(std::io::Error::other("cut"))
+    }))
 }
 
 /// A prover at work.
