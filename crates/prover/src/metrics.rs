@@ -47,7 +47,7 @@ pub(crate) struct ProverMetrics {
     /// When a proof was taken last, in seconds since 1970.
     #[metrics(unit = Unit::Seconds)]
     pub(crate) last_submission_timestamp: Gauge<f64>,
-    /// Servers by state: registered, unregistered, unreachable, refused.
+    /// Servers by state: registered, unregistered, unreachable, refused, silent.
     #[metrics(labels = ["state"])]
     pub(crate) servers: LabeledFamily<&'static str, Gauge<u64>>,
     /// Age of the quote. Absent for a prover of type none.
@@ -59,7 +59,7 @@ pub(crate) struct ProverMetrics {
     #[metrics(unit = Unit::Seconds)]
     pub(crate) uptime: Gauge<f64>,
     /// What runs.
-    pub(crate) build: Info<Build>,
+    pub(crate) build_info: Info<Build>,
 }
 
 /// What runs.
@@ -74,7 +74,7 @@ impl ProverMetrics {
     pub(crate) fn describe(&self, tee_type: &'static str, simulated: bool) {
         let simulated = if simulated { "true" } else { "false" };
         // Set once, at the start.
-        let _ = self.build.set(Build { version: env!("CARGO_PKG_VERSION"), tee_type, simulated });
+        let _ = self.build_info.set(Build { version: env!("CARGO_PKG_VERSION"), tee_type, simulated });
     }
 
     pub(crate) fn ended(&self, outcome: &'static str, kind: &'static str) {

@@ -56,8 +56,8 @@ async fn a_server_that_is_killed_and_restarted_gets_every_batch_proven_exactly_o
     world.kill_server().await;
     let proven = world.outcomes().await;
     println!(
-        "{batches} batches, {kills} kills, {in_work} of them before the last proof was in, {elapsed:.1?}; batches by outcome {counts:?}; {retries} kinds of retries; \
-         {} proven, {} proofs",
+        "{batches} batches, {kills} kills, {in_work} of them before the last proof was in, {elapsed:.1?}; batches by \
+         outcome {counts:?}; {retries} kinds of retries; {} proven, {} proofs",
         proven.values().filter(|outcome| outcome.generated).count(),
         proven.values().map(|outcome| outcome.proofs).sum::<usize>(),
     );
