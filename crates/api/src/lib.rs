@@ -12,7 +12,10 @@ mod statement;
 mod wire;
 
 pub use self::{
-    client::{AnswerError, Client, ClientError, ClientOptions, ClientSetupError, NetworkError, UnreadableInput, Work},
+    client::{
+        AnswerError, BearerToken, BearerTokenError, Claim, Client, ClientError, ClientOptions, ClientSetupError,
+        EncodedInput, NetworkError, UnreadableInput, Work,
+    },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     published::{TEE_PROOFS_METHOD, TeeProof},
     signature::{Signature, SignatureError},

@@ -17,6 +17,9 @@ pub enum ClientSetupError {
     /// TLS cannot be set up, for instance because the system has no certificates.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The token cannot stand in a header.
+    #[error("the bearer token cannot stand in a header")]
+    Token,
     /// The HTTP client cannot be set up.
     #[error("HTTP client: {0}")]
     Http(String),
@@ -85,6 +88,9 @@ pub enum AnswerError {
     /// Lease headers that do not make a lease.
     #[error("the server answered with a malformed lease")]
     Lease,
+    /// A success whose body is not zksync-era's `"Success"`: whoever answered is no such server.
+    #[error("the server answered with status 200 but not with \"Success\"")]
+    NotSuccess,
     /// A body that cannot be written as JSON.
     #[error("the request cannot be written as JSON")]
     Unsendable,

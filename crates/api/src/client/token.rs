@@ -1,0 +1,46 @@
+//! What a client shows to a server that asks who is there.
+
+use std::{fmt, str::FromStr};
+
+use reqwest::header::{HeaderValue, InvalidHeaderValue};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// A token for `Authorization: Bearer …` (RFC 6750): 1 to 4,096 visible ASCII characters. Not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(Zeroizing<String>);
+
+/// Not a bearer token. Says nothing of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("bearer token: not 1 to 4096 visible ASCII characters")]
+pub struct BearerTokenError;
+
+impl BearerToken {
+    pub(super) fn header(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        let text = Zeroizing::new(format!("Bearer {}", *self.0));
+        let mut value = HeaderValue::from_str(&text)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl FromStr for BearerToken {
+    type Err = BearerTokenError;
+
+    /// White space around it, like a file's last line end, is left out.
+    fn from_str(text: &str) -> Result<Self, BearerTokenError> {
+        let text = text.trim();
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if visible && (1..=4096).contains(&text.len()) {
+            Ok(Self(Zeroizing::new(text.to_owned())))
+        } else {
+            Err(BearerTokenError)
+        }
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken(..)")
+    }
+}
