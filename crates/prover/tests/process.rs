@@ -159,13 +159,15 @@ async fn systemd_is_told_of_start_and_stop() {
     let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
     let environment = [("TEE_PROVER_API_URL", peer.url.as_str()), ("NOTIFY_SOCKET", path.to_str().unwrap())];
     let mut prover = gateway(&["--simulation"], &environment);
-    let mut message = [0; 64];
-    let length = socket.recv(&mut message).await.unwrap();
-    assert_eq!(&message[..length], b"READY=1");
+    let told = async || {
+        let mut message = [0; 64];
+        let length = timeout(Duration::from_secs(60), socket.recv(&mut message)).await.expect("it is told").unwrap();
+        message[..length].to_vec()
+    };
+    assert_eq!(told().await, b"READY=1");
     peer.request_to(INPUTS).await;
     kill(&prover, "TERM").await;
-    let length = socket.recv(&mut message).await.unwrap();
-    assert_eq!(&message[..length], b"STOPPING=1");
+    assert_eq!(told().await, b"STOPPING=1");
     assert_eq!(prover.wait().await.unwrap().code(), Some(0));
 }
 

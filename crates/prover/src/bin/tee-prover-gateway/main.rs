@@ -85,11 +85,6 @@ async fn prove(config: Config) -> Result<(), Failure> {
     }
     signals::status(monitor)?;
     systemd::notify("READY=1");
-    let told = stop.clone();
-    tokio::spawn(async move {
-        told.cancelled().await;
-        systemd::notify("STOPPING=1");
-    });
     prover.run(stop).await?;
     tracing::info!("stopped");
     Ok(())

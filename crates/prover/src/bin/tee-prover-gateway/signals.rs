@@ -1,6 +1,6 @@
 //! What an operator says by signals.
 
-use crate::exit::Exit;
+use crate::{exit::Exit, systemd};
 use std::io;
 use tee_prover::Monitor;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +22,7 @@ pub(crate) fn stop() -> io::Result<CancellationToken> {
                 std::process::exit(Exit::Interrupted as i32);
             }
             tracing::info!("stopping after the work in hand");
+            systemd::notify("STOPPING=1");
             asked.cancel();
         }
     });
