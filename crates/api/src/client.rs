@@ -1,5 +1,6 @@
 //! The prover's side of the protocol.
 
+mod claim;
 mod error;
 mod input;
 mod operator;
@@ -11,7 +12,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -20,16 +21,16 @@ use serde::Serialize;
 use tee_verifier::{BatchInput, MAX_INPUT_BYTES};
 use zksync_types::L1BatchNumber;
 
-use self::input::{Encoding, Format};
 pub use self::{
+    claim::Claim,
     error::{AnswerError, ClientError, ClientSetupError, NetworkError},
-    input::UnreadableInput,
+    input::{EncodedInput, UnreadableInput},
     operator::{BatchUpload, JobsRequest},
     token::{BearerToken, BearerTokenError},
 };
 use crate::{
     FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
-    SubmitProof, TeeType,
+    SUCCESS, SubmitProof, TeeType,
 };
 
 /// The most that is read of an answer that is not a batch input, in bytes.
@@ -122,28 +123,33 @@ impl Client {
     /// Registers a key with its quote. Registering the same again is fine.
     pub async fn register_attestation(&self, registration: &RegisterAttestation) -> Result<(), ClientError> {
         let request = json(self.request(Method::POST, "tee/register_attestation"), registration)?;
-        done(self.send(request).await?).await
+        success(self.send(request).await?).await
     }
 
-    /// Asks for a batch; `None` when there is nothing to do. The input is decoded on a blocking thread.
-    pub async fn proof_inputs(&self, tee_type: TeeType) -> Result<Option<Work>, ClientError> {
-        let request = json(self.request(Method::POST, "tee/proof_inputs"), &ProofInputsRequest { tee_type })?
+    /// Asks for a batch; `None` when there is nothing to do. The input is not read yet: it arrives with
+    /// [`Claim::read`]. A server that knows `wait` answers when there is something, or after that time, in whole
+    /// seconds; others ignore it.
+    pub async fn claim(&self, tee_type: TeeType, wait: Option<Duration>) -> Result<Option<Claim>, ClientError> {
+        let mut url = self.url("tee/proof_inputs");
+        if let Some(wait) = wait {
+            url.set_query(Some(&format!("wait_secs={}", wait.as_secs())));
+        }
+        let request = json(self.http.post(url), &ProofInputsRequest { tee_type })?
             .header(ACCEPT, "application/cbor, application/json")
             .header(ACCEPT_ENCODING, "zstd");
         let response = self.send(request).await?;
-        if response.status() == StatusCode::NO_CONTENT {
-            return Ok(None);
+        match response.status() {
+            StatusCode::NO_CONTENT => Ok(None),
+            _ => Claim::of(response, self.max_input_bytes).map(Some),
         }
-        let headers = response.headers();
-        let lease = lease(headers)?;
-        let (format, encoding) = (Format::of(headers)?, Encoding::of(headers)?);
-        let limit = self.max_input_bytes;
-        let input = match read_body(response, limit).await? {
-            None => Err(UnreadableInput::TooLarge { limit }),
-            Some(body) => tokio::task::spawn_blocking(move || input::decode(&body, format, encoding, limit))
-                .await
-                .unwrap_or(Err(UnreadableInput::Panicked)),
-        };
+    }
+
+    /// Asks for a batch and reads it whole; `None` when there is nothing to do. The input is decoded on a blocking thread.
+    pub async fn proof_inputs(&self, tee_type: TeeType) -> Result<Option<Work>, ClientError> {
+        let Some(claim) = self.claim(tee_type, None).await? else { return Ok(None) };
+        let lease = claim.lease().cloned();
+        let encoded = claim.read().await?;
+        let input = tokio::task::spawn_blocking(|| encoded.decode()).await.unwrap_or(Err(UnreadableInput::Panicked));
         Ok(Some(Work { lease, input }))
     }
 
@@ -158,7 +164,7 @@ impl Client {
         if let Some(lease) = lease {
             request = request.header(LEASE_ID_HEADER, lease.as_str());
         }
-        done(self.send(request).await?).await
+        success(self.send(request).await?).await
     }
 
     /// Renews a lease: the answer says how long it lasts from now.
@@ -173,7 +179,7 @@ impl Client {
     /// Reports that the batch cannot be proven, and ends the lease.
     pub async fn fail_lease(&self, lease_id: &LeaseId, report: &FailReport) -> Result<(), ClientError> {
         let request = json(self.request(Method::POST, &format!("tee/leases/{lease_id}/fail")), report)?;
-        done(self.send(request).await?).await
+        success(self.send(request).await?).await
     }
 
     /// Ends the lease so that another prover can have the batch.
@@ -233,6 +239,15 @@ fn json(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder
     Ok(request.header(CONTENT_TYPE, "application/json").body(body))
 }
 
+/// An answer that must say so: a portal's page with status 200 is nobody's word that a proof was taken.
+async fn success(response: Response) -> Result<(), ClientError> {
+    let body = read_body(response, MAX_ANSWER_BYTES).await?.unwrap_or_default();
+    match serde_json::from_slice::<String>(&body) {
+        Ok(word) if word == SUCCESS => Ok(()),
+        _ => Err(AnswerError::NotSuccess.into()),
+    }
+}
+
 /// Reads the rest of an answer whose status says all, so that its connection can be used again.
 async fn done(response: Response) -> Result<(), ClientError> {
     read_body(response, MAX_ANSWER_BYTES).await.map(drop)
@@ -256,15 +271,21 @@ async fn read_body(mut response: Response, limit: u64) -> Result<Option<Vec<u8>>
 
 fn lease(headers: &HeaderMap) -> Result<Option<Lease>, AnswerError> {
     let Some(id) = headers.get(LEASE_ID_HEADER) else { return Ok(None) };
-    let text = |value: &reqwest::header::HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+    let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
     let id = text(id).parse().map_err(|_| AnswerError::Lease)?;
     let expires_in = headers.get(LEASE_EXPIRES_IN_HEADER).map(text).unwrap_or_default();
     let expires_in = Duration::from_secs(expires_in.parse::<u32>().map_err(|_| AnswerError::Lease)?.into());
     Ok(Some(Lease { id, expires_in }))
 }
 
-/// `Retry-After` in seconds; its other form, a date, is ignored.
+/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date, which counts from the server's own `Date`: its clock and
+/// ours may differ.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse::<u32>().ok()?;
-    Some(Duration::from_secs(seconds.into()))
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let now = headers.get(DATE)?.to_str().ok()?;
+    let (at, now) = (httpdate::parse_http_date(text).ok()?, httpdate::parse_http_date(now).ok()?);
+    Some(at.duration_since(now).unwrap_or_default())
 }

@@ -14,8 +14,8 @@ mod wire;
 
 pub use self::{
     client::{
-        AnswerError, BatchUpload, BearerToken, BearerTokenError, Client, ClientError, ClientOptions, ClientSetupError,
-        JobsRequest, NetworkError, UnreadableInput, Work,
+        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientError, ClientOptions,
+        ClientSetupError, EncodedInput, JobsRequest, NetworkError, UnreadableInput, Work,
     },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     listing::{BatchAdded, JobAction, JobActionError, JobEntry, Page},

@@ -1,15 +1,36 @@
-//! Report data and attestation quotes of SGX and TDX enclaves.
+//! Report data and attestation quotes of SGX and TDX enclaves: made, simulated, and judged.
 //!
 //! A quote is the processor's word that an enclave with certain measurements asked for 64 bytes of *report data* to be
-//! repeated. We put the name of a signing key there. [`Quote`] reads what a quote says; whether it may be believed is
-//! not decided here.
+//! repeated. We put the name of a signing key there. [`Quote`] reads what a quote says, [`Platform`] has one made, and
+//! `judge` (with the feature `judge`) decides whether it may be believed: it gives a `Verdict`, and only a good one gives
+//! an `AttestedKey`.
 
+mod collateral;
+#[cfg(feature = "judge")]
+mod judge;
+mod platform;
+#[cfg(feature = "judge")]
+mod policy;
 mod quote;
 mod report_data;
 #[cfg(feature = "simulation")]
 pub mod simulated;
+#[cfg(feature = "fetch")]
+mod source;
 
+#[cfg(feature = "fetch")]
+pub use self::source::{CollateralCache, CollateralSource, PlatformKind, SourceError, http_client};
 pub use self::{
+    collateral::{Collateral, MAX_COLLATERAL_BYTES},
+    platform::{Platform, PlatformError, TdxFiles},
     quote::{EnclaveReport, Quote, QuoteError, Report, TdReport, Tee},
     report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError},
+};
+#[cfg(feature = "judge")]
+pub use self::{
+    collateral::{CollateralError, PcsAnswers, TcbInfoHead},
+    judge::{
+        AttestedKey, Case, Check, Claim, Flaw, Key, MAX_QUOTE_BYTES, Rule, TrustedRoot, Verdict, claims_of, judge,
+    },
+    policy::{Advisories, Hex, HexError, MAX_POLICY_BYTES, Policy, PolicyError, SgxPolicy, TcbStatus, TdxPolicy},
 };

@@ -4,8 +4,12 @@
 //! API", appendix A.3 (versions 4 and 5); the TDX 1.5 extended body is `sgx_report2_body_v1_5_ex_t` of `sgx_quote_5.h`
 //! in Intel's DCAP sources. All numbers are little-endian.
 
-use crate::report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError};
+use std::fmt;
+
+use serde::Serialize;
 use thiserror::Error;
+
+use crate::report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError};
 
 const TEE_TYPE_SGX: u32 = 0;
 const TEE_TYPE_TDX: u32 = 0x81;
@@ -15,13 +19,37 @@ const SGX_DEBUG: u8 = 1 << 1;
 /// Bits 0 to 7 of a TD's attributes, "TD under debug" (Intel, "TDX Module ABI", TD_ATTRIBUTES).
 const TD_UNDER_DEBUG: u8 = 0xff;
 
+/// Bit 4 of an enclave's attributes: it can have the provisioning key.
+const SGX_PROVISION_KEY: u8 = 1 << 4;
+/// Bit 5 of an enclave's attributes: it can have the EINITTOKEN key, with which a launch enclave lets others start.
+const SGX_EINITTOKEN_KEY: u8 = 1 << 5;
+/// Bit 29 of a TD's attributes, the sixth of the fourth byte.
+const TD_MIGRATABLE: u8 = 1 << 5;
+
 /// The kind of trusted environment that a quote is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tee {
     /// An Intel SGX enclave.
     Sgx,
     /// An Intel TDX trust domain.
     Tdx,
+}
+
+impl Tee {
+    /// As it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sgx => "sgx",
+            Self::Tdx => "tdx",
+        }
+    }
+}
+
+impl fmt::Display for Tee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What a quote says. Nothing in it is verified: anyone can write such bytes.
@@ -153,10 +181,15 @@ impl Quote {
 
     /// The key that the quote names.
     pub fn report_data(&self) -> Result<ReportData, ReportDataError> {
-        ReportData::parse(match &self.report {
+        ReportData::parse(self.report_data_bytes())
+    }
+
+    /// The 64 bytes that the enclave or the domain asked for.
+    pub fn report_data_bytes(&self) -> &[u8; REPORT_DATA_BYTES] {
+        match &self.report {
             Report::Sgx(report) => &report.report_data,
             Report::Tdx(report) => &report.report_data,
-        })
+        }
     }
 
     /// Whether the enclave or the domain can be looked into. The key of such a one is no secret.
@@ -169,6 +202,16 @@ impl Quote {
 }
 
 impl EnclaveReport {
+    /// Whether the enclave can have the key that identifies the platform to Intel.
+    pub fn has_provision_key(&self) -> bool {
+        self.attributes[0] & SGX_PROVISION_KEY != 0
+    }
+
+    /// Whether the enclave decides which other enclaves start.
+    pub fn has_einittoken_key(&self) -> bool {
+        self.attributes[0] & SGX_EINITTOKEN_KEY != 0
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, QuoteError> {
         reader.skip(16 + 4 + 28)?; // CPUSVN, MISCSELECT, reserved
         let attributes = reader.array()?;
@@ -185,6 +228,11 @@ impl EnclaveReport {
 }
 
 impl TdReport {
+    /// Whether the domain, its key with it, can be moved to another machine.
+    pub fn is_migratable(&self) -> bool {
+        self.td_attributes[3] & TD_MIGRATABLE != 0
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, QuoteError> {
         reader.skip(16)?; // TEE_TCB_SVN
         let mr_seam = reader.array()?;

@@ -1,5 +1,7 @@
 //! The 64 bytes in a quote that name the signing key.
 
+use std::fmt;
+
 use thiserror::Error;
 
 /// Length of a quote's report data, in bytes.
@@ -70,6 +72,16 @@ impl ReportData {
         match self {
             Self::V0 { public_key: named } => named == public_key,
             Self::V1 { address: named } => named == address,
+        }
+    }
+}
+
+/// The key's name in hex: an address begins with `0x`.
+impl fmt::Display for ReportData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V0 { public_key } => f.write_str(&hex::encode(public_key)),
+            Self::V1 { address } => write!(f, "0x{}", hex::encode(address)),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Real quotes, of Intel's samples in the `dcap-qvl` package and of Era mainnet, and simulated ones.
 
+mod samples;
+
+use std::time::{Duration, SystemTime};
+
 use dcap_qvl::{QuoteCollateralV3, verify::QuoteVerifier};
-use std::{
-    path::PathBuf,
-    process::Command,
-    time::{Duration, SystemTime},
-};
+use samples::{sample, test_data};
 use tee_attestation::{
     EnclaveReport, Quote, QuoteError, Report, ReportData, ReportDataError, Tee,
     simulated::{self, Collateral, Platform},
@@ -220,29 +220,4 @@ fn theirs(ours: Collateral) -> QuoteCollateralV3 {
         qe_identity_signature: ours.qe_identity_signature,
         pck_certificate_chain: None,
     }
-}
-
-/// A quote of the `dcap-qvl` package's samples.
-fn sample(name: &str) -> Vec<u8> {
-    static FOLDER: std::sync::LazyLock<PathBuf> = std::sync::LazyLock::new(|| {
-        let cargo = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-            .output()
-            .unwrap();
-        let metadata: serde_json::Value = serde_json::from_slice(&cargo.stdout).unwrap();
-        let packages = metadata["packages"].as_array().unwrap();
-        let package = packages.iter().find(|package| package["name"] == "dcap-qvl").unwrap();
-        PathBuf::from(package["manifest_path"].as_str().unwrap()).with_file_name("sample")
-    });
-    std::fs::read(FOLDER.join(name)).unwrap()
-}
-
-fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from);
-    if folder.is_none() {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");
-        println!("skipped: TEE_TEST_DATA is not set");
-    }
-    folder
 }

@@ -7,6 +7,8 @@ mod bench;
 mod demo;
 mod devnet;
 mod jobs;
+mod proofs;
+mod quote;
 mod rss;
 mod server;
 
@@ -38,6 +40,12 @@ enum Command {
     /// Add batches to a server.
     #[command(subcommand)]
     Batches(batches::Command),
+    /// Look at attestation quotes.
+    #[command(subcommand)]
+    Quote(quote::Command),
+    /// Check proofs that somebody published.
+    #[command(subcommand)]
+    Proofs(proofs::Command),
     /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. The commands measure
     /// one thing each.
     Bench(bench::Args),
@@ -53,6 +61,8 @@ fn main() -> ExitCode {
         Command::Batch(command) => batch::run(command),
         Command::Jobs(command) => jobs::run(command),
         Command::Batches(command) => batches::run(command),
+        Command::Quote(command) => quote::run(command),
+        Command::Proofs(command) => proofs::run(command),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

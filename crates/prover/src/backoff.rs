@@ -5,6 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     time::Duration,
 };
+use tee_api::ClientError;
 
 /// A server's `Retry-After` counts up to here, so that no answer puts a prover to sleep for good.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -19,12 +20,27 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// For faults.
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             initial: config.initial_retry_backoff,
             multiplier: config.retry_backoff_multiplier,
             max: config.max_backoff,
             next: config.initial_retry_backoff,
+        }
+    }
+
+    /// For a server that has nothing to do.
+    pub(crate) fn idle(config: &Config) -> Self {
+        Self { max: config.max_idle_poll.min(config.max_backoff), ..Self::new(config) }
+    }
+
+    /// How long to leave a server alone after an error: what it refuses now it will not take in a second.
+    pub(crate) fn after(&mut self, error: &ClientError) -> Duration {
+        match error {
+            ClientError::Network { retry_after, .. } => self.next(*retry_after),
+            ClientError::Answer(_) => self.next(None),
+            ClientError::Refused { .. } => jittered(self.max),
         }
     }
 
@@ -35,11 +51,6 @@ impl Backoff {
         jittered(wait).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
     }
 
-    /// The longest wait, for what will not change soon.
-    pub(crate) fn longest(&self) -> Duration {
-        jittered(self.max)
-    }
-
     /// All went well: the next fault waits briefly again.
     pub(crate) fn reset(&mut self) {
         self.next = self.initial;
@@ -47,7 +58,7 @@ impl Backoff {
 }
 
 /// Between a half and the whole of `wait`, so that provers that failed together do not come back together.
-pub(crate) fn jittered(wait: Duration) -> Duration {
+fn jittered(wait: Duration) -> Duration {
     // The standard library's hasher is keyed at random; that is enough of a die.
     let random = RandomState::new().hash_one(());
     wait.mul_f64(0.5 + random as f64 / u64::MAX as f64 / 2.0)
@@ -62,7 +73,7 @@ mod tests {
             initial_retry_backoff: Duration::from_secs(1),
             retry_backoff_multiplier: 2.0,
             max_backoff: Duration::from_secs(5),
-            ..Config::new("http://127.0.0.1:1".to_owned())
+            ..Config::new("http://127.0.0.1:1")
         })
     }
 

@@ -9,8 +9,8 @@ use zksync_types::L1BatchNumber;
 pub enum Event {
     /// The server took the key and its quote.
     Registered,
-    /// A batch arrived.
-    Fetched {
+    /// A batch has arrived and its verification begins.
+    Started {
         /// Its number, as its input claims.
         batch: L1BatchNumber,
     },
@@ -34,6 +34,11 @@ pub enum Event {
         kind: &'static str,
         /// The failure, for people.
         error: String,
+    },
+    /// The lease of a batch was lost, before its verification or before its proof was taken: it is another prover's now.
+    Lost {
+        /// Its number, as its input claims.
+        batch: L1BatchNumber,
     },
     /// The server did not take a batch's proof.
     Refused {

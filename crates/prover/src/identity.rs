@@ -1,11 +1,11 @@
 //! Who signs: the key, and the quote that vouches for it.
 
-use crate::config::Config;
+use crate::config::{Attestation, Config};
 use std::{fs::File, io::Read, path::PathBuf, time::SystemTime};
 use tee_api::{KeyError, MAX_QUOTE_BYTES, PublicKey, Quote, SigningKey, TeeType};
 use tee_attestation::{
-    QuoteError, ReportData, ReportDataError, Tee,
-    simulated::{Platform, SimulationError},
+    Platform, PlatformError, QuoteError, Report, ReportData, ReportDataError, Tee,
+    simulated::{self, SimulationError},
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -36,9 +36,20 @@ pub enum IdentityError {
     /// The kind of enclave is not said.
     #[error("no TEE type: set TEE_PROVER_TEE_TYPE to sgx, tdx or none")]
     NoTeeType,
-    /// Simulated quotes are of SGX.
-    #[error("a simulated prover is of type sgx or none")]
-    SimulatedTdx,
+    /// The type that is said is not the one that the key is made for.
+    #[error("attestation makes a key of type {made}, but the TEE type is said to be {configured}")]
+    OtherType {
+        /// What was configured.
+        configured: TeeType,
+        /// What would be made.
+        made: TeeType,
+    },
+    /// A key is made here, and one is given too: which one would sign?
+    #[error("attestation: {0} makes a key here, but {SIGNING_KEY} is set as well")]
+    TwoKeys(Attestation),
+    /// The processor gives no quote.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
     /// The key is not there.
     #[error("no signing key: {SIGNING_KEY} is not set")]
     NoKey,
@@ -83,40 +94,56 @@ pub enum IdentityError {
 }
 
 impl Identity {
+    /// Takes or makes key and quote, as configured.
+    pub fn of(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
+        match config.attestation {
+            // Whatever the key would come from, nothing is signed.
+            _ if config.tee_type == Some(TeeType::None) => Ok(Self::None),
+            Attestation::Environment => Self::load(config, environment),
+            made if environment(SIGNING_KEY).map(Zeroizing::new).is_some() => Err(IdentityError::TwoKeys(made)),
+            Attestation::Sgx => Self::made(config, || Enclave::attested(&Platform::gramine())),
+            Attestation::Tdx => Self::made(config, || Enclave::attested(&Platform::tdx())),
+            Attestation::Simulation => Self::simulated(config),
+        }
+    }
+
     /// Takes the key from the environment and the quote from its file, as `tee-key-preexec` leaves them, and makes sure
     /// that they belong together.
-    pub fn load(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
+    fn load(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
         let tee_type = config.tee_type.ok_or(IdentityError::NoTeeType)?;
-        let tee = match tee_type {
-            TeeType::None => return Ok(Self::None),
-            TeeType::Sgx => Tee::Sgx,
-            TeeType::Tdx => Tee::Tdx,
-        };
         let key = Zeroizing::new(environment(SIGNING_KEY).ok_or(IdentityError::NoKey)?);
         let key = SigningKey::from_hex(&key)?;
         let quote = read_quote(config)?;
         let said = tee_attestation::Quote::parse(quote.as_bytes())?;
-        if said.tee() != tee {
+        if type_of(said.tee()) != tee_type {
             return Err(IdentityError::OtherTee { configured: tee_type });
         }
         let public_key = key.public_key();
         if !said.report_data()?.names(&public_key.to_bytes(), &public_key.address().0) {
             return Err(IdentityError::OtherKey { public_key });
         }
-        Ok(Self::Enclave(Enclave { tee_type, key, quote, simulated: false }))
+        // `tee-key-preexec --simulation` hands over such quotes as well.
+        let simulated = matches!(said.report(), Report::Sgx(report) if report.mr_enclave == simulated::mr_enclave());
+        Ok(Self::Enclave(Enclave { tee_type, key, quote, simulated }))
     }
 
     /// Makes a key, and a quote of a simulated SGX platform: worth nothing to anyone who does not choose to trust it.
     pub fn simulated(config: &Config) -> Result<Self, IdentityError> {
         match config.tee_type {
-            Some(TeeType::None) => return Ok(Self::None),
-            Some(TeeType::Tdx) => return Err(IdentityError::SimulatedTdx),
-            Some(TeeType::Sgx) | None => {}
+            Some(TeeType::None) => Ok(Self::None),
+            _ => Self::made(config, Enclave::simulated),
         }
-        let key = SigningKey::random()?;
-        let report_data = ReportData::V1 { address: key.public_key().address().0 };
-        let quote = Quote::new(Platform::new(SystemTime::now())?.quote(&report_data)?)?;
-        Ok(Self::Enclave(Enclave { tee_type: TeeType::Sgx, key, quote, simulated: true }))
+    }
+
+    /// The type of what is made must be the one that is configured, if one is.
+    fn made(config: &Config, make: impl FnOnce() -> Result<Enclave, IdentityError>) -> Result<Self, IdentityError> {
+        let enclave = make()?;
+        match config.tee_type {
+            Some(configured) if configured != enclave.tee_type => {
+                Err(IdentityError::OtherType { configured, made: enclave.tee_type })
+            }
+            _ => Ok(Self::Enclave(enclave)),
+        }
     }
 
     /// What the prover says of itself.
@@ -134,6 +161,48 @@ impl Identity {
             Self::Enclave(enclave) => Some(enclave.key.public_key()),
         }
     }
+}
+
+impl Enclave {
+    /// Makes a key in this enclave, and has the processor quote it.
+    pub fn attested(platform: &Platform) -> Result<Self, IdentityError> {
+        let key = SigningKey::random()?;
+        let quote = Quote::new(platform.quote(&naming(&key))?)?;
+        Ok(Self { tee_type: type_of(platform.tee()), key, quote, simulated: false })
+    }
+
+    /// Makes a key, and a quote of a simulated SGX platform.
+    pub fn simulated() -> Result<Self, IdentityError> {
+        let key = SigningKey::random()?;
+        let quote = Quote::new(simulated::Platform::new(SystemTime::now())?.quote(&naming(&key))?)?;
+        Ok(Self { tee_type: TeeType::Sgx, key, quote, simulated: true })
+    }
+
+    /// The kind of enclave that the quote is of.
+    pub fn tee_type(&self) -> TeeType {
+        self.tee_type
+    }
+
+    /// The key.
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// The quote that names the key.
+    pub fn quote(&self) -> &Quote {
+        &self.quote
+    }
+}
+
+fn type_of(tee: Tee) -> TeeType {
+    match tee {
+        Tee::Sgx => TeeType::Sgx,
+        Tee::Tdx => TeeType::Tdx,
+    }
+}
+
+fn naming(key: &SigningKey) -> ReportData {
+    ReportData::V1 { address: key.public_key().address().0 }
 }
 
 fn read_quote(config: &Config) -> Result<Quote, IdentityError> {
@@ -165,11 +234,11 @@ mod tests {
             attestation_quote_file_path: Some(quote.to_owned()),
             ..Config::new(String::new())
         };
-        Identity::load(&config, |name| key.filter(|_| name == SIGNING_KEY).map(str::to_owned))
+        Identity::of(&config, |name| key.filter(|_| name == SIGNING_KEY).map(str::to_owned))
     }
 
     fn quote_of(report_data: ReportData) -> Vec<u8> {
-        Platform::new(SystemTime::now()).unwrap().quote(&report_data).unwrap()
+        simulated::Platform::new(SystemTime::now()).unwrap().quote(&report_data).unwrap()
     }
 
     fn quote_of_key(key: &str) -> Vec<u8> {
@@ -204,7 +273,7 @@ mod tests {
     #[test]
     fn what_is_missing_or_does_not_belong_together_is_said() {
         let quote = quote_of_key(KEY);
-        let no_type = Identity::load(&Config::new(String::new()), |_| None);
+        let no_type = Identity::of(&Config::new(String::new()), |_| None);
         assert!(matches!(no_type, Err(IdentityError::NoTeeType)));
         assert!(matches!(load(TeeType::Sgx, None, &quote), Err(IdentityError::NoKey)));
         assert!(matches!(load(TeeType::Sgx, Some("ac09"), &quote), Err(IdentityError::Key(KeyError::Secret))));
@@ -216,6 +285,28 @@ mod tests {
         assert!(matches!(load(TeeType::Tdx, Some(KEY), &quote), Err(IdentityError::OtherTee { .. })));
         let other = load(TeeType::Sgx, Some(KEY), &quote_of_key(&"07".repeat(32)));
         assert!(matches!(other, Err(IdentityError::OtherKey { .. })));
+    }
+
+    #[test]
+    fn a_key_that_is_made_here_is_the_only_one_and_of_the_configured_type() {
+        let config = |attestation, tee_type| Config { attestation, tee_type, ..Config::new(String::new()) };
+        let two =
+            Identity::of(&config(Attestation::Simulation, None), |name| (name == SIGNING_KEY).then(|| KEY.to_owned()));
+        assert!(matches!(two, Err(IdentityError::TwoKeys(Attestation::Simulation))));
+        let tdx = Identity::of(&config(Attestation::Simulation, Some(TeeType::Tdx)), |_| None);
+        assert!(matches!(tdx, Err(IdentityError::OtherType { configured: TeeType::Tdx, made: TeeType::Sgx })));
+        let none = Identity::of(&config(Attestation::Sgx, Some(TeeType::None)), |_| None);
+        assert!(matches!(none, Ok(Identity::None)));
+        for attestation in [Attestation::Sgx, Attestation::Tdx] {
+            let no_enclave = Identity::of(&config(attestation, None), |_| None);
+            assert!(matches!(no_enclave, Err(IdentityError::Platform(_))), "{no_enclave:?}");
+        }
+    }
+
+    #[test]
+    fn a_simulated_quote_is_known_for_one_wherever_it_comes_from() {
+        let Ok(Identity::Enclave(enclave)) = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)) else { panic!() };
+        assert!(enclave.simulated);
     }
 
     #[test]

@@ -1,25 +1,34 @@
 //! Holding on to a batch while it is in work.
 
-use std::time::Duration;
-use tee_api::{Client, ClientError, Lease, LeaseId};
+use crate::endpoint::Endpoint;
+use std::{sync::Arc, time::Duration};
+use tee_api::{ClientError, Lease, LeaseId};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use vise::GaugeGuard;
 
 /// However short a lease is, it is renewed no more often than this.
 const SHORTEST_RENEWAL: Duration = Duration::from_millis(500);
+/// How long giving back a lease may take.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A lease that is renewed for as long as this lives.
+/// A lease that is renewed for as long as this lives. Times are those of the monotonic clock: a change of the system's
+/// time neither ends a lease nor prolongs it.
 pub(crate) struct HeldLease {
     id: LeaseId,
+    endpoint: Arc<Endpoint>,
     lost: CancellationToken,
-    _renewing: AbortOnDropHandle<()>,
+    renewing: AbortOnDropHandle<()>,
+    _counted: GaugeGuard,
 }
 
 impl HeldLease {
-    pub(crate) fn hold(client: Client, lease: Lease) -> Self {
+    pub(crate) fn hold(endpoint: &Arc<Endpoint>, lease: Lease) -> Self {
         let lost = CancellationToken::new();
         let id = lease.id.clone();
-        let renewing = AbortOnDropHandle::new(tokio::spawn(renew(client, lease, lost.clone())));
-        Self { id, lost, _renewing: renewing }
+        let renewing = AbortOnDropHandle::new(tokio::spawn(renew(endpoint.clone(), lease, lost.clone())));
+        let _counted = endpoint.metrics.leases.inc_guard(1);
+        Self { id, endpoint: endpoint.clone(), lost, renewing, _counted }
     }
 
     pub(crate) fn id(&self) -> &LeaseId {
@@ -35,20 +44,41 @@ impl HeldLease {
     pub(crate) async fn until_lost(&self, future: impl Future<Output = ()>) {
         self.lost.run_until_cancelled(future).await;
     }
+
+    /// Lets another prover have the batch now rather than when the lease ends. Worth a try, no more.
+    pub(crate) async fn give_back(self) {
+        // A renewal on the way would be refused, and said to be a loss.
+        self.renewing.abort();
+        let _ = timeout(GIVE_BACK_TIMEOUT, self.endpoint.client.give_back_lease(&self.id)).await;
+    }
 }
 
-/// Renews at a third of the time, so that two renewals may fail.
-async fn renew(client: Client, mut lease: Lease, lost: CancellationToken) {
+/// Renews at a third of the time, and sooner where that failed: a server that is down for a moment takes no lease with it.
+async fn renew(endpoint: Arc<Endpoint>, mut lease: Lease, lost: CancellationToken) {
+    let count = |outcome| endpoint.metrics.lease_renewals[&outcome].inc();
+    let part = |lease: &Lease, of| (lease.expires_in / of).max(SHORTEST_RENEWAL);
+    let mut wait = part(&lease, 3);
     loop {
-        tokio::time::sleep((lease.expires_in / 3).max(SHORTEST_RENEWAL)).await;
-        match client.renew_lease(&lease.id).await {
-            Ok(renewed) => lease = renewed,
-            Err(error @ ClientError::Refused { .. }) => {
+        tokio::time::sleep(wait).await;
+        // A server that keeps us hanging must not use up the lease.
+        match timeout(part(&lease, 3), endpoint.client.renew_lease(&lease.id)).await {
+            Ok(Ok(renewed)) => {
+                endpoint.contact();
+                count("renewed");
+                lease = renewed;
+                wait = part(&lease, 3);
+                continue;
+            }
+            Ok(Err(error @ ClientError::Refused { .. })) => {
                 tracing::warn!(%error, "the lease is lost");
+                count("lost");
                 lost.cancel();
                 return;
             }
-            Err(error) => tracing::warn!(%error, "the lease was not renewed"),
+            Ok(Err(error)) => tracing::warn!(%error, "the lease was not renewed"),
+            Err(_) => tracing::warn!("the lease was not renewed: the server took too long"),
         }
+        count("failed");
+        wait = part(&lease, 10);
     }
 }

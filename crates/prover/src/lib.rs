@@ -1,19 +1,31 @@
-//! What runs in the enclave: takes a batch from a server, re-executes it, signs the result and hands in the proof, until
+//! What runs in the enclave: takes batches from servers, re-executes them, signs the results and hands in the proofs, until
 //! told to stop.
 //!
 //! Three kinds of fault are kept apart. The batch's: it is reported, and the next one is taken. The network's: the same is
 //! tried again, ever slower. Ours (configuration, key, quote): there is no use in going on.
+//!
+//! [`Prover`] is the whole: `prover.rs` says what runs beside what, `fetch.rs`, `queue.rs` and `job.rs` are a batch's way.
 
 mod backoff;
+mod budget;
 mod config;
+mod endpoint;
 mod event;
+mod fetch;
 mod identity;
+mod job;
 mod lease;
+mod listener;
+mod metrics;
+mod monitor;
 mod prover;
+mod queue;
 
 pub use self::{
-    config::{Config, ConfigError},
+    config::{Attestation, Config, ConfigError, Loaded, LogFormat, ServerConfig},
     event::Event,
     identity::{Enclave, Identity, IdentityError},
-    prover::{RunError, run},
+    listener::Listener,
+    monitor::Monitor,
+    prover::{Prover, RunError, run},
 };

@@ -3,7 +3,7 @@
 mod peer;
 
 use axum::{body::Bytes, response::IntoResponse};
-use peer::{Answer, INPUTS, Peer, Running, config, leased, status, test_data};
+use peer::{Answer, INPUTS, Peer, Running, config, leased, one_at_a_time, status, test_data};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -53,7 +53,7 @@ async fn a_proof_is_kept_and_offered_until_the_server_takes_it() {
     peer.request_to(INPUTS).await;
 
     assert_eq!(prover.event().await, Event::Registered);
-    assert_eq!(prover.event().await, Event::Fetched { batch: BATCH });
+    assert_eq!(prover.event().await, Event::Started { batch: BATCH });
     assert!(matches!(prover.event().await, Event::Verified { batch: BATCH, .. }));
     assert_eq!(prover.event().await, Event::Submitted { batch: BATCH });
     prover.stops_within_a_second().await;
@@ -94,7 +94,7 @@ async fn a_rejected_batch_is_reported_with_its_check_and_the_loop_goes_on() {
     let report: FailReport = serde_json::from_slice(&peer.request_to("/tee/leases/abc/fail").await.body).unwrap();
     peer.request_to(INPUTS).await;
     assert_eq!(prover.event().await, Event::Registered);
-    assert_eq!(prover.event().await, Event::Fetched { batch: BATCH });
+    assert_eq!(prover.event().await, Event::Started { batch: BATCH });
     let Event::Failed { batch: Some(BATCH), kind, error } = prover.event().await else { panic!("it was rejected") };
     assert_ne!(kind, "panic");
     assert_eq!((report.kind(), report.error()), (kind, error.as_str()));
@@ -102,7 +102,30 @@ async fn a_rejected_batch_is_reported_with_its_check_and_the_loop_goes_on() {
 }
 
 #[tokio::test]
-async fn a_refused_proof_is_let_go_and_the_key_is_registered_again() {
+async fn a_server_that_forgot_the_key_gets_it_again_and_then_the_same_proof() {
+    let Some(input) = input() else { return };
+    let (asked, offered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => batch(&input, "abc"),
+        INPUTS => status(204),
+        SUBMIT if offered.fetch_add(1, Ordering::Relaxed) == 0 => status(403),
+        _ => status(200),
+    })
+    .await;
+    let mut prover = Running::start(one_at_a_time(&peer));
+    let mut requests = Vec::new();
+    for _ in 0..4 {
+        requests.push(peer.request_other_than(INPUTS).await);
+    }
+    let paths: Vec<_> = requests.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(paths, [peer::REGISTER, SUBMIT, peer::REGISTER, SUBMIT]);
+    assert_eq!(requests[1].body, requests[3].body);
+    while prover.event().await != (Event::Submitted { batch: BATCH }) {}
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_proof_that_is_refused_twice_is_let_go_and_the_key_is_registered_again() {
     let Some(input) = input() else { return };
     let asked = AtomicUsize::new(0);
     let mut peer = Peer::start(move |request| match request.path.as_str() {
@@ -112,16 +135,80 @@ async fn a_refused_proof_is_let_go_and_the_key_is_registered_again() {
         _ => status(200),
     })
     .await;
-    let mut prover = Running::start(config(&peer));
+    let mut prover = Running::start(one_at_a_time(&peer));
     let mut paths = Vec::new();
     for _ in 0..6 {
-        paths.push(peer.request().await.path);
+        paths.push(peer.request_other_than(INPUTS).await.path);
     }
-    assert_eq!(paths, [peer::REGISTER, INPUTS, SUBMIT, "/tee/leases/abc", peer::REGISTER, INPUTS]);
+    let expected = [peer::REGISTER, SUBMIT, peer::REGISTER, SUBMIT, "/tee/leases/abc", peer::REGISTER];
+    paths[4..].sort();
+    let mut sorted = expected;
+    sorted[4..].sort();
+    assert_eq!(paths, sorted);
+    while !matches!(prover.event().await, Event::Refused { batch: BATCH, .. }) {}
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_proof_that_the_server_finds_wrong_is_reported_so_that_its_batch_does_not_come_again_at_once() {
+    let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => batch(&input, "abc"),
+        INPUTS => status(204),
+        SUBMIT => status(422),
+        _ => status(200),
+    })
+    .await;
+    let mut prover = Running::start(config(&peer));
+    peer.request_to(SUBMIT).await;
+    let reported = peer.request_other_than(INPUTS).await;
+    assert_eq!(reported.path, "/tee/leases/abc/fail");
+    assert_eq!(serde_json::from_slice::<FailReport>(&reported.body).unwrap().kind(), "refused");
+    while !matches!(prover.event().await, Event::Refused { batch: BATCH, .. }) {}
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_proof_that_comes_after_its_lease_is_let_go_without_a_word() {
+    let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => batch(&input, "abc"),
+        INPUTS => status(204),
+        SUBMIT => {
+            let problem = r#"{"code":"stale_lease","detail":"it is another's"}"#;
+            Answer::Full((axum::http::StatusCode::CONFLICT, problem).into_response())
+        }
+        _ => status(200),
+    })
+    .await;
+    let mut prover = Running::start(config(&peer));
+    peer.request_to(SUBMIT).await;
+    while prover.event().await != (Event::Lost { batch: BATCH }) {}
     for _ in 0..3 {
-        prover.event().await;
+        assert_eq!(peer.request().await.path, INPUTS);
     }
-    assert!(matches!(prover.event().await, Event::Refused { batch: BATCH, .. }));
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_verification_that_takes_too_long_is_reported_and_frees_its_worker() {
+    let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) < 2 => batch(&input, "abc"),
+        INPUTS => status(204),
+        _ => status(200),
+    })
+    .await;
+    let verification_timeout = Duration::from_millis(1);
+    let prover = Running::start(Config { verification_timeout, ..one_at_a_time(&peer) });
+    // The second shows that the worker is free.
+    for _ in 0..2 {
+        let report: FailReport = serde_json::from_slice(&peer.request_to("/tee/leases/abc/fail").await.body).unwrap();
+        assert_eq!(report.kind(), "timeout");
+    }
     prover.stops_within_a_second().await;
 }
 
@@ -135,7 +222,7 @@ async fn a_prover_of_type_none_verifies_and_submits_nothing() {
     })
     .await;
     let mut prover = Running::start(Config { tee_type: Some(TeeType::None), ..config(&peer) });
-    assert_eq!(prover.event().await, Event::Fetched { batch: BATCH });
+    assert_eq!(prover.event().await, Event::Started { batch: BATCH });
     assert!(matches!(prover.event().await, Event::Verified { batch: BATCH, .. }));
     for _ in 0..3 {
         assert_eq!(peer.request().await.path, INPUTS);
@@ -144,18 +231,91 @@ async fn a_prover_of_type_none_verifies_and_submits_nothing() {
 }
 
 #[tokio::test]
-async fn a_busy_prover_stops_after_the_batch_in_hand() {
+async fn a_prover_that_stops_finishes_what_is_in_work_and_gives_back_what_waits() {
     let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
     let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS => batch(&input, &asked.fetch_add(1, Ordering::Relaxed).to_string()),
+        _ => status(200),
+    })
+    .await;
+    let mut prover = Running::start(one_at_a_time(&peer));
+    while !matches!(prover.event().await, Event::Started { .. }) {}
+    prover.stop.cancel();
+    prover.end().await.unwrap();
+    let paths = peer.paths();
+    let count = |wanted: &str| paths.iter().filter(|path| path.starts_with(wanted)).count();
+    assert!(count(SUBMIT) >= 1, "{paths:?}");
+    // Each batch that was handed out is proven or given back.
+    assert_eq!(count(INPUTS), count(SUBMIT) + count("/tee/leases/"), "{paths:?}");
+    let given_back = paths.iter().filter_map(|path| path.strip_prefix("/tee/leases/"));
+    assert!(given_back.clone().all(|lease| lease.parse::<usize>().is_ok()), "{paths:?}");
+}
+
+#[tokio::test]
+async fn a_proof_that_no_server_takes_within_the_grace_is_given_back() {
+    let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => batch(&input, "abc"),
+        INPUTS => status(204),
+        SUBMIT => status(503),
+        _ => status(200),
+    })
+    .await;
+    let prover = Running::start(Config { shutdown_grace: Duration::from_millis(100), ..config(&peer) });
+    peer.request_to(SUBMIT).await;
+    prover.stop.cancel();
+    prover.end().await.unwrap();
+    let paths = peer.paths();
+    assert_eq!(paths.last().unwrap(), "/tee/leases/abc", "{paths:?}");
+}
+
+#[tokio::test]
+async fn several_servers_are_served_in_turn_with_one_key() {
+    let Some(input) = input() else { return };
+    let endless = move |request: &peer::Request| match request.path.as_str() {
+        INPUTS => batch(&input, "abc"),
+        _ => status(200),
+    };
+    let (mut one, mut other) = (Peer::start(endless.clone()).await, Peer::start(endless).await);
+    let mut config = one_at_a_time(&one);
+    config.servers.push(tee_prover::ServerConfig::new(other.url.clone()));
+    let mut prover = Running::start(config);
+    for _ in 0..6 {
+        while !matches!(prover.event().await, Event::Submitted { .. }) {}
+    }
+    let key = |body: &[u8]| serde_json::from_slice::<SubmitProof>(body).unwrap().pubkey;
+    // Of six, each got at least two; the worker takes them in turn, but a fetch may come late.
+    let mut keys = Vec::new();
+    for peer in [&mut one, &mut other] {
+        for _ in 0..2 {
+            keys.push(key(&peer.request_to(SUBMIT).await.body));
+        }
+    }
+    assert!(keys.iter().all(|key| *key == keys[0]));
+    prover.stop.cancel();
+    prover.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_keeps_no_other_waiting() {
+    let Some(input) = input() else { return };
+    let mut hangs = Peer::start(|_| Answer::Silence).await;
+    let works = Peer::start(move |request| match request.path.as_str() {
         INPUTS => batch(&input, "abc"),
         _ => status(200),
     })
     .await;
-    let mut prover = Running::start(config(&peer));
-    while !matches!(prover.event().await, Event::Fetched { .. }) {}
+    let mut config = one_at_a_time(&hangs);
+    config.servers.push(tee_prover::ServerConfig::new(works.url.clone()));
+    let mut prover = Running::start(config);
+    hangs.request().await;
+    for _ in 0..3 {
+        while !matches!(prover.event().await, Event::Submitted { .. }) {}
+    }
     prover.stop.cancel();
     prover.end().await.unwrap();
-    assert_eq!(peer.paths(), [peer::REGISTER, INPUTS, SUBMIT]);
 }
 
 fn input() -> Option<Bytes> {

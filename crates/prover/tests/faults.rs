@@ -3,7 +3,7 @@
 mod peer;
 
 use axum::{http::StatusCode, response::IntoResponse};
-use peer::{Answer, INPUTS, Peer, REGISTER, Running, config, leased, status};
+use peer::{Answer, INPUTS, Peer, REGISTER, Running, config, leased, one_at_a_time, status};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -132,7 +132,7 @@ async fn without_a_lease_a_broken_batch_is_not_asked_for_again_at_once() {
         _ => status(200),
     })
     .await;
-    let prover = Running::start(Config { initial_retry_backoff: Duration::from_millis(400), ..config(&peer) });
+    let prover = Running::start(Config { initial_retry_backoff: Duration::from_millis(400), ..one_at_a_time(&peer) });
     let (first, second, third) =
         (peer.request_to(INPUTS).await, peer.request_to(INPUTS).await, peer.request_to(INPUTS).await);
     assert!(second.at - first.at >= Duration::from_millis(200));
@@ -156,8 +156,59 @@ async fn a_lease_is_renewed_until_it_is_lost_and_then_its_batch_is_let_go() {
     for _ in 0..3 {
         peer.request_to("/tee/leases/abc/renew").await;
     }
+    // The report is offered once more, and that is that.
+    peer.request_to("/tee/leases/abc/fail").await;
+    for _ in 0..20 {
+        assert_eq!(peer.request().await.path, INPUTS);
+    }
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_batch_whose_body_is_cut_short_is_given_back_and_asked_for_again() {
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, peer::cut_short()),
+        INPUTS => status(204),
+        _ => status(200),
+    })
+    .await;
+    let prover = Running::start(one_at_a_time(&peer));
     peer.request_to(INPUTS).await;
-    assert!(!peer.paths().iter().any(|path| path.starts_with("/tee/leases")));
+    assert_eq!(peer.request().await.path, "/tee/leases/abc");
+    peer.request_to(INPUTS).await;
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_server_with_leases_is_asked_to_wait_for_work_and_asked_again_at_once() {
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match (request.path.as_str(), request.query.as_deref()) {
+        (INPUTS, None) if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, NOT_AN_INPUT),
+        (INPUTS, Some("wait_secs=20")) => Answer::Silence,
+        (INPUTS, _) => status(204),
+        _ => status(200),
+    })
+    .await;
+    let prover = Running::start(one_at_a_time(&peer));
+    // Nobody who has not shown leases is asked to wait.
+    assert_eq!(peer.request_to(INPUTS).await.query, None);
+    loop {
+        match peer.request_to(INPUTS).await.query.as_deref() {
+            Some("wait_secs=20") => break,
+            other => assert_eq!(other, None),
+        }
+    }
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_no_servers_answer_is_no_registration() {
+    let mut peer = Peer::start(|_| Answer::Full("<html>please log in</html>".into_response())).await;
+    let prover = Running::start(config(&peer));
+    for _ in 0..3 {
+        assert_eq!(peer.request().await.path, REGISTER);
+    }
     prover.stops_within_a_second().await;
 }
 
@@ -178,7 +229,7 @@ async fn a_simulated_prover_refuses_a_server_that_is_not_on_this_machine() {
     let stop = CancellationToken::new();
     stop.cancel();
     let start = |url: &str, danger_simulated_proofs| {
-        let config = Config { danger_simulated_proofs, ..Config::new(url.to_owned()) };
+        let config = Config { danger_simulated_proofs, ..Config::new(url) };
         run(config.clone(), Identity::simulated(&config).unwrap(), stop.clone(), |_| ())
     };
     for elsewhere in

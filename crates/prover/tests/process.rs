@@ -2,7 +2,7 @@
 
 mod peer;
 
-use peer::{INPUTS, Peer, REGISTER, leased, status};
+use peer::{INPUTS, Peer, REGISTER, http, leased, status};
 use std::{process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -52,20 +52,149 @@ async fn what_is_wrong_on_our_side_has_its_own_exit_code() {
     let sgx = ("TEE_PROVER_TEE_TYPE", "sgx");
     let unknown_key = ["--config-path", unknown_key.to_str().unwrap()];
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 10] = [
         (&["--no-such-flag"], &[], 2),
         (&[], &[], 2),
         (&unknown_key, &[], 2),
         (&["--simulation"], &[("TEE_PROVER_API_URL", "not a url")], 2),
         (&["--simulation"], &[elsewhere], 2),
-        (&["--danger-simulated-proofs"], &[here], 2),
+        (&["--simulation"], &[here, ("TEE_PROVER_PREFETCH", "0")], 2),
         (&[], &[here, sgx], 3),
+        (&[], &[here, ("TEE_PROVER_ATTESTATION", "sgx")], 3),
+        (&["--simulation"], &[here, ("TEE_PROVER_SIGNING_KEY", KEY)], 3),
         (&["--simulation"], &[here, ("TEE_PROVER_MAX_RETRIES", "0")], 4),
     ];
     for (arguments, environment, code) in cases {
         let exit = gateway(arguments, environment).wait().await.unwrap();
         assert_eq!(exit.code(), Some(code), "{arguments:?} {environment:?}");
     }
+}
+
+#[tokio::test]
+async fn the_configuration_is_shown_with_origins_and_without_secrets() {
+    let environment = [
+        ("TEE_PROVER_API_URL", "http://127.0.0.1:1"),
+        ("TEE_PROVER_SIGNING_KEY", KEY),
+        ("TEE_PROVER_API_TOKEN", "s3cret"),
+        ("PROMETHEUS_LISTENER_PORT", "3321"),
+    ];
+    let shown = command(&["--print-config"], &environment).output().await.unwrap();
+    assert_eq!(shown.status.code(), Some(0));
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("metrics_listen: 0.0.0.0:3321  # PROMETHEUS_LISTENER_PORT\n"), "{text}");
+    assert!(!text.contains(KEY) && !text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn health_says_why_it_is_not_ready_and_metrics_count() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        REGISTER if asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 => status(403),
+        INPUTS => status(204),
+        _ => status(200),
+    })
+    .await;
+    let environment = [
+        ("TEE_PROVER_API_URL", peer.url.as_str()),
+        ("TEE_PROVER_METRICS_LISTEN", "127.0.0.1:0"),
+        ("TEE_PROVER_MAX_BACKOFF_SECS", "4"),
+    ];
+    let mut prover = gateway(&["--simulation"], &environment);
+    let mut log = lines(&mut prover);
+    let address = loop {
+        let line = log.next_line().await.unwrap().expect("it runs");
+        if line.contains("metrics and health") {
+            break line.rsplit('=').next().unwrap().trim().to_owned();
+        }
+    };
+    let get = async |path: &str| {
+        let answer = http().get(format!("http://{address}{path}")).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    while !log.next_line().await.unwrap().expect("it runs").contains("gives no work") {}
+    assert_eq!(get("/health/live").await.0, 200);
+    let (code, reason) = get("/health/ready").await;
+    assert_eq!(code, 503);
+    assert!(reason.contains(&peer.url) && reason.contains("403"), "{reason}");
+    assert_eq!(get("/health").await.0, 404);
+    peer.request_to(INPUTS).await;
+    peer.request_to(INPUTS).await;
+    assert_eq!(get("/health/ready").await, (200, "ready\n".to_owned()));
+    let (code, metrics) = get("/metrics").await;
+    assert_eq!(code, 200);
+    for line in [
+        "tee_prover_servers{state=\"registered\"} 1",
+        "tee_prover_ready 1",
+        "tee_prover_retries{request=\"register\",kind=\"refused\"} 1",
+        "tee_prover_build_info{version=\"0.1.0\",tee_type=\"sgx\",simulated=\"true\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn sigusr1_writes_a_line_of_state_and_the_log_can_be_json() {
+    let mut peer = Peer::start(|request| status(if request.path == REGISTER { 200 } else { 204 })).await;
+    let environment = [("TEE_PROVER_API_URL", peer.url.as_str()), ("TEE_PROVER_LOG_FORMAT", "json")];
+    let mut prover = gateway(&["--simulation"], &environment);
+    let mut log = lines(&mut prover);
+    peer.request_to(INPUTS).await;
+    kill(&prover, "USR1").await;
+    loop {
+        let line = log.next_line().await.unwrap().expect("it runs");
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let message = line["fields"]["message"].as_str().unwrap();
+        if let Some(state) = message.strip_prefix("status: ") {
+            assert!(state.contains("0 batches proven") && state.contains("registered"), "{state}");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn systemd_is_told_of_start_and_stop() {
+    let mut peer = Peer::start(|request| status(if request.path == REGISTER { 200 } else { 204 })).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let environment = [("TEE_PROVER_API_URL", peer.url.as_str()), ("NOTIFY_SOCKET", path.to_str().unwrap())];
+    let mut prover = gateway(&["--simulation"], &environment);
+    let told = async || {
+        let mut message = [0; 64];
+        let length = timeout(Duration::from_secs(60), socket.recv(&mut message)).await.expect("it is told").unwrap();
+        message[..length].to_vec()
+    };
+    assert_eq!(told().await, b"READY=1");
+    peer.request_to(INPUTS).await;
+    kill(&prover, "TERM").await;
+    assert_eq!(told().await, b"STOPPING=1");
+    assert_eq!(prover.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_preexec_hands_over_the_gateway_takes() {
+    let mut peer = Peer::start(|request| status(if request.path == REGISTER { 200 } else { 204 })).await;
+    let mut prover = Command::new(env!("CARGO_BIN_EXE_tee-key-preexec"))
+        .args(["--simulation", "--", env!("CARGO_BIN_EXE_tee-prover-gateway")])
+        .env_clear()
+        .env("TEE_PROVER_API_URL", &peer.url)
+        .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    peer.request_to(INPUTS).await;
+    // The command has taken the place of what started it: the signal reaches it.
+    kill(&prover, "TERM").await;
+    assert_eq!(prover.wait().await.unwrap().code(), Some(0));
+
+    // Simulated stays simulated, whoever made the quote.
+    let elsewhere = Command::new(env!("CARGO_BIN_EXE_tee-key-preexec"))
+        .args(["--simulation", "--", env!("CARGO_BIN_EXE_tee-prover-gateway")])
+        .env_clear()
+        .env("TEE_PROVER_API_URL", "http://192.0.2.1")
+        .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
+        .output();
+    assert_eq!(elsewhere.await.unwrap().status.code(), Some(2));
 }
 
 #[tokio::test]
@@ -97,14 +226,13 @@ async fn the_key_is_in_no_log() {
 }
 
 fn gateway(arguments: &[&str], environment: &[(&str, &str)]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_tee-prover-gateway"))
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+    command(arguments, environment).spawn().unwrap()
+}
+
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tee-prover-gateway"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
 }
 
 fn lines(prover: &mut Child) -> Lines<BufReader<ChildStderr>> {

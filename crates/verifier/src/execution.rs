@@ -13,12 +13,12 @@ use zksync_multivm::{
     pubdata_builders::pubdata_params_to_builder,
     vm_fast::{
         FastValidationTracer, Vm,
-        interface::{CallframeInterface, GlobalStateInterface, Opcode, OpcodeType, ShouldStop, StateInterface, Tracer},
+        interface::{CallframeInterface, GlobalStateInterface, Opcode, OpcodeType, StateInterface, Tracer},
     },
 };
 use zksync_types::{
-    Address, H256, ProtocolVersionId, StorageKey, Transaction, block::L2BlockExecutionData, commitment::PubdataParams,
-    h256_to_u256,
+    AccountTreeId, H256, ProtocolVersionId, StorageKey, Transaction, block::L2BlockExecutionData,
+    commitment::PubdataParams, h256_to_u256, u256_to_h256,
 };
 use zksync_vm_interface::{
     ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv, VmExecutionResultAndLogs, VmInterface,
@@ -27,9 +27,8 @@ use zksync_vm_interface::{
 
 use crate::{Rejection, storage::ProvenStorage};
 
-/// Most probes of unproven slots in one run ([`CostWatch`]). An honest batch makes some thousands; without a limit a
-/// batch could be made whose check grows with the square of its size.
-const MAX_PROBES: usize = 20_000_000;
+/// Registers of the VM; the first is always zero.
+const REGISTERS: u8 = 16;
 
 /// What is run.
 #[derive(Clone, Copy)]
@@ -202,25 +201,19 @@ impl Machine<'_> {
 #[derive(Default)]
 struct CostWatch<'a> {
     storage: Option<SharedStorage<'a>>,
-    /// Contracts with unproven slots that wrote since the counter was last read.
-    writers: BTreeSet<Address>,
-    probes: usize,
+    /// Unproven slots that may have been written since the counter was last read. The key of a write is in a register; which
+    /// one the instruction does not tell, so each unproven slot that some register names counts.
+    written: BTreeSet<StorageKey>,
 }
 
 impl Tracer for CostWatch<'_> {
     #[inline(always)]
     fn before_instruction<OP: OpcodeType, S: GlobalStateInterface>(&mut self, state: &mut S) {
-        if OP::VALUE == Opcode::ContextMeta && !self.writers.is_empty() {
-            self.check_standing_writes(state);
+        match OP::VALUE {
+            Opcode::StorageWrite => self.note_write(state),
+            Opcode::ContextMeta => self.check_standing_writes(state),
+            _ => {}
         }
-    }
-
-    #[inline(always)]
-    fn after_instruction<OP: OpcodeType, S: GlobalStateInterface>(&mut self, state: &mut S) -> ShouldStop {
-        if OP::VALUE == Opcode::StorageWrite {
-            self.note_write(state);
-        }
-        ShouldStop::Continue
     }
 }
 
@@ -228,24 +221,26 @@ impl CostWatch<'_> {
     fn note_write(&mut self, state: &mut impl StateInterface) {
         let Some(storage) = &self.storage else { return };
         let contract = state.current_frame().address();
-        if !storage.borrow().unproven_of(&contract).is_empty() {
-            self.writers.insert(contract);
+        let storage = storage.borrow();
+        if storage.has_unproven(&contract) {
+            let named = (0..REGISTERS).map(|register| {
+                StorageKey::new(AccountTreeId::new(contract), u256_to_h256(state.read_register(register).0))
+            });
+            self.written.extend(named.filter(|key| storage.is_unproven(key)));
         }
     }
 
     fn check_standing_writes(&mut self, state: &mut impl GlobalStateInterface) {
         let Some(storage) = &self.storage else { return };
-        for contract in std::mem::take(&mut self.writers) {
-            let slots = storage.borrow().unproven_of(&contract).to_vec();
-            for key in slots {
-                storage.borrow_mut().begin_probe();
-                state.get_storage(contract, h256_to_u256(*key.key()));
-                let rolled_back = storage.borrow_mut().end_probe();
-                self.probes = self.probes.saturating_add(1);
-                if !rolled_back || self.probes > MAX_PROBES {
-                    storage.borrow_mut().note_cost(key);
-                    return;
-                }
+        // The first write to a slot is what made it known.
+        self.written.extend(storage.borrow_mut().take_fresh());
+        for key in std::mem::take(&mut self.written) {
+            storage.borrow_mut().begin_probe();
+            state.get_storage(*key.address(), h256_to_u256(*key.key()));
+            let rolled_back = storage.borrow_mut().end_probe();
+            if !rolled_back {
+                storage.borrow_mut().note_cost(key);
+                return;
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Storage as the run sees it: values that a path proves, and a record of what was asked for.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use zksync_types::{Address, H256, StorageKey, StorageValue, witness_block_state::WitnessStorageState};
 use zksync_vm_interface::storage::ReadStorage;
@@ -15,8 +18,11 @@ pub(crate) struct ProvenStorage<'a> {
     claims: &'a WitnessStorageState,
     bytecodes: &'a HashMap<H256, Vec<u8>>,
     slots: HashMap<StorageKey, Slot>,
-    /// The unproven slots by contract.
-    unproven: HashMap<Address, Vec<StorageKey>>,
+    /// The contracts that have unproven slots.
+    unproven_contracts: HashSet<Address>,
+    unproven_count: usize,
+    /// The unproven slots that became known since they were last taken.
+    fresh: Vec<StorageKey>,
     /// The unproven slots whose value was asked for since the last check.
     asked: Vec<StorageKey>,
     /// For each leaf of the witness whether the run asked for it.
@@ -60,7 +66,9 @@ impl<'a> ProvenStorage<'a> {
             claims,
             bytecodes,
             slots: HashMap::with_capacity(witness.leaves.len()),
-            unproven: HashMap::new(),
+            unproven_contracts: HashSet::new(),
+            unproven_count: 0,
+            fresh: Vec::new(),
             asked: Vec::new(),
             touched: vec![false; witness.leaves.len()],
             fault: None,
@@ -103,7 +111,7 @@ impl<'a> ProvenStorage<'a> {
 
     /// Number of slots that were served from claims.
     pub(crate) fn unproven_count(&self) -> usize {
-        self.unproven.values().map(Vec::len).sum()
+        self.unproven_count
     }
 
     /// Whether a slot was served from claims.
@@ -111,9 +119,14 @@ impl<'a> ProvenStorage<'a> {
         matches!(self.slots.get(key), Some(Slot::Unproven { .. }))
     }
 
-    /// The slots of a contract that were served from claims.
-    pub(crate) fn unproven_of(&self, contract: &Address) -> &[StorageKey] {
-        self.unproven.get(contract).map_or(&[], Vec::as_slice)
+    /// Whether a contract has slots that were served from claims.
+    pub(crate) fn has_unproven(&self, contract: &Address) -> bool {
+        self.unproven_contracts.contains(contract)
+    }
+
+    /// The unproven slots that became known since the last call.
+    pub(crate) fn take_fresh(&mut self) -> Vec<StorageKey> {
+        std::mem::take(&mut self.fresh)
     }
 
     /// Fails if the run asked for what the witness lacks, or truly read a slot without a path.
@@ -204,7 +217,9 @@ impl<'a> ProvenStorage<'a> {
             // A missing slot must not pass as a zero one.
             self.set_fault(Rejection::SlotMissing { key: *key });
         }
-        self.unproven.entry(*key.address()).or_default().push(*key);
+        self.unproven_contracts.insert(*key.address());
+        self.unproven_count = self.unproven_count.saturating_add(1);
+        self.fresh.push(*key);
         Slot::Unproven { value: value.unwrap_or_default(), initial_write: initial_write.unwrap_or_default(), reads: 0 }
     }
 }

@@ -58,6 +58,7 @@ pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Reje
     let witness = Witness::parse(merkle_paths)?;
     let storage = || ProvenStorage::new(&witness, &vm_run_data.witness_block_state, &code.bytecodes);
 
+    let state_before = storage()?;
     let unsettled = AtomicBool::new(false);
     let (tree, outcome) = thread::scope(|scope| {
         let tree = scope.spawn(|| {
@@ -65,7 +66,7 @@ pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Reje
             check_block_hashes(run.blocks, &transaction_hashes, system_env.version)?;
             ProvenTree::prove(&witness, parameters.previous_root)
         });
-        let outcome = storage().and_then(|storage| execution::run(run, storage, Signatures::SkippedUnless(&unsettled)));
+        let outcome = execution::run(run, state_before, Signatures::SkippedUnless(&unsettled));
         let tree = tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         // The tree first: what a run over unproven values ends in says little.
         tree.map(|tree| (tree, outcome))

@@ -91,6 +91,9 @@ pub enum AnswerError {
     /// A body that is not what was asked for, or is larger than it can be.
     #[error("the server's answer cannot be read")]
     Body,
+    /// A success whose body is not zksync-era's `"Success"`: whoever answered is no such server.
+    #[error("the server answered with status 200 but not with \"Success\"")]
+    NotSuccess,
     /// A body that cannot be written as JSON.
     #[error("the request cannot be written as JSON")]
     Unsendable,

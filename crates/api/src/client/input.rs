@@ -28,18 +28,46 @@ pub enum UnreadableInput {
     Panicked,
 }
 
+/// A batch input as it arrived.
+#[derive(Debug)]
+pub struct EncodedInput {
+    /// `None` when it is larger than the limit.
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) format: Format,
+    pub(super) encoding: Encoding,
+    pub(super) limit: u64,
+}
+
 /// The form of a body.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Format {
     Json,
     Cbor,
 }
 
 /// The compression of a body.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Encoding {
     Identity,
     Zstd,
+}
+
+impl EncodedInput {
+    /// Its size as it arrived, in bytes; 0 for one that was too large to read.
+    pub fn bytes(&self) -> u64 {
+        self.body.as_ref().map_or(0, |body| body.len() as u64)
+    }
+
+    /// Whether it came compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.encoding.is_compressed()
+    }
+
+    /// Decodes it: a fraction of a second for a large one, so not for a thread that serves others.
+    pub fn decode(self) -> Result<BatchInput, UnreadableInput> {
+        let Self { body, format, encoding, limit } = self;
+        decode(&body.ok_or(UnreadableInput::TooLarge { limit })?, format, encoding, limit)
+    }
 }
 
 impl Format {
@@ -56,6 +84,10 @@ impl Format {
 }
 
 impl Encoding {
+    pub(super) fn is_compressed(self) -> bool {
+        matches!(self, Self::Zstd)
+    }
+
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, AnswerError> {
         let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(Self::Identity) };
         match value.to_str().unwrap_or_default().to_ascii_lowercase().as_str() {
@@ -67,12 +99,7 @@ impl Encoding {
 }
 
 /// Decodes a body of at most `limit` bytes after decompression: a small body cannot unfold without bound.
-pub(super) fn decode(
-    body: &[u8],
-    format: Format,
-    encoding: Encoding,
-    limit: u64,
-) -> Result<BatchInput, UnreadableInput> {
+fn decode(body: &[u8], format: Format, encoding: Encoding, limit: u64) -> Result<BatchInput, UnreadableInput> {
     match encoding {
         Encoding::Identity => decode_plain(body, format, limit),
         Encoding::Zstd => {

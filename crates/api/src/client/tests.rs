@@ -185,6 +185,46 @@ async fn statuses_are_sorted_by_who_is_at_fault() {
 }
 
 #[tokio::test]
+async fn a_date_to_retry_after_counts_from_the_servers_clock() {
+    let headers = [("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), ("date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    let (client, _request) = serve_once(answer("503 X", &headers, b"")).await;
+    let error = client.submit_proof(L1BatchNumber(1), &submission(), None).await.unwrap_err();
+    let ClientError::Network { retry_after, .. } = error else { panic!("{error:?}") };
+    assert_eq!(retry_after, Some(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn a_success_that_does_not_say_so_is_nobodys_word_that_a_proof_was_taken() {
+    for body in [&b"<html>log in</html>"[..], b"", b"\"Failure\"", b"{}"] {
+        let (client, _request) = serve_once(answer("200 OK", &[], body)).await;
+        let error = client.submit_proof(L1BatchNumber(1), &submission(), None).await;
+        assert_eq!(error, Err(AnswerError::NotSuccess.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_sent_and_never_shown() {
+    let (client, request) = serve(|mut stream| async move {
+        let request = read_request(&mut stream).await;
+        stream.write_all(&answer("204 No Content", &[], b"")).await.unwrap();
+        request
+    })
+    .await;
+    let token: BearerToken = "s3cret\n".parse().unwrap();
+    let options = ClientOptions { token: Some(token), ..ClientOptions::default() };
+    assert!(!format!("{options:?}").contains("s3cret"));
+    let client = Client::new(client.base_url.as_str(), options).unwrap();
+    assert!(client.claim(TeeType::Sgx, Some(Duration::from_secs(20))).await.unwrap().is_none());
+    assert!(!format!("{client:?}").contains("s3cret"));
+    let request = request.await.unwrap();
+    assert!(request.starts_with("POST /base/tee/proof_inputs?wait_secs=20 HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("authorization: Bearer s3cret\r\n"), "{request}");
+    for text in ["", " ", "a b", "é", "a\r\nb", &"a".repeat(4097)] {
+        assert_eq!(text.parse::<BearerToken>(), Err(BearerTokenError), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn nonsense_is_the_answers_fault() {
     for (headers, expected) in [
         (vec![("content-type", "text/html")], AnswerError::ContentType),

@@ -11,7 +11,7 @@ use x509_cert::{
     Certificate, Version,
     attr::AttributeTypeAndValue,
     builder::{self, Builder, CertificateBuilder, Profile},
-    crl::{CertificateList, TbsCertList},
+    crl::{CertificateList, RevokedCert, TbsCertList},
     der::{
         self, Any, Encode, EncodePem, Length, Tag, Writer,
         asn1::{BitString, ObjectIdentifier, OctetString, Uint},
@@ -77,8 +77,8 @@ impl Identity {
         Ok(Self { certificate: builder.build::<DerSignature>()?, key })
     }
 
-    /// A list that revokes nothing, in DER.
-    pub(super) fn revocation_list(&self, valid: Validity) -> Result<Vec<u8>, SimulationError> {
+    /// The list of what it has revoked, by serial numbers, in DER.
+    pub(super) fn revocation_list(&self, valid: Validity, revoked: &[u8]) -> Result<Vec<u8>, SimulationError> {
         let public_key =
             SubjectPublicKeyInfoOwned::from_key(*self.key.verifying_key()).map_err(builder::Error::from)?;
         let key_identifier = AuthorityKeyIdentifier::try_from(public_key.owned_to_ref())?;
@@ -86,13 +86,20 @@ impl Identity {
         let algorithm = self.key.signature_algorithm_identifier().map_err(builder::Error::from)?;
         let extensions =
             vec![key_identifier.to_extension(&issuer, &[])?, CrlNumber(Uint::new(&[1])?).to_extension(&issuer, &[])?];
+        let entry = |serial: &u8| RevokedCert {
+            serial_number: SerialNumber::from(*serial),
+            revocation_date: valid.not_before,
+            crl_entry_extensions: None,
+        };
+        let revoked: Vec<_> = revoked.iter().map(entry).collect();
         let tbs_cert_list = TbsCertList {
             version: Version::V2,
             signature: algorithm.clone(),
             issuer,
             this_update: valid.not_before,
             next_update: Some(valid.not_after),
-            revoked_certificates: None,
+            // RFC 5280 wants an empty list left out.
+            revoked_certificates: Some(revoked).filter(|revoked| !revoked.is_empty()),
             crl_extensions: Some(extensions),
         };
         let signature: DerSignature = self.key.sign(&tbs_cert_list.to_der()?);

@@ -31,12 +31,14 @@ pub(crate) struct Request {
     pub(crate) at: Instant,
     pub(crate) method: Method,
     pub(crate) path: String,
+    pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
 /// What a test answers.
 pub(crate) enum Answer {
+    /// 200 says what zksync-era says when all went well.
     Status(StatusCode),
     Full(Response),
     /// The headers of a success, and then a broken connection.
@@ -55,17 +57,16 @@ impl Peer {
         let (log, requests) = unbounded_channel();
         let answer = Arc::new(answer);
         let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-            let request = Request { at: Instant::now(), method, path: uri.path().to_owned(), headers, body };
+            let (path, query) = (uri.path().to_owned(), uri.query().map(str::to_owned));
+            let request = Request { at: Instant::now(), method, path, query, headers, body };
             let answered = answer(&request);
             let _ = log.send(request);
             async move {
                 match answered {
+                    Answer::Status(StatusCode::OK) => axum::Json("Success").into_response(),
                     Answer::Status(status) => status.into_response(),
                     Answer::Full(response) => response,
-                    Answer::CutShort => {
-                        let cut = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
-                        Body::from_stream(cut).into_response()
-                    }
+                    Answer::CutShort => cut_short().into_response(),
                     Answer::Silence => std::future::pending().await,
                 }
             }
@@ -89,6 +90,16 @@ impl Peer {
         }
     }
 
+    /// The next request to another path than `path`.
+    pub(crate) async fn request_other_than(&mut self, path: &str) -> Request {
+        loop {
+            let request = self.request().await;
+            if request.path != path {
+                return request;
+            }
+        }
+    }
+
     /// The paths of all requests that have come and were not looked at.
     pub(crate) fn paths(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.requests.try_recv().ok()).map(|request| request.path).collect()
@@ -106,6 +117,15 @@ pub(crate) fn status(status: u16) -> Answer {
 pub(crate) fn leased(id: &str, expires_in_secs: u32, body: impl Into<Body>) -> Answer {
     let headers = [("tee-lease-id", id.to_owned()), ("tee-lease-expires-in", expires_in_secs.to_string())];
     Answer::Full((headers, body.into()).into_response())
+}
+
+/// A body that breaks off once the headers are on their way.
+pub(crate) fn cut_short() -> Body {
+    Body::from_stream(futures::stream::once(async {
+        // The server sends what it has before it asks again.
+        tokio::task::yield_now().await;
+        Err::<Bytes, _>(std::io::Error::other("cut"))
+    }))
 }
 
 /// A prover at work.
@@ -148,7 +168,25 @@ impl Running {
 
 /// Short waits, so that tests are quick.
 pub(crate) fn config(peer: &Peer) -> Config {
-    Config { initial_retry_backoff: Duration::from_millis(10), ..Config::new(peer.url.clone()) }
+    let (initial_retry_backoff, max_idle_poll) = (Duration::from_millis(10), Duration::from_millis(50));
+    Config { initial_retry_backoff, max_idle_poll, ..Config::new(peer.url.clone()) }
+}
+
+/// One batch at a time, so that a test can tell what comes next.
+pub(crate) fn one_at_a_time(peer: &Peer) -> Config {
+    let one = std::num::NonZeroUsize::MIN;
+    Config { verification_workers: one, prefetch: one, ..config(peer) }
+}
+
+/// A client that knows no TLS.
+pub(crate) fn http() -> reqwest::Client {
+    let tls =
+        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }
 
 /// A file of the shared test data; `None`, said aloud, where there is none.

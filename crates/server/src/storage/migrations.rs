@@ -45,7 +45,8 @@ pub enum MigrationError {
     Migration(MigrateError),
 }
 
-/// Applies the migrations that a database lacks, as a server does when it starts: in one transaction and under a lock: several servers may start at once.
+/// Applies the migrations that a database lacks, as a server does when it starts: in one transaction and under a lock, since
+/// several servers may start at once.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
     sqlx::any::install_default_drivers();
     let url = url.connection_url()?;
@@ -65,7 +66,8 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
     let mut migrator = Migrator::with_migrations(migrations);
     // The transaction is the lock.
     migrator.set_locking(false);
-    migrator.run(&mut *transaction).await.map_err(|error| match error {
+    // `run` does the same, but what holds its future cannot be sent between threads.
+    migrator.run_direct(None, &mut *transaction, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => MigrationError::Newer { found, known },
         error => MigrationError::Migration(error),
     })?;

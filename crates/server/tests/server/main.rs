@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod browser;
 mod databases;
 mod era;
 mod hostile;
@@ -11,12 +12,12 @@ mod json_rpc;
 mod objects;
 mod openapi;
 mod operating;
+mod page;
 mod postgres;
 mod process;
 mod proofs;
 mod queue;
 mod reads;
-mod requests;
 mod requests;
 mod sources;
 mod tls;

@@ -171,8 +171,10 @@ const CHANGES: &[(&str, Change)] = &[
     ("encoding that names no chain", |tx| tx.common_data.input.as_mut().unwrap().data = vec![0x02, 0xc0]),
 ];
 
+type Signing = fn(Kind, &Account) -> L2Tx;
+
 /// Signatures that are wrong from the start.
-const SIGNINGS: &[(&str, fn(Kind, &Account) -> L2Tx)] = &[
+const SIGNINGS: &[(&str, Signing)] = &[
     ("another's key", |kind, account| {
         let mut transaction = unsigned(kind, account);
         sign(&mut transaction, Account::new(9).key(), kind.chain_id());

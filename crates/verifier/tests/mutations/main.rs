@@ -148,12 +148,12 @@ fn an_input_with_a_changed_field_is_rejected_or_gives_the_same_result() {
     let mut mutation = |random: &mut Random| {
         let mut changed = input.clone();
         let field = typed::mutate(&mut changed, random);
-        if encoded(&changed) == honest_bytes {
-            return (field, Changed::Nothing);
-        }
         if random.below(2) == 0 {
             // Where a transaction has no hash any more, they stay as they are.
             let _ = quietly(|| chain_blocks(&mut changed));
+        }
+        if encoded(&changed) == honest_bytes {
+            return (field, Changed::Nothing);
         }
         (field, Changed::Input(Box::new(changed)))
     };

@@ -1,0 +1,200 @@
+//! What Intel publishes about a platform: all that is needed beside a quote to judge it.
+
+use serde::{Deserialize, Serialize};
+
+/// All that is needed beside a quote to judge it. The fields are those of Intel's `sgx_ql_qve_collateral_t`; the JSON form
+/// is the one of `dcap-qvl`, bytes in hex. Nothing in it is verified: who reads a quote with it checks its signatures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collateral {
+    /// Issuers of the PCK revocation list, PEM.
+    pub pck_crl_issuer_chain: String,
+    /// Revocation list of the root, DER.
+    #[serde(with = "hex::serde")]
+    pub root_ca_crl: Vec<u8>,
+    /// Revocation list of the authority that issues platforms' certificates, DER.
+    #[serde(with = "hex::serde")]
+    pub pck_crl: Vec<u8>,
+    /// Issuers of the TCB info, PEM.
+    pub tcb_info_issuer_chain: String,
+    /// Which security versions of the platform have which status, JSON.
+    pub tcb_info: String,
+    /// Over the TCB info's bytes: r ‖ s.
+    #[serde(with = "hex::serde")]
+    pub tcb_info_signature: Vec<u8>,
+    /// Issuers of the quoting enclave's identity, PEM.
+    pub qe_identity_issuer_chain: String,
+    /// What the quoting enclave must be, JSON.
+    pub qe_identity: String,
+    /// Over the identity's bytes: r ‖ s.
+    #[serde(with = "hex::serde")]
+    pub qe_identity_signature: Vec<u8>,
+    /// The platform's certificate and its issuers, PEM, for quotes that hold an encrypted id of the platform instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pck_certificate_chain: Option<String>,
+}
+
+/// The largest collateral in JSON, in bytes. Real ones have 14 to 40 KB, most of it the revocation list.
+pub const MAX_COLLATERAL_BYTES: usize = 2 * 1024 * 1024;
+
+#[cfg(feature = "judge")]
+mod reading {
+    use serde::Deserialize;
+    use serde_json::value::RawValue;
+    use thiserror::Error;
+
+    use super::{Collateral, MAX_COLLATERAL_BYTES};
+
+    /// Why bytes are not collateral.
+    #[derive(Debug, Clone, PartialEq, Eq, Error)]
+    pub enum CollateralError {
+        /// Larger than [`MAX_COLLATERAL_BYTES`].
+        #[error("collateral: {got} bytes where {limit} are allowed", limit = MAX_COLLATERAL_BYTES)]
+        TooLarge {
+            /// The number of bytes.
+            got: usize,
+        },
+        /// Not the JSON of collateral.
+        #[error("collateral: {0}")]
+        Json(String),
+        /// A document of Intel's service that is not `{"<name>": {…}, "signature": hex}`.
+        #[error("collateral: no signed {name}: {error}")]
+        Signed {
+            /// Which document.
+            name: &'static str,
+            /// What is wrong with it.
+            error: String,
+        },
+        /// A TCB info or a QE identity that does not say what every one of them says.
+        #[error("collateral: {name}: {error}")]
+        Content {
+            /// Which document.
+            name: &'static str,
+            /// What is wrong with it.
+            error: String,
+        },
+    }
+
+    /// The parts of collateral as Intel's service answers them (Intel, "PCS API", version 4).
+    #[derive(Debug, Clone)]
+    pub struct PcsAnswers<'a> {
+        /// Body of `/tcb`: `{"tcbInfo": {…}, "signature": hex}`.
+        pub tcb_info: &'a [u8],
+        /// Its header `TCB-Info-Issuer-Chain`, decoded, PEM.
+        pub tcb_info_issuer_chain: String,
+        /// Body of `/qe/identity`: `{"enclaveIdentity": {…}, "signature": hex}`.
+        pub qe_identity: &'a [u8],
+        /// Its header `SGX-Enclave-Identity-Issuer-Chain`, decoded, PEM.
+        pub qe_identity_issuer_chain: String,
+        /// Body of `/pckcrl`, DER.
+        pub pck_crl: Vec<u8>,
+        /// Its header `SGX-PCK-CRL-Issuer-Chain`, decoded, PEM.
+        pub pck_crl_issuer_chain: String,
+        /// The root's revocation list, DER.
+        pub root_ca_crl: Vec<u8>,
+    }
+
+    /// What a TCB info says of itself, not verified.
+    #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub struct TcbInfoHead {
+        /// `SGX` or `TDX`.
+        pub id: String,
+        /// The family of processors, 12 hex digits.
+        pub fmspc: String,
+        /// RFC 3339.
+        pub issue_date: String,
+        /// RFC 3339.
+        pub next_update: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct QeIdentityHead {
+        issue_date: String,
+        next_update: String,
+    }
+
+    #[derive(Deserialize)]
+    struct SignedTcbInfo<'a> {
+        #[serde(rename = "tcbInfo", borrow)]
+        content: &'a RawValue,
+        signature: String,
+    }
+
+    #[derive(Deserialize)]
+    struct SignedQeIdentity<'a> {
+        #[serde(rename = "enclaveIdentity", borrow)]
+        content: &'a RawValue,
+        signature: String,
+    }
+
+    impl Collateral {
+        /// Reads the JSON form.
+        pub fn from_json(json: &[u8]) -> Result<Self, CollateralError> {
+            if json.len() > MAX_COLLATERAL_BYTES {
+                return Err(CollateralError::TooLarge { got: json.len() });
+            }
+            serde_json::from_slice(json).map_err(|error| CollateralError::Json(error.to_string()))
+        }
+
+        /// Puts together what Intel's service answers. The signed documents are kept to the byte.
+        pub fn from_pcs(answers: PcsAnswers<'_>) -> Result<Self, CollateralError> {
+            let unreadable = |name| move |error: String| CollateralError::Signed { name, error };
+            let signed: SignedTcbInfo<'_> =
+                serde_json::from_slice(answers.tcb_info).map_err(|error| unreadable("TCB info")(error.to_string()))?;
+            let (tcb_info, tcb_info_signature) = (signed.content.get(), signed.signature);
+            let signed: SignedQeIdentity<'_> = serde_json::from_slice(answers.qe_identity)
+                .map_err(|error| unreadable("QE identity")(error.to_string()))?;
+            let (qe_identity, qe_identity_signature) = (signed.content.get(), signed.signature);
+            let signature =
+                |name, text: &str| hex::decode(text).map_err(|error| unreadable(name)(format!("signature: {error}")));
+            Ok(Self {
+                pck_crl_issuer_chain: answers.pck_crl_issuer_chain,
+                root_ca_crl: answers.root_ca_crl,
+                pck_crl: answers.pck_crl,
+                tcb_info_issuer_chain: answers.tcb_info_issuer_chain,
+                tcb_info: tcb_info.to_owned(),
+                tcb_info_signature: signature("TCB info", &tcb_info_signature)?,
+                qe_identity_issuer_chain: answers.qe_identity_issuer_chain,
+                qe_identity: qe_identity.to_owned(),
+                qe_identity_signature: signature("QE identity", &qe_identity_signature)?,
+                pck_certificate_chain: None,
+            })
+        }
+
+        /// What the TCB info is about.
+        pub fn tcb_info_head(&self) -> Result<TcbInfoHead, CollateralError> {
+            head(&self.tcb_info, "TCB info")
+        }
+
+        /// When the older one of TCB info and QE identity was issued, in Unix seconds.
+        pub fn issued_at_secs(&self) -> Result<u64, CollateralError> {
+            let tcb_info = seconds(&self.tcb_info_head()?.issue_date, "TCB info")?;
+            let identity: QeIdentityHead = head(&self.qe_identity, "QE identity")?;
+            Ok(tcb_info.min(seconds(&identity.issue_date, "QE identity")?))
+        }
+
+        /// When the first one of TCB info and QE identity is due to be replaced, in Unix seconds. The revocation lists and
+        /// certificates may end earlier still; a verdict says when all of it does.
+        pub fn next_update_secs(&self) -> Result<u64, CollateralError> {
+            let tcb_info = seconds(&self.tcb_info_head()?.next_update, "TCB info")?;
+            let identity: QeIdentityHead = head(&self.qe_identity, "QE identity")?;
+            Ok(tcb_info.min(seconds(&identity.next_update, "QE identity")?))
+        }
+    }
+
+    fn head<'a, T: Deserialize<'a>>(json: &'a str, name: &'static str) -> Result<T, CollateralError> {
+        serde_json::from_str(json).map_err(|error| CollateralError::Content { name, error: error.to_string() })
+    }
+
+    fn seconds(rfc3339: &str, name: &'static str) -> Result<u64, CollateralError> {
+        chrono::DateTime::parse_from_rfc3339(rfc3339)
+            .ok()
+            .and_then(|time| u64::try_from(time.timestamp()).ok())
+            .ok_or_else(|| CollateralError::Content { name, error: format!("{rfc3339:?} is not a date") })
+    }
+}
+
+#[cfg(feature = "judge")]
+pub use reading::{CollateralError, PcsAnswers, TcbInfoHead};

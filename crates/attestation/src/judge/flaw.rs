@@ -1,0 +1,173 @@
+//! Why a quote is not genuine.
+
+use serde::Serialize;
+
+/// Why a quote is not genuine, as far as the library's words tell. It explains a refusal and decides nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Flaw {
+    /// The library reads other fields in it than we do.
+    ReadDifferently,
+    /// The trusted root's certificate is none.
+    Root,
+    /// The root's revocation list is unreadable, or not signed by the root.
+    RootRevocationList,
+    /// The revocation list of the platforms' authority is unreadable.
+    PckRevocationList,
+    /// A revocation list is past its end.
+    RevocationListExpired,
+    /// A certificate has no revocation list, or the list's signature does not hold.
+    RevocationUnknown,
+    /// A certificate is revoked.
+    CertificateRevoked,
+    /// A certificate is past its end.
+    CertificateExpired,
+    /// A certificate is from the future.
+    CertificateNotYetValid,
+    /// Certificates do not lead to the trusted root, or a signature among them does not hold.
+    CertificateChain,
+    /// The quote's layout or its signature data.
+    Layout,
+    /// A version that this kind of environment does not have.
+    Version,
+    /// Not Intel's quoting enclave.
+    QeVendor,
+    /// Not ECDSA over P-256.
+    AttestationKeyType,
+    /// The TCB info is unreadable.
+    TcbInfoUnreadable,
+    /// The TCB info is from the future.
+    TcbInfoNotYetValid,
+    /// The TCB info is past its end.
+    TcbInfoExpired,
+    /// The TCB info's signature.
+    TcbInfoSignature,
+    /// The TCB info is of the other kind of environment.
+    TcbInfoKind,
+    /// The TCB info is of other processors.
+    Fmspc,
+    /// The platform is older than all that the TCB info lists.
+    NoTcbLevel,
+    /// The QE identity is unreadable.
+    QeIdentityUnreadable,
+    /// The QE identity is from the future.
+    QeIdentityNotYetValid,
+    /// The QE identity is past its end.
+    QeIdentityExpired,
+    /// The QE identity's signature.
+    QeIdentitySignature,
+    /// The QE identity is of the other kind of environment.
+    QeIdentityKind,
+    /// The certification data in the quote.
+    CertificationData,
+    /// The platform certificate's own facts are missing.
+    PckExtension,
+    /// The platform's signature of the quoting enclave's report.
+    QeReportSignature,
+    /// The quoting enclave vouches for another attestation key.
+    AttestationKey,
+    /// The quoting enclave is signed by another.
+    QeMrSigner,
+    /// The quoting enclave is a debug enclave.
+    QeDebug,
+    /// The quoting enclave is another product.
+    QeIsvProdId,
+    /// The quoting enclave's MISCSELECT.
+    QeMiscSelect,
+    /// The quoting enclave's attributes.
+    QeAttributes,
+    /// The quoting enclave is older than all that its identity lists.
+    QeIsvSvn,
+    /// The attestation key's signature of the quote.
+    QuoteSignature,
+    /// The TDX module is not one that the TCB info knows.
+    TdxModule,
+    /// The TDX module is signed by another.
+    TdxModuleSigner,
+    /// The TDX module's attributes.
+    TdxModuleAttributes,
+    /// The platform, its quoting enclave or its TDX module is revoked.
+    Revoked,
+    /// The environment can be debugged.
+    Debug,
+    /// The domain is profiled.
+    Profiling,
+    /// Bits of the TD's attributes that must be zero.
+    ReservedTdAttributes,
+    /// The domain can be moved to another machine.
+    Migratable,
+    /// A service domain is bound to it.
+    ServiceTd,
+    /// Missing pages are reported to the domain by exceptions, which the host can use against it.
+    SeptVeDisable,
+    /// Something else.
+    Other,
+}
+
+/// Words of `dcap-qvl` 0.7 and its `webpki`, the more telling ones first.
+const WORDS: &[(&str, Flaw)] = &[
+    ("Failed to load root ca", Flaw::Root),
+    ("Failed to parse root CA CRL", Flaw::RootRevocationList),
+    ("Failed to parse PCK CRL", Flaw::PckRevocationList),
+    ("CrlExpired", Flaw::RevocationListExpired),
+    ("CertRevoked", Flaw::CertificateRevoked),
+    ("UnknownRevocationStatus", Flaw::RevocationUnknown),
+    ("InvalidCrlSignature", Flaw::RevocationUnknown),
+    ("CertExpired", Flaw::CertificateExpired),
+    ("CertNotValidYet", Flaw::CertificateNotYetValid),
+    ("Failed to decode quote", Flaw::Layout),
+    ("must have version", Flaw::Version),
+    ("Unsupported DCAP quote version", Flaw::Version),
+    ("Unknown QE vendor ID", Flaw::QeVendor),
+    ("Unsupported DCAP attestation key type", Flaw::AttestationKeyType),
+    ("Failed to decode TcbInfo", Flaw::TcbInfoUnreadable),
+    ("TCBInfo issue date is in the future", Flaw::TcbInfoNotYetValid),
+    ("TCBInfo expired", Flaw::TcbInfoExpired),
+    ("Failed to parse TCB Info issue date", Flaw::TcbInfoUnreadable),
+    ("Failed to parse TCB Info next update", Flaw::TcbInfoUnreadable),
+    ("Signature is invalid for tcb_info", Flaw::TcbInfoSignature),
+    ("Failed to decode QeIdentity", Flaw::QeIdentityUnreadable),
+    ("QE Identity issue date is in the future", Flaw::QeIdentityNotYetValid),
+    ("QE Identity expired", Flaw::QeIdentityExpired),
+    ("Failed to parse QE Identity issue date", Flaw::QeIdentityUnreadable),
+    ("Failed to parse QE Identity next update", Flaw::QeIdentityUnreadable),
+    ("Signature is invalid for qe_identity", Flaw::QeIdentitySignature),
+    ("Unsupported QE Identity id/version", Flaw::QeIdentityKind),
+    ("Unsupported DCAP PCK cert format", Flaw::CertificationData),
+    ("Failed to extract PCK certificates", Flaw::CertificationData),
+    ("Invalid QE auth data length", Flaw::Layout),
+    ("Intel extension", Flaw::PckExtension),
+    ("Signature is invalid for qe_report", Flaw::QeReportSignature),
+    ("QE report hash mismatch", Flaw::AttestationKey),
+    ("QE MRSIGNER mismatch", Flaw::QeMrSigner),
+    ("QE report validation failed", Flaw::QeDebug),
+    ("QE ISVPRODID mismatch", Flaw::QeIsvProdId),
+    ("QE MISCSELECT mismatch", Flaw::QeMiscSelect),
+    ("QE ATTRIBUTES mismatch", Flaw::QeAttributes),
+    ("QE ISVSVN", Flaw::QeIsvSvn),
+    ("ISV enclave report signature is invalid", Flaw::QuoteSignature),
+    ("Fmspc mismatch", Flaw::Fmspc),
+    ("quote with non-", Flaw::TcbInfoKind),
+    ("No matching TCB level found", Flaw::NoTcbLevel),
+    ("TDX module MRSIGNER mismatch", Flaw::TdxModuleSigner),
+    ("SEAMATTRIBUTES", Flaw::TdxModuleAttributes),
+    ("No TDX module identity", Flaw::TdxModule),
+    ("TDX module ISVSVN", Flaw::TdxModule),
+    ("Revoked", Flaw::Revoked),
+    ("Debug mode is enabled", Flaw::Debug),
+    ("TD profiling is enabled", Flaw::Profiling),
+    ("Reserved bits in TD attributes", Flaw::ReservedTdAttributes),
+    ("TD migration is enabled", Flaw::Migratable),
+    ("SERVTD_EXT is enabled", Flaw::ServiceTd),
+    ("Invalid MR service TD", Flaw::ServiceTd),
+    ("SEPT_VE_DISABLE is not enabled", Flaw::SeptVeDisable),
+    ("ertificate", Flaw::CertificateChain),
+    ("UnknownIssuer", Flaw::CertificateChain),
+];
+
+impl Flaw {
+    pub(super) fn of(error: &str) -> Self {
+        WORDS.iter().find(|(words, _)| error.contains(words)).map_or(Self::Other, |(_, flaw)| *flaw)
+    }
+}

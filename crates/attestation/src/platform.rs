@@ -1,0 +1,193 @@
+//! Asking the processor for a quote.
+
+mod gramine;
+mod tdx;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+pub use self::tdx::TdxFiles;
+use crate::{
+    quote::{Quote, QuoteError, Tee},
+    report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError},
+};
+
+/// The most that is read of a quote, in bytes. Real ones have 5 to 8 KB; the kernel stops at 32 KB.
+const MAX_QUOTE_BYTES: u64 = 64 * 1024;
+/// The most that is read of a file with a word or a number.
+const MAX_WORD_BYTES: u64 = 64;
+
+/// The trusted environment that this process runs in, by the files through which it makes quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform(Files);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Files {
+    /// Gramine's folder of pseudo-files.
+    Gramine(PathBuf),
+    Tdx(TdxFiles),
+}
+
+/// Why there is no quote.
+#[derive(Debug, Error)]
+pub enum PlatformError {
+    /// Neither Gramine's files nor those of the kernel's TSM reports are there.
+    #[error("no trusted environment: neither {gramine} nor {tsm} is there", gramine = gramine::FOLDER, tsm = tdx::REPORTS)]
+    NotFound,
+    /// A file cannot be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        error: io::Error,
+    },
+    /// A file holds more than it can.
+    #[error("{path} is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
+    /// Gramine runs without remote attestation, or with one that is not DCAP.
+    #[error("Gramine's attestation type is {found:?}: its manifest has to say sgx.remote_attestation = \"dcap\"")]
+    NotDcap {
+        /// What it says.
+        found: String,
+    },
+    /// The kernel's reports are another processor's.
+    #[error("the reports are of {found:?}, not of tdx_guest")]
+    NotTdx {
+        /// The provider's name.
+        found: String,
+    },
+    /// The kernel's generation counter is not a number.
+    #[error("the report's generation is {found:?}, not a number")]
+    Generation {
+        /// What it says.
+        found: String,
+    },
+    /// Somebody else wrote into the report, or the kernel did not take our 64 bytes: the quote may be about anything.
+    #[error("the report was written {got} times where it should be once: another process uses it")]
+    Conflict {
+        /// How many writes the kernel counted between our first look and the quote.
+        got: u64,
+    },
+    /// What was read is no quote.
+    #[error(transparent)]
+    Quote(#[from] QuoteError),
+    /// The quote is of another kind of environment.
+    #[error("the quote is of {got:?}, not of {expected:?}")]
+    OtherTee {
+        /// What the quote is of.
+        got: Tee,
+        /// What was asked.
+        expected: Tee,
+    },
+    /// The quote's report data is not what was asked for, and names no key at all.
+    #[error("the quote is not the one that was asked for: {0}")]
+    OtherReportData(#[source] ReportDataError),
+    /// The quote names another key than the one that was asked for.
+    #[error("the quote names another key than was asked for")]
+    OtherKey,
+    /// RTMR3 is as it was: the same quote could be had again.
+    #[error("RTMR3 did not change when it was extended")]
+    NotExtended,
+}
+
+impl Platform {
+    /// SGX under Gramine, by its files in `/dev/attestation`.
+    pub fn gramine() -> Self {
+        Self::gramine_at(gramine::FOLDER)
+    }
+
+    /// The same, with the files in another folder.
+    pub fn gramine_at(folder: impl Into<PathBuf>) -> Self {
+        Self(Files::Gramine(folder.into()))
+    }
+
+    /// TDX, by the kernel's TSM reports (Linux 6.7) and measurement registers (Linux 6.16). Both are root's.
+    pub fn tdx() -> Self {
+        Self::tdx_at(TdxFiles::default())
+    }
+
+    /// The same, with the files elsewhere.
+    pub fn tdx_at(files: TdxFiles) -> Self {
+        Self(Files::Tdx(files))
+    }
+
+    /// What this process runs in, by which files are there.
+    pub fn detect() -> Result<Self, PlatformError> {
+        if Path::new(gramine::FOLDER).exists() {
+            Ok(Self::gramine())
+        } else if Path::new(tdx::REPORTS).exists() {
+            Ok(Self::tdx())
+        } else {
+            Err(PlatformError::NotFound)
+        }
+    }
+
+    /// The kind of quotes that it makes.
+    pub fn tee(&self) -> Tee {
+        match self.0 {
+            Files::Gramine(_) => Tee::Sgx,
+            Files::Tdx(_) => Tee::Tdx,
+        }
+    }
+
+    /// Makes a quote over the report data, and makes sure that it is about just that. It waits for the quoting service,
+    /// which takes seconds at worst. On TDX it then extends RTMR3, so that nobody in this domain can have such a quote
+    /// again, and a second call gives a quote with other measurements.
+    pub fn quote(&self, report_data: &ReportData) -> Result<Vec<u8>, PlatformError> {
+        let bytes = report_data.to_bytes();
+        let quote = match &self.0 {
+            Files::Gramine(folder) => gramine::quote(folder, &bytes)?,
+            Files::Tdx(files) => files.quote(&bytes)?,
+        };
+        let said = Quote::parse(&quote)?;
+        if said.tee() != self.tee() {
+            return Err(PlatformError::OtherTee { got: said.tee(), expected: self.tee() });
+        }
+        if said.report_data().map_err(PlatformError::OtherReportData)? != *report_data {
+            return Err(PlatformError::OtherKey);
+        }
+        if let Files::Tdx(files) = &self.0 {
+            files.extend_rtmr3()?;
+        }
+        Ok(quote)
+    }
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, PlatformError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|error| PlatformError::File { path: path.to_owned(), error })?;
+    if bytes.len() as u64 > limit {
+        return Err(PlatformError::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+fn read_word(path: &Path) -> Result<String, PlatformError> {
+    Ok(String::from_utf8_lossy(&read(path, MAX_WORD_BYTES)?).trim().to_owned())
+}
+
+/// Writes in one piece into a file that is there: the kernel and Gramine take such values whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PlatformError> {
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| match file.write(bytes)? {
+            written if written == bytes.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        })
+        .map_err(|error| PlatformError::File { path: path.to_owned(), error })
+}

@@ -1,0 +1,86 @@
+//! Real quotes with their collateral.
+
+#![allow(dead_code)] // Each test file uses a part.
+
+use std::{path::PathBuf, process::Command, sync::LazyLock};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use tee_attestation::{Collateral, Key, PcsAnswers};
+
+/// A file of the `dcap-qvl` package's samples.
+pub(crate) fn sample(name: &str) -> Vec<u8> {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let cargo = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+            .output()
+            .unwrap();
+        let metadata: Value = serde_json::from_slice(&cargo.stdout).unwrap();
+        let packages = metadata["packages"].as_array().unwrap();
+        let package = packages.iter().find(|package| package["name"] == "dcap-qvl").unwrap();
+        PathBuf::from(package["manifest_path"].as_str().unwrap()).with_file_name("sample")
+    });
+    std::fs::read(FOLDER.join(name)).unwrap()
+}
+
+/// The collateral of a sample.
+pub(crate) fn sample_collateral(name: &str) -> Collateral {
+    Collateral::from_json(&sample(&format!("{name}_collateral.json"))).unwrap()
+}
+
+/// The attestation of Era mainnet's batch 650000, as of which it verifies at [`ERA_TIME`].
+pub(crate) struct Era {
+    pub(crate) quote: Vec<u8>,
+    pub(crate) collateral: Collateral,
+    pub(crate) key: Key,
+}
+
+pub(crate) const ERA_TIME: u64 = 1_743_668_010;
+
+pub(crate) fn era() -> Option<Era> {
+    let folder = test_data()?.join("attestation/tdx-650000");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    // DER as it is, or in hex.
+    let der = |name: &str| {
+        let bytes = read(name);
+        if bytes.is_ascii() { hex::decode(bytes.trim_ascii()).unwrap() } else { bytes }
+    };
+    let quote = read("quote.bin");
+    let text = String::from_utf8_lossy(&quote).into_owned();
+    let (begin, end) = (text.rfind("-----BEGIN CERT").unwrap(), text.rfind("-----END CERT").unwrap());
+    let root = format!("{}-----END CERTIFICATE-----\n", &text[begin..end]);
+    let signer_chain = format!("{}{root}", pem(&der("tcbDer.hex")));
+    let collateral = Collateral::from_pcs(PcsAnswers {
+        tcb_info: &read("tcb_info.json"),
+        tcb_info_issuer_chain: signer_chain.clone(),
+        qe_identity: &read("qe_identity.json"),
+        qe_identity_issuer_chain: signer_chain,
+        pck_crl: der("platformCrlDer.hex"),
+        pck_crl_issuer_chain: format!("{}{root}", pem(&der("platformDer.hex"))),
+        root_ca_crl: der("rootCrlDer.hex"),
+    })
+    .unwrap();
+    let key = Key {
+        public_key: array("0235104e4c31f0b404f73c74df3731f77d2d89080cc2b4117d58e05ffa71199ea6"),
+        address: array("726cfd7c264de899cfcd9e1a0d05a83f23321c9b"),
+    };
+    Some(Era { quote, collateral, key })
+}
+
+pub(crate) fn array<const N: usize>(text: &str) -> [u8; N] {
+    hex::decode(text).unwrap().try_into().unwrap()
+}
+
+fn pem(der: &[u8]) -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(der))
+}
+
+pub(crate) fn test_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");
+        println!("skipped: TEE_TEST_DATA is not set");
+    }
+    folder
+}

@@ -1,0 +1,268 @@
+//! Collateral from files, folders and services.
+
+mod samples;
+
+use std::{
+    collections::HashMap,
+    fs,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use samples::{sample, sample_collateral};
+use tee_attestation::{
+    Case, Collateral, CollateralCache, CollateralError, CollateralSource, PcsAnswers, Policy, ReportData, SourceError,
+    TrustedRoot, judge,
+    simulated::{Domain, Format, Platform, Publication},
+};
+
+const NAMED: ReportData = ReportData::V1 { address: [0xab; 20] };
+
+/// By path: a header, its value and the body.
+type Answers = Arc<Mutex<HashMap<String, (String, String, Vec<u8>)>>>;
+
+/// A PCCS: it has what a simulated machine's maker would publish.
+#[derive(Clone, Default)]
+struct Service {
+    answers: Answers,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Service {
+    fn publish(&self, sgx: &Collateral, tdx: &Collateral) {
+        let fmspc = sgx.tcb_info_head().unwrap().fmspc;
+        let mut answers = self.answers.lock().unwrap();
+        let mut put = |path: String, header: &str, chain: &str, body: Vec<u8>| {
+            let encoded = chain.replace('\n', "%0A").replace('+', "%2B").replace(' ', "%20");
+            answers.insert(path, (header.to_owned(), encoded, body));
+        };
+        for (tee, collateral) in [("sgx", sgx), ("tdx", tdx)] {
+            let signed = |name: &str, text: &str, signature: &[u8]| {
+                format!(r#"{{"{name}":{text},"signature":"{}"}}"#, hex::encode(signature)).into_bytes()
+            };
+            let info = signed("tcbInfo", &collateral.tcb_info, &collateral.tcb_info_signature);
+            let path = format!("/x/{tee}/certification/v4/tcb?fmspc={fmspc}");
+            put(path, "TCB-Info-Issuer-Chain", &collateral.tcb_info_issuer_chain, info);
+            let identity = signed("enclaveIdentity", &collateral.qe_identity, &collateral.qe_identity_signature);
+            let path = format!("/x/{tee}/certification/v4/qe/identity");
+            put(path, "SGX-Enclave-Identity-Issuer-Chain", &collateral.qe_identity_issuer_chain, identity);
+        }
+        let path = "/x/sgx/certification/v4/pckcrl?ca=processor&encoding=der".to_owned();
+        put(path, "SGX-PCK-CRL-Issuer-Chain", &sgx.pck_crl_issuer_chain, sgx.pck_crl.clone());
+        let root = hex::encode(&sgx.root_ca_crl).into_bytes();
+        put("/x/sgx/certification/v4/rootcacrl".to_owned(), "x-nothing", "", root);
+    }
+
+    async fn start(&self) -> CollateralSource {
+        let router = Router::new().fallback(answer).with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/x/sgx/certification/v4/", listener.local_addr().unwrap());
+        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        CollateralSource::open(&url).unwrap()
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer(State(service): State<Service>, uri: Uri) -> Response {
+    service.asked.fetch_add(1, Ordering::SeqCst);
+    match service.answers.lock().unwrap().get(&uri.to_string()) {
+        Some((header, chain, body)) => (
+            [(header.clone(), chain.clone())]
+                .map(|(name, value)| (axum::http::HeaderName::try_from(name).unwrap(), value)),
+            body.clone(),
+        )
+            .into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn secs(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[tokio::test]
+async fn a_service_gives_what_judges_a_quote() {
+    let now = SystemTime::now();
+    let machine = Platform::new(now).unwrap();
+    let service = Service::default();
+    let (sgx, tdx) = (machine.collateral().unwrap(), machine.publish(&Publication::tdx()).unwrap());
+    service.publish(&sgx, &tdx);
+    let source = service.start().await;
+    let sgx_quote = machine.quote(&NAMED).unwrap();
+    assert_eq!(source.collateral(&sgx_quote).await.unwrap(), sgx);
+    let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
+    let collateral = source.collateral(&quote).await.unwrap();
+    assert_eq!(collateral, tdx);
+    let root = TrustedRoot::danger_other(machine.root_certificate().unwrap());
+    let policy = Policy::default();
+    let case =
+        Case { quote: &quote, collateral: &collateral, root: &root, policy: &policy, key: None, at_secs: secs(now) };
+    assert_eq!(judge(&case).tcb_status(), Some("UpToDate"));
+}
+
+#[tokio::test]
+async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let service = Service::default();
+    let source = service.start().await;
+    let quote = machine.quote(&NAMED).unwrap();
+    let error = source.collateral(&quote).await.unwrap_err();
+    assert!(matches!(error, SourceError::Answer { .. }), "{error}");
+    let error = source.collateral(b"no quote").await.unwrap_err();
+    assert!(matches!(error, SourceError::Quote(_)), "{error}");
+    let nobody = CollateralSource::open("http://127.0.0.1:9/").unwrap();
+    let error = nobody.collateral(&quote).await.unwrap_err();
+    assert!(matches!(error, SourceError::Network { .. }), "{error}");
+    assert!(matches!(CollateralSource::open("http://"), Err(SourceError::Url { .. })));
+    assert!(matches!(CollateralSource::open("/nowhere"), Err(SourceError::File { .. })));
+    // An answer that is too large, and one that is nothing.
+    let (sgx, tdx) = (machine.collateral().unwrap(), machine.publish(&Publication::tdx()).unwrap());
+    service.publish(&sgx, &tdx);
+    let identity = "/x/sgx/certification/v4/qe/identity";
+    service.answers.lock().unwrap().get_mut(identity).unwrap().2 = vec![b' '; 2 * 1024 * 1024];
+    let error = source.collateral(&quote).await.unwrap_err();
+    assert!(matches!(error, SourceError::Answer { .. }), "{error}");
+    service.answers.lock().unwrap().get_mut(identity).unwrap().2 = b"{}".to_vec();
+    let error = source.collateral(&quote).await.unwrap_err();
+    assert!(matches!(error, SourceError::Collateral(CollateralError::Signed { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn collateral_is_fetched_once_and_anew_before_its_end() {
+    let now = SystemTime::now();
+    let machine = Platform::new(now).unwrap();
+    let service = Service::default();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let short = Publication { tcb_info_valid: Some((now, now + day)), ..Publication::default() };
+    let tdx = machine.publish(&Publication::tdx()).unwrap();
+    service.publish(&machine.publish(&short).unwrap(), &tdx);
+    let cache = CollateralCache::new(service.start().await, 3600);
+    let quote = machine.quote(&NAMED).unwrap();
+    let first = cache.collateral(&quote, secs(now)).await.unwrap();
+    let asked = service.asked();
+    assert_eq!(cache.collateral(&quote, secs(now + day) - 3601).await.unwrap(), first);
+    assert_eq!(service.asked(), asked);
+    // An hour before the end it is asked for again.
+    let longer = Publication { tcb_info_valid: Some((now, now + day * 30)), ..Publication::default() };
+    service.publish(&machine.publish(&longer).unwrap(), &tdx);
+    let second = cache.collateral(&quote, secs(now + day) - 3600).await.unwrap();
+    assert_ne!(second, first);
+    assert_eq!(service.asked(), 2 * asked);
+    // When the service is away, what there is will do until its end.
+    service.answers.lock().unwrap().clear();
+    let end = second.next_update_secs().unwrap();
+    assert_eq!(cache.collateral(&quote, end - 1).await.unwrap(), second);
+    assert!(cache.collateral(&quote, end).await.is_err());
+}
+
+#[tokio::test]
+async fn a_folders_latest_collateral_of_the_right_kind_counts() {
+    let now = SystemTime::now();
+    let machine = Platform::new(now).unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let published = |change: &dyn Fn(&mut Publication), tee: Publication| {
+        let mut publication = tee;
+        change(&mut publication);
+        machine.publish(&publication).unwrap()
+    };
+    let at = |days: u32| Some((now - day * days, now + day));
+    let old = published(&|p| p.tcb_info_valid = at(9), Publication::default());
+    let new = published(&|p| p.tcb_info_valid = at(0), Publication::default());
+    let others = published(&|p| p.fmspc = [1; 6], Publication::default());
+    let tdx = published(&|_| (), Publication::tdx());
+    let folder = tempfile::tempdir().unwrap();
+    for (name, collateral) in [("a", &old), ("b", &new), ("c", &others), ("d", &tdx)] {
+        fs::write(folder.path().join(name), serde_json::to_vec(collateral).unwrap()).unwrap();
+    }
+    fs::write(folder.path().join("e"), "half a fi").unwrap();
+    let source = CollateralSource::at(folder.path()).unwrap();
+    assert_eq!(source.collateral(&machine.quote(&NAMED).unwrap()).await.unwrap().tcb_info, new.tcb_info);
+    let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
+    assert_eq!(source.collateral(&quote).await.unwrap().tcb_info, tdx.tcb_info);
+    let error = source.collateral(&sample("tdx_quote")).await.unwrap_err();
+    assert!(matches!(error, SourceError::NotInFolder { .. }), "{error}");
+    fs::write(folder.path().join("f"), sample("tdx_quote_collateral.json")).unwrap();
+    let collateral = source.collateral(&sample("tdx_quote")).await.unwrap();
+    assert_eq!(collateral, sample_collateral("tdx_quote"));
+    // A file is for every quote.
+    let file = CollateralSource::at(&folder.path().join("c")).unwrap();
+    assert_eq!(file.collateral(b"").await.unwrap(), others);
+}
+
+#[test]
+fn collateral_survives_its_json_and_what_is_none_is_refused() {
+    let collateral = sample_collateral("tdx_quote");
+    let json = serde_json::to_vec(&collateral).unwrap();
+    assert_eq!(Collateral::from_json(&json), Ok(collateral.clone()));
+    assert_eq!(collateral.tcb_info_head().unwrap().id, "TDX");
+    assert!(collateral.issued_at_secs().unwrap() < collateral.next_update_secs().unwrap());
+    let large = vec![b' '; 3 * 1024 * 1024];
+    assert!(matches!(Collateral::from_json(&large), Err(CollateralError::TooLarge { .. })));
+    for json in ["", "{}", "null", "[]", r#"{"tcb_info": 1}"#] {
+        assert!(matches!(Collateral::from_json(json.as_bytes()), Err(CollateralError::Json(_))), "{json}");
+    }
+    let parts = |tcb_info: &'static str| PcsAnswers {
+        tcb_info: tcb_info.as_bytes(),
+        tcb_info_issuer_chain: String::new(),
+        qe_identity: br#"{"enclaveIdentity":{},"signature":"00"}"#,
+        qe_identity_issuer_chain: String::new(),
+        pck_crl: vec![],
+        pck_crl_issuer_chain: String::new(),
+        root_ca_crl: vec![],
+    };
+    // To the byte, spaces too: that is what is signed.
+    let odd = r#"{"tcbInfo": {"a" :1, "a":2 } , "signature":"0aFF"}"#;
+    let collateral = Collateral::from_pcs(parts(odd)).unwrap();
+    assert_eq!(
+        (collateral.tcb_info.as_str(), collateral.tcb_info_signature.as_slice()),
+        (r#"{"a" :1, "a":2 }"#, &[0x0a, 0xff][..])
+    );
+    assert!(matches!(collateral.issued_at_secs(), Err(CollateralError::Content { .. })));
+    for tcb_info in
+        ["", "{}", r#"{"tcbInfo":{}}"#, r#"{"tcbInfo":{},"signature":"0"}"#, r#"{"tcbInfo":{},"signature":1}"#]
+    {
+        assert!(matches!(Collateral::from_pcs(parts(tcb_info)), Err(CollateralError::Signed { .. })), "{tcb_info}");
+    }
+}
+
+#[test]
+fn changed_at_random_collateral_is_read_or_refused_without_a_panic() {
+    let json = sample("tdx_quote_collateral.json");
+    let quote = sample("tdx_quote");
+    let (root, policy) = (TrustedRoot::intel(), Policy::default());
+    let mut seed = 11_u64;
+    let mut random = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((seed >> 33) % below as u64) as usize
+    };
+    for _ in 0..600 {
+        let mut bytes = json.clone();
+        for _ in 0..=random(3) {
+            let at = random(bytes.len());
+            bytes[at] = random(128) as u8;
+        }
+        let Ok(collateral) = Collateral::from_json(&bytes) else { continue };
+        let _ = (collateral.tcb_info_head(), collateral.issued_at_secs(), collateral.next_update_secs());
+        let case = Case {
+            quote: &quote,
+            collateral: &collateral,
+            root: &root,
+            policy: &policy,
+            key: None,
+            at_secs: 1_751_000_000,
+        };
+        assert!(!judge(&case).passed());
+    }
+}

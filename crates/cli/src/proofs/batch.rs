@@ -1,0 +1,102 @@
+//! All proofs of one batch.
+
+use serde::Serialize;
+use tee_api::Statement;
+use zksync_types::H256;
+
+use super::proof::{Batch, Checked, Entry};
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    /// A proof holds, and none contradicts it.
+    Proven,
+    /// There are proofs, and none holds.
+    Unproven,
+    /// Keys signed different things about it.
+    Contradicted,
+    /// The publisher does not want it proven.
+    Ignored,
+    /// There is no proof.
+    Missing,
+    /// A server does not answer.
+    Unreachable,
+}
+
+/// A batch, checked.
+#[derive(Debug)]
+pub(super) struct Examined {
+    pub(super) number: u32,
+    pub(super) verdict: Verdict,
+    /// The root that a proof which holds is about.
+    pub(super) root: Option<H256>,
+    /// What a proof which holds states.
+    pub(super) statement: Option<Statement>,
+    /// Whether the statement follows the one of the batch before; none where either is not there.
+    pub(super) follows: Option<bool>,
+    pub(super) proofs: Vec<Checked>,
+    /// What else there is to say.
+    pub(super) notes: Vec<String>,
+}
+
+impl Examined {
+    /// A batch of which nothing could be checked.
+    pub(super) fn without_proofs(number: u32, verdict: Verdict, note: String) -> Self {
+        let (proofs, notes) = (Vec::new(), vec![note]);
+        Self { number, verdict, root: None, statement: None, follows: None, proofs, notes }
+    }
+
+    /// Weighs a batch's proofs. `None` when there is none yet.
+    pub(super) fn weigh(batch: &Batch, entries: Vec<Entry>) -> Option<Self> {
+        let (mut proofs, mut statuses) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Proof(proof) => proofs.push(*proof),
+                Entry::Job(status) => statuses.push(status),
+            }
+        }
+        if proofs.is_empty() {
+            let ignored = !statuses.is_empty() && statuses.iter().all(|status| status == "permanently_ignored");
+            let note = || "permanently ignored by the publisher".to_owned();
+            return ignored.then(|| Self::without_proofs(batch.number, Verdict::Ignored, note()));
+        }
+        let mut examined = Self::without_proofs(batch.number, Verdict::Unproven, String::new());
+        examined.notes.clear();
+        // What a key signed counts as its word, even if nothing vouches for the key: two words about one batch are one too
+        // many.
+        let mut roots: Vec<_> =
+            proofs.iter().filter_map(|proof| proof.signed_root).chain(batch.expected_root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let good = || proofs.iter().filter(|proof| proof.problems.is_empty());
+        let mut statements = good().filter_map(|proof| proof.statement.as_ref());
+        examined.root = good().find_map(|proof| proof.signed_root);
+        examined.statement = statements.next().cloned();
+        if examined.root.is_some() {
+            examined.verdict = Verdict::Proven;
+        }
+        if roots.len() > 1 {
+            examined.verdict = Verdict::Contradicted;
+            examined.notes.push(format!("there are {} different roots", roots.len()));
+        }
+        if statements.any(|statement| Some(statement) != examined.statement.as_ref()) {
+            examined.verdict = Verdict::Contradicted;
+            examined.notes.push("there are different statements".to_owned());
+        }
+        examined.proofs = proofs;
+        Some(examined)
+    }
+
+    /// Compares with the batch before.
+    pub(super) fn follow(&mut self, before: Option<&Self>) {
+        let Some(before) = before.filter(|before| before.number.checked_add(1) == Some(self.number)) else { return };
+        let (Some(earlier), Some(later)) = (&before.statement, &self.statement) else { return };
+        let follows = earlier.chains_to(later);
+        self.follows = Some(follows);
+        if !follows {
+            self.verdict = Verdict::Contradicted;
+            self.notes.push(format!("its statement does not follow that of batch {}", before.number));
+        }
+    }
+}

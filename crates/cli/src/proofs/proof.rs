@@ -1,0 +1,206 @@
+//! One published proof.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tee_api::{
+    KeyError, MAX_QUOTE_BYTES, PublicKey, Signature, SignatureError, SignedStatement, Statement, TeeProof, TeeType,
+};
+use tee_attestation::Tee;
+use thiserror::Error;
+use zksync_types::H256;
+
+use super::attestations::{AttestationError, Attestations};
+
+/// What is known of a batch beforehand.
+pub(super) struct Batch {
+    pub(super) number: u32,
+    /// The root that somebody else knows.
+    pub(super) expected_root: Option<H256>,
+    pub(super) chain_id: Option<u64>,
+}
+
+/// A proof, checked.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) tee_type: Option<TeeType>,
+    pub(super) key: Option<PublicKey>,
+    /// What the key signed, if it did.
+    pub(super) signed_root: Option<H256>,
+    /// What the key stated, if it did.
+    pub(super) statement: Option<Statement>,
+    /// None for a proof that holds.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Why a proof does not hold.
+#[derive(Debug, Error)]
+pub(super) enum Problem {
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    #[error("it is of batch {0}")]
+    OtherBatch(u32),
+    #[error("it has no {0}")]
+    Missing(&'static str),
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    #[error("what was signed has {0} bytes, not 32")]
+    RootLength(usize),
+    #[error("{0}")]
+    Signature(#[from] SignatureError),
+    #[error("its root is {got:?}, the other source says {expected:?}")]
+    Root { got: H256, expected: H256 },
+    #[error("the key was revoked at {0}")]
+    Revoked(String),
+    #[error("the publisher itself refused it, for it contradicts another")]
+    Disagrees,
+    #[error("the key is not attested: {0}")]
+    Attestation(Arc<AttestationError>),
+    #[error("its quote is of {quoted}, it says {said}")]
+    TeeType { said: TeeType, quoted: Tee },
+    #[error("its statement cannot be read: {0}")]
+    UnreadableStatement(String),
+    #[error("its statement: {0}")]
+    StatementSignature(#[source] SignatureError),
+    #[error("its statement is of another {0}")]
+    OtherStatement(&'static str),
+}
+
+impl Problem {
+    /// Its stable name.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::OtherBatch(_) => "other_batch",
+            Self::Missing(_) => "missing",
+            Self::Key(_) => "key",
+            Self::RootLength(_) => "root_length",
+            Self::Signature(_) => "signature",
+            Self::Root { .. } => "root",
+            Self::Revoked(_) => "revoked",
+            Self::Disagrees => "disagrees",
+            Self::Attestation(_) => "attestation",
+            Self::TeeType { .. } => "tee_type",
+            Self::UnreadableStatement(_) => "unreadable_statement",
+            Self::StatementSignature(_) => "statement_signature",
+            Self::OtherStatement(_) => "other_statement",
+        }
+    }
+}
+
+/// What a published entry is.
+pub(super) enum Entry {
+    /// A job without a proof: its status.
+    Job(String),
+    Proof(Box<Checked>),
+}
+
+/// Checks an entry of the publisher's list:
+///
+/// 1. it is of the batch;
+/// 2. the key signed the root (64 or 65 bytes);
+/// 3. the root is the one that somebody else knows;
+/// 4. the quote attests the key, under the policy, and the publisher has not revoked it;
+/// 5. the statement, where there is one, is signed by the same key and of the same batch, root and chain.
+///
+/// All of it is checked, whatever else is wrong.
+pub(super) async fn check(entry: Value, batch: &Batch, attestations: &Attestations) -> Entry {
+    let proof: TeeProof = match serde_json::from_value(entry) {
+        Ok(proof) => proof,
+        Err(error) => {
+            let problems = vec![Problem::Unreadable(error.to_string())];
+            return Entry::Proof(Box::new(Checked { problems, ..Checked::default() }));
+        }
+    };
+    if proof.signature.is_none() && proof.proof.is_none() {
+        return Entry::Job(proof.status.chars().take(40).collect());
+    }
+    let mut checked = Checked { tee_type: proof.tee_type, ..Checked::default() };
+    if proof.l1_batch_number != batch.number {
+        checked.problems.push(Problem::OtherBatch(proof.l1_batch_number));
+    }
+    if let Some(at) = &proof.revoked_at {
+        checked.problems.push(Problem::Revoked(at.chars().take(40).collect()));
+    }
+    if proof.disagrees_with.is_some() {
+        checked.problems.push(Problem::Disagrees);
+    }
+    let problem = match key_of(&proof) {
+        Ok(key) => {
+            checked.key = Some(key);
+            checked.check_root(&proof, &key, batch);
+            checked.check_attestation(&proof, &key, attestations).await;
+            checked.check_statement(&proof, &key, batch);
+            return Entry::Proof(Box::new(checked));
+        }
+        Err(problem) => problem,
+    };
+    checked.problems.push(problem);
+    Entry::Proof(Box::new(checked))
+}
+
+fn key_of(proof: &TeeProof) -> Result<PublicKey, Problem> {
+    Ok(PublicKey::from_bytes(proof.pubkey.as_deref().ok_or(Problem::Missing("public key"))?)?)
+}
+
+fn signed_root(proof: &TeeProof, key: &PublicKey) -> Result<H256, Problem> {
+    let root = proof.proof.as_deref().ok_or(Problem::Missing("root"))?;
+    let root = H256(root.try_into().map_err(|_| Problem::RootLength(root.len()))?);
+    let signature = proof.signature.as_deref().ok_or(Problem::Missing("signature"))?;
+    Signature::from_bytes(signature)?.verify(root, key)?;
+    Ok(root)
+}
+
+impl Checked {
+    fn check_root(&mut self, proof: &TeeProof, key: &PublicKey, batch: &Batch) {
+        match signed_root(proof, key) {
+            Ok(root) => {
+                self.signed_root = Some(root);
+                if let Some(expected) = batch.expected_root.filter(|expected| *expected != root) {
+                    self.problems.push(Problem::Root { got: root, expected });
+                }
+            }
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    async fn check_attestation(&mut self, proof: &TeeProof, key: &PublicKey, attestations: &Attestations) {
+        let quote = match proof.attestation.as_deref() {
+            None | Some([]) => return self.problems.push(Problem::Missing("quote")),
+            Some(quote) => quote,
+        };
+        let judged = match quote.len() {
+            length if length > MAX_QUOTE_BYTES => {
+                return self.problems.push(Problem::Unreadable(format!("a quote of {length} bytes")));
+            }
+            _ => attestations.judge(quote, key, proof).await,
+        };
+        match (judged, proof.tee_type) {
+            (Ok(Tee::Sgx), Some(TeeType::Sgx)) | (Ok(Tee::Tdx), Some(TeeType::Tdx)) | (Ok(_), None) => {}
+            (Ok(quoted), Some(said)) => self.problems.push(Problem::TeeType { said, quoted }),
+            (Err(error), _) => self.problems.push(Problem::Attestation(error)),
+        }
+    }
+
+    fn check_statement(&mut self, proof: &TeeProof, key: &PublicKey, batch: &Batch) {
+        let Some(statement) = &proof.statement else { return };
+        let signed: SignedStatement = match serde_json::from_value(statement.clone()) {
+            Ok(signed) => signed,
+            Err(error) => return self.problems.push(Problem::UnreadableStatement(error.to_string())),
+        };
+        if let Err(error) = signed.verify(key) {
+            return self.problems.push(Problem::StatementSignature(error));
+        }
+        let statement = signed.statement;
+        if statement.batch_number != batch.number {
+            self.problems.push(Problem::OtherStatement("batch"));
+        }
+        if proof.proof.as_deref() != Some(statement.root.as_bytes()) {
+            self.problems.push(Problem::OtherStatement("root"));
+        }
+        if batch.chain_id.is_some_and(|chain_id| chain_id != statement.chain_id) {
+            self.problems.push(Problem::OtherStatement("chain"));
+        }
+        self.statement = Some(statement);
+    }
+}

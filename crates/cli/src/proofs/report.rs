@@ -1,0 +1,164 @@
+//! What is found, for people and for programs.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::{
+    batch::{Examined, Verdict},
+    proof::Checked,
+};
+
+/// Says what becomes of batches.
+pub(super) struct Report {
+    json: bool,
+    level: LevelFilter,
+    bar: ProgressBar,
+    counts: [(Verdict, u32); 6],
+    unstated: u32,
+}
+
+impl Report {
+    /// `batches` is how many there will be, where that is known.
+    pub(super) fn new(json: bool, level: LevelFilter, batches: Option<u64>) -> Self {
+        let bar = match batches {
+            Some(batches) => ProgressBar::new(batches),
+            None => ProgressBar::new_spinner(),
+        };
+        let template = match batches {
+            Some(_) => "{bar:40} {pos}/{len} batches, {per_sec}, {msg}",
+            None => "{spinner} {pos} batches, {per_sec}, {msg}",
+        };
+        let bar =
+            bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let verdicts = [
+            Verdict::Proven,
+            Verdict::Unproven,
+            Verdict::Contradicted,
+            Verdict::Ignored,
+            Verdict::Missing,
+            Verdict::Unreachable,
+        ];
+        Self { json, level, bar, counts: verdicts.map(|verdict| (verdict, 0)), unstated: 0 }
+    }
+
+    pub(super) fn waiting(&self, number: u32) {
+        self.bar.set_message(format!("waiting for batch {number}"));
+    }
+
+    pub(super) fn batch(&mut self, examined: &Examined) {
+        for (verdict, count) in &mut self.counts {
+            *count += u32::from(*verdict == examined.verdict);
+        }
+        if examined.verdict == Verdict::Proven && examined.statement.is_none() {
+            self.unstated += 1;
+        }
+        self.bar.inc(1);
+        self.bar.set_message(format!("batch {}", examined.number));
+        let line = if self.json { line_of(examined).to_string() } else { text_of(examined) };
+        self.bar.suspend(|| println!("{line}"));
+        if self.level >= LevelFilter::INFO && self.json {
+            self.bar.suspend(|| eprintln!("{}", text_of(examined)));
+        }
+    }
+
+    /// The summary. Whether every batch is proven.
+    pub(super) fn finish(self, interrupted: bool, elapsed_secs: f64) -> bool {
+        self.bar.finish_and_clear();
+        let count = |wanted| self.counts.iter().find(|(verdict, _)| *verdict == wanted).map_or(0, |(_, count)| *count);
+        let total: u32 = self.counts.iter().map(|(_, count)| count).sum();
+        let proven = count(Verdict::Proven);
+        let all = total > 0 && proven == total;
+        let rate = f64::from(total) / elapsed_secs.max(1e-6);
+        if self.json {
+            let summary = json!({
+                "batches": total,
+                "proven": proven,
+                "unproven": count(Verdict::Unproven),
+                "contradicted": count(Verdict::Contradicted),
+                "ignored": count(Verdict::Ignored),
+                "missing": count(Verdict::Missing),
+                "unreachable": count(Verdict::Unreachable),
+                "without_statement": self.unstated,
+                "interrupted": interrupted,
+                "batches_per_sec": (rate * 10.0).round() / 10.0,
+                "ok": all,
+            });
+            println!("{}", json!({ "summary": summary }));
+            return all;
+        }
+        let others: Vec<_> = (self.counts.iter().skip(1).filter(|(_, count)| *count > 0))
+            .map(|(verdict, count)| format!("{count} {}", name(*verdict)))
+            .collect();
+        let others = if others.is_empty() { String::new() } else { format!(", {}", others.join(", ")) };
+        println!("\nproven {proven}/{total} batches{others} ({rate:.0} batches/s)");
+        if self.unstated > 0 {
+            println!(
+                "{} of them without a statement: a bare root says nothing of L1 transactions or the root before",
+                self.unstated
+            );
+        }
+        if interrupted {
+            println!("interrupted");
+        }
+        all
+    }
+}
+
+fn name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proven => "proven",
+        Verdict::Unproven => "unproven",
+        Verdict::Contradicted => "contradicted",
+        Verdict::Ignored => "ignored",
+        Verdict::Missing => "missing",
+        Verdict::Unreachable => "unreachable",
+    }
+}
+
+fn line_of(examined: &Examined) -> Value {
+    let proof = |checked: &Checked| {
+        let problem = |problem: &super::proof::Problem| json!({"code": problem.code(), "detail": problem.to_string()});
+        json!({
+            "tee_type": checked.tee_type,
+            "pubkey": checked.key.map(|key| key.to_string()),
+            "holds": checked.problems.is_empty(),
+            "root": checked.signed_root,
+            "statement": checked.statement.is_some(),
+            "problems": checked.problems.iter().map(problem).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "batch": examined.number,
+        "verdict": examined.verdict,
+        "root": examined.root,
+        "follows": examined.follows,
+        "notes": examined.notes,
+        "proofs": examined.proofs.iter().map(proof).collect::<Vec<_>>(),
+    })
+}
+
+fn text_of(examined: &Examined) -> String {
+    let holding = examined.proofs.iter().filter(|proof| proof.problems.is_empty()).count();
+    let mut text = format!("batch {}: {}", examined.number, name(examined.verdict));
+    if !examined.proofs.is_empty() {
+        text += &format!(", {holding} of {} proofs hold", examined.proofs.len());
+    }
+    if let Some(root) = examined.root {
+        text += &format!(", root {root:?}");
+    }
+    if examined.follows == Some(true) {
+        text += ", follows the one before";
+    }
+    for note in &examined.notes {
+        text += &format!("\n    {note}");
+    }
+    for proof in &examined.proofs {
+        let key = proof.key.map_or_else(|| "a proof".to_owned(), |key| format!("the proof of {key}"));
+        for problem in &proof.problems {
+            text += &format!("\n    {key}: {problem}");
+        }
+    }
+    // Some of it is the publisher's text, which must not steer the terminal.
+    text.replace(|letter: char| letter.is_control() && letter != '\n', "?")
+}

@@ -1,0 +1,115 @@
+//! JSON-RPC 2.0 over HTTP.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tee_attestation::http_client;
+use thiserror::Error;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep_until},
+};
+
+/// The most that is read of an answer.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// A server. Requests to it keep a distance in time.
+pub(super) struct Rpc {
+    http: Client,
+    url: Url,
+    rate_limit: Duration,
+    next: Mutex<Instant>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub(super) enum RpcError {
+    #[error("no answer: {0}")]
+    Network(String),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("an answer of more than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge,
+    #[error("not an answer: {0}")]
+    Json(String),
+    #[error("error {code}: {message}")]
+    Refused { code: i64, message: String },
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    result: Option<T>,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: i64,
+    message: String,
+}
+
+impl Rpc {
+    pub(super) fn new(url: &str, rate_limit: Duration) -> Result<Self> {
+        let url = Url::parse(url).with_context(|| url.to_owned())?;
+        Ok(Self {
+            http: http_client(&url).map_err(|error| anyhow!(error))?,
+            url,
+            rate_limit,
+            next: Mutex::new(Instant::now()),
+        })
+    }
+
+    /// Calls a method; `None` is a result of null.
+    pub(super) async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<Option<T>, RpcError> {
+        self.wait_for_turn().await;
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let network = |error: reqwest::Error| RpcError::Network(error.without_url().to_string());
+        let request = self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        let mut response = request.send().await.map_err(network)?;
+        if !response.status().is_success() {
+            return Err(RpcError::Status(response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(network)? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(RpcError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let answer: Answer<T> = serde_json::from_slice(&body).map_err(|error| RpcError::Json(error.to_string()))?;
+        match answer.error {
+            Some(Refusal { code, message }) => {
+                let message = message.chars().filter(|letter| !letter.is_control()).take(200).collect();
+                Err(RpcError::Refused { code, message })
+            }
+            None => Ok(answer.result),
+        }
+    }
+
+    async fn wait_for_turn(&self) {
+        if self.rate_limit.is_zero() {
+            return;
+        }
+        let turn = {
+            let mut next = self.next.lock().await;
+            let turn = (*next).max(Instant::now());
+            *next = turn + self.rate_limit;
+            turn
+        };
+        sleep_until(turn).await;
+    }
+}
+
+impl RpcError {
+    /// Whether to ask again: a server that is away may come back, one that says no has said it.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Network(_) => true,
+            Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLarge | Self::Json(_) | Self::Refused { .. } => false,
+        }
+    }
+}

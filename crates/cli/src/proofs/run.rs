@@ -1,0 +1,225 @@
+//! The run over all batches.
+
+use std::{
+    collections::HashMap,
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Result;
+use futures::{StreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tee_api::{TEE_PROOFS_METHOD, TeeType};
+use tee_attestation::{CollateralCache, CollateralSource};
+use tokio::time::{Instant, sleep};
+use zksync_types::H256;
+
+use super::{
+    args::Args,
+    attestations::Attestations,
+    batch::{Examined, Verdict},
+    proof::{self, Batch},
+    report::Report,
+    rpc::{Rpc, RpcError},
+};
+use crate::quote::{read_policy, read_root};
+
+/// How many batches are looked at together.
+const WINDOW: usize = 16;
+/// How often a batch without a proof is asked for.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// How often, at the chain's end, batches far ahead are looked for.
+const LOOK_AHEAD_INTERVAL: Duration = Duration::from_secs(10);
+/// The most proofs of a batch that are looked at.
+const MAX_PROOFS: usize = 64;
+/// Collateral of a service is fetched anew a day before its end.
+const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
+
+/// Checks batches.
+struct Checker {
+    publisher: Rpc,
+    other_source: Option<Rpc>,
+    attestations: Attestations,
+    tee_types: Vec<TeeType>,
+    chain_id: Option<u64>,
+    patience: Duration,
+    /// Whether batches without an end are looked at, where one without a proof may just not be there yet.
+    continuous: bool,
+    last_found: Mutex<Instant>,
+    highest_found: AtomicU32,
+    /// The batch that all others wait for.
+    head: AtomicU32,
+}
+
+/// What is needed of a node's answer (zksync-era's `L1BatchDetails`).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BatchDetails {
+    root_hash: Option<H256>,
+}
+
+#[tokio::main]
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let source = args.collateral.as_deref().map(CollateralSource::open).transpose()?;
+    let checker = Checker {
+        publisher: Rpc::new(&args.rpc, args.rate_limit)?,
+        other_source: args.l2_rpc.as_deref().map(|url| Rpc::new(url, args.rate_limit)).transpose()?,
+        attestations: Attestations {
+            policy: read_policy(&args.policy)?,
+            root: read_root(args.danger_root_certificate.as_deref())?,
+            as_of: args.as_of,
+            source: source.map(|source| CollateralCache::new(source, REFRESH_BEFORE_SECS)),
+            kept: Mutex::new(HashMap::new()),
+        },
+        tee_types: args.tee_types,
+        chain_id: args.chain_id,
+        patience: args.patience,
+        continuous: args.continuous.is_some(),
+        last_found: Mutex::new(Instant::now()),
+        highest_found: AtomicU32::new(0),
+        head: AtomicU32::new(args.continuous.unwrap_or_default()),
+    };
+    let batches = args.batch.unwrap_or(args.continuous.unwrap_or_default()..=u32::MAX);
+    let total = (!checker.continuous).then(|| u64::from(batches.end() - batches.start()) + 1);
+    let mut report = Report::new(args.json, args.log_level, total);
+    report.waiting(*batches.start());
+
+    let started = Instant::now();
+    let mut interrupted = false;
+    let mut before: Option<Examined> = None;
+    let mut examined = stream::iter(batches).map(|number| checker.examine(number)).buffered(WINDOW);
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        let next = tokio::select! {
+            next = examined.next() => next,
+            _ = &mut interrupt => {
+                interrupted = true;
+                break;
+            }
+        };
+        let Some(mut next) = next else { break };
+        next.follow(before.as_ref());
+        report.batch(&next);
+        report.waiting(next.number.saturating_add(1));
+        checker.head.store(next.number.saturating_add(1), Ordering::Relaxed);
+        before = Some(next);
+    }
+    drop(examined);
+    let all = report.finish(interrupted, started.elapsed().as_secs_f64());
+    // A range that was not looked at to its end is not proven; without an end, what was seen counts.
+    let ok = all && (!interrupted || checker.continuous);
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Checker {
+    /// Looks at a batch until something can be said of it, or patience ends.
+    async fn examine(&self, number: u32) -> Examined {
+        let mut pause = FIRST_PAUSE;
+        let mut looked_ahead = None;
+        loop {
+            let tried = self.try_examine(number).await;
+            let (verdict, note) = match tried {
+                Ok(Some(examined)) => {
+                    self.found(number);
+                    return examined;
+                }
+                Ok(None) => (Verdict::Missing, self.missing().to_owned()),
+                Err((server, error)) if !error.may_pass() => {
+                    return Examined::without_proofs(number, Verdict::Unreachable, format!("{server}: {error}"));
+                }
+                Err((server, error)) => (Verdict::Unreachable, format!("{server}: {error}")),
+            };
+            if self.patience_ended() && self.is_due(number, verdict, &mut looked_ahead).await {
+                return Examined::without_proofs(number, verdict, note);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Whether the batch should have a proof by now. Without an end, that is when a later one has.
+    async fn is_due(&self, number: u32, verdict: Verdict, looked_ahead: &mut Option<Instant>) -> bool {
+        if !self.continuous {
+            return true;
+        }
+        if self.highest_found.load(Ordering::Relaxed) > number {
+            return true;
+        }
+        let lately = looked_ahead.is_some_and(|at| at.elapsed() < self.patience.max(LOOK_AHEAD_INTERVAL));
+        if verdict == Verdict::Unreachable || self.head.load(Ordering::Relaxed) != number || lately {
+            return false;
+        }
+        *looked_ahead = Some(Instant::now());
+        // A gap may be wider than the window.
+        for step in (WINDOW.ilog2()..=16).map(|exponent| 1_u32 << exponent) {
+            let Some(later) = number.checked_add(step) else { break };
+            if matches!(self.try_examine(later).await, Ok(Some(_))) {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn try_examine(&self, number: u32) -> Result<Option<Examined>, (&'static str, RpcError)> {
+        let entries = self.entries(number).await.map_err(|error| ("the publisher", error))?;
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let expected_root = match &self.other_source {
+            None => None,
+            Some(source) => {
+                let details = source.call::<BatchDetails>("zks_getL1BatchDetails", json!([number])).await;
+                let details = details.map_err(|error| ("the other source", error))?;
+                match details.and_then(|details| details.root_hash) {
+                    Some(root) => Some(root),
+                    // A root that nobody else confirms, yet, does not count.
+                    None => return Ok(None),
+                }
+            }
+        };
+        let batch = Batch { number, expected_root, chain_id: self.chain_id };
+        let mut checked = Vec::new();
+        for entry in entries {
+            checked.push(proof::check(entry, &batch, &self.attestations).await);
+        }
+        Ok(Examined::weigh(&batch, checked))
+    }
+
+    async fn entries(&self, number: u32) -> Result<Vec<Value>, RpcError> {
+        // Null asks for all kinds at once.
+        let kinds: Vec<_> = match self.tee_types.as_slice() {
+            [one] => vec![Some(*one)],
+            _ => vec![None],
+        };
+        let mut entries = Vec::new();
+        for kind in kinds {
+            let found: Option<Vec<Value>> = self.publisher.call(TEE_PROOFS_METHOD, json!([number, kind])).await?;
+            entries.extend(found.unwrap_or_default());
+        }
+        entries.truncate(MAX_PROOFS);
+        Ok(entries)
+    }
+
+    fn missing(&self) -> &'static str {
+        match self.other_source {
+            None => "there is no proof",
+            Some(_) => "there is no proof, or the other source does not know the batch's root",
+        }
+    }
+
+    fn found(&self, number: u32) {
+        *self.last_found.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.highest_found.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// Patience is for all batches together, or a thousand missing ones would take a thousand times as long.
+    fn patience_ended(&self) -> bool {
+        self.last_found.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.patience
+    }
+}

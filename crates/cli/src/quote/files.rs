@@ -1,0 +1,61 @@
+//! Files that judging a quote needs.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use tee_attestation::{MAX_POLICY_BYTES, MAX_QUOTE_BYTES, Policy, TrustedRoot};
+
+const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
+
+/// A quote, in bytes or in hex.
+pub(super) fn read_quote(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read(path, 2 * MAX_QUOTE_BYTES + 2)?;
+    let text = bytes.trim_ascii();
+    let text = text.strip_prefix(b"0x").unwrap_or(text);
+    // A quote begins with its version in 16 bits, whose second byte is no hex digit.
+    if text.iter().all(u8::is_ascii_hexdigit) {
+        return hex::decode(text).with_context(|| path.display().to_string());
+    }
+    Ok(bytes)
+}
+
+pub(crate) fn read_policy(path: &Path) -> Result<Policy> {
+    let yaml = String::from_utf8(read(path, MAX_POLICY_BYTES)?).with_context(|| path.display().to_string())?;
+    Policy::from_yaml(&yaml).with_context(|| path.display().to_string())
+}
+
+/// A certificate to trust instead of Intel's root, in DER or PEM; Intel's where there is none.
+pub(crate) fn read_root(path: Option<&Path>) -> Result<TrustedRoot> {
+    let Some(path) = path else { return Ok(TrustedRoot::intel()) };
+    let bytes = read(path, MAX_CERTIFICATE_BYTES)?;
+    TrustedRoot::danger_from_bytes(&bytes).ok_or_else(|| anyhow!("{}: not a certificate", path.display()))
+}
+
+/// Unix seconds, or a date like 2025-04-03T08:13:30Z.
+pub(crate) fn time(text: &str) -> Result<u64, String> {
+    if let Ok(secs) = text.parse() {
+        return Ok(secs);
+    }
+    let date = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| "neither Unix seconds nor a date".to_owned())?;
+    u64::try_from(date.timestamp()).map_err(|_| "before 1970".to_owned())
+}
+
+pub(crate) fn now_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
+        .with_context(|| path.display().to_string())?;
+    if bytes.len() > limit {
+        bail!("{}: larger than {limit} bytes", path.display());
+    }
+    Ok(bytes)
+}

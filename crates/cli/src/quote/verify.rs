@@ -1,0 +1,62 @@
+//! `teectl quote verify`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use tee_api::PublicKey;
+use tee_attestation::{Case, CollateralSource, Key, Rule, Verdict, judge};
+
+use super::files::{now_secs, read_policy, read_quote, read_root, time};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A quote, in bytes or in hex.
+    file: PathBuf,
+    /// What Intel published about the platform: a file, a folder of them, or the URL of a PCS or PCCS.
+    #[arg(long, value_name = "FILE|FOLDER|URL")]
+    collateral: String,
+    /// Which quotes are accepted.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// Judge as of this time, in Unix seconds or like 2025-04-03T08:13:30Z; now by default.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<u64>,
+    /// The public key that the quote should name: 66 hex digits.
+    #[arg(long, value_name = "HEX")]
+    key: Option<PublicKey>,
+    /// Trust this certificate instead of Intel's root: whoever has its key makes quotes of anything.
+    #[arg(long, value_name = "FILE")]
+    danger_root_certificate: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    let verdict = match verdict(args).await {
+        Ok(verdict) => verdict,
+        Err(error) => return Ok(super::unreadable(&error)),
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&verdict)?);
+    } else {
+        println!("{verdict}");
+    }
+    let unreadable = verdict.failures().any(|check| check.rule == Rule::Readable);
+    Ok(match (verdict.passed(), unreadable) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, true) => ExitCode::from(super::UNREADABLE),
+        (false, false) => ExitCode::FAILURE,
+    })
+}
+
+async fn verdict(args: &Args) -> Result<Verdict> {
+    let quote = read_quote(&args.file)?;
+    let policy = read_policy(&args.policy)?;
+    let root = read_root(args.danger_root_certificate.as_deref())?;
+    let collateral = CollateralSource::open(&args.collateral)?.collateral(&quote).await.context("collateral")?;
+    let key = args.key.map(|key| Key { public_key: key.to_bytes(), address: key.address().0 });
+    let at_secs = args.at.unwrap_or_else(now_secs);
+    Ok(judge(&Case { quote: &quote, collateral: &collateral, root: &root, policy: &policy, key, at_secs }))
+}

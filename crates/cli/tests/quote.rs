@@ -1,0 +1,155 @@
+//! `teectl quote`, as a person runs it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::Value;
+use tee_attestation::{
+    ReportData,
+    simulated::{self, Domain, Format, Platform, Publication},
+};
+use tempfile::TempDir;
+
+const NAMED: ReportData = ReportData::V1 { address: [0xab; 20] };
+
+struct Files {
+    folder: TempDir,
+}
+
+impl Files {
+    /// A quote of a simulated platform with all that judges it good.
+    fn new() -> Self {
+        let files = Self { folder: tempfile::tempdir().unwrap() };
+        let machine = Platform::new(SystemTime::now()).unwrap();
+        files.write("quote.bin", machine.quote(&NAMED).unwrap());
+        files.write("quote.hex", hex::encode(machine.quote(&NAMED).unwrap()) + "\n");
+        let tdx = machine.tdx_quote(Format::V5Td15, &Domain::default(), &NAMED.to_bytes()).unwrap();
+        files.write("tdx.bin", tdx);
+        files.write("root.der", machine.root_certificate().unwrap());
+        let collateral =
+            |publication: &Publication| serde_json::to_vec(&machine.publish(publication).unwrap()).unwrap();
+        files.write("collateral.json", collateral(&Publication::default()));
+        fs::create_dir(files.at("both")).unwrap();
+        files.write("both/sgx.json", collateral(&Publication::default()));
+        files.write("both/tdx.json", collateral(&Publication::tdx()));
+        files.write("both/notes.txt", "not collateral");
+        let domain = Domain::default();
+        let mrs: Vec<_> = [domain.mr_td].iter().chain(&domain.rtmrs).map(hex::encode).collect();
+        let mrenclave = hex::encode(simulated::mr_enclave());
+        files.write(
+            "policy.yaml",
+            format!("sgx: {{mrenclaves: [{mrenclave}]}}\ntdx: {{mrs: [[{}]]}}\n", mrs.join(", ")),
+        );
+        files.write("other.yaml", format!("sgx: {{mrenclaves: [{}]}}\n", "07".repeat(32)));
+        files
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.at(name), bytes).unwrap();
+    }
+
+    /// Runs `teectl quote verify` with words that end in a file's name taken for files here.
+    fn verify(&self, line: &str) -> Output {
+        let known = |word: &str| self.at(word).exists();
+        let words = line.split(' ').map(|word| if known(word) { self.at(word) } else { Path::new(word).to_owned() });
+        Command::new(env!("CARGO_BIN_EXE_teectl")).args(["quote", "verify"]).args(words).output().unwrap()
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn a_quote_is_accepted_from_bytes_and_hex_with_a_file_or_a_folder_of_collateral() {
+    let files = Files::new();
+    for line in [
+        "quote.bin --collateral collateral.json --policy policy.yaml --danger-root-certificate root.der",
+        "quote.hex --collateral both --policy policy.yaml --danger-root-certificate root.der",
+        "tdx.bin --collateral both --policy policy.yaml --danger-root-certificate root.der",
+    ] {
+        let output = files.verify(line);
+        assert_eq!(code(&output), 0, "{line}: {output:?}");
+        let table = String::from_utf8(output.stdout).unwrap();
+        assert!(table.contains("accepted: all") && table.contains("NOT INTEL'S"), "{table}");
+    }
+}
+
+#[test]
+fn a_refused_quote_is_exit_code_1_with_the_rule_that_refuses_it() {
+    let files = Files::new();
+    let year = Duration::from_secs(366 * 24 * 60 * 60);
+    let later = (SystemTime::now() + year).duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (line, rule) in [
+        ("quote.bin --collateral collateral.json --policy policy.yaml".to_owned(), "genuine"),
+        (
+            "quote.bin --collateral collateral.json --policy other.yaml --danger-root-certificate root.der".to_owned(),
+            "mrenclave",
+        ),
+        (
+            format!(
+                "quote.bin --collateral collateral.json --policy policy.yaml --danger-root-certificate root.der --at {later}"
+            ),
+            "genuine",
+        ),
+        (
+            "quote.bin --collateral collateral.json --policy policy.yaml --danger-root-certificate root.der --key \
+             0235104e4c31f0b404f73c74df3731f77d2d89080cc2b4117d58e05ffa71199ea6"
+                .to_owned(),
+            "key",
+        ),
+    ] {
+        let output = files.verify(&format!("{line} --json"));
+        assert_eq!(code(&output), 1, "{line}: {output:?}");
+        let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(verdict["passed"], false);
+        let failed = verdict["checks"].as_array().unwrap().iter().find(|check| check["passed"] == false).unwrap();
+        assert_eq!(failed["rule"], rule, "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_exit_code_2() {
+    let files = Files::new();
+    files.write("empty", "");
+    files.write("lax.yaml", "sgx: {mrenclave: []}\n");
+    for line in [
+        "nowhere --collateral collateral.json --policy policy.yaml",
+        "policy.yaml --collateral collateral.json --policy policy.yaml",
+        "empty --collateral collateral.json --policy policy.yaml",
+        "quote.bin --collateral policy.yaml --policy policy.yaml",
+        "quote.bin --collateral nowhere --policy policy.yaml",
+        "quote.bin --collateral collateral.json --policy nowhere",
+        "quote.bin --collateral collateral.json --policy empty",
+        "quote.bin --collateral collateral.json --policy lax.yaml",
+        "quote.bin --collateral collateral.json --policy policy.yaml --danger-root-certificate policy.yaml",
+        "quote.bin --collateral collateral.json --policy policy.yaml --at yesterday",
+    ] {
+        let output = files.verify(line);
+        assert_eq!(code(&output), 2, "{line}: {output:?}");
+        assert!(!output.stderr.is_empty() || !output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn inspect_shows_what_a_quote_says() {
+    let files = Files::new();
+    let inspect = |name: &str, json: &[&str]| {
+        let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+        teectl.args(["quote", "inspect"]).arg(files.at(name)).args(json).output().unwrap()
+    };
+    let text = String::from_utf8(inspect("quote.bin", &[]).stdout).unwrap();
+    assert!(text.contains(&hex::encode(simulated::mr_enclave())), "{text}");
+    let json: Value = serde_json::from_slice(&inspect("tdx.bin", &["--json"]).stdout).unwrap();
+    assert_eq!(json["key named"], format!("0x{}", "ab".repeat(20)));
+    assert_eq!(json["MRTD"], "7d".repeat(48));
+    assert_eq!(inspect("policy.yaml", &[]).status.code(), Some(2));
+}

@@ -1,0 +1,126 @@
+//! `tee-key-preexec`: makes the signing key in the enclave, has the processor quote it, and starts a command with both.
+
+use clap::Parser;
+use std::{
+    ffi::OsString,
+    fs::OpenOptions,
+    io::{self, Write},
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+use tee_api::{KeyError, SigningKey, TeeType};
+use tee_attestation::{Platform, PlatformError};
+use tee_prover::{Enclave, IdentityError};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Makes a signing key in this enclave (SGX under Gramine, or TDX), obtains a quote that names it, and replaces itself with the
+/// command, whose environment has {P}SIGNING_KEY, {P}ATTESTATION_QUOTE_FILE_PATH and {P}TEE_TYPE.
+///
+/// Exit codes of its own: 2 command line; 3 no key or no quote; 126 the command cannot be run; 127 there is no such command.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// What the variables' names begin with.
+    #[arg(long, default_value = "TEE_PROVER_", value_name = "P")]
+    env_prefix: String,
+    /// Start the command outside any enclave as well, with a key that nothing vouches for and the type `none`.
+    #[arg(long)]
+    allow_no_tee: bool,
+    /// Have the key quoted by a simulated SGX platform: for trying things out.
+    #[arg(long, conflicts_with = "allow_no_tee")]
+    simulation: bool,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// What the command gets.
+struct Handover {
+    tee_type: TeeType,
+    key: Zeroizing<String>,
+    quote: Vec<u8>,
+}
+
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("{0}; --allow-no-tee starts the command all the same, without proofs")]
+    NoTee(PlatformError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("{path}: {error}")]
+    QuoteFile { path: PathBuf, error: io::Error },
+    #[error("{}: {error}", .command.display())]
+    Exec { command: OsString, error: io::Error },
+}
+
+fn main() -> ExitCode {
+    let failure = match run(Args::parse()) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    eprintln!("tee-key-preexec: {failure}");
+    ExitCode::from(match &failure {
+        Failure::Exec { error, .. } if error.kind() == io::ErrorKind::NotFound => 127,
+        Failure::Exec { .. } => 126,
+        _ => 3,
+    })
+}
+
+/// Returns only if the command could not be started.
+fn run(args: Args) -> Result<std::convert::Infallible, Failure> {
+    let handover = Handover::make(&args)?;
+    let quote_path = write_quote(&handover.quote)?;
+    let mut command = args.command.into_iter();
+    let program = command.next().unwrap_or_default();
+    let name = |name: &str| format!("{}{name}", args.env_prefix);
+    // This program's memory, with the key, goes when the command takes its place.
+    let error = Command::new(&program)
+        .args(command)
+        .env(name("SIGNING_KEY"), handover.key.as_str())
+        .env(name("ATTESTATION_QUOTE_FILE_PATH"), quote_path)
+        .env(name("TEE_TYPE"), handover.tee_type.as_str())
+        .exec();
+    Err(Failure::Exec { command: program, error })
+}
+
+impl Handover {
+    fn make(args: &Args) -> Result<Self, Failure> {
+        let enclave = if args.simulation {
+            Enclave::simulated()?
+        } else {
+            match Platform::detect() {
+                Ok(platform) => Enclave::attested(&platform)?,
+                // As teepot's: a key that nothing vouches for, and an empty quote.
+                Err(PlatformError::NotFound) if args.allow_no_tee => {
+                    let key = SigningKey::random()?.expose_hex();
+                    return Ok(Self { tee_type: TeeType::None, key, quote: Vec::new() });
+                }
+                Err(error) => return Err(Failure::NoTee(error)),
+            }
+        };
+        Ok(Self {
+            tee_type: enclave.tee_type(),
+            key: enclave.key().expose_hex(),
+            quote: enclave.quote().as_bytes().to_vec(),
+        })
+    }
+}
+
+/// Writes the quote into a new file of this process, which the command will be.
+fn write_quote(quote: &[u8]) -> Result<PathBuf, Failure> {
+    let path = std::env::temp_dir().join(format!("tee_quote_{}", std::process::id()));
+    let write = || {
+        // A process of the same number may have left one, and anyone may have put a link there: it is not followed.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(quote)
+    };
+    write().map_err(|error| Failure::QuoteFile { path: path.clone(), error })?;
+    Ok(path)
+}

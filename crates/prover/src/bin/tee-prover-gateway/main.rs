@@ -1,0 +1,91 @@
+//! `tee-prover-gateway`: proves batches inside an enclave.
+
+mod exit;
+mod logging;
+mod signals;
+mod systemd;
+
+use clap::Parser;
+use exit::{Exit, Failure};
+use std::{path::PathBuf, process::ExitCode};
+use tee_prover::{Attestation, Config, Identity, Listener, Loaded, LogFormat, Prover};
+
+/// Proves ZK Stack batches inside an enclave: fetches them from servers, re-executes them, signs the results and submits
+/// the proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once. SIGUSR1 writes its state to the log.
+///
+/// Exit codes: 0 told to stop; 1 anything else; 2 command line or configuration; 3 key or quote; 4 no server could be asked
+/// max_retries times in a row; 130 stopped by a second signal.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// YAML file; variables of the environment (TEE_PROVER_API_URL, …) go over it.
+    #[arg(long, value_name = "FILE")]
+    config_path: Option<PathBuf>,
+    /// Show the configuration and where each value comes from, and exit.
+    #[arg(long)]
+    print_config: bool,
+    /// Make a key and a quote of a simulated SGX platform, as `attestation: simulation` does: for trying things out.
+    #[arg(long)]
+    simulation: bool,
+    /// Let a simulated prover submit to a server that is not on this machine.
+    #[arg(long)]
+    danger_simulated_proofs: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let loaded = Config::load(args.config_path.as_deref(), |name| std::env::var(name).ok());
+    logging::to_stderr(loaded.as_ref().map_or(LogFormat::Text, |loaded| loaded.config.log_format));
+    let exit = match loaded.map_err(Failure::from).and_then(|loaded| start(args, loaded)) {
+        Ok(()) => Exit::Stopped,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            failure.exit()
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn start(args: Args, loaded: Loaded) -> Result<(), Failure> {
+    if args.print_config {
+        print!("{loaded}");
+        return Ok(());
+    }
+    let mut config = loaded.config;
+    config.danger_simulated_proofs = args.danger_simulated_proofs;
+    if args.simulation {
+        config.attestation = Attestation::Simulation;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let proven = runtime.block_on(prove(config));
+    // A verification that does not end cannot be stopped, nor waited for.
+    runtime.shutdown_background();
+    proven
+}
+
+async fn prove(config: Config) -> Result<(), Failure> {
+    let stop = signals::stop()?;
+    let identity = Identity::of(&config, |name| std::env::var(name).ok())?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        servers = ?config.servers.iter().map(|server| &server.url).collect::<Vec<_>>(),
+        tee_type = %identity.tee_type(),
+        attestation = %config.attestation,
+        workers = config.verification_workers,
+        "starting"
+    );
+    let metrics_listen = config.metrics_listen;
+    let prover = Prover::new(config, identity, |_| ())?;
+    let monitor = prover.monitor();
+    if let Some(address) = metrics_listen {
+        let listen = |error| Failure::Listen { address, error };
+        let listener = Listener::bind(address, monitor.clone()).await.map_err(listen)?;
+        tracing::info!(address = %listener.local_addr().map_err(listen)?, "metrics and health");
+        tokio::spawn(listener.serve());
+    }
+    signals::status(monitor)?;
+    systemd::notify("READY=1");
+    prover.run(stop).await?;
+    tracing::info!("stopped");
+    Ok(())
+}

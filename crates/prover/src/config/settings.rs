@@ -1,0 +1,219 @@
+//! From what was said to a configuration.
+
+use super::{
+    Attestation, Config, ConfigError, Loaded, LogFormat,
+    bytes::Bytes,
+    interval::Interval,
+    server::{ServerConfig, ServerSetting},
+    setting::{Line, Origin, Setting},
+};
+use serde::Deserialize;
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    path::Path,
+};
+use tee_api::TeeType;
+use zksync_types::L2ChainId;
+
+const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
+/// Secret, and no part of the configuration; only whether it is there is shown.
+const SIGNING_KEY: &str = "TEE_PROVER_SIGNING_KEY";
+/// zksync-era's: a port on all addresses.
+const PROMETHEUS_LISTENER_PORT: &str = "PROMETHEUS_LISTENER_PORT";
+
+/// What was said, before defaults.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    api_url: Setting<String>,
+    api_urls: Setting<Vec<ServerSetting>>,
+    max_retries: Setting<u32>,
+    initial_retry_backoff: Setting<Interval>,
+    retry_backoff_multiplier: Setting<f64>,
+    max_backoff: Setting<Interval>,
+    max_idle_poll: Setting<Interval>,
+    verification_workers: Setting<NonZeroUsize>,
+    prefetch: Setting<NonZeroUsize>,
+    memory_budget: Setting<Bytes>,
+    verification_timeout: Setting<Interval>,
+    shutdown_grace: Setting<Interval>,
+    attestation: Setting<Attestation>,
+    attestation_quote_file_path: Setting<String>,
+    tee_type: Setting<TeeType>,
+    chain_id: Setting<L2ChainId>,
+    metrics_listen: Setting<SocketAddr>,
+    log_format: Setting<LogFormat>,
+}
+
+/// Several URLs in one variable, with commas between them.
+struct UrlList(Vec<ServerSetting>);
+
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+pub(super) fn load(path: Option<&Path>, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    let mut settings = path.map(read).transpose()?.unwrap_or_default();
+    settings.overlay(environment)?;
+    settings.resolve(environment)
+}
+
+fn read(path: &Path) -> Result<Settings, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+    serde_saphyr::from_str(&text)
+        .map_err(|error| ConfigError::File { path: path.to_owned(), error: error.without_snippet().to_string() })
+}
+
+impl Settings {
+    fn overlay(&mut self, environment: Environment<'_>) -> Result<(), ConfigError> {
+        self.overlay_servers(environment)?;
+        self.max_retries.overlay(environment, &["TEE_PROVER_MAX_RETRIES"])?;
+        // zksync-era's own deployments set the names without the final S.
+        self.initial_retry_backoff
+            .overlay(environment, &["TEE_PROVER_INITIAL_RETRY_BACKOFF_SECS", "TEE_PROVER_INITIAL_RETRY_BACKOFF_SEC"])?;
+        self.retry_backoff_multiplier.overlay(environment, &["TEE_PROVER_RETRY_BACKOFF_MULTIPLIER"])?;
+        self.max_backoff.overlay(environment, &["TEE_PROVER_MAX_BACKOFF_SECS", "TEE_PROVER_MAX_BACKOFF_SEC"])?;
+        self.max_idle_poll.overlay(environment, &["TEE_PROVER_MAX_IDLE_POLL"])?;
+        self.verification_workers.overlay(environment, &["TEE_PROVER_VERIFICATION_WORKERS"])?;
+        self.prefetch.overlay(environment, &["TEE_PROVER_PREFETCH"])?;
+        self.memory_budget.overlay(environment, &["TEE_PROVER_MEMORY_BUDGET"])?;
+        self.verification_timeout.overlay(environment, &["TEE_PROVER_VERIFICATION_TIMEOUT"])?;
+        self.shutdown_grace.overlay(environment, &["TEE_PROVER_SHUTDOWN_GRACE"])?;
+        self.attestation.overlay(environment, &["TEE_PROVER_ATTESTATION"])?;
+        self.attestation_quote_file_path.overlay(environment, &["TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH"])?;
+        self.tee_type.overlay(environment, &["TEE_PROVER_TEE_TYPE"])?;
+        self.chain_id.overlay(environment, &["TEE_PROVER_CHAIN_ID"])?;
+        let mut port = Setting::<u16>::Unset;
+        port.overlay(environment, &[PROMETHEUS_LISTENER_PORT])?;
+        if let Some(port) = port.value() {
+            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+            self.metrics_listen = Setting::Environment(PROMETHEUS_LISTENER_PORT, address);
+        }
+        self.metrics_listen.overlay(environment, &["TEE_PROVER_METRICS_LISTEN"])?;
+        self.log_format.overlay(environment, &["TEE_PROVER_LOG_FORMAT"])
+    }
+
+    /// Servers of the environment stand in for all of the file's.
+    fn overlay_servers(&mut self, environment: Environment<'_>) -> Result<(), ConfigError> {
+        let (mut url, mut urls) = (Setting::Unset, Setting::<UrlList>::Unset);
+        url.overlay(environment, &["TEE_PROVER_API_URL"])?;
+        urls.overlay(environment, &["TEE_PROVER_API_URLS"])?;
+        if url.is_set() || urls.is_set() {
+            self.api_url = url;
+            self.api_urls = match urls {
+                Setting::Environment(name, UrlList(urls)) => Setting::Environment(name, urls),
+                _ => Setting::Unset,
+            };
+        }
+        Ok(())
+    }
+
+    fn resolve(self, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+        let mut lines = Vec::new();
+        let servers = servers(self.api_url, self.api_urls, environment, &mut lines)?;
+        let default = Config::new(String::new());
+        let lines_mut = &mut lines;
+        let interval = |setting: Setting<Interval>, key, default, lines: &mut Vec<Line>| {
+            setting.or(key, Interval(default), lines).0
+        };
+        let config = Config {
+            servers,
+            max_retries: self.max_retries.optional("max_retries", lines_mut),
+            initial_retry_backoff: interval(
+                self.initial_retry_backoff,
+                "initial_retry_backoff",
+                default.initial_retry_backoff,
+                lines_mut,
+            ),
+            retry_backoff_multiplier: self.retry_backoff_multiplier.or(
+                "retry_backoff_multiplier",
+                default.retry_backoff_multiplier,
+                lines_mut,
+            ),
+            max_backoff: interval(self.max_backoff, "max_backoff", default.max_backoff, lines_mut),
+            max_idle_poll: interval(self.max_idle_poll, "max_idle_poll", default.max_idle_poll, lines_mut),
+            verification_workers: self.verification_workers.or(
+                "verification_workers",
+                default.verification_workers,
+                lines_mut,
+            ),
+            prefetch: self.prefetch.or("prefetch", default.prefetch, lines_mut),
+            memory_budget_bytes: self
+                .memory_budget
+                .or("memory_budget", Bytes(default.memory_budget_bytes), lines_mut)
+                .0,
+            verification_timeout: interval(
+                self.verification_timeout,
+                "verification_timeout",
+                default.verification_timeout,
+                lines_mut,
+            ),
+            shutdown_grace: interval(self.shutdown_grace, "shutdown_grace", default.shutdown_grace, lines_mut),
+            attestation: self.attestation.or("attestation", default.attestation, lines_mut),
+            attestation_quote_file_path: self
+                .attestation_quote_file_path
+                .optional("attestation_quote_file_path", lines_mut)
+                .map(Into::into),
+            tee_type: self.tee_type.optional("tee_type", lines_mut),
+            chain_id: self.chain_id.optional("chain_id", lines_mut),
+            metrics_listen: self.metrics_listen.optional("metrics_listen", lines_mut),
+            log_format: self.log_format.or("log_format", default.log_format, lines_mut),
+            danger_simulated_proofs: false,
+        };
+        let waits =
+            [config.initial_retry_backoff, config.max_backoff, config.max_idle_poll, config.verification_timeout];
+        let grows = config.retry_backoff_multiplier.is_finite() && config.retry_backoff_multiplier >= 1.0;
+        if waits.iter().any(|wait| wait.is_zero()) || !grows {
+            return Err(ConfigError::Backoff);
+        }
+        Ok(Loaded { config, lines })
+    }
+}
+
+fn servers(
+    url: Setting<String>,
+    urls: Setting<Vec<ServerSetting>>,
+    environment: Environment<'_>,
+    lines: &mut Vec<Line>,
+) -> Result<Vec<ServerConfig>, ConfigError> {
+    let origin = if url.is_set() { url.origin() } else { urls.origin() };
+    let settings = match (url.value(), urls.value()) {
+        (Some(_), Some(_)) => return Err(ConfigError::TwoServerKeys),
+        (Some(url), None) => vec![ServerSetting::Url(url)],
+        (None, Some(urls)) => urls,
+        (None, None) => vec![],
+    };
+    let mut servers = settings.iter().map(ServerSetting::resolve).collect::<Result<Vec<_>, _>>()?;
+    if servers.is_empty() {
+        return Err(ConfigError::NoServer);
+    }
+    let shown: Vec<_> = settings.iter().map(ToString::to_string).collect();
+    lines.push(Line::new("api_urls", Some(format!("[{}]", shown.join(", "))), origin));
+    if let Some(token) = environment(API_TOKEN).map(zeroize::Zeroizing::new) {
+        let [server] = &mut servers[..] else { return Err(ConfigError::TokenForWhom) };
+        let error =
+            |error: tee_api::BearerTokenError| ConfigError::Environment { name: API_TOKEN, error: error.to_string() };
+        server.token = Some(token.parse().map_err(error)?);
+    }
+    for (key, name) in [("api_token (hidden)", API_TOKEN), ("signing_key (hidden)", SIGNING_KEY)] {
+        if environment(name).map(zeroize::Zeroizing::new).is_some() {
+            lines.push(Line::new("# secret", Some(key.to_owned()), Origin::Environment(name)));
+        }
+    }
+    Ok(servers)
+}
+
+impl std::str::FromStr for UrlList {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let urls = text.split(',').map(str::trim).filter(|url| !url.is_empty());
+        Ok(Self(urls.map(|url| ServerSetting::Url(url.to_owned())).collect()))
+    }
+}
+
+impl fmt::Debug for UrlList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.0).finish()
+    }
+}

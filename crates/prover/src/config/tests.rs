@@ -1,0 +1,179 @@
+use super::*;
+
+fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let path = file.map(|text| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    });
+    Config::load(path.as_ref().map(|file| file.path()), |name| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string())
+    })
+}
+
+fn from_file(text: &str) -> Result<Config, ConfigError> {
+    load(Some(text), &[]).map(|loaded| loaded.config)
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    load(None, variables).map(|loaded| loaded.config)
+}
+
+#[test]
+fn everything_can_be_said_in_the_file() {
+    let config = from_file(
+        "api_url: http://127.0.0.1:3320\nmax_retries: 10\ninitial_retry_backoff: 90s\nretry_backoff_multiplier: 1.5\n\
+         max_backoff: 5 min\nmax_idle_poll: 3s\nverification_workers: 7\nprefetch: 3\nmemory_budget: 2 GiB\n\
+         verification_timeout: 1h\nshutdown_grace: 0\nattestation: tdx\nattestation_quote_file_path: /tmp/quote\n\
+         tee_type: tdx\nchain_id: 300\nmetrics_listen: 127.0.0.1:3321\nlog_format: json\n",
+    );
+    let expected = Config {
+        max_retries: Some(10),
+        initial_retry_backoff: Duration::from_secs(90),
+        retry_backoff_multiplier: 1.5,
+        max_backoff: Duration::from_secs(300),
+        max_idle_poll: Duration::from_secs(3),
+        verification_workers: NonZeroUsize::new(7).unwrap(),
+        prefetch: NonZeroUsize::new(3).unwrap(),
+        memory_budget_bytes: 2 << 30,
+        verification_timeout: Duration::from_secs(3600),
+        shutdown_grace: Duration::ZERO,
+        attestation: Attestation::Tdx,
+        attestation_quote_file_path: Some("/tmp/quote".into()),
+        tee_type: Some(TeeType::Tdx),
+        chain_id: Some(L2ChainId::from(300_u32)),
+        metrics_listen: Some(([127, 0, 0, 1], 3321).into()),
+        log_format: LogFormat::Json,
+        ..Config::new("http://127.0.0.1:3320")
+    };
+    assert_eq!(config.unwrap(), expected);
+}
+
+#[test]
+fn the_environment_goes_over_the_file() {
+    let config = load(
+        Some("api_urls: [http://file, http://file2]\nmax_backoff: 7\n"),
+        &[("TEE_PROVER_API_URL", "http://environment"), ("PROMETHEUS_LISTENER_PORT", "3322")],
+    );
+    let expected = Config {
+        max_backoff: Duration::from_secs(7),
+        metrics_listen: Some(([0, 0, 0, 0], 3322).into()),
+        ..Config::new("http://environment")
+    };
+    assert_eq!(config.unwrap().config, expected);
+}
+
+#[test]
+fn zksync_eras_environment_is_enough() {
+    let config = from_environment(&[
+        ("TEE_PROVER_API_URL", "http://127.0.0.1:3320"),
+        ("TEE_PROVER_MAX_RETRIES", "10"),
+        ("TEE_PROVER_INITIAL_RETRY_BACKOFF_SECS", "2"),
+        ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "3.0"),
+        ("TEE_PROVER_MAX_BACKOFF_SEC", "64"),
+        ("TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH", "/tmp/quote"),
+        ("TEE_PROVER_TEE_TYPE", "sgx"),
+    ]);
+    let expected = Config {
+        max_retries: Some(10),
+        initial_retry_backoff: Duration::from_secs(2),
+        retry_backoff_multiplier: 3.0,
+        max_backoff: Duration::from_secs(64),
+        attestation_quote_file_path: Some("/tmp/quote".into()),
+        tee_type: Some(TeeType::Sgx),
+        ..Config::new("http://127.0.0.1:3320")
+    };
+    assert_eq!(config.unwrap(), expected);
+}
+
+#[test]
+fn what_is_shown_loads_to_the_same_and_names_origins_but_no_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "file-s3cret\n").unwrap();
+    let file = format!(
+        "api_urls:\n  - http://a\n  - {{url: 'http://b/#c', token_file: '{}'}}\nmax_backoff: 5 min\nchain_id: 300\n",
+        token.display()
+    );
+    let variables = [("TEE_PROVER_PREFETCH", "4"), ("TEE_PROVER_SIGNING_KEY", "environment-s3cret")];
+    let loaded = load(Some(&file), &variables).unwrap();
+    assert_eq!(loaded.config.servers[1].token, Some("file-s3cret".parse().unwrap()));
+    let shown = loaded.to_string();
+    for line in [
+        "max_backoff: 300s  # file",
+        "prefetch: 4  # TEE_PROVER_PREFETCH",
+        "shutdown_grace: 20s  # default",
+        "# tee_type is not set",
+        "# secret: signing_key (hidden)  # TEE_PROVER_SIGNING_KEY",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
+    }
+    assert!(!shown.contains("s3cret") && !format!("{loaded:?}").contains("s3cret"), "{shown}");
+    assert_eq!(from_file(&shown).unwrap(), loaded.config, "{shown}");
+}
+
+#[test]
+fn one_server_may_have_its_token_in_the_environment() {
+    let token = ("TEE_PROVER_API_TOKEN", "s3cret");
+    let config = from_environment(&[("TEE_PROVER_API_URL", "http://a"), token]).unwrap();
+    assert_eq!(config.servers[0].token, Some("s3cret".parse().unwrap()));
+    let two = from_environment(&[("TEE_PROVER_API_URLS", "http://a, http://b"), token]);
+    assert!(matches!(two, Err(ConfigError::TokenForWhom)));
+    let error =
+        from_environment(&[("TEE_PROVER_API_URL", "http://a"), ("TEE_PROVER_API_TOKEN", "s3 cret")]).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("cret\""), "{error:?}");
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_does_not_show_its_value() {
+    for file in [
+        "api_url: http://127.0.0.1\nsigning_key: ac0974bec39a17e3\n",
+        "api_urls: [{url: http://127.0.0.1, token: ac0974bec39a17e3}]\n",
+    ] {
+        let error = from_file(file).unwrap_err();
+        assert!(matches!(error, ConfigError::File { .. }));
+        assert!(!format!("{error} {error:?}").contains("ac0974bec39a17e3"), "{error:?}");
+    }
+}
+
+#[test]
+fn servers_must_be_named_once_and_without_credentials() {
+    assert!(matches!(from_environment(&[]), Err(ConfigError::NoServer)));
+    assert!(matches!(from_environment(&[("TEE_PROVER_API_URLS", " , ")]), Err(ConfigError::NoServer)));
+    assert!(matches!(from_file("api_url: http://a\napi_urls: [http://b]\n"), Err(ConfigError::TwoServerKeys)));
+    for url in ["http://user:password@host", "https://user@host/path", "http://user@host?x"] {
+        assert!(matches!(from_environment(&[("TEE_PROVER_API_URL", url)]), Err(ConfigError::Credentials)), "{url}");
+    }
+    assert!(from_environment(&[("TEE_PROVER_API_URL", "http://host/a@b")]).is_ok());
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_by_the_name_of_their_variable() {
+    for (name, value) in [
+        ("TEE_PROVER_VERIFICATION_WORKERS", "0"),
+        ("TEE_PROVER_PREFETCH", "-1"),
+        ("TEE_PROVER_MEMORY_BUDGET", "lots"),
+        ("TEE_PROVER_ATTESTATION", "SGX"),
+        ("TEE_PROVER_LOG_FORMAT", "xml"),
+        ("TEE_PROVER_TEE_TYPE", "Sgx"),
+        ("PROMETHEUS_LISTENER_PORT", "99999"),
+    ] {
+        let error = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (name, value)]).unwrap_err();
+        assert!(matches!(error, ConfigError::Environment { name: named, .. } if named == name), "{error}");
+    }
+}
+
+#[test]
+fn a_wait_of_nothing_or_one_that_shrinks_is_refused() {
+    for (name, value) in [
+        ("TEE_PROVER_INITIAL_RETRY_BACKOFF_SECS", "0"),
+        ("TEE_PROVER_MAX_BACKOFF_SECS", "0ms"),
+        ("TEE_PROVER_VERIFICATION_TIMEOUT", "0"),
+        ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "0.5"),
+        ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "inf"),
+        ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "NaN"),
+    ] {
+        let config = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (name, value)]);
+        assert!(matches!(config, Err(ConfigError::Backoff)), "{name}={value}");
+    }
+}

@@ -1,0 +1,179 @@
+//! One server, as the prover knows it.
+
+use crate::{
+    backoff::Backoff,
+    config::{Config, ServerConfig},
+    identity::Identity,
+    metrics::ProverMetrics,
+};
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, NetworkError, RegisterAttestation};
+use tokio::time::Instant;
+
+/// A guess at what the first batch takes, in bytes.
+const FIRST_BATCH_BYTES: u64 = 512 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    pub(crate) metrics: ProverMetrics,
+    registered: AtomicBool,
+    /// Whether it has handed out a batch under a lease, and so knows our extensions.
+    leases: AtomicBool,
+    last_memory_bytes: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    last_contact: Option<Instant>,
+    /// What is wrong, since the last good answer.
+    trouble: Option<Trouble>,
+    /// After a batch that failed and could not be reported: the server may hand out the same again.
+    setbacks: Backoff,
+    pause_until: Option<Instant>,
+}
+
+/// What stands between the prover and a server's batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) state: &'static str,
+    pub(crate) error: String,
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        server: &ServerConfig,
+        config: &Config,
+        metrics: ProverMetrics,
+        registered: bool,
+    ) -> Result<Self, ClientSetupError> {
+        let options = ClientOptions {
+            max_input_bytes: config.memory_budget_bytes,
+            token: server.token.clone(),
+            ..ClientOptions::default()
+        };
+        Ok(Self {
+            url: server.url.clone(),
+            client: Client::new(&server.url, options)?,
+            metrics,
+            registered: registered.into(),
+            leases: false.into(),
+            last_memory_bytes: FIRST_BATCH_BYTES.into(),
+            state: Mutex::new(State {
+                last_contact: None,
+                trouble: None,
+                setbacks: Backoff::new(config),
+                pause_until: None,
+            }),
+        })
+    }
+
+    /// Registers the key with its quote. Registering the same again is fine.
+    pub(crate) async fn register(&self, identity: &Identity) -> Result<(), ClientError> {
+        let Identity::Enclave(enclave) = identity else {
+            self.registered.store(true, Ordering::Relaxed);
+            return Ok(());
+        };
+        let registration = RegisterAttestation { attestation: enclave.quote.clone(), pubkey: enclave.key.public_key() };
+        self.client.register_attestation(&registration).await?;
+        tracing::info!(server = self.url, public_key = %registration.pubkey, tee_type = %enclave.tee_type, "registered");
+        self.registered.store(true, Ordering::Relaxed);
+        self.contact();
+        Ok(())
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
+    }
+
+    /// The server may have forgotten the key.
+    pub(crate) fn register_again(&self) {
+        self.registered.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn knows_leases(&self) -> bool {
+        self.leases.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_leases(&self) {
+        self.leases.store(true, Ordering::Relaxed);
+    }
+
+    /// How much memory the next batch will take, if it is like the last one.
+    pub(crate) fn expected_memory(&self) -> u64 {
+        self.last_memory_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn received(&self, memory_bytes: u64) {
+        self.last_memory_bytes.store(memory_bytes, Ordering::Relaxed);
+    }
+
+    /// The server answered as it should.
+    pub(crate) fn contact(&self) {
+        let mut state = self.state();
+        state.last_contact = Some(Instant::now());
+        state.trouble = None;
+    }
+
+    /// Asking the server failed.
+    pub(crate) fn trouble(&self, error: &ClientError) {
+        let state = match error {
+            ClientError::Refused { .. } => "refused",
+            ClientError::Network { .. } | ClientError::Answer(_) => "unreachable",
+        };
+        self.state().trouble = Some(Trouble { state, error: error.to_string() });
+    }
+
+    pub(crate) fn current_trouble(&self) -> Option<Trouble> {
+        self.state().trouble.clone()
+    }
+
+    pub(crate) fn since_contact(&self) -> Option<Duration> {
+        self.state().last_contact.map(|at| at.elapsed())
+    }
+
+    /// A batch failed, and the server could not be told: leave it alone for a while.
+    pub(crate) fn setback(&self) {
+        let mut state = self.state();
+        let wait = state.setbacks.next(None);
+        state.pause_until = Some(Instant::now() + wait);
+    }
+
+    /// A batch was proven.
+    pub(crate) fn success(&self) {
+        self.state().setbacks.reset();
+        self.contact();
+    }
+
+    /// Waits out a setback.
+    pub(crate) async fn pause(&self) {
+        let until = self.state().pause_until.take();
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A fault's name among the metrics' labels.
+pub(crate) fn fault(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Network { error: NetworkError::Connect(_), .. } => "connect",
+        ClientError::Network { error: NetworkError::TimeOut, .. } => "timeout",
+        ClientError::Network { error: NetworkError::Broken(_), .. } => "broken",
+        ClientError::Network { error: NetworkError::Unavailable { .. }, .. } => "unavailable",
+        ClientError::Refused { .. } => "refused",
+        ClientError::Answer(_) => "answer",
+    }
+}

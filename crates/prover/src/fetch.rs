@@ -1,0 +1,198 @@
+//! Asking one server for batches, one after another, as long as there is room for them.
+
+use crate::{
+    backoff::Backoff,
+    budget::Reservation,
+    endpoint::{Endpoint, fault},
+    event::Event,
+    job::{Failure, Job, fail},
+    lease::HeldLease,
+    prover::{RunError, Shared},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tee_api::{Claim, ClientError};
+use tokio::sync::{
+    OwnedSemaphorePermit, Semaphore,
+    mpsc::{OwnedPermit, Sender},
+};
+use vise::GaugeGuard;
+
+/// How long a server that knows our extensions is asked to wait for work. Shorter than the client's patience.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// How long a question on its way is still listened to once the prover is told to stop: the answer may bring a batch, and
+/// that is given back.
+const LAST_ANSWER: Duration = Duration::from_millis(300);
+/// How many proofs a server may leave untaken, beside the batches fetched and in verification.
+const MAX_UNDELIVERED: usize = 32;
+/// What a verification takes beside the input, in bytes.
+const MEMORY_PER_BATCH: u64 = 64 << 20;
+/// How much larger a batch is in the verifier than on the wire: 356 MB for 2,000 mixed transactions, which are 18 MB of JSON and
+/// 2.2 MB compressed.
+const MEMORY_PER_BYTE: u64 = 20;
+const MEMORY_PER_COMPRESSED_BYTE: u64 = 128;
+
+/// A place for a batch, taken before the batch is asked for.
+struct Place {
+    queue: OwnedPermit<Job>,
+    in_hand: OwnedSemaphorePermit,
+}
+
+/// Fetches until the prover is told to stop, or the server has failed too often.
+pub(crate) async fn fetch(shared: Arc<Shared>, endpoint: Arc<Endpoint>, queue: Sender<Job>) -> Result<(), RunError> {
+    let config = &shared.config;
+    let in_flight = config.prefetch.get().saturating_add(config.verification_workers.get());
+    let in_hand = Arc::new(Semaphore::new(in_flight.saturating_add(MAX_UNDELIVERED).min(Semaphore::MAX_PERMITS)));
+    let (mut backoff, mut idle) = (Backoff::new(config), Backoff::idle(config));
+    let mut faults = 0_u32;
+    loop {
+        let room = shared.stop.run_until_cancelled(place(&shared, &endpoint, &queue, &in_hand)).await;
+        let Some(Some(place)) = room else { return Ok(()) };
+        let asked_at = Instant::now();
+        let Some(asked) = ask(&shared, &endpoint).await else { return Ok(()) };
+        let taken = match asked {
+            Ok(Some(claim)) => {
+                endpoint.contact();
+                idle.reset();
+                take(&shared, &endpoint, claim, place).await.map(|()| None)
+            }
+            Ok(None) => {
+                endpoint.contact();
+                // A server that has waited for work is asked again at once.
+                let waited = endpoint.knows_leases() && asked_at.elapsed() >= LONG_POLL / 2;
+                Ok(Some(if waited { Duration::ZERO } else { idle.next(None) }))
+            }
+            Err(error) => Err(error),
+        };
+        let wait = match taken {
+            Ok(wait) => {
+                faults = 0;
+                backoff.reset();
+                wait
+            }
+            Err(error) => {
+                endpoint.trouble(&error);
+                if matches!(error, ClientError::Refused { status: 401 | 403, .. }) {
+                    endpoint.register_again();
+                }
+                if let Some(retries) = config.max_retries.filter(|retries| faults >= *retries) {
+                    tracing::error!(server = endpoint.url, %error, retries, "gave up");
+                    return Err(RunError::GaveUp { retries, error });
+                }
+                faults = faults.saturating_add(1);
+                let wait = backoff.after(&error);
+                tracing::warn!(server = endpoint.url, %error, ?wait, "the server gives no work");
+                Some(wait)
+            }
+        };
+        if let Some(wait) = wait {
+            shared.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+        }
+    }
+}
+
+/// Waits until one more batch may come: the verifier's queue, the proofs that wait for the server, and memory allow it.
+async fn place(shared: &Shared, endpoint: &Endpoint, queue: &Sender<Job>, in_hand: &Arc<Semaphore>) -> Option<Place> {
+    let queue = queue.clone().reserve_owned().await.ok()?;
+    let in_hand = in_hand.clone().acquire_owned().await.ok()?;
+    endpoint.pause().await;
+    // Not held while the server is asked: one that has nothing to do would keep the room from the others.
+    drop(shared.budget.reserve(endpoint.expected_memory()).await);
+    Some(Place { queue, in_hand })
+}
+
+/// Registers the key unless that is done, and asks for a batch. `None` once the prover is to stop.
+async fn ask(shared: &Shared, endpoint: &Arc<Endpoint>) -> Option<Result<Option<Claim>, ClientError>> {
+    if !endpoint.is_registered() {
+        let registered = shared.stop.run_until_cancelled(endpoint.register(&shared.identity)).await?;
+        if let Err(error) = registered {
+            shared.metrics.retries[&("register", fault(&error))].inc();
+            return Some(Err(error));
+        }
+        (shared.observe)(Event::Registered);
+    }
+    let wait = endpoint.knows_leases().then_some(LONG_POLL);
+    let stopped = async {
+        shared.stop.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER).await;
+    };
+    let asked = tokio::select! {
+        asked = endpoint.client.claim(shared.identity.tee_type(), wait) => asked,
+        () = stopped => return None,
+    };
+    if let Err(error) = &asked {
+        shared.metrics.retries[&("claim", fault(error))].inc();
+    }
+    Some(asked)
+}
+
+/// Reads a batch that the server hands out and puts it in the queue. The lease is renewed from here on.
+async fn take(shared: &Arc<Shared>, endpoint: &Arc<Endpoint>, claim: Claim, place: Place) -> Result<(), ClientError> {
+    let started = Instant::now();
+    let lease = claim.lease().cloned().map(|lease| {
+        endpoint.has_leases();
+        HeldLease::hold(endpoint, lease)
+    });
+    let expected = claim.announced_bytes().map(|bytes| memory_for(bytes, claim.is_compressed()));
+    let read = async {
+        let memory = shared.budget.reserve(expected.unwrap_or_else(|| endpoint.expected_memory())).await;
+        claim.read().await.map(|input| (memory, input))
+    };
+    let (mut memory, input) = match shared.stop.run_until_cancelled(read).await {
+        Some(Ok(read)) => read,
+        broken => {
+            if let Some(lease) = lease {
+                lease.give_back().await;
+            }
+            shared.metrics.ended("given_back", "");
+            let Some(Err(error)) = broken else { return Ok(()) };
+            shared.metrics.retries[&("read", fault(&error))].inc();
+            return Err(error);
+        }
+    };
+    let memory_bytes = memory_for(input.bytes(), input.is_compressed());
+    endpoint.received(memory_bytes);
+    memory.resize(memory_bytes);
+    shared.metrics.stage[&"fetch"].observe(started.elapsed());
+    let queued = shared.metrics.queued.inc_guard(1);
+    let decode = decode(shared.clone(), endpoint.clone(), input, lease, memory, place, queued);
+    shared.tasks.spawn(decode);
+    Ok(())
+}
+
+/// Decodes beside the next question to the server. The place in the queue is kept meanwhile.
+async fn decode(
+    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    input: tee_api::EncodedInput,
+    lease: Option<HeldLease>,
+    memory: Reservation,
+    place: Place,
+    queued: GaugeGuard,
+) {
+    let started = Instant::now();
+    let decoded = tokio::task::spawn_blocking(|| input.decode()).await;
+    shared.metrics.stage[&"decode"].observe(started.elapsed());
+    let Place { queue, in_hand } = place;
+    let failure = match decoded {
+        Ok(Ok(input)) => {
+            queue.send(Job { endpoint, input, lease, memory, in_hand, queued, queued_at: Instant::now() });
+            return;
+        }
+        Ok(Err(error)) => Failure { kind: "unreadable", error: error.to_string() },
+        Err(panic) => Failure { kind: "panic", error: panic.to_string() },
+    };
+    drop(memory);
+    // Without a lease the server may hand out the same again: the next question waits until that has been noted.
+    let queue = lease.is_none().then_some(queue);
+    fail(&shared, &endpoint, None, failure, lease).await;
+    drop((queue, in_hand));
+}
+
+/// What a batch of so many bytes on the wire takes until it is verified, in bytes. A guess, rather too high than too low.
+fn memory_for(wire_bytes: u64, compressed: bool) -> u64 {
+    let factor = if compressed { MEMORY_PER_COMPRESSED_BYTE } else { MEMORY_PER_BYTE };
+    wire_bytes.saturating_mul(factor).saturating_add(MEMORY_PER_BATCH)
+}

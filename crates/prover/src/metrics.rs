@@ -1,0 +1,100 @@
+//! What a prover counts. One struct, filled where things happen; label sets are bounded.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vise::{Buckets, Counter, EncodeLabelSet, Format, Gauge, Histogram, Info, LabeledFamily, Metrics, Registry, Unit};
+
+const SECONDS: Buckets = Buckets::values(&[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+]);
+
+/// The text of each metric's comment is its help.
+#[derive(Debug, Clone, Metrics)]
+#[metrics(prefix = "tee_prover")]
+pub(crate) struct ProverMetrics {
+    /// Batches that came to an end, by how: submitted, verified (by a prover of type none), failed, refused, lost (another
+    /// prover has it), given_back, abandoned; and by the failure's kind (a rejection's check, unreadable, panic, timeout).
+    #[metrics(labels = ["outcome", "kind"])]
+    pub(crate) batches: LabeledFamily<(&'static str, &'static str), Counter, 2>,
+    /// Seconds that a batch spent in a stage: fetch, decode, queue, verify, submit.
+    #[metrics(labels = ["stage"], buckets = SECONDS, unit = Unit::Seconds)]
+    pub(crate) stage: LabeledFamily<&'static str, Histogram<Duration>>,
+    /// Requests that failed and are sent again, by request (register, claim, read, submit, report) and by the fault's kind.
+    #[metrics(labels = ["request", "kind"])]
+    pub(crate) retries: LabeledFamily<(&'static str, &'static str), Counter, 2>,
+    /// Lease renewals by outcome: renewed, failed, lost.
+    #[metrics(labels = ["outcome"])]
+    pub(crate) lease_renewals: LabeledFamily<&'static str, Counter>,
+    /// Leases that are held.
+    pub(crate) leases: Gauge<i64>,
+    /// Batches that are being decoded or wait for a worker.
+    pub(crate) queued: Gauge<i64>,
+    /// Batches that are being verified.
+    pub(crate) verifying: Gauge<i64>,
+    /// Proofs and reports that the server has not taken yet.
+    pub(crate) undelivered: Gauge<i64>,
+    /// Threads that still run a verification which was given up for its time.
+    pub(crate) stuck_verifications: Gauge<i64>,
+    /// Memory that batches in work take, by estimate.
+    #[metrics(unit = Unit::Bytes)]
+    pub(crate) memory_reserved: Gauge<u64>,
+    /// Memory that batches in work may take.
+    #[metrics(unit = Unit::Bytes)]
+    pub(crate) memory_budget: Gauge<u64>,
+    /// How many batches are verified at a time.
+    pub(crate) verification_workers: Gauge<u64>,
+    /// Number of the batch whose proof was taken last.
+    pub(crate) last_batch: Gauge<u64>,
+    /// When a proof was taken last, in seconds since 1970.
+    #[metrics(unit = Unit::Seconds)]
+    pub(crate) last_submission_timestamp: Gauge<f64>,
+    /// Servers by state: registered, unregistered, unreachable, refused, silent.
+    #[metrics(labels = ["state"])]
+    pub(crate) servers: LabeledFamily<&'static str, Gauge<u64>>,
+    /// Age of the quote. Absent for a prover of type none.
+    #[metrics(unit = Unit::Seconds)]
+    pub(crate) attestation_age: Gauge<f64>,
+    /// Whether the prover is ready to prove: 1 or 0.
+    pub(crate) ready: Gauge<u64>,
+    /// Seconds since the start.
+    #[metrics(unit = Unit::Seconds)]
+    pub(crate) uptime: Gauge<f64>,
+    /// What runs.
+    pub(crate) build_info: Info<Build>,
+}
+
+/// What runs.
+#[derive(Debug, EncodeLabelSet)]
+pub(crate) struct Build {
+    version: &'static str,
+    tee_type: &'static str,
+    simulated: &'static str,
+}
+
+impl ProverMetrics {
+    pub(crate) fn describe(&self, tee_type: &'static str, simulated: bool) {
+        let simulated = if simulated { "true" } else { "false" };
+        // Set once, at the start.
+        let _ = self.build_info.set(Build { version: env!("CARGO_PKG_VERSION"), tee_type, simulated });
+    }
+
+    pub(crate) fn ended(&self, outcome: &'static str, kind: &'static str) {
+        self.batches[&(outcome, kind)].inc();
+    }
+
+    pub(crate) fn submitted(&self, batch: u32) {
+        self.ended("submitted", "");
+        self.last_batch.set(batch.into());
+        self.last_submission_timestamp
+            .set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    }
+
+    /// In Prometheus' text format.
+    pub(crate) fn text(&self) -> String {
+        let mut registry = Registry::empty();
+        registry.register_metrics(self);
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = registry.encode(&mut text, Format::OpenMetricsForPrometheus);
+        text
+    }
+}

@@ -1,0 +1,70 @@
+//! From the servers' queues to the verifier's workers.
+
+use crate::{event::Event, job::Job, prover::Shared};
+use std::{future::poll_fn, sync::Arc, task::Poll};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Receiver};
+use tracing::Instrument;
+
+/// The batches that wait, by server. Taken in turn, so that a server with much to do does not keep the others waiting.
+pub(crate) struct Queues {
+    queues: Vec<Receiver<Job>>,
+    /// Whose turn it is.
+    turn: usize,
+}
+
+impl Queues {
+    pub(crate) fn new(queues: Vec<Receiver<Job>>) -> Self {
+        Self { queues, turn: 0 }
+    }
+
+    /// Gives each batch to a worker as soon as one is free, until the prover is told to stop; what waits then is given
+    /// back. A stop in mid-verification is the batch's own matter.
+    pub(crate) async fn work_off(mut self, shared: Arc<Shared>) {
+        let workers = Arc::new(Semaphore::new(shared.config.verification_workers.get().min(Semaphore::MAX_PERMITS)));
+        while let Some(Some((worker, job))) = shared.stop.run_until_cancelled(self.next_for(&workers)).await {
+            let span = tracing::info_span!("batch", number = job.batch().0, server = job.endpoint.url);
+            if job.lease.as_ref().is_some_and(|lease| lease.is_lost()) {
+                let batch = job.batch();
+                span.in_scope(|| tracing::warn!("dropped: it is another prover's now"));
+                shared.metrics.ended("lost", "");
+                (shared.observe)(Event::Lost { batch });
+                continue;
+            }
+            shared.tasks.spawn(job.prove(shared.clone(), worker).instrument(span));
+        }
+        for queue in &mut self.queues {
+            queue.close();
+        }
+        // Ends when the last batch that is being decoded has come.
+        while let Some(job) = self.next().await {
+            let shared = shared.clone();
+            shared.tasks.clone().spawn(async move { job.give_back(&shared).await });
+        }
+    }
+
+    /// A free worker, and then the batch for it.
+    async fn next_for(&mut self, workers: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, Job)> {
+        let worker = workers.clone().acquire_owned().await.ok()?;
+        self.next().await.map(|job| (worker, job))
+    }
+
+    /// The next batch, from the server whose turn it is if it has one; `None` when all queues have ended.
+    async fn next(&mut self) -> Option<Job> {
+        let count = self.queues.len();
+        let (server, job) = poll_fn(|cx| {
+            let mut open = false;
+            for offset in 0..count {
+                let server = (self.turn + offset) % count;
+                match self.queues[server].poll_recv(cx) {
+                    Poll::Ready(Some(job)) => return Poll::Ready(Some((server, job))),
+                    Poll::Ready(None) => {}
+                    Poll::Pending => open = true,
+                }
+            }
+            if open { Poll::Pending } else { Poll::Ready(None) }
+        })
+        .await?;
+        self.turn = (server + 1) % count;
+        Some(job)
+    }
+}

@@ -1,0 +1,39 @@
+//! Chance that can be repeated.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+/// SplitMix64.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    /// Says its seed, so that a failure can be repeated.
+    pub(crate) fn throw() -> Self {
+        let seed = std::env::var("TEE_FIRE_SEED")
+            .map_or_else(|_| RandomState::new().hash_one(()), |text| text.parse().unwrap());
+        println!("TEE_FIRE_SEED={seed}");
+        Self(seed)
+    }
+
+    pub(crate) fn split(&mut self) -> Self {
+        Self(self.next())
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub(crate) fn up_to(&mut self, longest: Duration) -> Duration {
+        Duration::from_micros(self.below(longest.as_micros() as u64))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,96 @@
+//! A real browser: Chromium without a window, driven over the WebDriver protocol.
+
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+};
+
+use reqwest::{Method, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::world::http;
+
+/// One browser with one page. It ends when this is dropped.
+pub(crate) struct Browser {
+    driver: Child,
+    session: String,
+    _folder: TempDir,
+}
+
+impl Browser {
+    /// Starts one, if Chromium's driver is installed.
+    pub(crate) async fn start() -> Option<Self> {
+        // A group of its own: the browser's processes outlive a driver that is killed.
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let port = lines.find_map(|line| {
+            Some(line.split_once("started successfully on port ")?.1.trim_end_matches('.').to_owned())
+        });
+        // What it goes on to say must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let folder = tempfile::tempdir().unwrap();
+        let profile = format!("--user-data-dir={}", folder.path().display());
+        let session = format!("http://127.0.0.1:{}/session", port.expect("the driver says its port"));
+        let mut browser = Self { driver, session, _folder: folder };
+        let options = json!({ "args": [
+            // Root has no sandbox, and the machine may have little shared memory.
+            "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", profile,
+        ]});
+        let capabilities = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
+        let made = browser.command(Method::POST, "", json!({ "capabilities": { "alwaysMatch": capabilities } })).await;
+        browser.session += &format!("/{}", made["sessionId"].as_str().unwrap());
+        Some(browser)
+    }
+
+    /// Opens a page and waits until it is loaded.
+    pub(crate) async fn open(&self, url: &str) {
+        self.command(Method::POST, "/url", json!({ "url": url })).await;
+    }
+
+    /// Runs a script in the page: what it returns.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.command(Method::POST, "/execute/sync", json!({ "script": script, "args": [] })).await
+    }
+
+    /// Waits until an expression holds in the page, which may change in the meantime.
+    pub(crate) async fn until(&self, expression: &str) {
+        let script = format!(
+            "const done = arguments[0]; const look = () => ({expression}) && (watch.disconnect(), done());
+             const watch = new MutationObserver(look);
+             watch.observe(document, {{ subtree: true, childList: true, characterData: true, attributes: true }}); look();"
+        );
+        self.command(Method::POST, "/execute/async", json!({ "script": script, "args": [] })).await;
+    }
+
+    /// What the browser complained of since the last call: errors of scripts, what the page's policy forbids, answers
+    /// other than success.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let log = self.command(Method::POST, "/se/log", json!({ "type": "browser" })).await;
+        log.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    async fn command(&self, method: Method, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.session);
+        let request = http().request(method, url).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        let mut answer: Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+        let value = answer["value"].take();
+        assert!(value.get("error").is_none(), "{value}");
+        value
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.driver.id())]).status();
+        let _ = self.driver.wait();
+    }
+}

@@ -1,0 +1,59 @@
+//! Fuzz targets for every decoder of bytes from outside, and for the verifier.
+//!
+//! Each target is a plain function: libFuzzer drives it through a binary in `targets/`, the tests drive it with its seeds,
+//! with past findings, and with random changes to both. It fails by panicking.
+
+#![forbid(unsafe_code)]
+
+mod attestation;
+mod batch;
+mod change;
+mod panics;
+mod verify;
+mod wire;
+
+pub use self::{
+    attestation::{quote, report_data},
+    batch::{batch_cbor, batch_json, batch_zstd, era_blobs},
+    verify::verify,
+    wire::{keys, wire},
+};
+
+/// A target with what to start from.
+pub struct Target {
+    /// The name of its function and of its binary.
+    pub name: &'static str,
+    /// Takes any bytes; panics where something is wrong with what they lead to.
+    pub run: fn(&[u8]),
+    /// Bytes that get far.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Changes to each seed that a short test makes.
+    pub short: u32,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 9] = [
+    Target { name: "batch_cbor", run: batch_cbor, seeds: batch::cbor_seeds, short: 10_000 },
+    Target { name: "batch_json", run: batch_json, seeds: batch::json_seeds, short: 10_000 },
+    Target { name: "batch_zstd", run: batch_zstd, seeds: batch::zstd_seeds, short: 10_000 },
+    Target { name: "era_blobs", run: era_blobs, seeds: batch::era_blob_seeds, short: 10_000 },
+    Target { name: "keys", run: keys, seeds: wire::key_seeds, short: 10_000 },
+    Target { name: "quote", run: quote, seeds: attestation::quote_seeds, short: 10_000 },
+    Target { name: "report_data", run: report_data, seeds: attestation::report_data_seeds, short: 10_000 },
+    Target { name: "verify", run: verify, seeds: verify::seeds, short: 20 },
+    Target { name: "wire", run: wire, seeds: wire::seeds, short: 10_000 },
+];
+
+/// Makes a binary of a target: for libFuzzer where cargo-fuzz builds it.
+#[macro_export]
+macro_rules! libfuzzer {
+    ($target:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$target(data));
+
+        #[cfg(not(fuzzing))]
+        fn main() {
+            panic!(concat!("built without libFuzzer: cargo +nightly fuzz run ", stringify!($target)));
+        }
+    };
+}

@@ -1,0 +1,51 @@
+//! The verifier, on changed batches.
+
+use std::sync::LazyLock;
+
+use arbitrary::Unstructured;
+use tee_devnet::Load;
+use tee_verifier::{BatchInput, Options, VerifiedBatch};
+
+use crate::{batch::second_batch, change::change, panics};
+
+/// Changes that are made to one batch at most.
+const MOST_CHANGES: usize = 4;
+
+/// A batch that verifies, and what it comes to.
+struct Honest {
+    input: BatchInput,
+    verified: VerifiedBatch,
+}
+
+/// A small batch, which is verified often, and one with all kinds of traffic.
+static HONEST: LazyLock<[Honest; 2]> = LazyLock::new(|| {
+    let small = Load { transactions: 3, cold_reads: 0, l1_transactions: 1 };
+    let mixed = Load { transactions: 10, cold_reads: 20, l1_transactions: 2 };
+    [small, mixed].map(|load| {
+        let input = second_batch(load);
+        let verified = tee_verifier::verify(input.clone(), Options::default()).expect("the devnet is honest");
+        Honest { input, verified }
+    })
+});
+
+/// The bytes spell out changes to a batch that verifies. Whatever it becomes is rejected, or comes to what it came to: then
+/// what was changed has no meaning.
+pub fn verify(data: &[u8]) {
+    let mut bytes = Unstructured::new(data);
+    let honest = &HONEST[usize::from(bytes.ratio(1, 4).unwrap_or_default())];
+    let mut input = honest.input.clone();
+    for _ in 0..MOST_CHANGES {
+        if bytes.is_empty() || change(&mut input, &mut bytes).is_err() {
+            break;
+        }
+    }
+    if let Ok(verified) = panics::only_the_machines(|| tee_verifier::verify(input, Options::default())) {
+        assert_eq!(verified, honest.verified, "accepted with another result");
+    }
+}
+
+/// One for each part that can be changed; the rest of the bytes decides how.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let seed = |part: u8| [0xff, part].into_iter().chain((1..30_u8).map(|byte| byte.wrapping_mul(37) ^ part)).collect();
+    (0..14).map(seed).collect()
+}

@@ -1,0 +1,5 @@
+//! libFuzzer's way into `tee_fuzz::era_blobs`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+tee_fuzz::libfuzzer!(era_blobs);
