@@ -26,7 +26,7 @@ pub(crate) const LEASE_SECS: u64 = 600;
 pub(crate) const PREVIOUS_ROOT: H256 = H256::repeat_byte(0xaa);
 pub(crate) const ROOT: H256 = H256::repeat_byte(0xbb);
 
-static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
+pub(crate) static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
 
 pub(crate) struct World {
     pub(crate) server: Server,
@@ -279,6 +279,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         proof_generation_timeout_secs: LEASE_SECS as u32,
+        danger_unjudged_quotes: true,
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }
