@@ -11,7 +11,7 @@ use super::App;
 
 /// Counters of this process and gauges of what stands in the database.
 #[utoipa::path(
-    get, path = "/metrics", tag = "operating", security(("reader" = [])),
+    get, path = "/metrics", operation_id = "metrics", tag = "operating", security(("reader" = [])),
     responses((status = 200, content_type = "application/openmetrics-text", body = String))
 )]
 pub(super) async fn handle(State(app): State<App>) -> Response {

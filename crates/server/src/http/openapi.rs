@@ -8,6 +8,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
+use tee_api::{JobAction, TeeType};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -38,6 +39,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         (name = "admin", description = "What an operator changes"),
         (name = "operating", description = "Health and metrics")
     ),
+    // What only paths hold is not found by itself.
+    components(schemas(JobAction, TeeType)),
     modifiers(&Roles)
 )]
 pub(super) struct Description;

@@ -75,7 +75,9 @@ impl Browser {
     /// other than success.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.command(Method::POST, "/se/log", json!({ "type": "browser" })).await;
-        log.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+        let entries =
+            log.as_array().unwrap().iter().filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
+        entries.map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
     }
 
     async fn command(&self, method: Method, path: &str, body: Value) -> Value {

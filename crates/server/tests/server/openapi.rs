@@ -38,6 +38,23 @@ async fn the_description_names_every_operation_once_and_who_may_use_it() {
     for schema in ["SubmitProof", "SignedStatement", "RegisterAttestation", "TeeProof", "JobEntry", "Problem"] {
         assert!(schemas.contains_key(schema), "{schema}");
     }
+    let mut references = vec![];
+    collect_references(&document, &mut references);
+    for reference in references {
+        assert!(document.pointer(&reference[1..]).is_some(), "{reference} is not there");
+    }
+}
+
+fn collect_references(part: &Value, references: &mut Vec<String>) {
+    if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
+        references.push(reference.to_owned());
+    }
+    let parts: Vec<_> = match part {
+        Value::Object(map) => map.values().collect(),
+        Value::Array(list) => list.iter().collect(),
+        _ => vec![],
+    };
+    parts.into_iter().for_each(|part| collect_references(part, references));
 }
 
 #[tokio::test]

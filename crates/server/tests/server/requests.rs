@@ -43,7 +43,7 @@ async fn garbage_truncated_and_empty_bodies_are_refused() {
 async fn a_body_cut_short_does_no_harm() {
     let world = World::start().await;
     let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
-    let head = "POST /tee/submit_proofs/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{\"signature\":";
+    let head = "POST /tee/submit_proofs/1 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{\"signature\":";
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = vec![];
@@ -55,7 +55,8 @@ async fn a_body_cut_short_does_no_harm() {
 #[tokio::test]
 async fn unknown_paths_methods_and_leases_are_problems() {
     let world = World::start().await;
-    world.get("/").await.assert_problem(404, "not_found");
+    world.get("/").await.assert_problem(405, "method_not_allowed");
+    world.get("/nothing").await.assert_problem(404, "not_found");
     world.get("/tee/../../etc/passwd").await.assert_problem(404, "not_found");
     world.get("/tee/proof_inputs").await.assert_problem(405, "method_not_allowed");
     world.get("/tee/proof_inputs_no_lock/one").await.assert_problem(400, "malformed_path");

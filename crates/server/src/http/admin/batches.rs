@@ -41,7 +41,7 @@ pub(crate) struct AddBatchQuery {
 /// Takes a batch in. The body is its input in JSON or CBOR, as Content-Type says, also compressed (Content-Encoding: zstd or
 /// gzip). Adding the very same again changes nothing; another input under a known number is refused.
 #[utoipa::path(
-    post, path = "/admin/batches", tag = "admin", params(AddBatchQuery), security(("admin" = [])),
+    post, path = "/admin/batches", operation_id = "add_batch", tag = "admin", params(AddBatchQuery), security(("admin" = [])),
     request_body(content((Vec<u8> = "application/json"), (Vec<u8> = "application/cbor"))),
     responses(
         (status = 200, description = "it was there", body = BatchAdded),

@@ -20,7 +20,7 @@ pub(crate) struct AttestationsQuery {
 
 /// Registered keys, by key.
 #[utoipa::path(
-    get, path = "/api/attestations", tag = "reads", params(AttestationsQuery), security(("reader" = [])),
+    get, path = "/api/attestations", operation_id = "list_attestations", tag = "reads", params(AttestationsQuery), security(("reader" = [])),
     responses((status = 200, body = Page<AttestationEntry>), (status = "4XX", body = crate::problem::ProblemBody))
 )]
 pub(crate) async fn list(

@@ -43,7 +43,7 @@ pub(crate) struct BatchEntry {
 
 /// Batches by number.
 #[utoipa::path(
-    get, path = "/api/batches", tag = "reads", params(BatchesQuery), security(("reader" = [])),
+    get, path = "/api/batches", operation_id = "list_batches", tag = "reads", params(BatchesQuery), security(("reader" = [])),
     responses((status = 200, body = Page<BatchEntry>), (status = "4XX", body = crate::problem::ProblemBody))
 )]
 pub(crate) async fn list(

@@ -41,7 +41,7 @@ pub(crate) struct DisagreementEntry {
 
 /// Refused proofs that contradict accepted ones, by batch, type of enclave and key.
 #[utoipa::path(
-    get, path = "/api/disagreements", tag = "reads", params(DisagreementsQuery), security(("reader" = [])),
+    get, path = "/api/disagreements", operation_id = "list_disagreements", tag = "reads", params(DisagreementsQuery), security(("reader" = [])),
     responses((status = 200, body = Page<DisagreementEntry>), (status = "4XX", body = crate::problem::ProblemBody))
 )]
 pub(crate) async fn list(

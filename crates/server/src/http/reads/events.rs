@@ -49,7 +49,7 @@ const MAX_EVENTS: u32 = 500;
 /// Changes of jobs as server-sent events named `job`. Each says where the job stands now: several quick changes may come as
 /// one. With `Last-Event-ID` it goes on after that event, otherwise it starts now.
 #[utoipa::path(
-    get, path = "/api/events", tag = "reads", security(("reader" = [])),
+    get, path = "/api/events", operation_id = "follow_events", tag = "reads", security(("reader" = [])),
     params(("last-event-id" = Option<String>, Header, description = "The id of the last event that was seen")),
     responses(
         (status = 200, content_type = "text/event-stream", body = String, description = "`data:` is a JobEntry in JSON"),

@@ -32,7 +32,7 @@ pub(crate) struct JobsQuery {
 
 /// Jobs by batch and type of enclave.
 #[utoipa::path(
-    get, path = "/api/jobs", tag = "reads", params(JobsQuery), security(("reader" = [])),
+    get, path = "/api/jobs", operation_id = "list_jobs", tag = "reads", params(JobsQuery), security(("reader" = [])),
     responses((status = 200, body = Page<JobEntry>), (status = "4XX", body = crate::problem::ProblemBody))
 )]
 pub(crate) async fn list(

@@ -53,7 +53,7 @@ pub(crate) struct ProofEntry {
 
 /// Accepted proofs by batch, type of enclave and key.
 #[utoipa::path(
-    get, path = "/api/proofs", tag = "reads", params(ProofsQuery), security(("reader" = [])),
+    get, path = "/api/proofs", operation_id = "list_proofs", tag = "reads", params(ProofsQuery), security(("reader" = [])),
     responses((status = 200, body = Page<ProofEntry>), (status = "4XX", body = crate::problem::ProblemBody))
 )]
 pub(crate) async fn list(
