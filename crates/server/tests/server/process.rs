@@ -34,6 +34,7 @@ impl Process {
         let path = folder.path().join("server.yaml");
         let text = format!(
             "database_url: sqlite://{folder}/tee.sqlite\nobject_store: file://{folder}/objects\nlisten: 127.0.0.1:0\n\
+             danger_unjudged_quotes: true\n\
              log_format: json\n{more}",
             folder = folder.path().display()
         );
@@ -166,7 +167,11 @@ fn what_cannot_work_is_said_and_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.yaml");
     let (database, objects) = (folder.path().join("tee.sqlite"), folder.path().join("objects"));
-    let base = format!("database_url: sqlite://{}\nobject_store: file://{}\n", database.display(), objects.display());
+    let base = format!(
+        "database_url: sqlite://{}\nobject_store: file://{}\ndanger_unjudged_quotes: true\n",
+        database.display(),
+        objects.display()
+    );
     for (more, said) in [
         ("listen: 0.0.0.0:0\n", "tokens_file"),
         ("tokens_file: /nowhere/tokens.yaml\n", "/nowhere/tokens.yaml"),
@@ -175,7 +180,7 @@ fn what_cannot_work_is_said_and_does_not_start() {
         ("limits: { max_conections: 5 }\n", "max_conections"),
         ("tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }\n", "/nowhere/cert.pem"),
         ("tls: { certificate: a }\n", "key"),
-        ("danger_open: perhaps\n", "line 3"),
+        ("danger_open: perhaps\n", "line 4"),
         ("log_format: xml\n", "xml"),
     ] {
         fs::write(&path, format!("{base}{more}")).unwrap();

@@ -143,8 +143,11 @@ impl World {
 
     /// Statuses of the jobs of a TEE type, by batch.
     pub(crate) async fn statuses(&self, tee_type: TeeType) -> Vec<(u32, JobStatus)> {
-        let rows = self.overview().await.into_iter();
-        rows.filter(|row| row.tee_type == Some(tee_type)).map(|row| (row.number, row.status)).collect()
+        let rows = self.overview().await.into_iter().filter(|row| row.tee_type == Some(tee_type));
+        let mut statuses: Vec<_> = rows.map(|row| (row.number, row.status)).collect();
+        // A batch has a row for each of its proofs.
+        statuses.dedup();
+        statuses
     }
 
     /// Changes the database behind the server's back.
