@@ -150,18 +150,6 @@ impl World {
         statuses
     }
 
-    /// Changes the database behind the server's back.
-    pub(crate) async fn execute(&self, statement: &'static str) {
-        sqlx::any::install_default_drivers();
-        let url = match self.database_url.strip_prefix("sqlite://") {
-            Some(path) => format!("sqlite:{path}"),
-            None => self.database_url.clone(),
-        };
-        let mut connection = AnyConnection::connect(&url).await.unwrap();
-        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
-
     /// The files that hold inputs.
     pub(crate) fn input_files(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.folder.path().join("objects/inputs")).unwrap();

@@ -16,7 +16,7 @@ use crate::{
 /// Takes a key its standing for good: its proofs are refused from now on. The batches that only it proved are proven again,
 /// unless they are to be kept.
 #[utoipa::path(
-    post, path = "/admin/attestations/{pubkey}/revoke", tag = "admin", security(("admin" = [])),
+    post, path = "/admin/attestations/{pubkey}/revoke", operation_id = "revoke_key", tag = "admin", security(("admin" = [])),
     params(("pubkey" = String, Path)), request_body = RevokeKey,
     responses(
         (status = 200, body = KeyRevoked),
