@@ -37,7 +37,7 @@ async fn a_person_tries_the_api_in_a_browser() {
     assert!(refused.contains("\"code\": \"unauthorized\""), "{refused}");
     browser.run(&format!("document.getElementById('token').value = '{}'", tokens.reader)).await;
     let listed = send(&browser, "get", "/api/batches", "").await;
-    assert!(listed.starts_with("200") && listed.contains("\"number\": 7"), "{listed}");
+    assert!(listed.starts_with("200") && listed.contains("\"batch\": 7"), "{listed}");
     // What others wrote is text, not a part of the page.
     assert!(listed.contains("<img src=x onerror="), "{listed}");
     assert_eq!(

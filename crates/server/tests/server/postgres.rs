@@ -31,7 +31,7 @@ impl Cluster {
         let command = |program: &str| {
             // Stops with its parent thread, however that ends.
             let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "INT"]);
+            command.args(["--pdeathsig", "QUIT"]);
             if let Some((name, ..)) = user {
                 command.args(["--reuid", name, "--clear-groups"]);
             }
@@ -67,8 +67,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // SIGINT: the fast way to stop. Killed, it would leave its shared memory behind.
-        let _ = Command::new("kill").args(["-INT", &self.postgres.id().to_string()]).status();
+        // SIGQUIT: what is thrown away needs no checkpoint. Killed, it would leave its shared memory behind.
+        let _ = Command::new("kill").args(["-QUIT", &self.postgres.id().to_string()]).status();
         let _ = self.postgres.wait();
     }
 }
