@@ -62,7 +62,7 @@ pub enum AttestationSetupError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        error: PolicyError,
+        error: Box<PolicyError>,
     },
     /// The other root is not a certificate.
     #[error("{path}: not a certificate")]
@@ -177,8 +177,8 @@ impl LoadedPolicy {
     fn read(path: &Path) -> Result<Self, AttestationSetupError> {
         let error = |error| AttestationSetupError::Read { path: path.to_owned(), error };
         let text = fs::read_to_string(path).map_err(error)?;
-        let policy =
-            Policy::from_yaml(&text).map_err(|error| AttestationSetupError::Policy { path: path.to_owned(), error })?;
+        let policy = Policy::from_yaml(&text)
+            .map_err(|error| AttestationSetupError::Policy { path: path.to_owned(), error: Box::new(error) })?;
         Ok(Self { text, policy: Arc::new(policy) })
     }
 }

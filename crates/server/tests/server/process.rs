@@ -45,18 +45,16 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut lines = vec![];
-        loop {
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut process = Self { child, log, lines: vec![], address: String::new() };
+        while process.address.is_empty() {
             let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {lines:?}");
+            assert_ne!(process.log.read_line(&mut line).unwrap(), 0, "it ended: {:?}", process.lines);
             let entry: Value = serde_json::from_str(&line).expect("a log line is JSON");
-            lines.push(line);
-            if let Some(address) = entry["fields"]["address"].as_str() {
-                let address = address.to_owned();
-                return Self { child, log, lines, address };
-            }
+            process.lines.push(line);
+            process.address = entry["fields"]["address"].as_str().unwrap_or_default().to_owned();
         }
+        process
     }
 
     fn signal(&self) {
@@ -76,6 +74,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // A failed test leaves nothing behind.
         let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
