@@ -176,7 +176,7 @@ fn what_cannot_work_is_said_and_does_not_start() {
         ("tokens_file: /nowhere/tokens.yaml\n", "/nowhere/tokens.yaml"),
         ("public_proofs: true\n", "public_proofs"),
         ("limits: { max_connections: 0 }\n", "max_connections"),
-        ("limits: { max_conections: 5 }\n", "max_conections"),
+        ("limits: { max_connection_count: 5 }\n", "max_connection_count"),
         ("tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }\n", "/nowhere/cert.pem"),
         ("tls: { certificate: a }\n", "key"),
         ("danger_open: perhaps\n", "line 4"),
