@@ -1,7 +1,8 @@
 //! Where collateral comes from: a file, a folder, or a service like Intel's.
 
+mod cache;
+
 use std::{
-    collections::HashMap,
     fmt, fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -15,8 +16,8 @@ use reqwest::{Client, Response, Url, redirect};
 use rustls::{ClientConfig, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
 use thiserror::Error;
-use tokio::sync::Mutex;
 
+pub use self::cache::CollateralCache;
 use crate::{
     collateral::{Collateral, CollateralError, MAX_COLLATERAL_BYTES, PcsAnswers},
     quote::Tee,
@@ -26,8 +27,6 @@ use crate::{
 const MAX_FILES: usize = 1000;
 /// The most that is read of one of the service's answers, in bytes.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
-/// The most kinds of platforms whose collateral is kept.
-const MAX_KEPT: usize = 256;
 /// Intel's service keeps the root's revocation list elsewhere.
 const INTELS_HOST: &str = "api.trustedservices.intel.com";
 const INTELS_ROOT_CRL: &str = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
@@ -35,8 +34,8 @@ const INTELS_ROOT_CRL: &str = "https://certificates.trustedservices.intel.com/In
 /// Where collateral comes from.
 #[derive(Debug, Clone)]
 pub enum CollateralSource {
-    /// For every quote the same.
-    Fixed(Box<Collateral>),
+    /// A file, for every quote the same.
+    File(PathBuf),
     /// A folder of `*.json` files; the latest that is about the quote's kind of platform.
     Folder(PathBuf),
     /// Intel's service (PCS), or a cache of it (PCCS), version 4.
@@ -54,14 +53,6 @@ pub struct PlatformKind {
     tee: Tee,
     fmspc: [u8; 6],
     by_platform_ca: bool,
-}
-
-/// Collateral that was fetched, for as long as it is good. Clones share it.
-#[derive(Debug, Clone)]
-pub struct CollateralCache {
-    source: CollateralSource,
-    refresh_before_secs: u64,
-    kept: Arc<Mutex<HashMap<PlatformKind, Arc<Collateral>>>>,
 }
 
 /// Why there is no collateral.
@@ -150,12 +141,13 @@ impl CollateralSource {
         Ok(Self::service(http_client(&url).map_err(|error| wrong(&error))?, url))
     }
 
-    /// A file or a folder.
+    /// A file, which is looked into now, or a folder.
     pub fn at(path: &Path) -> Result<Self, SourceError> {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        Ok(Self::Fixed(Box::new(read(path)?)))
+        read(path)?;
+        Ok(Self::File(path.to_owned()))
     }
 
     /// A service. The URL may end in `/sgx/certification/v4`.
@@ -170,43 +162,9 @@ impl CollateralSource {
     /// The collateral for a quote.
     pub async fn collateral(&self, quote: &[u8]) -> Result<Collateral, SourceError> {
         match self {
-            Self::Fixed(collateral) => Ok(collateral.as_ref().clone()),
+            Self::File(path) => read(path),
             Self::Folder(folder) => in_folder(folder, PlatformKind::of(quote)?),
             Self::Service { http, base_url } => fetch(http, base_url, PlatformKind::of(quote)?).await,
-        }
-    }
-}
-
-impl CollateralCache {
-    /// A cache before a source. Collateral is fetched anew when it has no more than `refresh_before_secs` left.
-    pub fn new(source: CollateralSource, refresh_before_secs: u64) -> Self {
-        Self { source, refresh_before_secs, kept: Arc::default() }
-    }
-
-    /// The collateral for a quote. Should it be due and the source not have it, what is kept will do until its end. One
-    /// caller fetches at a time.
-    pub async fn collateral(&self, quote: &[u8], now_secs: u64) -> Result<Arc<Collateral>, SourceError> {
-        if let CollateralSource::Fixed(collateral) = &self.source {
-            return Ok(Arc::new(collateral.as_ref().clone()));
-        }
-        let kind = PlatformKind::of(quote)?;
-        let mut kept = self.kept.lock().await;
-        let due = now_secs.saturating_add(self.refresh_before_secs);
-        let left = |collateral: &Collateral, from: u64| collateral.next_update_secs().is_ok_and(|end| end > from);
-        if let Some(collateral) = kept.get(&kind).filter(|collateral| left(collateral, due)) {
-            return Ok(Arc::clone(collateral));
-        }
-        match self.source.collateral(quote).await {
-            Ok(collateral) => {
-                // Whoever makes up kinds of platforms gets no more memory for it.
-                if kept.len() >= MAX_KEPT && !kept.contains_key(&kind) {
-                    kept.clear();
-                }
-                let collateral = Arc::new(collateral);
-                kept.insert(kind, Arc::clone(&collateral));
-                Ok(collateral)
-            }
-            Err(error) => kept.get(&kind).filter(|collateral| left(collateral, now_secs)).cloned().ok_or(error),
         }
     }
 }

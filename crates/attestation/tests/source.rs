@@ -148,7 +148,7 @@ async fn collateral_is_fetched_once_and_anew_before_its_end() {
     let short = Publication { tcb_info_valid: Some((now, now + day)), ..Publication::default() };
     let tdx = machine.publish(&Publication::tdx()).unwrap();
     service.publish(&machine.publish(&short).unwrap(), &tdx);
-    let cache = CollateralCache::new(service.start().await, 3600);
+    let cache = CollateralCache::new(service.start().await, secs(now), 3600);
     let quote = machine.quote(&NAMED).unwrap();
     let first = cache.collateral(&quote, secs(now)).await.unwrap();
     let asked = service.asked();
@@ -165,6 +165,33 @@ async fn collateral_is_fetched_once_and_anew_before_its_end() {
     let end = second.next_update_secs().unwrap();
     assert_eq!(cache.collateral(&quote, end - 1).await.unwrap(), second);
     assert!(cache.collateral(&quote, end).await.is_err());
+}
+
+#[tokio::test]
+async fn collateral_of_some_age_is_fetched_anew_and_a_service_that_is_away_is_left_alone_for_a_minute() {
+    let now = SystemTime::now();
+    let machine = Platform::new(now).unwrap();
+    let service = Service::default();
+    let (sgx, tdx) = (machine.collateral().unwrap(), machine.publish(&Publication::tdx()).unwrap());
+    service.publish(&sgx, &tdx);
+    let cache = CollateralCache::new(service.start().await, 600, 0);
+    let quote = machine.quote(&NAMED).unwrap();
+    cache.collateral(&quote, secs(now)).await.unwrap();
+    let asked = service.asked();
+    // What Intel has found out since is known ten minutes later.
+    let worse = Publication { tcb_status: "OutOfDate", ..Publication::default() };
+    service.publish(&machine.publish(&worse).unwrap(), &tdx);
+    assert_eq!(cache.collateral(&quote, secs(now) + 599).await.unwrap().tcb_info, sgx.tcb_info);
+    assert_ne!(cache.collateral(&quote, secs(now) + 600).await.unwrap().tcb_info, sgx.tcb_info);
+    assert_eq!(service.asked(), 2 * asked);
+
+    service.answers.lock().unwrap().clear();
+    let known = cache.collateral(&quote, secs(now) + 1200).await.unwrap();
+    let asked = service.asked();
+    assert_eq!(cache.collateral(&quote, secs(now) + 1259).await.unwrap(), known);
+    assert_eq!(service.asked(), asked);
+    assert_eq!(cache.collateral(&quote, secs(now) + 1260).await.unwrap(), known);
+    assert!(service.asked() > asked);
 }
 
 #[tokio::test]

@@ -27,12 +27,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct AttestationConfig {
     /// The policy, in YAML. It is read again when it changes.
     pub policy: PathBuf,
-    /// Where collateral comes from: the URL of a PCS or PCCS, a folder, or a file.
+    /// Where collateral comes from: the URL of a PCS or PCCS, a folder, or a file, which may be replaced.
     pub collateral: String,
     /// Collateral is fetched anew when it has no more than this left.
     #[serde(default = "day")]
     pub refresh_before_secs: u64,
-    /// How often registered keys are judged again, besides when the policy changes.
+    /// How often collateral is fetched and registered keys are judged again, besides when the policy changes.
     #[serde(default = "hour")]
     pub rejudge_interval_secs: u64,
     /// Batches that only a key proved that lost its standing are proven again.
@@ -126,7 +126,7 @@ impl Attestor {
         };
         let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
         let source = CollateralSource::open(&config.collateral)?;
-        let collateral = CollateralCache::new(source, config.refresh_before_secs);
+        let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
         Ok(Self { config, policy, root, collateral })
     }
 

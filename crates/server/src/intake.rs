@@ -50,13 +50,14 @@ pub(crate) enum StatementMismatch {
 impl Store {
     /// Checks a proof and stores it:
     ///
-    /// 1. the key is registered, for this TEE type, and not revoked (its quote was judged then, and is from time to time);
+    /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
     /// 2. the batch is known;
     /// 3. the key signed the root;
     /// 4. the root is the expected one, where one is known;
     /// 5. the statement, where there is one, says the same and is signed by the same key;
-    /// 6. the lease, where there is one, is current;
-    /// 7. no accepted proof of the batch says another root.
+    /// 6. the key has not lost its standing;
+    /// 7. the lease, where there is one, is current;
+    /// 8. no accepted proof of the batch says another root.
     ///
     /// A proof that was accepted before is accepted again, whatever became of its lease: the prover may have missed the
     /// answer.
@@ -67,9 +68,6 @@ impl Store {
         lease: Option<&LeaseId>,
     ) -> Result<(), RefusedProof> {
         let attestation = self.storage.attestation(&submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
-        if attestation.revoked {
-            return Err(RefusedProof::RevokedKey);
-        }
         if attestation.tee_type != submission.tee_type {
             let (registered, submitted) = (attestation.tee_type, submission.tee_type);
             return Err(RefusedProof::TeeType { registered, submitted });
@@ -84,6 +82,7 @@ impl Store {
         let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
             RecordedProof::Accepted | RecordedProof::Known => Ok(()),
+            RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
             RecordedProof::StaleLease => Err(RefusedProof::StaleLease),
             RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
         }

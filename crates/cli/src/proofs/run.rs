@@ -74,7 +74,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
             policy: read_policy(&args.policy)?,
             root: read_root(args.danger_root_certificate.as_deref())?,
             as_of: args.as_of,
-            source: source.map(|source| CollateralCache::new(source, REFRESH_BEFORE_SECS)),
+            source: source.map(|source| CollateralCache::new(source, u64::MAX, REFRESH_BEFORE_SECS)),
             kept: Mutex::new(HashMap::new()),
         },
         tee_types: args.tee_types,

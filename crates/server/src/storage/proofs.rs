@@ -26,6 +26,8 @@ pub(crate) enum RecordedProof {
     Accepted,
     /// This key's proof of this root was accepted before.
     Known,
+    /// The key has no standing any more. Nothing was stored.
+    RevokedKey,
     /// The batch is not this lease's any more. Nothing was stored.
     StaleLease,
     /// An accepted proof of the batch says another root. Kept as a disagreement.
@@ -40,13 +42,18 @@ const DISAGREEMENT: JobFailure<'static> =
 impl Storage {
     /// Stores a proof and ends its job, in one transaction that is on disk when this returns.
     pub(crate) async fn record_proof(&self, proof: NewProof, now_ms: i64) -> Result<RecordedProof, sqlx::Error> {
-        // Proofs of one batch come one after another, or two at a time would not see that they disagree.
-        let lock_batch = !self.is_sqlite();
+        // SQLite has one writer at a time. Elsewhere proofs of one batch come one after another, or two at a time would not
+        // see that they disagree; and a key loses its standing before its proof is looked at, or after it is stored.
+        let lock_rows = !self.is_sqlite();
         let required_proofs = self.rules.required_proofs(proof.submission.tee_type);
         let failed_lease = proof.lease.as_ref().map(|lease| self.rules.failed_lease(lease, DISAGREEMENT, now_ms));
         self.transaction(move |connection| {
             Box::pin(async move {
-                if lock_batch {
+                if lock_rows {
+                    sqlx::query("SELECT 1 FROM tee_attestations WHERE pubkey = $1 FOR SHARE")
+                        .bind(proof.submission.pubkey.to_bytes().as_slice())
+                        .execute(&mut *connection)
+                        .await?;
                     sqlx::query("SELECT 1 FROM batches WHERE number = $1 FOR NO KEY UPDATE")
                         .bind(i64::from(proof.number))
                         .execute(&mut *connection)
@@ -68,6 +75,9 @@ impl NewProof {
         now_ms: i64,
     ) -> Result<RecordedProof, sqlx::Error> {
         let standing = self.standing(connection).await?;
+        if !standing.key_stands {
+            return Ok(RecordedProof::RevokedKey);
+        }
         if standing.known {
             // The batch was put back in the queue by hand. A key that proves again what lacks another key's proof gains
             // nothing: its lease runs out, so that others get a turn.
@@ -98,6 +108,7 @@ impl NewProof {
     async fn standing(&self, connection: &mut AnyConnection) -> Result<Standing, sqlx::Error> {
         let row = sqlx::query(
             "SELECT
+                 (SELECT COUNT(*) FROM tee_attestations WHERE pubkey = $3 AND revoked_at IS NULL) AS standing_keys,
                  (SELECT COUNT(*) FROM tee_proofs
                      WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3 AND proof = $4) AS known,
                  (SELECT COUNT(*) FROM tee_proof_generation_details
@@ -113,6 +124,7 @@ impl NewProof {
         .fetch_one(connection)
         .await?;
         Ok(Standing {
+            key_stands: row.try_get::<i64, _>("standing_keys")? > 0,
             known: row.try_get::<i64, _>("known")? > 0,
             lease_is_current: row.try_get::<i64, _>("leases")? > 0,
             other_root: row.try_get::<Option<&[u8]>, _>("other_root")?.map(hash).transpose()?,
@@ -205,6 +217,7 @@ impl NewProof {
 }
 
 struct Standing {
+    key_stands: bool,
     known: bool,
     lease_is_current: bool,
     other_root: Option<H256>,

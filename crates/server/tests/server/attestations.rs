@@ -129,6 +129,26 @@ async fn a_key_that_a_new_policy_refuses_loses_its_standing_and_its_batches_and_
 }
 
 #[tokio::test]
+async fn what_intel_finds_out_later_takes_keys_their_standing() {
+    let folder = tempfile::tempdir().unwrap();
+    let judging = judging(folder.path(), &PLATFORM);
+    let world = World::start_with(|config| {
+        judging(config);
+        config.attestation.as_mut().unwrap().rejudge_interval_secs = 1;
+    })
+    .await;
+    world.clock.advance(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+    let key = world.registered_key(1).await;
+    publish(folder.path(), &PLATFORM, &Publication { tcb_status: "OutOfDate", ..Publication::default() });
+    world.clock.advance(Duration::from_secs(1));
+    let verdict = until_verdict(&world, &key, "refused").await;
+    assert!(verdict.contains("OutOfDate"), "{verdict}");
+    publish(folder.path(), &PLATFORM, &Publication::default());
+    world.clock.advance(Duration::from_secs(1));
+    until_verdict(&world, &key, "accepted").await;
+}
+
+#[tokio::test]
 async fn batches_that_another_key_proved_too_stay_proven() {
     let folder = tempfile::tempdir().unwrap();
     let world = world(folder.path()).await;

@@ -1,0 +1,97 @@
+//! Collateral that was fetched, kept for as long as it is good.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::{CollateralSource, PlatformKind, SourceError};
+use crate::collateral::Collateral;
+
+/// The most kinds of platforms whose collateral is kept.
+const MAX_KEPT: usize = 256;
+/// A source that failed is not asked again sooner, as long as there is something to go on with.
+const RETRY_AFTER_SECS: u64 = 60;
+
+/// Collateral that was fetched, for as long as it is good. Clones share it.
+#[derive(Debug, Clone)]
+pub struct CollateralCache {
+    source: CollateralSource,
+    max_age_secs: u64,
+    refresh_before_secs: u64,
+    kept: Arc<Mutex<HashMap<PlatformKind, Slot>>>,
+}
+
+/// Of one kind of platform. One caller fetches at a time; those of other kinds do not wait for it.
+type Slot = Arc<AsyncMutex<Option<Kept>>>;
+
+#[derive(Debug)]
+struct Kept {
+    collateral: Arc<Collateral>,
+    asked_at_secs: u64,
+    failed: bool,
+}
+
+impl CollateralCache {
+    /// A cache before a source. Collateral is fetched anew when it was fetched `max_age_secs` ago, as Intel publishes new
+    /// findings long before the old ones end, and when it has no more than `refresh_before_secs` left.
+    pub fn new(source: CollateralSource, max_age_secs: u64, refresh_before_secs: u64) -> Self {
+        Self { source, max_age_secs, refresh_before_secs, kept: Arc::default() }
+    }
+
+    /// The collateral for a quote. Should it be due and the source not have it, what is kept will do until its end.
+    pub async fn collateral(&self, quote: &[u8], now_secs: u64) -> Result<Arc<Collateral>, SourceError> {
+        let kind = PlatformKind::of(quote)?;
+        let slot = self.slot(kind);
+        let mut kept = slot.lock().await;
+        let good = kept.as_ref().filter(|kept| kept.ends_after(now_secs)).map(|kept| Arc::clone(&kept.collateral));
+        if let Some(collateral) = &good
+            && !kept.as_ref().is_some_and(|kept| self.is_due(kept, now_secs))
+        {
+            return Ok(Arc::clone(collateral));
+        }
+        match (self.source.collateral(quote).await, good) {
+            (Ok(collateral), _) => {
+                let collateral = Arc::new(collateral);
+                *kept = Some(Kept { collateral: Arc::clone(&collateral), asked_at_secs: now_secs, failed: false });
+                Ok(collateral)
+            }
+            (Err(_), Some(collateral)) => {
+                *kept = Some(Kept { collateral: Arc::clone(&collateral), asked_at_secs: now_secs, failed: true });
+                Ok(collateral)
+            }
+            (Err(error), None) => {
+                self.slots().remove(&kind);
+                Err(error)
+            }
+        }
+    }
+
+    fn is_due(&self, kept: &Kept, now_secs: u64) -> bool {
+        // The clock may have been set back.
+        let age_secs = now_secs.abs_diff(kept.asked_at_secs);
+        let ends_soon = !kept.ends_after(now_secs.saturating_add(self.refresh_before_secs));
+        age_secs >= if kept.failed || ends_soon { RETRY_AFTER_SECS } else { self.max_age_secs }
+    }
+
+    fn slot(&self, kind: PlatformKind) -> Slot {
+        let mut slots = self.slots();
+        // Whoever makes up kinds of platforms gets no more memory for it.
+        if slots.len() >= MAX_KEPT && !slots.contains_key(&kind) {
+            slots.clear();
+        }
+        Arc::clone(slots.entry(kind).or_default())
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<PlatformKind, Slot>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn ends_after(&self, secs: u64) -> bool {
+        self.collateral.next_update_secs().is_ok_and(|end| end > secs)
+    }
+}
