@@ -8,6 +8,7 @@
 mod attestation;
 mod batch;
 mod change;
+mod judging;
 mod panics;
 mod verify;
 mod wire;
@@ -15,6 +16,7 @@ mod wire;
 pub use self::{
     attestation::{quote, report_data},
     batch::{batch_cbor, batch_json, batch_zstd, era_blobs},
+    judging::{collateral, judge, policy},
     verify::verify,
     wire::{keys, wire},
 };
@@ -32,12 +34,15 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "batch_cbor", run: batch_cbor, seeds: batch::cbor_seeds, short: 10_000 },
     Target { name: "batch_json", run: batch_json, seeds: batch::json_seeds, short: 10_000 },
     Target { name: "batch_zstd", run: batch_zstd, seeds: batch::zstd_seeds, short: 10_000 },
+    Target { name: "collateral", run: collateral, seeds: judging::collateral_seeds, short: 500 },
     Target { name: "era_blobs", run: era_blobs, seeds: batch::era_blob_seeds, short: 10_000 },
+    Target { name: "judge", run: judge, seeds: judging::quote_seeds, short: 500 },
     Target { name: "keys", run: keys, seeds: wire::key_seeds, short: 10_000 },
+    Target { name: "policy", run: policy, seeds: judging::policy_seeds, short: 2_000 },
     Target { name: "quote", run: quote, seeds: attestation::quote_seeds, short: 10_000 },
     Target { name: "report_data", run: report_data, seeds: attestation::report_data_seeds, short: 10_000 },
     Target { name: "verify", run: verify, seeds: verify::seeds, short: 20 },

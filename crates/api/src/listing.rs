@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::TeeType;
+use crate::{PublicKey, TeeType};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,54 @@ pub enum JobAction {
 pub struct BatchAdded {
     /// False when the very same batch was there before.
     pub new: bool,
+}
+
+/// A registered key with the quote that names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AttestationEntry {
+    /// The key, in hex.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub pubkey: PublicKey,
+    /// The enclave's type.
+    pub tee_type: TeeType,
+    /// The quote, in hex.
+    pub quote: String,
+    /// `unjudged`, `accepted`, `refused: …` or `revoked: …`.
+    pub verdict: String,
+    /// The platform's status when the quote was judged, as Intel names it.
+    pub tcb_status: Option<String>,
+    /// The platform's advisories when the quote was judged, with spaces between them.
+    pub advisories: Option<String>,
+    /// When the key was registered.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub registered_at: String,
+    /// When the quote was judged.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub judged_at: Option<String>,
+    /// When the key lost its standing.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub revoked_at: Option<String>,
+}
+
+/// Body of `POST /admin/attestations/{pubkey}/revoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RevokeKey {
+    /// Why, for those who ask later.
+    pub reason: String,
+    /// Leave alone the batches that only this key proved.
+    #[serde(default)]
+    pub keep_batches: bool,
+}
+
+/// What became of a key that was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeyRevoked {
+    /// How many batches are proven again.
+    pub requeued: u64,
 }
 
 impl JobAction {

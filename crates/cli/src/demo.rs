@@ -8,17 +8,18 @@ mod progress;
 mod table;
 
 use std::{
-    io,
+    fs, io,
     path::Path,
     process::ExitCode,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
 use tee_api::PublicKey;
+use tee_attestation::simulated::{self, Platform};
 use tee_devnet::{Chain, Genesis, Load};
-use tee_prover::{Event, Identity};
-use tee_server::{Config, NewBatch, ObjectStoreUrl, Server, StartError, Store};
+use tee_prover::{Enclave, Event, Identity};
+use tee_server::{AttestationConfig, Config, NewBatch, ObjectStoreUrl, Server, StartError, Store};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
@@ -62,11 +63,12 @@ struct RunningProver {
 pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("tee-demo-").tempdir().context("cannot make a folder")?.keep();
     println!("Everything is kept in {}", folder.display());
-    let server = start_server(&folder).await?;
+    let machine = Platform::new(SystemTime::now()).context("cannot simulate a platform")?;
+    let server = start_server(&folder, &machine).await?;
     println!("The server listens on http://{}", server.local_addr());
 
     let outcome = tokio::select! {
-        outcome = prove_batches(&args, &server) => outcome,
+        outcome = prove_batches(&args, &server, &machine) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
     };
     if outcome.is_ok() && args.serve {
@@ -78,10 +80,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// The usual port, or any free one where that is taken.
-async fn start_server(folder: &Path) -> Result<Server> {
+async fn start_server(folder: &Path, machine: &Platform) -> Result<Server> {
     let database = folder.join("tee.sqlite");
     let mut config =
         Config::new(format!("sqlite://{}", database.display()), ObjectStoreUrl::folder(&folder.join("inputs")));
+    config.attestation = Some(attestation(folder, machine)?);
     match Server::start(config.clone()).await {
         Err(StartError::Listen { error, .. }) if error.kind() == io::ErrorKind::AddrInUse => {
             config.listen.set_port(0);
@@ -92,10 +95,24 @@ async fn start_server(folder: &Path) -> Result<Server> {
     .context("cannot start the server")
 }
 
-async fn prove_batches(args: &Args, server: &Server) -> Result<()> {
+/// Has the server trust the simulated platform's maker, and no other, and accept the simulated prover.
+fn attestation(folder: &Path, machine: &Platform) -> Result<AttestationConfig> {
+    let at = |name: &str| folder.join(name);
+    let policy = format!("sgx:\n  mrenclaves: [{}]\n", hex::encode(simulated::mr_enclave()));
+    fs::write(at("policy.yaml"), policy)?;
+    fs::write(at("root.der"), machine.root_certificate()?)?;
+    fs::write(at("collateral.json"), serde_json::to_vec(&machine.collateral()?)?)?;
+    let collateral = at("collateral.json").display().to_string();
+    Ok(AttestationConfig {
+        danger_root_certificate: Some(at("root.der")),
+        ..AttestationConfig::new(at("policy.yaml"), collateral)
+    })
+}
+
+async fn prove_batches(args: &Args, server: &Server, machine: &Platform) -> Result<()> {
     let started = Instant::now();
     let progress = Progress::new(args.batches);
-    let mut prover = start_prover(server)?;
+    let mut prover = start_prover(server, machine)?;
     let (to_store, from_devnet) = mpsc::unbounded_channel();
     let load = args.load.load();
     let batches = args.batches;
@@ -121,7 +138,7 @@ async fn prove_batches(args: &Args, server: &Server) -> Result<()> {
             println!("* batch {} begins with {hash:?}, a transaction of ZKsync Sepolia", batch.number);
         }
     }
-    println!("The quote of the simulated enclave is stored unjudged: judging quotes is not part of this version.");
+    println!("The quote of the simulated enclave was judged as a real one is, under the simulation's own root.");
     print_totals(&rows, &sealed, elapsed);
 
     let proven = check::proofs(&rows, &sealed, &prover.key);
@@ -135,12 +152,12 @@ async fn prove_batches(args: &Args, server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn start_prover(server: &Server) -> Result<RunningProver> {
+fn start_prover(server: &Server, machine: &Platform) -> Result<RunningProver> {
     let mut config = tee_prover::Config::new(format!("http://{}", server.local_addr()));
     // The server is next door, and batches come in quick succession.
     config.initial_retry_backoff = Duration::from_millis(20);
     config.max_backoff = Duration::from_millis(200);
-    let identity = Identity::simulated(&config).context("cannot simulate an enclave")?;
+    let identity = Enclave::simulated_on(machine).map(Identity::Enclave).context("cannot simulate an enclave")?;
     let key = identity.public_key().context("a simulated enclave has a key")?;
     let (tell, events) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();

@@ -1,5 +1,6 @@
 //! `teectl`: the command line of the TEE prover gateway.
 
+mod attestations;
 mod batch;
 mod batch_file;
 mod batches;
@@ -34,6 +35,9 @@ enum Command {
     /// Look at batch inputs.
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Look at the keys that a server knows, and revoke them.
+    #[command(subcommand)]
+    Attestations(attestations::Command),
     /// Look at a server's jobs, and change them.
     #[command(subcommand)]
     Jobs(jobs::Command),
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Devnet(args) => devnet::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Batch(command) => batch::run(command),
+        Command::Attestations(command) => attestations::run(command),
         Command::Jobs(command) => jobs::run(command),
         Command::Batches(command) => batches::run(command),
         Command::Quote(command) => quote::run(command),

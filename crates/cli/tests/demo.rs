@@ -28,7 +28,7 @@ fn every_batch_is_proven_and_shown() {
     assert_eq!(text.lines().last(), Some("proven 3/3 batches"));
     for batch in ["14034 *", "14035", "14036"] {
         let row = text.lines().find(|line| line.contains(batch)).unwrap();
-        assert!(row.contains("generated") && row.contains("sgx") && row.contains("unjudged"), "{row}");
+        assert!(row.contains("generated") && row.contains("sgx") && row.contains("accepted"), "{row}");
     }
     assert!(text.contains("0x3e700a3e3d2b2ffb7a2f929ce9be82dd128eb3fdabc19dc0b31235b80d58cf2f"));
 }
@@ -50,7 +50,7 @@ fn with_serve_the_server_stays_up_until_interrupted() {
     let up = lines.find_map(|line| line.strip_prefix("The server stays up: http://").map(str::to_owned)).unwrap();
     let address = up.split_whitespace().next().unwrap();
 
-    let request = "GET /tee/present_batches HTTP/1.1\r\nHost: demo\r\nConnection: close\r\n\r\n";
+    let request = format!("GET /tee/present_batches HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     let mut connection = std::net::TcpStream::connect(address).unwrap();
     std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
     let answer = std::io::read_to_string(connection).unwrap();

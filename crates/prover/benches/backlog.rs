@@ -89,6 +89,7 @@ async fn prove(inputs: Vec<BatchInput>, workers: usize) -> Proven {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("tee.sqlite").display());
     let mut config = tee_server::Config::new(database, ObjectStoreUrl::folder(&folder.path().join("inputs")));
+    config.danger_unjudged_quotes = true;
     config.listen.set_port(0);
     let server = Server::start(config).await.unwrap();
     let batches = inputs.len();

@@ -173,8 +173,13 @@ impl Enclave {
 
     /// Makes a key, and a quote of a simulated SGX platform.
     pub fn simulated() -> Result<Self, IdentityError> {
+        Self::simulated_on(&simulated::Platform::new(SystemTime::now())?)
+    }
+
+    /// The same, on a simulated platform whose root somebody may have chosen to trust.
+    pub fn simulated_on(platform: &simulated::Platform) -> Result<Self, IdentityError> {
         let key = SigningKey::random()?;
-        let quote = Quote::new(simulated::Platform::new(SystemTime::now())?.quote(&naming(&key))?)?;
+        let quote = Quote::new(platform.quote(&naming(&key))?)?;
         Ok(Self { tee_type: TeeType::Sgx, key, quote, simulated: true })
     }
 

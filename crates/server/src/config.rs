@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{ObjectStoreUrl, limits::Limits, tls::TlsConfig};
+use crate::{AttestationConfig, ObjectStoreUrl, limits::Limits, tls::TlsConfig};
 
 /// What the server needs to know. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -59,6 +59,12 @@ pub struct Config {
     /// A zksync-era node whose batches are taken over.
     #[serde(default)]
     pub mirror: Option<MirrorConfig>,
+    /// How quotes are judged.
+    #[serde(default)]
+    pub attestation: Option<AttestationConfig>,
+    /// Let every key sign whose quote names it, unjudged: anybody can make such a quote.
+    #[serde(default)]
+    pub danger_unjudged_quotes: bool,
 }
 
 /// The form of log lines.
@@ -180,6 +186,8 @@ impl Config {
             batch_permanently_ignored_timeout_hours: default_batch_permanently_ignored_timeout_hours(),
             required_proofs: RequiredProofs::default(),
             mirror: None,
+            attestation: None,
+            danger_unjudged_quotes: false,
         }
     }
 

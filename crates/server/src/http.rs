@@ -91,7 +91,8 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .routes(routes!(reads::attestations::list))
         .routes(routes!(reads::events::follow))
         .routes(routes!(metrics::handle));
-    let administer = OpenApiRouter::new().routes(routes!(admin::jobs::change));
+    let administer =
+        OpenApiRouter::new().routes(routes!(admin::jobs::change)).routes(routes!(admin::attestations::revoke));
     let upload = OpenApiRouter::new().routes(routes!(admin::batches::add));
     let anyone = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
     let quick = needs(Need::Prove, prove)

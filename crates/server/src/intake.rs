@@ -50,7 +50,7 @@ pub(crate) enum StatementMismatch {
 impl Store {
     /// Checks a proof and stores it:
     ///
-    /// 1. the key is registered, for this TEE type, and not revoked (its quote is not judged yet);
+    /// 1. the key is registered, for this TEE type, and not revoked (its quote was judged then, and is from time to time);
     /// 2. the batch is known;
     /// 3. the key signed the root;
     /// 4. the root is the expected one, where one is known;

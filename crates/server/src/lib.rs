@@ -5,6 +5,7 @@
 //! `POST /tee/submit_proofs/{n}` checks the proof and ends the job.
 
 mod access;
+mod attestations;
 mod clock;
 mod config;
 mod handout;
@@ -30,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     access::Access,
+    attestations::Attestor,
     http::{App, Gate},
     inputs::Inputs,
     limits::RateLimiter,
@@ -39,6 +41,7 @@ use self::{
 };
 pub use self::{
     access::{AccessError, NewToken, Role, RoleError, TokenName, TokenNameError, TokensError},
+    attestations::{AttestationConfig, AttestationSetupError},
     clock::{Clock, ManualClock},
     config::{Config, ConfigError, DatabaseUrl, DatabaseUrlError, LogFormat, MirrorConfig, RequiredProofs},
     import::ImportError,
@@ -79,6 +82,8 @@ pub struct Store {
     stopping: CancellationToken,
     clock: Clock,
     lease_secs: u32,
+    /// Judges quotes; without it they stay unjudged.
+    attestor: Option<Arc<Attestor>>,
 }
 
 /// Why a server cannot start.
@@ -90,6 +95,12 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
+    /// Anybody's key could sign.
+    #[error("quotes are not judged: set attestation, or danger_unjudged_quotes: true")]
+    Unjudged,
+    /// Quotes cannot be judged.
+    #[error("attestation: {0}")]
+    Attestation(#[from] AttestationSetupError),
     /// A limit makes no sense.
     #[error(transparent)]
     Limits(#[from] LimitsError),
@@ -132,6 +143,9 @@ impl Server {
         let mirroring = TaskTracker::new();
         if let Some(mirror) = config.mirror {
             mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror)));
+        }
+        if let Some(attestor) = &store.attestor {
+            mirroring.spawn(attestations::watch(store.clone(), attestor.clone(), stop.clone()));
         }
         mirroring.close();
         let gate = Gate {
@@ -203,6 +217,11 @@ impl Config {
 impl Store {
     /// Opens the database and the object store, without serving them.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let attestor = match &config.attestation {
+            Some(attestation) => Some(Arc::new(Attestor::open(attestation.clone())?)),
+            None if config.danger_unjudged_quotes => None,
+            None => return Err(StartError::Unjudged),
+        };
         Ok(Self {
             storage: Storage::open(&config.database_url, config.job_rules(), clock.now_ms()).await?,
             inputs: Inputs::open(&config.object_store)?,
@@ -210,6 +229,7 @@ impl Store {
             stopping: CancellationToken::new(),
             clock,
             lease_secs: config.proof_generation_timeout_secs,
+            attestor,
         })
     }
 

@@ -13,6 +13,7 @@ mod overview;
 mod proofs;
 mod published;
 mod sqlite_writer;
+mod standing;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,6 +37,7 @@ pub(crate) use self::{
     jobs::{JobFailure, JobRules},
     proofs::{NewProof, RecordedProof},
     published::PublishedProof,
+    standing::Standing,
 };
 use crate::config::DatabaseUrl;
 

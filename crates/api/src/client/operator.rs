@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use zksync_types::H256;
 
 use super::{AnswerError, Client, ClientError, done, read_body};
-use crate::{BatchAdded, JobAction, JobEntry, Page, TeeType};
+use crate::{AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, PublicKey, RevokeKey, TeeType};
 
 /// The most that is read of one page of jobs, in bytes.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
@@ -65,6 +65,20 @@ impl Client {
     pub async fn change_job(&self, batch: u32, tee_type: TeeType, action: JobAction) -> Result<(), ClientError> {
         let path = format!("admin/jobs/{batch}/{tee_type}/{}", action.as_str());
         done(self.send(self.request(Method::POST, &path)).await?).await
+    }
+
+    /// A page of registered keys. Needs a reader's token where the server asks for one.
+    pub async fn attestations(&self, after: Option<&str>, limit: u32) -> Result<Page<AttestationEntry>, ClientError> {
+        let mut url = self.url("api/attestations");
+        url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        after.into_iter().for_each(|after| _ = url.query_pairs_mut().append_pair("after", after));
+        read(self.send(self.http.get(url)).await?).await
+    }
+
+    /// Takes a key its standing. Needs an admin's token where the server asks for one.
+    pub async fn revoke_key(&self, key: &PublicKey, request: &RevokeKey) -> Result<KeyRevoked, ClientError> {
+        let path = format!("admin/attestations/{key}/revoke");
+        read(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
     }
 
     /// Adds a batch. Needs an admin's token where the server asks for one.

@@ -1,4 +1,5 @@
 //! `/admin/…`: what an operator changes.
 
+pub(super) mod attestations;
 pub(super) mod batches;
 pub(super) mod jobs;

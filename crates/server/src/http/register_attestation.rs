@@ -2,12 +2,12 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use tee_api::{RegisterAttestation, TeeType};
-use tee_attestation::{Quote, Tee};
+use tee_attestation::{Quote, SourceError, Tee};
 
 use super::{request::JsonBody, success};
-use crate::{Store, problem::Problem, storage::NewAttestation};
+use crate::{Store, attestations::secs, problem::Problem, storage::NewAttestation};
 
-/// Registers a key. The quote must name it; whether the quote may be believed is not judged yet.
+/// Registers a key. Its quote must name it and be accepted by the server's policy; the answer says which rules it breaks.
 #[utoipa::path(
     post, path = "/tee/register_attestation", operation_id = "register_attestation", tag = "prover",
     security(("prover" = [])), request_body = RegisterAttestation,
@@ -27,8 +27,29 @@ pub(super) async fn handle(
         Tee::Sgx => TeeType::Sgx,
         Tee::Tdx => TeeType::Tdx,
     };
-    let new = NewAttestation { pubkey: &pubkey, quote: &attestation, tee_type };
-    store.storage.register(&new, store.clock.now_ms()).await?;
+    let now_ms = store.clock.now_ms();
+    let judged = match &store.attestor {
+        None => None,
+        Some(attestor) => match attestor.judge(&attestation, &pubkey, secs(now_ms)).await {
+            Ok(judged) if judged.verdict.passed() => Some(judged),
+            Ok(judged) => {
+                let refusal = judged.verdict.refusal();
+                tracing::warn!(%pubkey, refusal, "quote refused");
+                return Err(refuse("quote_refused", refusal));
+            }
+            Err(error @ SourceError::Quote(_)) => return Err(refuse("malformed_quote", error.to_string())),
+            Err(error) => {
+                tracing::error!(%error, "no collateral");
+                let detail = "there is no collateral to judge the quote with; the server's log says why";
+                return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_collateral", detail));
+            }
+        },
+    };
+    let new = NewAttestation { pubkey: &pubkey, quote: &attestation, tee_type, judged: judged.as_ref() };
+    store.storage.register(&new, now_ms).await?;
+    if store.storage.attestation(&pubkey).await?.is_some_and(|attestation| attestation.revoked) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "revoked_key", "the key was revoked"));
+    }
     tracing::info!(%pubkey, %tee_type, "key registered");
     Ok(success())
 }

@@ -4,6 +4,7 @@ use sqlx::Row;
 use tee_api::{PublicKey, Quote, TeeType};
 
 use super::{Storage, decoded};
+use crate::attestations::Judged;
 
 /// What is known of a registered key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,25 +19,45 @@ pub(crate) struct NewAttestation<'a> {
     pub(crate) pubkey: &'a PublicKey,
     pub(crate) quote: &'a Quote,
     pub(crate) tee_type: TeeType,
+    /// The verdict, where quotes are judged: a good one.
+    pub(crate) judged: Option<&'a Judged>,
 }
 
 impl Storage {
-    /// Registers a key, or replaces its quote by a newer one. The quote is not judged yet; a revoked key stays so.
+    /// Registers a key, or replaces its quote by a newer one. A key that somebody revoked stays so.
     pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
         let pubkey = new.pubkey.to_bytes();
         let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
+        let verdict = if new.judged.is_some() { "accepted" } else { "unjudged" };
+        let judged_at = new.judged.map(|_| now_ms);
+        let collateral = new.judged.map(|judged| judged.collateral.clone().into_bytes());
+        let measurements = new.judged.and_then(|judged| serde_json::to_string(&judged.verdict).ok());
+        let tcb_status = new.judged.and_then(|judged| judged.verdict.tcb_status().map(str::to_owned));
+        let advisories = new.judged.map(|judged| judged.verdict.advisories().join(" "));
         self.statement(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "INSERT INTO tee_attestations (pubkey, quote, tee_type, verdict, registered_at)
-             VALUES ($1, $2, $3, 'unjudged', $4)
-             ON CONFLICT (pubkey) DO UPDATE SET quote = excluded.quote, tee_type = excluded.tee_type,
-                 verdict = excluded.verdict, registered_at = excluded.registered_at
-             WHERE tee_attestations.quote <> excluded.quote",
+                    "INSERT INTO tee_attestations
+                         (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, verdict,
+                          registered_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                     ON CONFLICT (pubkey) DO UPDATE
+                     SET quote = excluded.quote, tee_type = excluded.tee_type, measurements = excluded.measurements,
+                         tcb_status = excluded.tcb_status, advisories = excluded.advisories,
+                         collateral = excluded.collateral, judged_at = excluded.judged_at, verdict = excluded.verdict,
+                         registered_at = excluded.registered_at, revoked_at = NULL
+                     WHERE tee_attestations.verdict NOT LIKE 'revoked%'
+                         AND (tee_attestations.quote <> excluded.quote OR tee_attestations.verdict <> excluded.verdict)",
                 )
                 .bind(pubkey.as_slice())
                 .bind(quote)
                 .bind(tee_type.as_str())
+                .bind(measurements)
+                .bind(tcb_status)
+                .bind(advisories)
+                .bind(collateral)
+                .bind(judged_at)
+                .bind(verdict)
                 .bind(now_ms)
                 .execute(connection)
                 .await

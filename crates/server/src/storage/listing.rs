@@ -131,6 +131,12 @@ pub struct AttestationEntry {
     pub quote: Vec<u8>,
     /// What is thought of the quote.
     pub verdict: String,
+    /// The platform's status when the quote was judged, as Intel names it.
+    pub tcb_status: Option<String>,
+    /// The platform's advisories when the quote was judged, with spaces between them.
+    pub advisories: Option<String>,
+    /// When the quote was judged, in milliseconds since 1970.
+    pub judged_at_ms: Option<i64>,
     /// When it was registered, in milliseconds since 1970.
     pub registered_at_ms: i64,
     /// When it was revoked, in milliseconds since 1970.
@@ -326,6 +332,9 @@ impl AttestationEntry {
             tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
             quote: row.try_get("quote")?,
             verdict: row.try_get("verdict")?,
+            tcb_status: row.try_get("tcb_status")?,
+            advisories: row.try_get("advisories")?,
+            judged_at_ms: row.try_get("judged_at")?,
             registered_at_ms: row.try_get("registered_at")?,
             revoked_at_ms: row.try_get("revoked_at")?,
         })

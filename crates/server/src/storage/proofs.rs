@@ -102,7 +102,8 @@ impl NewProof {
                      WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3 AND proof = $4) AS known,
                  (SELECT COUNT(*) FROM tee_proof_generation_details
                      WHERE lease_id = $5 AND l1_batch_number = $1 AND tee_type = $2) AS leases,
-                 (SELECT proof FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $4 LIMIT 1) AS other_root",
+                 (SELECT proof FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
+                     WHERE l1_batch_number = $1 AND proof <> $4 AND revoked_at IS NULL LIMIT 1) AS other_root",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
@@ -166,11 +167,14 @@ impl NewProof {
         if required_proofs <= 1 {
             return Ok(true);
         }
-        let row = sqlx::query("SELECT COUNT(*) FROM tee_proofs WHERE l1_batch_number = $1 AND tee_type = $2")
-            .bind(i64::from(self.number))
-            .bind(self.submission.tee_type.as_str())
-            .fetch_one(connection)
-            .await?;
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
+             WHERE l1_batch_number = $1 AND tee_proofs.tee_type = $2 AND revoked_at IS NULL",
+        )
+        .bind(i64::from(self.number))
+        .bind(self.submission.tee_type.as_str())
+        .fetch_one(connection)
+        .await?;
         Ok(row.try_get::<i64, _>(0)? >= required_proofs.into())
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod attestations;
 mod browser;
 mod databases;
 mod era;

@@ -34,6 +34,7 @@ impl Process {
         let path = folder.path().join("server.yaml");
         let text = format!(
             "database_url: sqlite://{folder}/tee.sqlite\nobject_store: file://{folder}/objects\nlisten: 127.0.0.1:0\n\
+             danger_unjudged_quotes: true\n\
              log_format: json\n{more}",
             folder = folder.path().display()
         );
@@ -44,18 +45,16 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut lines = vec![];
-        loop {
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut process = Self { child, log, lines: vec![], address: String::new() };
+        while process.address.is_empty() {
             let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {lines:?}");
+            assert_ne!(process.log.read_line(&mut line).unwrap(), 0, "it ended: {:?}", process.lines);
             let entry: Value = serde_json::from_str(&line).expect("a log line is JSON");
-            lines.push(line);
-            if let Some(address) = entry["fields"]["address"].as_str() {
-                let address = address.to_owned();
-                return Self { child, log, lines, address };
-            }
+            process.lines.push(line);
+            process.address = entry["fields"]["address"].as_str().unwrap_or_default().to_owned();
         }
+        process
     }
 
     fn signal(&self) {
@@ -75,6 +74,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // A failed test leaves nothing behind.
         let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -166,16 +166,20 @@ fn what_cannot_work_is_said_and_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.yaml");
     let (database, objects) = (folder.path().join("tee.sqlite"), folder.path().join("objects"));
-    let base = format!("database_url: sqlite://{}\nobject_store: file://{}\n", database.display(), objects.display());
+    let base = format!(
+        "database_url: sqlite://{}\nobject_store: file://{}\ndanger_unjudged_quotes: true\n",
+        database.display(),
+        objects.display()
+    );
     for (more, said) in [
         ("listen: 0.0.0.0:0\n", "tokens_file"),
         ("tokens_file: /nowhere/tokens.yaml\n", "/nowhere/tokens.yaml"),
         ("public_proofs: true\n", "public_proofs"),
         ("limits: { max_connections: 0 }\n", "max_connections"),
-        ("limits: { max_conections: 5 }\n", "max_conections"),
+        ("limits: { max_connection_count: 5 }\n", "max_connection_count"),
         ("tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }\n", "/nowhere/cert.pem"),
         ("tls: { certificate: a }\n", "key"),
-        ("danger_open: perhaps\n", "line 3"),
+        ("danger_open: perhaps\n", "line 4"),
         ("log_format: xml\n", "xml"),
     ] {
         fs::write(&path, format!("{base}{more}")).unwrap();

@@ -93,9 +93,9 @@ async fn a_revoked_key_proves_nothing_more_and_registering_it_again_does_not_hel
     let world = World::start().await;
     world.add(1).await;
     let key = world.registered_key(1).await;
-    world.execute("UPDATE tee_attestations SET revoked_at = 1").await;
+    world.server.store().revoke_key(&key.public(), "stolen", true).await.unwrap();
     world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
-    world.registered_key(1).await;
+    world.post("/tee/register_attestation", &key.registration()).await.assert_problem(403, "revoked_key");
     world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
     assert_eq!(proofs(&world).await, []);
 }

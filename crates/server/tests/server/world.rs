@@ -26,7 +26,7 @@ pub(crate) const LEASE_SECS: u64 = 600;
 pub(crate) const PREVIOUS_ROOT: H256 = H256::repeat_byte(0xaa);
 pub(crate) const ROOT: H256 = H256::repeat_byte(0xbb);
 
-static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
+pub(crate) static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
 
 pub(crate) struct World {
     pub(crate) server: Server,
@@ -143,20 +143,11 @@ impl World {
 
     /// Statuses of the jobs of a TEE type, by batch.
     pub(crate) async fn statuses(&self, tee_type: TeeType) -> Vec<(u32, JobStatus)> {
-        let rows = self.overview().await.into_iter();
-        rows.filter(|row| row.tee_type == Some(tee_type)).map(|row| (row.number, row.status)).collect()
-    }
-
-    /// Changes the database behind the server's back.
-    pub(crate) async fn execute(&self, statement: &'static str) {
-        sqlx::any::install_default_drivers();
-        let url = match self.database_url.strip_prefix("sqlite://") {
-            Some(path) => format!("sqlite:{path}"),
-            None => self.database_url.clone(),
-        };
-        let mut connection = AnyConnection::connect(&url).await.unwrap();
-        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        let rows = self.overview().await.into_iter().filter(|row| row.tee_type == Some(tee_type));
+        let mut statuses: Vec<_> = rows.map(|row| (row.number, row.status)).collect();
+        // A batch has a row for each of its proofs.
+        statuses.dedup();
+        statuses
     }
 
     /// The files that hold inputs.
@@ -279,6 +270,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         proof_generation_timeout_secs: LEASE_SECS as u32,
+        danger_unjudged_quotes: true,
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }

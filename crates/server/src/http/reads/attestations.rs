@@ -1,9 +1,9 @@
 //! `GET /api/attestations`.
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
-use tee_api::{Page, PublicKey, TeeType};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use tee_api::{AttestationEntry, Page, PublicKey};
+use utoipa::IntoParams;
 
 use super::{Limit, parsed};
 use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
@@ -16,26 +16,6 @@ pub(crate) struct AttestationsQuery {
     after: Option<String>,
     /// Items on a page, 1 to 1,000; 100 if not given.
     limit: Option<u32>,
-}
-
-/// A registered key with the quote that names it.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct AttestationEntry {
-    /// The key, in hex.
-    #[schema(value_type = String)]
-    pubkey: PublicKey,
-    /// The enclave's type.
-    tee_type: TeeType,
-    /// The quote, in hex.
-    quote: String,
-    /// What is thought of the quote.
-    verdict: String,
-    /// When the key was registered.
-    #[schema(format = DateTime)]
-    registered_at: String,
-    /// When the key was revoked.
-    #[schema(format = DateTime)]
-    revoked_at: Option<String>,
 }
 
 /// Registered keys, by key.
@@ -58,7 +38,10 @@ pub(crate) async fn list(
             tee_type: row.tee_type,
             quote: hex::encode(row.quote),
             verdict: row.verdict,
+            tcb_status: row.tcb_status,
+            advisories: row.advisories,
             registered_at: rfc3339(row.registered_at_ms),
+            judged_at: row.judged_at_ms.map(rfc3339),
             revoked_at: row.revoked_at_ms.map(rfc3339),
         },
     ))

@@ -1,0 +1,124 @@
+//! `teectl attestations`: the keys that a server knows.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+use comfy_table::{Table, presets};
+use tee_api::{AttestationEntry, Client, PublicKey, RevokeKey};
+
+use crate::server::ServerArgs;
+
+/// Keys on a page. The server allows 1,000.
+const PAGE: u32 = 500;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List registered keys.
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a key, what became of it, and what its quote says.
+    Show {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The public key: 66 hex digits.
+        key: PublicKey,
+    },
+    /// Take a key its standing for good: its proofs are refused from now on.
+    Revoke {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The public key: 66 hex digits.
+        key: PublicKey,
+        /// Why, for those who ask later.
+        #[arg(long, default_value = "by hand")]
+        reason: String,
+        /// Leave alone the batches that only this key proved.
+        #[arg(long)]
+        keep_batches: bool,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::List { server, json } => list(&all(&server.client()?).await?, json),
+        Command::Show { server, key } => show(&all(&server.client()?).await?, &key),
+        Command::Revoke { server, key, reason, keep_batches } => {
+            let revoked = server.client()?.revoke_key(&key, &RevokeKey { reason, keep_batches }).await?;
+            println!("revoked; {} batches are proven again", revoked.requeued);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn all(client: &Client) -> Result<Vec<AttestationEntry>> {
+    let (mut entries, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = client.attestations(after.as_deref(), PAGE).await?;
+        entries.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(entries);
+        }
+    }
+}
+
+fn list(entries: &[AttestationEntry], json: bool) -> Result<ExitCode> {
+    if json {
+        for entry in entries {
+            println!("{}", serde_json::to_string(entry)?);
+        }
+    } else {
+        println!("{}", table(entries));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(entries: &[AttestationEntry]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header([
+        "public key",
+        "TEE",
+        "verdict",
+        "TCB status",
+        "registered",
+        "revoked",
+    ]);
+    for entry in entries {
+        table.add_row([
+            entry.pubkey.to_string(),
+            entry.tee_type.to_string(),
+            entry.verdict.clone(),
+            entry.tcb_status.clone().unwrap_or_default(),
+            entry.registered_at.clone(),
+            entry.revoked_at.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn show(entries: &[AttestationEntry], key: &PublicKey) -> Result<ExitCode> {
+    let Some(entry) = entries.iter().find(|entry| entry.pubkey == *key) else {
+        eprintln!("error: {key} is not registered");
+        return Ok(ExitCode::FAILURE);
+    };
+    let row = |name: &str, value: &str| println!("{name:<24} {value}");
+    row("public key", &entry.pubkey.to_string());
+    row("address", &format!("{:?}", entry.pubkey.address()));
+    row("verdict", &entry.verdict);
+    row("registered", &entry.registered_at);
+    row("judged", entry.judged_at.as_deref().unwrap_or("never"));
+    row("revoked", entry.revoked_at.as_deref().unwrap_or("no"));
+    row("TCB status", entry.tcb_status.as_deref().unwrap_or("unknown"));
+    row("advisories", entry.advisories.as_deref().filter(|ids| !ids.is_empty()).unwrap_or("none known"));
+    for claim in tee_attestation::claims_of(&hex::decode(&entry.quote)?)? {
+        row(claim.name, &claim.value);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,42 @@
+//! `POST /admin/attestations/{pubkey}/revoke`.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::StatusCode,
+};
+use tee_api::{KeyRevoked, PublicKey, RevokeKey};
+
+use crate::{
+    Store,
+    http::request::{JsonBody, malformed_path},
+    problem::Problem,
+};
+
+/// Takes a key its standing for good: its proofs are refused from now on. The batches that only it proved are proven again,
+/// unless they are to be kept.
+#[utoipa::path(
+    post, path = "/admin/attestations/{pubkey}/revoke", operation_id = "revoke_key", tag = "admin", security(("admin" = [])),
+    params(("pubkey" = String, Path)), request_body = RevokeKey,
+    responses(
+        (status = 200, body = KeyRevoked),
+        (status = 404, description = "the key is not registered", body = crate::problem::ProblemBody),
+        (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
+pub(crate) async fn revoke(
+    State(store): State<Store>,
+    path: Result<Path<String>, PathRejection>,
+    JsonBody(request): JsonBody<RevokeKey>,
+) -> Result<Json<KeyRevoked>, Problem> {
+    let Path(pubkey) = path.map_err(malformed_path)?;
+    let pubkey: PublicKey = pubkey.parse().map_err(malformed_path)?;
+    let reason: String = request.reason.chars().filter(|letter| !letter.is_control()).take(200).collect();
+    match store.revoke_key(&pubkey, &reason, !request.keep_batches).await? {
+        Some(requeued) => {
+            tracing::warn!(%pubkey, reason, requeued, "key revoked by hand");
+            Ok(Json(KeyRevoked { requeued }))
+        }
+        None => Err(Problem::new(StatusCode::NOT_FOUND, "unknown_key", "the key is not registered")),
+    }
+}

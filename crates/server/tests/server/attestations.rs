@@ -1,0 +1,168 @@
+//! Keys gain and lose their standing by their quotes.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use reqwest::StatusCode;
+use serde_json::json;
+use tee_api::TeeType;
+use tee_attestation::simulated::{self, Platform, Publication};
+use tee_server::{AttestationConfig, Config, JobStatus, Server, StartError};
+
+use super::world::{Key, PLATFORM, ROOT, World, config};
+
+const POLICY: fn() -> String = || format!("sgx: {{mrenclaves: [{}]}}\n", hex::encode(simulated::mr_enclave()));
+
+/// Has a server judge quotes of the simulated platform, with files in a folder.
+fn judging(folder: &Path, machine: &Platform) -> impl FnOnce(&mut Config) + use<> {
+    let at = |name: &str| folder.join(name);
+    fs::write(at("policy.yaml"), POLICY()).unwrap();
+    fs::write(at("root.der"), machine.root_certificate().unwrap()).unwrap();
+    fs::create_dir_all(at("collateral")).unwrap();
+    publish(folder, machine, &Publication::default());
+    let attestation = AttestationConfig {
+        danger_root_certificate: Some(at("root.der")),
+        ..AttestationConfig::new(at("policy.yaml"), at("collateral").display().to_string())
+    };
+    move |config: &mut Config| {
+        config.danger_unjudged_quotes = false;
+        config.attestation = Some(attestation);
+    }
+}
+
+fn publish(folder: &Path, machine: &Platform, publication: &Publication) {
+    let collateral = serde_json::to_vec(&machine.publish(publication).unwrap()).unwrap();
+    fs::write(folder.join("collateral/sgx.json"), collateral).unwrap();
+}
+
+async fn world(folder: &Path) -> World {
+    let world = World::start_with(judging(folder, &PLATFORM)).await;
+    world.clock.advance(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+    world
+}
+
+/// Waits until a key's verdict is what is expected: the policy's file is looked at every second.
+async fn until_verdict(world: &World, key: &Key, expected: &str) -> String {
+    for _ in 0..200 {
+        let keys = world.server.store().attestations(None, 100).await.unwrap();
+        let entry = keys.into_iter().find(|entry| entry.pubkey == key.public()).unwrap();
+        if entry.verdict.starts_with(expected) {
+            return entry.verdict;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the key's verdict never became {expected}");
+}
+
+#[tokio::test]
+async fn a_server_without_a_policy_starts_only_when_told_to_judge_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { danger_unjudged_quotes: false, ..config(&folder) };
+    assert!(matches!(Server::start(config).await, Err(StartError::Unjudged)));
+}
+
+#[tokio::test]
+async fn an_accepted_quote_is_archived_with_its_collateral_and_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
+    let keys = world.get("/api/attestations").await.json();
+    let entry = &keys["items"][0];
+    assert_eq!((&entry["verdict"], &entry["tcb_status"]), (&json!("accepted"), &json!("UpToDate")));
+    assert!(entry["judged_at"].is_string());
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "unstable_getTeeProofs", "params": [1, null]});
+    let proof = world.post("/", &call).await.json()["result"][0].clone();
+    assert_eq!(proof["verdict"], "accepted");
+    assert!(proof["judgedAt"].is_string() && proof["collateral"]["tcb_info"].is_string());
+}
+
+#[tokio::test]
+async fn a_prover_learns_why_its_quote_is_refused_and_its_key_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    world.add(1).await;
+    publish(folder.path(), &PLATFORM, &Publication { tcb_status: "OutOfDate", ..Publication::default() });
+    let key = Key::new(1);
+    let answer = world.post("/tee/register_attestation", &key.registration()).await;
+    answer.assert_problem(422, "quote_refused");
+    assert!(String::from_utf8_lossy(&answer.body).contains("tcb_status: OutOfDate"));
+    world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "unknown_key");
+    fs::remove_file(folder.path().join("collateral/sgx.json")).unwrap();
+    let other = world.post("/tee/register_attestation", &Key::new(2).registration()).await;
+    // What was fetched before is still good.
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_key_that_a_new_policy_refuses_loses_its_standing_and_its_batches_and_may_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    world.add(1).await;
+    world.add(2).await;
+    let key = world.registered_key(1).await;
+    for number in [1, 2] {
+        let (claimed, lease) = world.claim("sgx").await.unwrap();
+        assert_eq!(claimed, number);
+        world.submit(number, &key.proof(ROOT), Some(&lease)).await.assert_success();
+    }
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
+
+    // A policy that is none changes nothing; one without this enclave does.
+    fs::write(folder.path().join("policy.yaml"), "sgx: {typo: 1}").unwrap();
+    fs::write(folder.path().join("policy.yaml"), format!("sgx: {{mrenclaves: ['{}']}}", "07".repeat(32))).unwrap();
+    let verdict = until_verdict(&world, &key, "refused").await;
+    assert!(verdict.contains("mrenclave"), "{verdict}");
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven), (2, JobStatus::ReadyToBeProven)]);
+    world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
+
+    fs::write(folder.path().join("policy.yaml"), POLICY() + "# again\n").unwrap();
+    until_verdict(&world, &key, "accepted").await;
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
+    assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
+}
+
+#[tokio::test]
+async fn batches_that_another_key_proved_too_stay_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    world.add(1).await;
+    let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    world.submit(1, &first.proof(ROOT), Some(&lease)).await.assert_success();
+    world.submit(1, &second.proof(ROOT), None).await.assert_success();
+    let revoke = format!("/admin/attestations/{}/revoke", first.public());
+    let answer = world.post(&revoke, &json!({"reason": "stolen"})).await.json();
+    assert_eq!(answer, json!({"requeued": 0}));
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
+
+    let revoke = format!("/admin/attestations/{}/revoke", second.public());
+    assert_eq!(world.post(&revoke, &json!({"reason": "stolen"})).await.json(), json!({"requeued": 1}));
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven)]);
+    // It stays revoked, whatever it sends.
+    world.post("/tee/register_attestation", &second.registration()).await.assert_problem(403, "revoked_key");
+    world
+        .post(&format!("/admin/attestations/{}/revoke", Key::new(9).public()), &json!({"reason": ""}))
+        .await
+        .assert_problem(404, "unknown_key");
+}
+
+#[tokio::test]
+async fn the_proof_of_a_revoked_key_contradicts_nobodys() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    world.add(1).await;
+    let (liar, honest) = (world.registered_key(1).await, world.registered_key(2).await);
+    let other_root = zksync_types::H256::repeat_byte(0x66);
+    world.submit(1, &liar.proof(other_root), None).await.assert_success();
+    world.submit(1, &honest.proof(ROOT), None).await.assert_problem(409, "disagreeing_root");
+    let revoke = format!("/admin/attestations/{}/revoke", liar.public());
+    world.post(&revoke, &json!({"reason": "lied"})).await.json();
+    world.submit(1, &honest.proof(ROOT), None).await.assert_success();
+}
