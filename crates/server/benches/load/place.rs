@@ -4,7 +4,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::ValueEnum;
@@ -185,12 +185,14 @@ impl ServerProcess {
     }
 
     async fn wait(&mut self, place: &Place) {
-        let health = format!("{}/health", self.url());
+        let health = format!("{}/health/ready", self.url());
         let http = crate::prover::http();
+        let started = Instant::now();
         while !http.get(&health).send().await.is_ok_and(|answer| answer.status().is_success()) {
             if self.process.try_wait().unwrap().is_some() {
                 panic!("{}", fs::read_to_string(place.folder.path().join("log")).unwrap());
             }
+            assert!(started.elapsed() < Duration::from_secs(60), "the server is not ready after a minute");
             sleep(Duration::from_millis(10)).await;
         }
     }

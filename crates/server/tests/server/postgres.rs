@@ -1,8 +1,9 @@
 //! PostgreSQL for tests: a cluster of its own, thrown away with the process that started it.
 
 use std::{
+    fs::File,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -43,9 +44,10 @@ impl Cluster {
         let mut postgres = command("postgres");
         postgres.args(["-c", "listen_addresses=", "-c", "max_connections=500", "-c"]);
         postgres.arg(format!("unix_socket_directories={}", folder.path().display()));
+        postgres.stderr(File::create(folder.path().join("log")).unwrap());
         postgres.args(["-c", if durable { "fsync=on" } else { "fsync=off" }, "-c", "log_min_messages=fatal"]);
         let mut cluster = Self { postgres: postgres.spawn().unwrap(), folder };
-        cluster.wait();
+        cluster.wait(&programs);
         Some(cluster)
     }
 
@@ -54,12 +56,14 @@ impl Cluster {
         format!("postgres:///{database}?host={}&user=tee", self.folder.path().display())
     }
 
-    fn wait(&mut self) {
-        let socket = self.folder.path().join(".s.PGSQL.5432");
+    fn wait(&mut self, programs: &Path) {
+        let mut ready = Command::new(programs.join("pg_isready"));
+        ready.args(["--quiet", "--username", "tee", "--dbname", "postgres", "--host"]).arg(self.folder.path());
         let start = Instant::now();
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            assert!(self.postgres.try_wait().unwrap().is_none(), "PostgreSQL did not start");
-            assert!(start.elapsed() < Duration::from_secs(60), "PostgreSQL did not start in a minute");
+        while !ready.status().unwrap().success() {
+            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+            assert!(self.postgres.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", log());
+            assert!(start.elapsed() < Duration::from_secs(60), "PostgreSQL did not start in a minute: {}", log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

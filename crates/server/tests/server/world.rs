@@ -336,5 +336,7 @@ pub(crate) fn http() -> reqwest::Client {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+    // A connection kept for later may be one that the server ends just as it is used.
+    let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+    builder.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }
