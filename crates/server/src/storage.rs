@@ -44,8 +44,9 @@ use crate::config::DatabaseUrl;
 /// The most connections that read a SQLite file at the same time.
 const MAX_SQLITE_READERS: u32 = 4;
 
-/// The most connections to PostgreSQL. A commit there waits for its disk, and many can wait together.
-const MAX_POSTGRES_CONNECTIONS: u32 = 32;
+/// The most connections to PostgreSQL. A commit there waits for its disk, and many can wait together; with more of them a small
+/// machine is slower.
+const MAX_POSTGRES_CONNECTIONS: u32 = 12;
 
 /// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);

@@ -50,14 +50,14 @@ impl Storage {
         self.transaction(move |connection| {
             Box::pin(async move {
                 if lock_rows {
-                    sqlx::query("SELECT 1 FROM tee_attestations WHERE pubkey = $1 FOR SHARE")
-                        .bind(proof.submission.pubkey.to_bytes().as_slice())
-                        .execute(&mut *connection)
-                        .await?;
-                    sqlx::query("SELECT 1 FROM batches WHERE number = $1 FOR NO KEY UPDATE")
-                        .bind(i64::from(proof.number))
-                        .execute(&mut *connection)
-                        .await?;
+                    sqlx::query(
+                        "SELECT 1 FROM tee_attestations, batches WHERE pubkey = $1 AND number = $2
+                         FOR SHARE OF tee_attestations FOR NO KEY UPDATE OF batches",
+                    )
+                    .bind(proof.submission.pubkey.to_bytes().as_slice())
+                    .bind(i64::from(proof.number))
+                    .execute(&mut *connection)
+                    .await?;
                 }
                 proof.record(connection, required_proofs, failed_lease, now_ms).await
             })
