@@ -7,7 +7,7 @@ mod setting;
 mod settings;
 
 pub use self::server::ServerConfig;
-use self::setting::Line;
+use self::setting::{Line, Origin};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -178,6 +178,17 @@ impl Config {
     /// Reads the file, if any, and the environment over it.
     pub fn load(path: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
         settings::load(path, &environment)
+    }
+}
+
+impl Loaded {
+    /// What `--simulation` on the command line says, over file and environment.
+    pub fn simulate(&mut self) {
+        self.config.attestation = Attestation::Simulation;
+        if let Some(line) = self.lines.iter_mut().find(|line| line.is_of("attestation")) {
+            let value = Some(Attestation::Simulation.to_string());
+            *line = Line::new("attestation", value, Origin::CommandLine("--simulation"));
+        }
     }
 }
 

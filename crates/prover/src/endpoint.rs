@@ -25,8 +25,6 @@ pub(crate) struct Endpoint {
     pub(crate) client: Client,
     pub(crate) metrics: ProverMetrics,
     registered: AtomicBool,
-    /// Whether it has handed out a batch under a lease, and so knows our extensions.
-    leases: AtomicBool,
     last_memory_bytes: AtomicU64,
     state: Mutex<State>,
 }
@@ -65,7 +63,6 @@ impl Endpoint {
             client: Client::new(&server.url, options)?,
             metrics,
             registered: registered.into(),
-            leases: false.into(),
             last_memory_bytes: FIRST_BATCH_BYTES.into(),
             state: Mutex::new(State {
                 last_contact: None,
@@ -97,14 +94,6 @@ impl Endpoint {
     /// The server may have forgotten the key.
     pub(crate) fn register_again(&self) {
         self.registered.store(false, Ordering::Relaxed);
-    }
-
-    pub(crate) fn knows_leases(&self) -> bool {
-        self.leases.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn has_leases(&self) {
-        self.leases.store(true, Ordering::Relaxed);
     }
 
     /// How much memory the next batch will take, if it is like the last one.

@@ -20,7 +20,7 @@ use tokio::sync::{
 };
 use vise::GaugeGuard;
 
-/// How long a server that knows our extensions is asked to wait for work. Shorter than the client's patience.
+/// How long a server is asked to wait for work; zksync-era's does not. Shorter than the client's patience.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// How long a question on its way is still listened to once the prover is told to stop: the answer may bring a batch, and
 /// that is given back.
@@ -61,7 +61,7 @@ pub(crate) async fn fetch(shared: Arc<Shared>, endpoint: Arc<Endpoint>, queue: S
             Ok(None) => {
                 endpoint.contact();
                 // A server that has waited for work is asked again at once.
-                let waited = endpoint.knows_leases() && asked_at.elapsed() >= LONG_POLL / 2;
+                let waited = asked_at.elapsed() >= LONG_POLL / 2;
                 Ok(Some(if waited { Duration::ZERO } else { idle.next(None) }))
             }
             Err(error) => Err(error),
@@ -113,13 +113,12 @@ async fn ask(shared: &Shared, endpoint: &Arc<Endpoint>) -> Option<Result<Option<
         }
         (shared.observe)(Event::Registered);
     }
-    let wait = endpoint.knows_leases().then_some(LONG_POLL);
     let stopped = async {
         shared.stop.cancelled().await;
         tokio::time::sleep(LAST_ANSWER).await;
     };
     let asked = tokio::select! {
-        asked = endpoint.client.claim(shared.identity.tee_type(), wait) => asked,
+        asked = endpoint.client.claim(shared.identity.tee_type(), Some(LONG_POLL)) => asked,
         () = stopped => return None,
     };
     if let Err(error) = &asked {
@@ -131,10 +130,7 @@ async fn ask(shared: &Shared, endpoint: &Arc<Endpoint>) -> Option<Result<Option<
 /// Reads a batch that the server hands out and puts it in the queue. The lease is renewed from here on.
 async fn take(shared: &Arc<Shared>, endpoint: &Arc<Endpoint>, claim: Claim, place: Place) -> Result<(), ClientError> {
     let started = Instant::now();
-    let lease = claim.lease().cloned().map(|lease| {
-        endpoint.has_leases();
-        HeldLease::hold(endpoint, lease)
-    });
+    let lease = claim.lease().cloned().map(|lease| HeldLease::hold(endpoint, lease));
     let expected = claim.announced_bytes().map(|bytes| memory_for(bytes, claim.is_compressed()));
     let read = async {
         let memory = shared.budget.reserve(expected.unwrap_or_else(|| endpoint.expected_memory())).await;

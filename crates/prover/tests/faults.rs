@@ -181,24 +181,10 @@ async fn a_batch_whose_body_is_cut_short_is_given_back_and_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_server_with_leases_is_asked_to_wait_for_work_and_asked_again_at_once() {
-    let asked = AtomicUsize::new(0);
-    let mut peer = Peer::start(move |request| match (request.path.as_str(), request.query.as_deref()) {
-        (INPUTS, None) if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, NOT_AN_INPUT),
-        (INPUTS, Some("wait_secs=20")) => Answer::Silence,
-        (INPUTS, _) => status(204),
-        _ => status(200),
-    })
-    .await;
-    let prover = Running::start(one_at_a_time(&peer));
-    // Nobody who has not shown leases is asked to wait.
-    assert_eq!(peer.request_to(INPUTS).await.query, None);
-    loop {
-        match peer.request_to(INPUTS).await.query.as_deref() {
-            Some("wait_secs=20") => break,
-            other => assert_eq!(other, None),
-        }
-    }
+async fn a_server_is_asked_to_wait_for_work_from_the_first_question_on() {
+    let mut peer = Peer::start(|request| if request.path == INPUTS { Answer::Silence } else { status(200) }).await;
+    let prover = Running::start(config(&peer));
+    assert_eq!(peer.request_to(INPUTS).await.query.as_deref(), Some("wait_secs=20"));
     prover.stops_within_a_second().await;
 }
 

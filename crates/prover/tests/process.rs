@@ -78,10 +78,11 @@ async fn the_configuration_is_shown_with_origins_and_without_secrets() {
         ("TEE_PROVER_API_TOKEN", "s3cret"),
         ("PROMETHEUS_LISTENER_PORT", "3321"),
     ];
-    let shown = command(&["--print-config"], &environment).output().await.unwrap();
+    let shown = command(&["--print-config", "--simulation"], &environment).output().await.unwrap();
     assert_eq!(shown.status.code(), Some(0));
     let text = String::from_utf8(shown.stdout).unwrap();
     assert!(text.contains("metrics_listen: 0.0.0.0:3321  # PROMETHEUS_LISTENER_PORT\n"), "{text}");
+    assert!(text.contains("attestation: simulation  # --simulation\n"), "{text}");
     assert!(!text.contains(KEY) && !text.contains("s3cret"), "{text}");
 }
 

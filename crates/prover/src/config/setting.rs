@@ -27,6 +27,7 @@ pub(super) enum Origin {
     Default,
     File,
     Environment(&'static str),
+    CommandLine(&'static str),
 }
 
 impl<T> Setting<T> {
@@ -92,6 +93,10 @@ impl Line {
     pub(super) fn new(key: &'static str, value: Option<String>, origin: Origin) -> Self {
         Self { key, value, origin }
     }
+
+    pub(super) fn is_of(&self, key: &str) -> bool {
+        self.key == key
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
@@ -116,7 +121,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File => f.write_str("file"),
-            Self::Environment(name) => f.write_str(name),
+            Self::Environment(name) | Self::CommandLine(name) => f.write_str(name),
         }
     }
 }

@@ -18,6 +18,7 @@ use std::{
     collections::BTreeMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tee_devnet::{Chain, Genesis};
 use tee_server::{Clock, ManualClock};
 use tokio::time::{Instant, sleep, timeout};
 use world::{Outcome, World};
@@ -149,6 +150,25 @@ async fn a_clock_that_jumps_over_leases_loses_no_batch() {
     gateway.stop().await;
     server.stop().await;
     assert_eq!(world.outcomes().await, vec_of(12, Outcome::PROVEN));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_comes_to_an_idle_server_is_proven_at_once() {
+    let world = World::with_batches(0, &[]).await;
+    let server = world.serve_by(Clock::System).await;
+    // One who only asked now and then would come back in an hour.
+    let seldom = [("TEE_PROVER_INITIAL_RETRY_BACKOFF_SECS", "1h"), ("TEE_PROVER_MAX_IDLE_POLL", "1h")];
+    let mut gateway = Gateway::start(&world.url(), &seldom).await;
+    gateway.until("tee_prover_servers{state=\"registered\"}", 1).await;
+    let mut chain = Chain::new(Genesis::sepolia().unwrap());
+    for proven in 1..=2 {
+        // The question that waits is on its way.
+        sleep(Duration::from_millis(300)).await;
+        server.store().add_batch(world::next_batch(&mut chain)).await.unwrap();
+        timeout(Duration::from_secs(60), gateway.until_submitted(proven)).await.expect("it is woken");
+    }
+    gateway.stop().await;
+    server.stop().await;
 }
 
 fn number(name: &str, default: u32) -> u32 {

@@ -50,11 +50,10 @@ impl World {
         let server = Server::start(config(folder.path(), address, lease_secs)).await.unwrap();
         let mut chain = Chain::new(Genesis::sepolia().unwrap());
         for index in 0..batches as usize {
-            let mut input = chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 }).unwrap().input;
+            let mut new = next_batch(&mut chain);
             if poison.contains(&index) {
-                input.l1_batch_env.previous_batch_hash = Some([0xbd; 32].into());
+                new.input.l1_batch_env.previous_batch_hash = Some([0xbd; 32].into());
             }
-            let new = NewBatch { input, expected_root: None, sealed_at_ms: None, source: "devnet".to_owned() };
             server.store().add_batch(new).await.unwrap();
         }
         server.stop().await;
@@ -106,6 +105,12 @@ impl World {
         server.stop().await;
         outcomes
     }
+}
+
+/// A tiny batch of the devnet.
+pub(crate) fn next_batch(chain: &mut Chain) -> NewBatch {
+    let input = chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 }).unwrap().input;
+    NewBatch { input, expected_root: None, sealed_at_ms: None, source: "devnet".to_owned() }
 }
 
 /// What a server's database says of each batch.

@@ -8,7 +8,7 @@ mod systemd;
 use clap::Parser;
 use exit::{Exit, Failure};
 use std::{path::PathBuf, process::ExitCode};
-use tee_prover::{Attestation, Config, Identity, Listener, Loaded, LogFormat, Prover};
+use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
 
 /// Proves ZK Stack batches inside an enclave: fetches them from servers, re-executes them, signs the results and submits
 /// the proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once. SIGUSR1 writes its state to the log.
@@ -46,16 +46,16 @@ fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-fn start(args: Args, loaded: Loaded) -> Result<(), Failure> {
+fn start(args: Args, mut loaded: Loaded) -> Result<(), Failure> {
+    if args.simulation {
+        loaded.simulate();
+    }
     if args.print_config {
         print!("{loaded}");
         return Ok(());
     }
     let mut config = loaded.config;
     config.danger_simulated_proofs = args.danger_simulated_proofs;
-    if args.simulation {
-        config.attestation = Attestation::Simulation;
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let proven = runtime.block_on(prove(config));
     // A verification that does not end cannot be stopped, nor waited for.
