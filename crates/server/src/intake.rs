@@ -6,7 +6,7 @@ use zksync_types::H256;
 
 use crate::{
     Store,
-    storage::{Batch, NewProof, RecordedProof},
+    storage::{NewProof, RecordedProof, Roots},
 };
 
 /// Why a proof was refused. But for a disagreement, nothing of it is stored.
@@ -67,17 +67,18 @@ impl Store {
         submission: &SubmitProof,
         lease: Option<&LeaseId>,
     ) -> Result<(), RefusedProof> {
-        let attestation = self.storage.attestation(&submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
-        if attestation.tee_type != submission.tee_type {
-            let (registered, submitted) = (attestation.tee_type, submission.tee_type);
+        let expectation =
+            self.storage.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
+        if expectation.tee_type != submission.tee_type {
+            let (registered, submitted) = (expectation.tee_type, submission.tee_type);
             return Err(RefusedProof::TeeType { registered, submitted });
         }
-        let batch = self.storage.batch(number).await?.ok_or(RefusedProof::UnknownBatch)?;
+        let roots = expectation.roots.ok_or(RefusedProof::UnknownBatch)?;
         submission.signature.verify(submission.proof, &submission.pubkey).map_err(RefusedProof::Signature)?;
-        if batch.expected_root.is_some_and(|expected| expected != submission.proof) {
+        if roots.expected.is_some_and(|expected| expected != submission.proof) {
             return Err(RefusedProof::WrongRoot);
         }
-        check_statement(number, submission, &batch)?;
+        check_statement(number, submission, &roots)?;
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
         let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
@@ -89,7 +90,7 @@ impl Store {
     }
 }
 
-fn check_statement(number: u32, submission: &SubmitProof, batch: &Batch) -> Result<(), StatementMismatch> {
+fn check_statement(number: u32, submission: &SubmitProof, roots: &Roots) -> Result<(), StatementMismatch> {
     let Some(signed) = &submission.statement else { return Ok(()) };
     let statement = &signed.statement;
     if statement.batch_number != number {
@@ -98,7 +99,7 @@ fn check_statement(number: u32, submission: &SubmitProof, batch: &Batch) -> Resu
     if statement.root != submission.proof {
         return Err(StatementMismatch::Root);
     }
-    if batch.previous_root.is_some_and(|root| root != statement.previous_root) {
+    if roots.previous.is_some_and(|root| root != statement.previous_root) {
         return Err(StatementMismatch::PreviousRoot);
     }
     signed.verify(&submission.pubkey).map_err(StatementMismatch::Signature)

@@ -35,7 +35,7 @@ pub(crate) use self::{
     attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     jobs::{JobFailure, JobRules},
-    proofs::{NewProof, RecordedProof},
+    proofs::{NewProof, RecordedProof, Roots},
     published::PublishedProof,
     standing::Standing,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Row, any::AnyRow};
+use sqlx::{Any, Executor, Row, any::AnyRow};
 use zksync_types::H256;
 
 use super::{Storage, decoded, hash, number};
@@ -71,8 +71,8 @@ impl Storage {
             .execute(&mut *connection)
             .await?;
             if inserted.rows_affected() == 0 {
-                let row = sqlx::query(COLUMNS).bind(i64::from(new.number)).fetch_one(connection).await?;
-                return Ok(InsertedBatch::Known(Batch::read(&row)?));
+                let known = Batch::find(connection, new.number).await?.ok_or(sqlx::Error::RowNotFound)?;
+                return Ok(InsertedBatch::Known(known));
             }
             type_lock.take(connection).await?;
             sqlx::query(
@@ -92,8 +92,7 @@ impl Storage {
 
     /// A batch by its number.
     pub(crate) async fn batch(&self, number: u32) -> Result<Option<Batch>, sqlx::Error> {
-        let row = sqlx::query(COLUMNS).bind(i64::from(number)).fetch_optional(&self.pool).await?;
-        row.as_ref().map(Batch::read).transpose()
+        Batch::find(&self.pool, number).await
     }
 
     /// Those from `first` to `last` that are not there. For ranges of thousands, not millions.
@@ -119,6 +118,14 @@ impl Storage {
 }
 
 impl Batch {
+    pub(super) async fn find(
+        database: impl Executor<'_, Database = Any>,
+        number: u32,
+    ) -> Result<Option<Self>, sqlx::Error> {
+        let row = sqlx::query(COLUMNS).bind(i64::from(number)).fetch_optional(database).await?;
+        row.as_ref().map(Self::read).transpose()
+    }
+
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let blob = |bytes: &str, sha256: &str| -> Result<BlobInfo, sqlx::Error> {
             Ok(BlobInfo {

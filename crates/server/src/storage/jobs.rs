@@ -118,24 +118,26 @@ impl Storage {
         let expires_at_ms = now_ms.saturating_add(self.rules.lease_ms);
         let claimable_at_ms = (tee_type != TeeType::None).then_some(expires_at_ms);
         let first = i64::from(self.rules.first_processed_batch);
-        let claimed = self.statement(move |connection| {
+        let max_attempts = i64::from(self.rules.max_attempts);
+        self.statement(move |connection| {
             Box::pin(async move {
-                sqlx::query(statement)
+                let claimed = sqlx::query(statement)
                     .bind(lease.as_str())
                     .bind(expires_at_ms)
                     .bind(claimable_at_ms)
                     .bind(now_ms)
                     .bind(tee_type.as_str())
                     .bind(first)
-                    .fetch_optional(connection)
-                    .await
+                    .fetch_optional(&mut *connection)
+                    .await?;
+                let Some(row) = claimed else { return Ok(None) };
+                let number = number(row.try_get("l1_batch_number")?)?;
+                // On the same connection: another would cost the database as much as the read.
+                let batch = Batch::find(connection, number).await?.ok_or(sqlx::Error::RowNotFound)?;
+                Ok(Some(Claim { number, batch, exhausted: row.try_get::<i64, _>("attempts")? > max_attempts }))
             })
-        });
-        let Some(row) = claimed.await? else { return Ok(None) };
-        let number = number(row.try_get("l1_batch_number")?)?;
-        let batch = self.batch(number).await?.ok_or(sqlx::Error::RowNotFound)?;
-        let exhausted = row.try_get::<i64, _>("attempts")? > self.rules.max_attempts.into();
-        Ok(Some(Claim { number, batch, exhausted }))
+        })
+        .await
     }
 
     /// Prolongs a lease, even one that has expired, as long as nobody else has the batch. False if somebody has.

@@ -1,13 +1,29 @@
 //! `tee_proofs`: accepted proofs, and those that contradict them.
 
 use sqlx::{AnyConnection, Row};
-use tee_api::{LeaseId, SubmitProof};
+use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
 use zksync_types::H256;
 
 use super::{
-    JobStatus, Storage, hash,
+    JobStatus, Storage, decoded, hash,
     jobs::{FailedLease, JobFailure},
 };
+
+/// What a proof of a registered key is held against.
+#[derive(Debug)]
+pub(crate) struct Expectation {
+    /// What the key was registered for.
+    pub(crate) tee_type: TeeType,
+    /// Nothing where the batch is not known.
+    pub(crate) roots: Option<Roots>,
+}
+
+/// A batch's roots, where they are known.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    pub(crate) previous: Option<H256>,
+    pub(crate) expected: Option<H256>,
+}
 
 /// A proof whose signature, key and root are in order.
 #[derive(Debug)]
@@ -40,6 +56,27 @@ const DISAGREEMENT: JobFailure<'static> =
     JobFailure { kind: "disagreeing_root", error: "another proof of this batch says another root" };
 
 impl Storage {
+    /// What a proof of this batch by this key is held against; nothing where the key is not registered.
+    pub(crate) async fn expectation(&self, number: u32, key: &PublicKey) -> Result<Option<Expectation>, sqlx::Error> {
+        let row = sqlx::query(
+            "SELECT tee_type, number, previous_root, expected_root
+             FROM tee_attestations LEFT JOIN batches ON number = $2 WHERE pubkey = $1",
+        )
+        .bind(key.to_bytes().as_slice())
+        .bind(i64::from(number))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            let root = |column: &str| row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose();
+            let roots = Roots { previous: root("previous_root")?, expected: root("expected_root")? };
+            Ok(Expectation {
+                tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
+                roots: row.try_get::<Option<i64>, _>("number")?.map(|_| roots),
+            })
+        })
+        .transpose()
+    }
+
     /// Stores a proof and ends its job, in one transaction that is on disk when this returns.
     pub(crate) async fn record_proof(&self, proof: NewProof, now_ms: i64) -> Result<RecordedProof, sqlx::Error> {
         // SQLite has one writer at a time. Elsewhere proofs of one batch come one after another, or two at a time would not
