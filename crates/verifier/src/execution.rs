@@ -124,6 +124,7 @@ impl Machine<'_> {
     }
 
     fn execute(&mut self, index: usize, transaction: Transaction) -> Result<(), Rejection> {
+        self.forget_history();
         let result = if transaction.execute.factory_deps.is_empty() {
             self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, true).1
         } else {
@@ -135,6 +136,13 @@ impl Machine<'_> {
             ExecutionResult::Success { .. } | ExecutionResult::Revert { .. } => Ok(()),
             ExecutionResult::Halt { reason } => Err(Rejection::TransactionHalted { index, reason: reason.to_string() }),
         }
+    }
+
+    /// Drops the way back to before this transaction, as the node does: nothing is undone beyond it, and the way would grow
+    /// with each transaction.
+    fn forget_history(&mut self) {
+        self.vm.make_snapshot();
+        self.vm.pop_snapshot_no_rollback();
     }
 
     /// As the node does: with compressed bytecodes, and without where that fails.
