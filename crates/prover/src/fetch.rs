@@ -29,7 +29,7 @@ const LAST_ANSWER: Duration = Duration::from_millis(300);
 const MAX_UNDELIVERED: usize = 32;
 /// What a verification takes beside the input, in bytes.
 const MEMORY_PER_BATCH: u64 = 64 << 20;
-/// How much larger a batch is in the verifier than on the wire: 356 MB for 2,000 mixed transactions, which are 18 MB of JSON and
+/// How much larger a batch is in the verifier than on the wire: 325 MB for 2,000 mixed transactions, which are 18 MB of JSON and
 /// 2.2 MB compressed.
 const MEMORY_PER_BYTE: u64 = 20;
 const MEMORY_PER_COMPRESSED_BYTE: u64 = 128;

@@ -244,7 +244,7 @@ impl Store {
         reason: &str,
         reprove: bool,
     ) -> Result<Option<u64>, sqlx::Error> {
-        if self.storage.attestation(pubkey).await?.is_none() {
+        if self.storage.is_revoked(pubkey).await?.is_none() {
             return Ok(None);
         }
         let standing = Standing::Revoked { reason: reason.to_owned() };

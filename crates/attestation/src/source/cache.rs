@@ -46,27 +46,23 @@ impl CollateralCache {
         let kind = PlatformKind::of(quote)?;
         let slot = self.slot(kind);
         let mut kept = slot.lock().await;
-        let good = kept.as_ref().filter(|kept| kept.ends_after(now_secs)).map(|kept| Arc::clone(&kept.collateral));
-        if let Some(collateral) = &good
-            && !kept.as_ref().is_some_and(|kept| self.is_due(kept, now_secs))
-        {
-            return Ok(Arc::clone(collateral));
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.ends_after(now_secs) && !self.is_due(kept, now_secs)) {
+            return Ok(Arc::clone(&kept.collateral));
         }
-        match (self.source.collateral(quote).await, good) {
-            (Ok(collateral), _) => {
+        let error = match self.source.collateral(quote).await {
+            Ok(collateral) => {
                 let collateral = Arc::new(collateral);
                 *kept = Some(Kept { collateral: Arc::clone(&collateral), asked_at_secs: now_secs, failed: false });
-                Ok(collateral)
+                return Ok(collateral);
             }
-            (Err(_), Some(collateral)) => {
-                *kept = Some(Kept { collateral: Arc::clone(&collateral), asked_at_secs: now_secs, failed: true });
-                Ok(collateral)
-            }
-            (Err(error), None) => {
-                self.slots().remove(&kind);
-                Err(error)
-            }
+            Err(error) => error,
+        };
+        if let Some(kept) = kept.as_mut().filter(|kept| kept.ends_after(now_secs)) {
+            (kept.asked_at_secs, kept.failed) = (now_secs, true);
+            return Ok(Arc::clone(&kept.collateral));
         }
+        self.slots().remove(&kind);
+        Err(error)
     }
 
     fn is_due(&self, kept: &Kept, now_secs: u64) -> bool {

@@ -47,7 +47,7 @@ pub(super) async fn handle(
     };
     let new = NewAttestation { pubkey: &pubkey, quote: &attestation, tee_type, judged: judged.as_ref() };
     store.storage.register(&new, now_ms).await?;
-    if store.storage.attestation(&pubkey).await?.is_some_and(|attestation| attestation.revoked) {
+    if store.storage.is_revoked(&pubkey).await? == Some(true) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "revoked_key", "the key was revoked"));
     }
     tracing::info!(%pubkey, %tee_type, "key registered");

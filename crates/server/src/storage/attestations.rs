@@ -3,15 +3,8 @@
 use sqlx::Row;
 use tee_api::{PublicKey, Quote, TeeType};
 
-use super::{Storage, decoded};
+use super::Storage;
 use crate::attestations::Judged;
-
-/// What is known of a registered key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Attestation {
-    pub(crate) tee_type: TeeType,
-    pub(crate) revoked: bool,
-}
 
 /// A key to register.
 #[derive(Debug)]
@@ -67,18 +60,12 @@ impl Storage {
         .await
     }
 
-    /// A registered key.
-    pub(crate) async fn attestation(&self, pubkey: &PublicKey) -> Result<Option<Attestation>, sqlx::Error> {
-        let row = sqlx::query("SELECT tee_type, revoked_at FROM tee_attestations WHERE pubkey = $1")
+    /// Whether a key has lost its standing; nothing where it is not registered.
+    pub(crate) async fn is_revoked(&self, pubkey: &PublicKey) -> Result<Option<bool>, sqlx::Error> {
+        let row = sqlx::query("SELECT revoked_at FROM tee_attestations WHERE pubkey = $1")
             .bind(pubkey.to_bytes().as_slice())
             .fetch_optional(&self.pool)
             .await?;
-        row.map(|row| {
-            Ok(Attestation {
-                tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
-                revoked: row.try_get::<Option<i64>, _>("revoked_at")?.is_some(),
-            })
-        })
-        .transpose()
+        row.map(|row| Ok(row.try_get::<Option<i64>, _>("revoked_at")?.is_some())).transpose()
     }
 }
