@@ -6,7 +6,6 @@ use std::{
     collections::BTreeSet,
     panic::{self, AssertUnwindSafe},
     rc::Rc,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use zksync_multivm::{
@@ -25,7 +24,7 @@ use zksync_vm_interface::{
     VmInterfaceHistoryEnabled,
 };
 
-use crate::{Rejection, storage::ProvenStorage};
+use crate::{Rejection, signatures::Verdicts, storage::ProvenStorage};
 
 /// Registers of the VM; the first is always zero.
 const REGISTERS: u8 = 16;
@@ -37,21 +36,6 @@ pub(crate) struct Run<'a> {
     pub(crate) system: &'a SystemEnv,
     pub(crate) blocks: &'a [L2BlockExecutionData],
     pub(crate) pubdata: &'a PubdataParams,
-}
-
-/// Who checks the signatures of transactions.
-#[derive(Clone, Copy)]
-pub(crate) enum Signatures<'a> {
-    /// The VM.
-    Verified,
-    /// Somebody else, at the same time. Once this is set the run's result is void: it stops at the next transaction.
-    SkippedUnless(&'a AtomicBool),
-}
-
-impl Signatures<'_> {
-    fn is_void(self) -> bool {
-        matches!(self, Self::SkippedUnless(unsettled) if unsettled.load(Ordering::Relaxed))
-    }
 }
 
 /// What a run leads to.
@@ -67,15 +51,13 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the batch. Whatever the VM does on hostile input ends as an error.
-pub(crate) fn run(run: Run<'_>, storage: ProvenStorage<'_>, signatures: Signatures<'_>) -> Result<Outcome, Rejection> {
+pub(crate) fn run(run: Run<'_>, storage: ProvenStorage<'_>, signatures: &mut Verdicts) -> Result<Outcome, Rejection> {
     let storage = Rc::new(RefCell::new(storage));
     let panicked = |message| Rejection::VmPanicked { message };
     let mut machine = contain(&storage, panicked, || {
         let mut vm = Vm::custom(run.batch.clone(), run.system.clone(), Rc::clone(&storage));
-        if matches!(signatures, Signatures::SkippedUnless(_)) {
-            vm.skip_signature_verification();
-        }
-        let watch = CostWatch { storage: Some(Rc::clone(&storage)), ..CostWatch::default() };
+        vm.skip_signature_verification();
+        let watch = Watch { storage: Some(Rc::clone(&storage)), ..Watch::default() };
         Ok(Machine { vm, tracer: (watch, FastValidationTracer::default()), storage: Rc::clone(&storage) })
     })?;
     contain(&storage, panicked, || machine.execute_blocks(run.blocks, signatures))?;
@@ -99,21 +81,19 @@ fn contain<T>(
 type SharedStorage<'a> = Rc<RefCell<ProvenStorage<'a>>>;
 
 struct Machine<'a> {
-    vm: Vm<SharedStorage<'a>, CostWatch<'a>>,
-    tracer: (CostWatch<'a>, FastValidationTracer),
+    vm: Vm<SharedStorage<'a>, Watch<'a>>,
+    tracer: (Watch<'a>, FastValidationTracer),
     storage: SharedStorage<'a>,
 }
 
 impl Machine<'_> {
-    fn execute_blocks(&mut self, blocks: &[L2BlockExecutionData], signatures: Signatures<'_>) -> Result<(), Rejection> {
+    fn execute_blocks(&mut self, blocks: &[L2BlockExecutionData], signatures: &mut Verdicts) -> Result<(), Rejection> {
         let mut blocks = blocks.iter().peekable();
         let mut index = 0_usize;
         while let Some(block) = blocks.next() {
             for transaction in &block.txs {
-                if signatures.is_void() {
-                    return Ok(());
-                }
-                self.execute(index, transaction.clone())?;
+                let settled = signatures.next_is_settled()?;
+                self.execute(index, transaction.clone(), settled)?;
                 index = index.saturating_add(1);
             }
             if let Some(next) = blocks.peek() {
@@ -123,12 +103,13 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn execute(&mut self, index: usize, transaction: Transaction) -> Result<(), Rejection> {
+    /// `settled`: whether the VM may skip the signature.
+    fn execute(&mut self, index: usize, transaction: Transaction, settled: bool) -> Result<(), Rejection> {
         self.forget_history();
         let result = if transaction.execute.factory_deps.is_empty() {
-            self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, true).1
+            self.execute_once(transaction, settled, true).1
         } else {
-            self.execute_with_bytecodes(transaction)
+            self.execute_with_bytecodes(transaction, settled)
         };
         self.check_storage(&result)?;
         match result.result {
@@ -136,6 +117,21 @@ impl Machine<'_> {
             ExecutionResult::Success { .. } | ExecutionResult::Revert { .. } => Ok(()),
             ExecutionResult::Halt { reason } => Err(Rejection::TransactionHalted { index, reason: reason.to_string() }),
         }
+    }
+
+    /// Gives whether the bytecodes could be published compressed, and the result.
+    fn execute_once(
+        &mut self,
+        transaction: Transaction,
+        settled: bool,
+        compress: bool,
+    ) -> (bool, VmExecutionResultAndLogs) {
+        if !settled {
+            self.storage.borrow_mut().distrust(transaction.initiator_account());
+        }
+        let (compressed, result) =
+            self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, compress);
+        (compressed.is_ok(), result)
     }
 
     /// Drops the way back to before this transaction, as the node does: nothing is undone beyond it, and the way would grow
@@ -150,18 +146,16 @@ impl Machine<'_> {
     /// A failed attempt is undone, and so is what it asked of storage: a node's witness does not know it. The fast VM does not
     /// notice each failure that the legacy VM does; then it asks for slots without a path, which tells. What an attempt reads
     /// decides no more than which of the two is taken, and both are the operator's to choose.
-    fn execute_with_bytecodes(&mut self, transaction: Transaction) -> VmExecutionResultAndLogs {
+    fn execute_with_bytecodes(&mut self, transaction: Transaction, settled: bool) -> VmExecutionResultAndLogs {
         self.vm.make_snapshot();
-        let (compressed, result) =
-            self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction.clone(), true);
-        let compressed = compressed.is_ok();
+        let (compressed, result) = self.execute_once(transaction.clone(), settled, true);
         if compressed && self.check_storage(&result).is_ok() {
             self.vm.pop_snapshot_no_rollback();
             return result;
         }
         self.vm.rollback_to_the_latest_snapshot();
         self.storage.borrow_mut().forget_unchecked();
-        self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, false).1
+        self.execute_once(transaction, settled, false).1
     }
 
     /// Fails if the run so far rests on anything that no path proves.
@@ -200,24 +194,27 @@ impl Machine<'_> {
     }
 }
 
-/// Watches that nobody learns what a write to an unproven slot costs to publish.
+/// Watches that the VM itself is told the truth about accounts whose signatures are not settled, and that nobody learns what a
+/// write to an unproven slot costs to publish.
 ///
 /// That cost depends on the slot's value before the batch, which for a slot without a path is only a claim. The VM adds it
 /// to a counter and takes it off again on rollback; the counter is read by one instruction, `context.meta`. The bootloader
 /// reads it to fail a transaction that publishes more than it paid for: with a free choice of the claimed value, an
 /// operator could so make an honest transaction fail. If the counter is read while such a write stands, the run is void.
 #[derive(Default)]
-struct CostWatch<'a> {
+struct Watch<'a> {
     storage: Option<SharedStorage<'a>>,
     /// Unproven slots that may have been written since the counter was last read. The key of a write is in a register; which
     /// one the instruction does not tell, so each unproven slot that some register names counts.
     written: BTreeSet<StorageKey>,
 }
 
-impl Tracer for CostWatch<'_> {
+impl Tracer for Watch<'_> {
     #[inline(always)]
     fn before_instruction<OP: OpcodeType, S: GlobalStateInterface>(&mut self, state: &mut S) {
         match OP::VALUE {
+            // The first thing that the VM itself can ask for an account's code.
+            Opcode::FarCall(_) => self.trust_again(),
             Opcode::StorageWrite => self.note_write(state),
             Opcode::ContextMeta => self.check_standing_writes(state),
             _ => {}
@@ -225,7 +222,13 @@ impl Tracer for CostWatch<'_> {
     }
 }
 
-impl CostWatch<'_> {
+impl Watch<'_> {
+    fn trust_again(&self) {
+        if let Some(storage) = &self.storage {
+            storage.borrow_mut().trust_again();
+        }
+    }
+
     fn note_write(&mut self, state: &mut impl StateInterface) {
         let Some(storage) = &self.storage else { return };
         let contract = state.current_frame().address();

@@ -1,13 +1,14 @@
 //! Signatures of transactions, checked beside the VM and in parallel.
 //!
 //! The VM spends a good part of its time on `ecrecover`. It can be told to take the initiator for recovered wherever the
-//! call's input is the one that it computes itself from the transaction. That is sound only if each signature that it
-//! would so skip recovers to the initiator, over the very hash that the VM computes.
+//! call's input is the one that it computes itself from the transaction. That is sound only for a signature that was found
+//! to recover to the initiator, over the very hash that the VM computes: any other the VM is left to check itself.
 
 use std::{
+    iter::Flatten,
     panic::{self, AssertUnwindSafe},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
+    sync::mpsc::{self, Receiver, Sender},
+    thread, vec,
 };
 
 use secp256k1::{
@@ -18,13 +19,12 @@ use zksync_types::{
     Address, ExecuteTransactionCommon, H256, L2ChainId, Transaction,
     block::L2BlockExecutionData,
     bytecode::validate_bytecode,
-    get_code_key,
-    l2::{L2Tx, TransactionType},
+    l2::{L2Tx, L2TxCommonData, TransactionType},
     transaction_request::TransactionRequest,
     web3::keccak256,
 };
 
-use crate::{BatchInput, Rejection, shape::Witness};
+use crate::{BatchInput, Rejection};
 
 fn transactions(blocks: &[L2BlockExecutionData]) -> impl Iterator<Item = &Transaction> {
     blocks.iter().flat_map(|block| &block.txs)
@@ -59,50 +59,91 @@ fn check_form(transaction: &Transaction, evm_emulator: bool) -> Result<(), &'sta
     }
 }
 
-/// Checks each signature that the VM would skip and gives the hash of each transaction, in order.
-///
-/// Sets `unsettled` as soon as it finds one that does not recover: then the VM must judge the signatures itself, and a run
-/// that skipped them is void.
-pub(crate) fn check(
-    blocks: &[L2BlockExecutionData],
-    chain_id: L2ChainId,
-    witness: &Witness,
-    unsettled: &AtomicBool,
-) -> Result<Vec<H256>, Rejection> {
-    let transactions: Vec<_> = transactions(blocks).enumerate().collect();
+/// The checks of all signatures, to be made on threads of their own, and where their results come in.
+pub(crate) fn checks(blocks: &[L2BlockExecutionData], chain_id: L2ChainId) -> (Checks<'_>, Verdicts) {
+    let transactions: Vec<_> = transactions(blocks).collect();
     // One core is the VM's.
     let workers = thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
-    let chunk = transactions.len().div_ceil(workers).max(1);
-    let hashes: Vec<Result<Vec<H256>, Rejection>> = thread::scope(|scope| {
-        let check_chunk = |chunk: &[(usize, &Transaction)]| {
-            chunk
-                .iter()
-                .map(|&(index, transaction)| {
-                    let checked = check_transaction(transaction, chain_id, witness).ok_or_else(|| {
-                        let reason = "its hash cannot be computed".to_owned();
-                        Rejection::MalformedTransaction { index, reason }
-                    })?;
-                    if !checked.settled {
-                        unsettled.store(true, Ordering::Relaxed);
+    let share = transactions.len().div_ceil(workers).max(1);
+    let (shares, results): (Vec<_>, Vec<_>) = transactions
+        .chunks(share)
+        .map(|share| {
+            let (results, incoming) = mpsc::channel();
+            (Share { transactions: share.to_vec(), results }, incoming)
+        })
+        .unzip();
+    (
+        Checks { shares, chain_id },
+        Verdicts { incoming: results.into_iter().flatten(), hashes: Vec::new(), malformed: None },
+    )
+}
+
+/// Checks that were not yet made.
+pub(crate) struct Checks<'a> {
+    shares: Vec<Share<'a>>,
+    chain_id: L2ChainId,
+}
+
+/// What one thread checks.
+struct Share<'a> {
+    transactions: Vec<&'a Transaction>,
+    results: Sender<Option<Checked>>,
+}
+
+impl Checks<'_> {
+    pub(crate) fn make(self) {
+        let chain_id = self.chain_id;
+        thread::scope(|scope| {
+            for Share { transactions, results } in self.shares {
+                scope.spawn(move || {
+                    for transaction in transactions {
+                        if results.send(check_transaction(transaction, chain_id)).is_err() {
+                            return;
+                        }
                     }
-                    Ok(checked.hash)
-                })
-                .collect()
-        };
-        let workers: Vec<_> = transactions.chunks(chunk).map(|chunk| scope.spawn(move || check_chunk(chunk))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic))).collect()
-    });
-    let hashes: Vec<Vec<H256>> = hashes.into_iter().collect::<Result<_, _>>()?;
-    Ok(hashes.concat())
+                });
+            }
+        });
+    }
+}
+
+/// The results of [`Checks`], in the order of the transactions.
+pub(crate) struct Verdicts {
+    incoming: Flatten<vec::IntoIter<Receiver<Option<Checked>>>>,
+    /// Those of the transactions so far.
+    hashes: Vec<H256>,
+    /// The first transaction without a hash; nothing is said of those behind it.
+    malformed: Option<usize>,
+}
+
+impl Verdicts {
+    /// Whether the VM may skip the signature of the next transaction. Waits until it is known.
+    pub(crate) fn next_is_settled(&mut self) -> Result<bool, Rejection> {
+        if self.malformed.is_none()
+            && let Some(Checked { settled, hash }) = self.incoming.next().flatten()
+        {
+            self.hashes.push(hash);
+            return Ok(settled);
+        }
+        let index = *self.malformed.get_or_insert(self.hashes.len());
+        Err(Rejection::MalformedTransaction { index, reason: "its hash cannot be computed".to_owned() })
+    }
+
+    /// The hashes of all transactions.
+    pub(crate) fn into_hashes(mut self, transactions: usize) -> Result<Vec<H256>, Rejection> {
+        while self.hashes.len() < transactions {
+            self.next_is_settled()?;
+        }
+        Ok(self.hashes)
+    }
 }
 
 struct Checked {
-    /// Whether the VM may skip the signature if it would.
     settled: bool,
     hash: H256,
 }
 
-fn check_transaction(transaction: &Transaction, chain_id: L2ChainId, witness: &Witness) -> Option<Checked> {
+fn check_transaction(transaction: &Transaction, chain_id: L2ChainId) -> Option<Checked> {
     let common = match &transaction.common_data {
         ExecuteTransactionCommon::L2(common) => common,
         // L1 judges these, through the system logs: they carry no signature.
@@ -111,30 +152,32 @@ fn check_transaction(transaction: &Transaction, chain_id: L2ChainId, witness: &W
             return Some(Checked { settled: true, hash: common.canonical_tx_hash });
         }
     };
-    let l2 = L2Tx {
-        execute: transaction.execute.clone(),
-        common_data: common.clone(),
-        received_timestamp_ms: 0,
-        raw_bytes: transaction.raw_bytes.clone(),
-    };
-    let (signed, hash) = hashes(l2, chain_id)?;
-    let initiator = common.initiator_address;
+    let (signed, hash) = hashes(transaction, common, chain_id)?;
     let settled = signature_that_vm_skips(&common.signature)
-        .is_none_or(|(id, r_and_s)| has_code(initiator, witness) || recover(id, r_and_s, signed) == Some(initiator));
+        .is_none_or(|(id, r_and_s)| recover(id, r_and_s, signed) == Some(common.initiator_address));
     Some(Checked { settled, hash })
 }
 
-/// Whether the account has code of its own before the batch. For such accounts the VM skips nothing.
-fn has_code(account: Address, witness: &Witness) -> bool {
-    let leaf = witness.position(&get_code_key(&account).hashed_key_u256()).and_then(|leaf| witness.leaves.get(leaf));
-    leaf.is_some_and(|leaf| !leaf.value_before().is_zero())
-}
-
 /// The hash that the initiator signs and the transaction's own, computed as the VM does.
-fn hashes(transaction: L2Tx, chain_id: L2ChainId) -> Option<(H256, H256)> {
+fn hashes(transaction: &Transaction, common: &L2TxCommonData, chain_id: L2ChainId) -> Option<(H256, H256)> {
+    let l2 = L2Tx {
+        execute: transaction.execute.clone(),
+        // The encoding that a node received counts for nothing.
+        common_data: L2TxCommonData {
+            nonce: common.nonce,
+            fee: common.fee.clone(),
+            initiator_address: common.initiator_address,
+            signature: common.signature.clone(),
+            transaction_type: common.transaction_type,
+            input: None,
+            paymaster_params: common.paymaster_params.clone(),
+        },
+        received_timestamp_ms: 0,
+        raw_bytes: transaction.raw_bytes.clone(),
+    };
     // The chain's own code unwraps here and there on what a decoded transaction can hold; such a one is malformed.
     panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut request = TransactionRequest::from(transaction);
+        let mut request = TransactionRequest::from(l2);
         request.chain_id = Some(chain_id.as_u64());
         request.get_signed_and_tx_hashes().ok()
     }))

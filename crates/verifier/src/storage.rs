@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use zksync_types::{Address, H256, StorageKey, StorageValue, witness_block_state::WitnessStorageState};
+use zksync_types::{Address, H256, StorageKey, StorageValue, get_code_key, witness_block_state::WitnessStorageState};
 use zksync_vm_interface::storage::ReadStorage;
 
 use crate::{Rejection, shape::Witness};
@@ -33,6 +33,8 @@ pub(crate) struct ProvenStorage<'a> {
     cost: Option<StorageKey>,
     /// Set while the storage is asked only to learn whether the VM has a value of its own.
     probe: Option<Probe>,
+    /// The slot with the code of the account whose signature the VM must not skip.
+    distrusted: Option<StorageKey>,
 }
 
 #[derive(Clone, Copy)]
@@ -74,6 +76,7 @@ impl<'a> ProvenStorage<'a> {
             fault: None,
             cost: None,
             probe: None,
+            distrusted: None,
         };
         storage.check_claims()?;
         Ok(storage)
@@ -181,6 +184,17 @@ impl<'a> ProvenStorage<'a> {
         self.probe.take() == Some(Probe::Asked)
     }
 
+    /// From now until [`Self::trust_again`] the account seems to have code of its own. The VM's wrapper asks for that before
+    /// each transaction, and where it is so leaves the signature to the VM.
+    pub(crate) fn distrust(&mut self, account: Address) {
+        self.distrusted = Some(get_code_key(&account));
+    }
+
+    /// The VM itself reads what the slot holds.
+    pub(crate) fn trust_again(&mut self) {
+        self.distrusted = None;
+    }
+
     fn set_fault(&mut self, fault: Rejection) {
         self.fault.get_or_insert(fault);
     }
@@ -229,6 +243,9 @@ impl ReadStorage for ProvenStorage<'_> {
         if self.probe.is_some() {
             self.probe = Some(Probe::Asked);
             return H256::zero();
+        }
+        if self.distrusted.as_ref() == Some(key) {
+            return H256::repeat_byte(0xff);
         }
         match self.slot(key) {
             Slot::Unproven { value, reads, .. } => {

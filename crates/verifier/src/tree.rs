@@ -8,8 +8,11 @@
 //! of the tree that lies over touched leaves is rebuilt bottom-up, once with the old and once with the new contents, and of
 //! the paths only those hashes are used under which no touched leaf lies. Such a hash is the same before and after, and all
 //! paths that hold it must agree on it.
+//!
+//! Nothing lies around most absent leaves for over two hundred levels: the hashes of empty subtrees are known, and where
+//! all siblings so far are such the way up need not be hashed.
 
-use std::ops::Range;
+use std::{ops::Range, sync::LazyLock};
 
 use blake2s_simd::{
     Params,
@@ -24,6 +27,12 @@ use crate::{
 
 type Hash = [u8; 32];
 
+/// The hashes of subtrees without any leaf, by height.
+static EMPTY: LazyLock<Vec<Hash>> = LazyLock::new(|| {
+    let levels = std::iter::successors(Some(leaf_hash(None)), |below| Some(hash_node(&join(*below, *below))));
+    levels.take(TREE_DEPTH.saturating_add(1)).collect()
+});
+
 /// A tree whose old contents were found to give the root before the batch.
 pub(crate) struct ProvenTree<'a> {
     witness: &'a Witness,
@@ -37,14 +46,13 @@ impl<'a> ProvenTree<'a> {
     /// Rebuilds the tree with the old contents and compares with the root before the batch.
     pub(crate) fn prove(witness: &'a Witness, previous_root: H256) -> Result<Self, Rejection> {
         let lone_heights = lone_heights(&witness.leaves);
-        let lone = |leaf: usize| LoneLeaf {
-            leaf,
-            height: lone_heights.get(leaf).copied().unwrap_or(TREE_DEPTH),
-            hash: witness.leaves.get(leaf).map_or([0; 32], |leaf| leaf_hash(leaf.before)),
-        };
-        let mut raised: Vec<_> = (0..witness.leaves.len()).map(lone).collect();
-        raise_all(witness, &mut raised);
-        let lone_hashes: Vec<Hash> = raised.into_iter().map(|leaf| leaf.hash).collect();
+        let leaves = witness.leaves.iter().zip(&lone_heights).enumerate();
+        let raised = leaves.map(|(number, (leaf, &top))| match leaf.before {
+            Some(content) => LoneLeaf { leaf: number, height: 0, top, hash: leaf_hash(Some(content)) },
+            None => LoneLeaf::absent(witness, number, leaf, top),
+        });
+        let mut lone_hashes = vec![[0; 32]; witness.leaves.len()];
+        raise_all(witness, raised.collect(), &mut lone_hashes);
 
         let got = H256(subtree(witness, &lone_hashes, 0..witness.leaves.len(), TREE_DEPTH)?);
         // Everything that the run read rests on this.
@@ -56,30 +64,37 @@ impl<'a> ProvenTree<'a> {
 
     /// The root with the new contents of those leaves that changed; `changed` gives a leaf's position and new content.
     pub(crate) fn root_after(&self, changed: &[(usize, LeafContent)]) -> Result<H256, Rejection> {
-        let mut raised: Vec<_> = changed
-            .iter()
-            .map(|&(leaf, content)| LoneLeaf {
-                leaf,
-                height: self.lone_heights.get(leaf).copied().unwrap_or(TREE_DEPTH),
-                hash: leaf_hash(Some(content)),
-            })
-            .collect();
-        raise_all(self.witness, &mut raised);
+        let raised = changed.iter().map(|&(leaf, content)| LoneLeaf {
+            leaf,
+            height: 0,
+            top: self.lone_heights.get(leaf).copied().unwrap_or(TREE_DEPTH),
+            hash: leaf_hash(Some(content)),
+        });
         let mut lone_hashes = self.lone_hashes.clone();
-        for LoneLeaf { leaf, hash, .. } in raised {
-            if let Some(slot) = lone_hashes.get_mut(leaf) {
-                *slot = hash;
-            }
-        }
+        raise_all(self.witness, raised.collect(), &mut lone_hashes);
         subtree(self.witness, &lone_hashes, 0..self.witness.leaves.len(), TREE_DEPTH).map(H256)
     }
 }
 
 /// A leaf on its way up to the height where it meets another touched one.
 struct LoneLeaf {
+    /// Its position in the witness.
     leaf: usize,
+    /// How far up it is.
     height: usize,
+    /// How far it goes.
+    top: usize,
+    /// The hash of the node at `height`.
     hash: Hash,
+}
+
+impl LoneLeaf {
+    /// An absent leaf, as far up as everything around it is absent, too.
+    fn absent(witness: &Witness, number: usize, leaf: &Leaf, top: usize) -> Self {
+        let around = EMPTY.iter().take(top).enumerate();
+        let height = around.take_while(|&(height, empty)| witness.sibling(leaf, height) == *empty).count();
+        Self { leaf: number, height, top, hash: EMPTY.get(height).copied().unwrap_or_default() }
+    }
 }
 
 /// For each leaf the height at which its way joins that of the nearest touched leaf: the highest bit in which the two
@@ -101,13 +116,16 @@ fn highest_difference(a: U256, b: U256) -> usize {
     (a ^ b).bits().saturating_sub(1)
 }
 
-/// Raises leaves to their lone heights, as many at a time as the processor hashes at once.
-fn raise_all(witness: &Witness, lone: &mut [LoneLeaf]) {
+/// Raises leaves to their lone heights, as many at a time as the processor hashes at once, and notes their hashes there.
+fn raise_all(witness: &Witness, mut lone: Vec<LoneLeaf>, hashes: &mut [Hash]) {
     let params = Params::new();
+    // Those with the same way before them go together.
+    lone.sort_unstable_by_key(|leaf| leaf.height);
     for group in lone.chunks_mut(MAX_DEGREE) {
-        let top = group.iter().map(|leaf| leaf.height).max().unwrap_or_default();
+        let start = group.iter().map(|leaf| leaf.height).min().unwrap_or_default();
+        let top = group.iter().map(|leaf| leaf.top).max().unwrap_or_default();
         let mut nodes = [[0; 64]; MAX_DEGREE];
-        for height in 0..top {
+        for height in start..top {
             for (node, lone) in nodes.iter_mut().zip(&*group) {
                 if let Some(leaf) = witness.leaves.get(lone.leaf) {
                     *node = node_bytes(leaf.key, height, lone.hash, witness.sibling(leaf, height));
@@ -118,10 +136,16 @@ fn raise_all(witness: &Witness, lone: &mut [LoneLeaf]) {
             let jobs = jobs.get_mut(..group.len()).unwrap_or_default();
             hash_many(jobs.iter_mut());
             for (lone, job) in group.iter_mut().zip(&*jobs) {
-                if height < lone.height {
+                if lone.height == height && height < lone.top {
                     lone.hash = *job.to_hash().as_array();
+                    lone.height = height.saturating_add(1);
                 }
             }
+        }
+    }
+    for LoneLeaf { leaf, hash, .. } in lone {
+        if let Some(slot) = hashes.get_mut(leaf) {
+            *slot = hash;
         }
     }
 }

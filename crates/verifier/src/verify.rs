@@ -1,6 +1,6 @@
 //! Verification of one batch.
 
-use std::{panic, sync::atomic::AtomicBool, thread};
+use std::{panic, thread};
 
 use zksync_types::{
     ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId,
@@ -9,7 +9,7 @@ use zksync_types::{
 
 use crate::{
     BatchInput, Rejection, VerifiedBatch, code,
-    execution::{self, Outcome, Run, Signatures},
+    execution::{self, Outcome, Run},
     parameters,
     shape::{Access, LeafContent, Witness},
     signatures,
@@ -32,12 +32,12 @@ pub struct Options {
 /// 3. The transactions are well formed.
 /// 4. The witness has a shape that cannot contradict itself.
 /// 5. The run reads only the old values of the witness. Beside it, on another core:
-///    - each signature that the run skips recovers to its initiator; if one does not, the batch is run again without
-///      skipping any;
-///    - the blocks chain by hash;
+///    - each signature is recovered before the run comes to its transaction; the run skips those that give the initiator,
+///      and checks all others itself;
 ///    - the old values fold to the root before the batch.
-/// 6. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
-/// 7. The new values give the root after the batch.
+/// 6. The blocks chain by hash.
+/// 7. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
+/// 8. The new values give the root after the batch.
 ///
 /// What a result does not say: that L1 knows the batch's L1 and upgrade transactions, or that time and fees are what the
 /// chain agreed on. The system logs carry what L1 compares.
@@ -56,27 +56,20 @@ pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Reje
     let run =
         Run { batch: &l1_batch_env, system: &system_env, blocks: &l2_blocks_execution_data, pubdata: &pubdata_params };
     let witness = Witness::parse(merkle_paths)?;
-    let storage = || ProvenStorage::new(&witness, &vm_run_data.witness_block_state, &code.bytecodes);
-
-    let state_before = storage()?;
-    let unsettled = AtomicBool::new(false);
-    let (tree, outcome) = thread::scope(|scope| {
+    let state_before = ProvenStorage::new(&witness, &vm_run_data.witness_block_state, &code.bytecodes)?;
+    let (tree, transaction_hashes, outcome) = thread::scope(|scope| {
+        let (checks, mut verdicts) = signatures::checks(run.blocks, system_env.chain_id);
         let tree = scope.spawn(|| {
-            let transaction_hashes = signatures::check(run.blocks, system_env.chain_id, &witness, &unsettled)?;
-            check_block_hashes(run.blocks, &transaction_hashes, system_env.version)?;
+            checks.make();
             ProvenTree::prove(&witness, parameters.previous_root)
         });
-        let outcome = execution::run(run, state_before, Signatures::SkippedUnless(&unsettled));
-        let tree = tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
-        // The tree first: what a run over unproven values ends in says little.
-        tree.map(|tree| (tree, outcome))
-    })?;
-    let outcome = if unsettled.into_inner() {
-        // That run took a signature for good which may be forged: whatever it led to is void.
-        execution::run(run, storage()?, Signatures::Verified)?
-    } else {
-        outcome?
-    };
+        let outcome = execution::run(run, state_before, &mut verdicts);
+        let transaction_hashes = verdicts.into_hashes(transactions);
+        (tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), transaction_hashes, outcome)
+    });
+    check_block_hashes(run.blocks, &transaction_hashes?, system_env.version)?;
+    // The tree first: what a run over unproven values ends in says little.
+    let (tree, outcome) = (tree?, outcome?);
 
     let Changes { leaves, next_index } = changes(&witness, &outcome)?;
     let root = tree.root_after(&leaves)?;
