@@ -107,7 +107,8 @@ impl Checks<'_> {
     }
 }
 
-/// The results of [`Checks`], in the order of the transactions.
+/// The results of [`Checks`], in the order of the transactions. A thread that panicked would leave some out, but then its panic is
+/// passed on by [`Checks::make`], and nothing comes of the run.
 pub(crate) struct Verdicts {
     incoming: Flatten<vec::IntoIter<Receiver<Option<Checked>>>>,
     /// Those of the transactions so far.
