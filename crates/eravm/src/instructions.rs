@@ -1,0 +1,11 @@
+//! What instructions do, one file a group.
+
+mod arithmetic;
+mod call;
+mod context;
+mod heap;
+mod log;
+mod operands;
+mod pointer;
+mod ret;
+mod storage;

@@ -1,0 +1,292 @@
+//! The journal: storage, transient storage, events and logs, each with its way back.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::{Address, Limit, Slot, Stop, U256, World};
+
+/// Gas of storage accesses, as the specification prices them (`STORAGE_ACCESS_…`).
+const COLD_READ_GAS: u32 = 2000;
+const WARM_READ_GAS: u32 = 30;
+const COLD_WRITE_GAS: u32 = 5500;
+const WARM_WRITE_GAS: u32 = 60;
+
+/// An event, as the kernel emits it: a topic or a piece of data at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// The contract that emits it.
+    pub address: Address,
+    /// Whether it begins a new event.
+    pub is_first: bool,
+    /// The number of the transaction in the batch.
+    pub transaction: u16,
+    /// First word.
+    pub key: U256,
+    /// Second word.
+    pub value: U256,
+}
+
+/// A log from L2 to L1. The same five fields.
+pub type L2ToL1Log = Event;
+
+/// A slot that a run wrote, or only read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The contract.
+    pub address: Address,
+    /// The slot.
+    pub key: U256,
+    /// As it was before the run.
+    pub before: Slot,
+    /// Its value now.
+    pub value: U256,
+    /// Whether a write to it stands, even one that changes nothing.
+    pub is_written: bool,
+}
+
+/// A point to go back to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    undo: usize,
+    events: usize,
+    logs: usize,
+    pub(crate) pubdata: i32,
+}
+
+#[derive(Debug, Clone)]
+struct SlotState {
+    address: Address,
+    key: U256,
+    before: Slot,
+    value: U256,
+    /// Writes to it that stand.
+    writes: u32,
+    /// Bytes of publishing that were counted for it.
+    paid: u32,
+    was_read: bool,
+    was_written: bool,
+    is_free: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Undo {
+    Write { slot: u32, value: U256, paid: u32 },
+    Transient { address: Address, key: U256, value: U256 },
+}
+
+/// Everything that a failing frame takes back.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    index: HashMap<(Address, U256), u32, RandomState>,
+    slots: Vec<SlotState>,
+    transient: HashMap<(Address, U256), U256, RandomState>,
+    undo: Vec<Undo>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) logs: Vec<L2ToL1Log>,
+    /// Bytes to publish for the changes so far.
+    pub(crate) pubdata: i32,
+    /// Unproven slots to which a write stands.
+    unproven_written: usize,
+    /// Warm marks to take off again when the whole machine goes back.
+    warmed: Option<Vec<(u32, bool, bool)>>,
+}
+
+impl Journal {
+    /// The value of a slot, and the gas to give back.
+    pub(crate) fn read<W: World>(
+        &mut self,
+        world: &mut W,
+        address: &Address,
+        key: &U256,
+    ) -> Result<(U256, u32), Stop<W::Fault>> {
+        let id = self.slot(world, address, key)?;
+        let slot = &mut self.slots[id as usize];
+        if slot.writes == 0 && !slot.before.is_proven {
+            return Err(Stop::UnprovenRead { address: *address, key: *key });
+        }
+        let refund = if slot.was_read || slot.is_free { COLD_READ_GAS - WARM_READ_GAS } else { 0 };
+        let value = slot.value;
+        self.warm(id, false);
+        Ok((value, refund))
+    }
+
+    /// The value of a slot, for nobody but the machine's owner.
+    pub(crate) fn peek<W: World>(
+        &mut self,
+        world: &mut W,
+        address: &Address,
+        key: &U256,
+    ) -> Result<U256, Stop<W::Fault>> {
+        let id = self.slot(world, address, key)?;
+        let slot = &self.slots[id as usize];
+        if slot.writes == 0 && !slot.before.is_proven {
+            return Err(Stop::UnprovenRead { address: *address, key: *key });
+        }
+        Ok(slot.value)
+    }
+
+    /// Writes a slot. Gives the gas to give back and adds to the bytes to publish.
+    pub(crate) fn write<W: World>(
+        &mut self,
+        world: &mut W,
+        address: &Address,
+        key: &U256,
+        value: U256,
+    ) -> Result<u32, Stop<W::Fault>> {
+        let id = self.slot(world, address, key)?;
+        let slot = &mut self.slots[id as usize];
+        let refund = if slot.was_written || slot.is_free {
+            COLD_WRITE_GAS - WARM_WRITE_GAS
+        } else if slot.was_read {
+            COLD_READ_GAS
+        } else {
+            0
+        };
+        self.undo.push(Undo::Write { slot: id, value: slot.value, paid: slot.paid });
+        if slot.writes == 0 && !slot.before.is_proven {
+            self.unproven_written += 1;
+        }
+        slot.writes = slot.writes.saturating_add(1);
+        slot.value = value;
+        if !slot.is_free {
+            let cost = if value == slot.before.value { 0 } else { world.publishing_cost(&slot.before, &value) };
+            let change = i64::from(cost) - i64::from(slot.paid);
+            let pubdata = i32::try_from(i64::from(self.pubdata) + change);
+            self.pubdata = pubdata.map_err(|_| Stop::Limit(Limit::Pubdata))?;
+            slot.paid = cost;
+        }
+        self.warm(id, true);
+        Ok(refund)
+    }
+
+    fn warm(&mut self, id: u32, is_write: bool) {
+        let slot = &mut self.slots[id as usize];
+        if !slot.was_read || (is_write && !slot.was_written) {
+            if let Some(warmed) = &mut self.warmed {
+                warmed.push((id, slot.was_read, slot.was_written));
+            }
+            slot.was_read = true;
+            slot.was_written |= is_write;
+        }
+    }
+
+    fn slot<W: World>(&mut self, world: &mut W, address: &Address, key: &U256) -> Result<u32, Stop<W::Fault>> {
+        if let Some(id) = self.index.get(&(*address, *key)) {
+            return Ok(*id);
+        }
+        let before = world.slot(address, key).map_err(Stop::World)?;
+        let id = self.slots.len() as u32;
+        self.slots.push(SlotState {
+            address: *address,
+            key: *key,
+            before,
+            value: before.value,
+            writes: 0,
+            paid: 0,
+            was_read: false,
+            was_written: false,
+            is_free: world.is_free(address, key),
+        });
+        self.index.insert((*address, *key), id);
+        Ok(id)
+    }
+
+    pub(crate) fn read_transient(&self, address: &Address, key: &U256) -> U256 {
+        self.transient.get(&(*address, *key)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn write_transient(&mut self, address: &Address, key: &U256, value: U256) {
+        let before = self.transient.insert((*address, *key), value).unwrap_or_default();
+        self.undo.push(Undo::Transient { address: *address, key: *key, value: before });
+    }
+
+    /// Clears transient storage, in a way that an outer failure takes back.
+    pub(crate) fn clear_transient(&mut self) {
+        for ((address, key), value) in self.transient.drain() {
+            self.undo.push(Undo::Transient { address, key, value });
+        }
+    }
+
+    /// Adds bytes to publish that are no storage.
+    pub(crate) fn add_pubdata(&mut self, bytes: u32) -> Option<()> {
+        self.pubdata = i32::try_from(bytes).ok().and_then(|bytes| self.pubdata.checked_add(bytes))?;
+        Some(())
+    }
+
+    /// A slot to which a write stands although nothing proves what it held before.
+    pub(crate) fn unproven_write(&self) -> Option<(Address, U256)> {
+        if self.unproven_written == 0 {
+            return None;
+        }
+        let slot = self.slots.iter().find(|slot| slot.writes > 0 && !slot.before.is_proven)?;
+        Some((slot.address, slot.key))
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { undo: self.undo.len(), events: self.events.len(), logs: self.logs.len(), pubdata: self.pubdata }
+    }
+
+    /// Takes back all changes since a mark. What was once read or written stays warm.
+    pub(crate) fn roll_back(&mut self, mark: Mark) {
+        while self.undo.len() > mark.undo {
+            match self.undo.pop() {
+                Some(Undo::Write { slot, value, paid }) => {
+                    let slot = &mut self.slots[slot as usize];
+                    slot.value = value;
+                    slot.paid = paid;
+                    slot.writes -= 1;
+                    if slot.writes == 0 && !slot.before.is_proven {
+                        self.unproven_written -= 1;
+                    }
+                }
+                Some(Undo::Transient { address, key, value }) => {
+                    self.transient.insert((address, key), value);
+                }
+                None => break,
+            }
+        }
+        self.events.truncate(mark.events);
+        self.logs.truncate(mark.logs);
+        self.pubdata = mark.pubdata;
+    }
+
+    /// Forgets the way back: nothing before now will be taken back.
+    pub(crate) fn forget_undo(&mut self) {
+        self.undo.clear();
+    }
+
+    /// From now on warm marks can be taken off, too.
+    pub(crate) fn begin_undo_warm(&mut self) {
+        self.warmed = Some(Vec::new());
+    }
+
+    /// Takes off the warm marks since [`Self::begin_undo_warm`].
+    pub(crate) fn undo_warm(&mut self) {
+        for (id, was_read, was_written) in self.warmed.take().unwrap_or_default().into_iter().rev() {
+            let slot = &mut self.slots[id as usize];
+            (slot.was_read, slot.was_written) = (was_read, was_written);
+        }
+    }
+
+    /// Keeps the warm marks.
+    pub(crate) fn end_undo_warm(&mut self) {
+        self.warmed = None;
+    }
+
+    /// The value that a slot holds now, if the run has touched it.
+    pub(crate) fn current(&self, address: &Address, key: &U256) -> Option<U256> {
+        self.index.get(&(*address, *key)).map(|id| self.slots[*id as usize].value)
+    }
+
+    /// All slots that were touched, whether or not the access was taken back.
+    pub(crate) fn accesses(&self) -> impl Iterator<Item = Access> {
+        self.slots.iter().filter(|slot| slot.was_read).map(|slot| Access {
+            address: slot.address,
+            key: slot.key,
+            before: slot.before,
+            value: slot.value,
+            is_written: slot.writes > 0,
+        })
+    }
+}

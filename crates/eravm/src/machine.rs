@@ -1,0 +1,522 @@
+//! The machine: its state, its loop, and what its owner may ask of it between two steps.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+
+use crate::{
+    Access, Address, Code, Event, L2ToL1Log, Limit, Page, Recovery, Stop, U256, World,
+    frame::{Frame, NearFrame, lacks},
+    instruction::{ALWAYS, FLAG_0, Instruction, NOT_EQUAL, Operation, flags},
+    journal::Journal,
+    memory::{AUX_HEAP, FIRST_BASE_PAGE, HEAP, HeapId, Memory, SECOND_BASE_PAGE},
+};
+
+/// Registers of the machine; the first is always zero.
+pub(crate) const REGISTERS: usize = 16;
+
+/// Frames, far and near, that may stand at a time. The specification's limit follows from the gas of a whole batch, 32 bits of it
+/// at 20 a frame, and cannot be reached; a transaction with 80 million at 25 a near call gets to 3.2 million.
+const MAX_FRAMES: usize = 1 << 22;
+
+/// What a run is made under.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Hash of the code that runs where an account has none.
+    pub default_account: U256,
+    /// Hash of the code that runs EVM contracts. Where a chain has no emulator, that of the default account.
+    pub evm_emulator: U256,
+    /// A write to this offset of the first frame's heap pauses the run.
+    pub hook_offset: Option<u32>,
+    /// How a heap's growth is charged for.
+    pub growth: HeapGrowth,
+}
+
+/// What becomes of a heap's bound where the gas does not suffice to grow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeapGrowth {
+    /// It moves all the same (protocol versions before 27).
+    Always,
+    /// It stays (from protocol version 27 on).
+    Paid,
+}
+
+/// Why a run pauses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pause {
+    /// The first frame wrote this to the hook's offset.
+    Hook(U256),
+    /// The first frame returned. Nothing more can be run.
+    Ended(End),
+}
+
+/// How the first frame returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With these bytes.
+    Returned(Vec<u8>),
+    /// Its changes taken back, with these bytes.
+    Reverted(Vec<u8>),
+    /// Its changes taken back.
+    Panicked,
+}
+
+/// Where execution goes on.
+#[derive(Debug)]
+pub(crate) enum Flow {
+    /// With the next instruction of the same code.
+    Next,
+    /// In another frame.
+    Frame,
+    /// The frame panics, as if by an instruction of its own.
+    Panic,
+    /// Not for now.
+    Pause(Pause),
+}
+
+/// The EraVM.
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) settings: Settings,
+    pub(crate) registers: [U256; REGISTERS],
+    /// A bit for each register that holds a fat pointer.
+    pub(crate) pointers: u16,
+    pub(crate) flags: u8,
+    pub(crate) frame: Frame,
+    /// The frames that called this one, outermost first.
+    pub(crate) frames: Vec<Frame>,
+    /// What the near calls of all frames put aside, outermost first.
+    pub(crate) near_frames: Vec<NearFrame>,
+    pub(crate) context_value: u128,
+    pub(crate) transaction: u16,
+    pub(crate) next_base_page: Page,
+    pub(crate) memory: Memory,
+    pub(crate) journal: Journal,
+    /// For each code the page that its first decommitment went to. The key is its hash without the first four bytes.
+    pub(crate) decommitted: HashMap<U256, Page, RandomState>,
+    /// Heaps that hold decommitted code: they stay readable for ever.
+    pub(crate) pinned: HashSet<Page, RandomState>,
+    pub(crate) recoveries: HashMap<[u8; 128], Recovery, RandomState>,
+    /// What a frame runs that panics before its first instruction.
+    pub(crate) no_code: Arc<Code>,
+}
+
+/// A point between two transactions to which the machine can go back.
+#[derive(Debug)]
+pub struct Snapshot {
+    registers: [U256; REGISTERS],
+    pointers: u16,
+    flags: u8,
+    frame: Frame,
+    near_frames: Vec<NearFrame>,
+    context_value: u128,
+    transaction: u16,
+    next_base_page: Page,
+    mark: crate::journal::Mark,
+    decommitted: HashSet<U256, RandomState>,
+}
+
+impl Machine {
+    /// A machine that will run `code` at `address`, with `gas` and a heap of `heap_bytes`, all of it paid for.
+    pub fn new(settings: Settings, code: Arc<Code>, address: Address, gas: u32, heap_bytes: usize) -> Self {
+        let mut memory = Memory::new();
+        let journal = Journal::default();
+        memory.add_code(FIRST_BASE_PAGE, Arc::clone(&code));
+        let heap = memory.add_heap_with_capacity(FIRST_BASE_PAGE + HEAP, heap_bytes);
+        let aux_heap = memory.add_heap(FIRST_BASE_PAGE + AUX_HEAP);
+        let frame = Frame {
+            address,
+            caller: [0; 20],
+            code_address: address,
+            code,
+            stack: memory.take_stack(),
+            base_page: FIRST_BASE_PAGE,
+            heap,
+            aux_heap,
+            pc: 0,
+            sp: 0,
+            exception_handler: u16::MAX,
+            gas,
+            lacks: lacks(&address, false),
+            context_value: 0,
+            heap_bound: u32::MAX,
+            aux_heap_bound: u32::MAX,
+            mark: journal.mark(),
+            near_calls: 0,
+            pages: Vec::new(),
+            next_collection: FIRST_COLLECTION,
+        };
+        Self {
+            settings,
+            registers: [U256::ZERO; REGISTERS],
+            pointers: 0,
+            flags: ALWAYS | NOT_EQUAL,
+            frame,
+            frames: Vec::new(),
+            near_frames: Vec::new(),
+            context_value: 0,
+            transaction: 0,
+            next_base_page: SECOND_BASE_PAGE,
+            memory,
+            journal,
+            decommitted: HashMap::default(),
+            pinned: HashSet::default(),
+            recoveries: HashMap::default(),
+            no_code: Arc::new(Code::new(Vec::new())),
+        }
+    }
+
+    /// Runs until the first frame returns or writes to the hook.
+    ///
+    /// # Errors
+    ///
+    /// A [`Stop`] ends the run: the state behind it means nothing.
+    pub fn run<W: World>(&mut self, world: &mut W) -> Result<Pause, Stop<W::Fault>> {
+        loop {
+            // Held here, so that the instructions stay where they are while the machine changes.
+            let code = Arc::clone(&self.frame.code);
+            let instructions = code.instructions();
+            loop {
+                let pc = usize::from(self.frame.pc);
+                let instruction = instructions.get(pc).unwrap_or(&Instruction::INVALID);
+                match self.step(world, instruction)? {
+                    Flow::Next => {}
+                    Flow::Frame => break,
+                    Flow::Panic => match self.panic_next()? {
+                        Flow::Pause(pause) => return Ok(pause),
+                        _ => break,
+                    },
+                    Flow::Pause(pause) => return Ok(pause),
+                }
+            }
+        }
+    }
+
+    /// Executes one instruction: what the specification does in a cycle.
+    #[inline(always)]
+    fn step<W: World>(&mut self, world: &mut W, instruction: &Instruction) -> Result<Flow, Stop<W::Fault>> {
+        let variant = &instruction.variant;
+        let price = u32::from(variant.price);
+        if self.frame.gas < price || variant.needs & self.frame.lacks != 0 {
+            return Ok(self.refuse(instruction));
+        }
+        self.frame.gas -= price;
+        self.frame.pc = self.frame.pc.wrapping_add(1);
+        if instruction.condition & self.flags == 0 {
+            return Ok(Flow::Next);
+        }
+        let flow = self.execute(world, instruction)?;
+        // Whatever is executed without a second result clears its register.
+        if instruction.dst1 != 0 && !has_second_result(instruction, &flow) {
+            self.set_register(instruction.dst1, U256::ZERO, false);
+        }
+        Ok(flow)
+    }
+
+    #[inline(always)]
+    fn execute<W: World>(&mut self, world: &mut W, instruction: &Instruction) -> Result<Flow, Stop<W::Fault>> {
+        use Operation as O;
+        let flow = match instruction.variant.operation {
+            O::Nop => self.nop(instruction),
+            O::Add => self.add(instruction),
+            O::Sub => self.sub(instruction),
+            O::Mul => self.mul(instruction),
+            O::Div => self.div(instruction),
+            O::Xor => self.bitwise(instruction, |a, b| a ^ b),
+            O::And => self.bitwise(instruction, |a, b| a & b),
+            O::Or => self.bitwise(instruction, |a, b| a | b),
+            O::ShiftLeft => self.shift(instruction, |value, by| value << by),
+            O::ShiftRight => self.shift(instruction, |value, by| value >> by),
+            O::RotateLeft => self.shift(instruction, |value, by| value.rotate_left(by)),
+            O::RotateRight => self.shift(instruction, |value, by| value.rotate_right(by)),
+            O::Jump => self.jump(instruction),
+            O::PointerAdd => self.pointer_add(instruction),
+            O::PointerSub => self.pointer_sub(instruction),
+            O::PointerPack => self.pointer_pack(instruction),
+            O::PointerShrink => self.pointer_shrink(instruction),
+            O::HeapRead => self.heap_read(instruction),
+            O::HeapWrite => self.heap_write(instruction)?,
+            O::AuxHeapRead => self.aux_heap_read(instruction),
+            O::AuxHeapWrite => self.aux_heap_write(instruction)?,
+            O::PointerRead => self.pointer_read(instruction),
+            O::StaticRead => self.static_read(instruction),
+            O::StaticWrite => self.static_write(instruction)?,
+            O::This => self.this(instruction),
+            O::Caller => self.caller(instruction),
+            O::CodeAddress => self.code_address(instruction),
+            O::Meta => return self.meta(instruction),
+            O::ErgsLeft => self.ergs_left(instruction),
+            O::Sp => self.stack_pointer(instruction),
+            O::ContextValue => self.read_context_value(instruction),
+            O::SetContextValue => self.set_context_value(instruction),
+            O::AuxMutating => Flow::Next,
+            O::IncrementTransactionNumber => self.increment_transaction_number(),
+            O::StorageRead => return self.storage_read(world, instruction),
+            O::StorageWrite => return self.storage_write(world, instruction),
+            O::TransientRead => self.transient_read(instruction),
+            O::TransientWrite => self.transient_write(instruction),
+            O::Event => self.event(instruction),
+            O::ToL1Message => self.to_l1_message(instruction),
+            O::PrecompileCall => self.precompile_call(instruction)?,
+            O::Decommit => return self.decommit(world, instruction),
+            O::NearCall => self.near_call(instruction)?,
+            O::FarCall | O::DelegateCall | O::MimicCall => return self.far_call(world, instruction),
+            O::Return | O::Revert | O::Panic => self.ret(instruction),
+            O::Invalid => Flow::Panic,
+        };
+        Ok(flow)
+    }
+
+    /// An instruction that may not be executed, or that there is not enough gas for, is a panic in its place.
+    #[cold]
+    fn refuse(&mut self, instruction: &Instruction) -> Flow {
+        let price = u32::from(instruction.variant.price);
+        // What is invalid costs all there is.
+        let is_invalid = instruction.variant.operation == Operation::Invalid;
+        self.frame.gas = if is_invalid { 0 } else { self.frame.gas.saturating_sub(price) };
+        self.panic()
+    }
+
+    /// The panic that follows an instruction that failed: one more cycle, with a price of its own.
+    #[cold]
+    pub(crate) fn panic_next<F>(&mut self) -> Result<Flow, Stop<F>> {
+        let price = u32::from(crate::instruction::PANIC_PRICE);
+        self.frame.gas = self.frame.gas.saturating_sub(price);
+        Ok(self.panic())
+    }
+
+    /// Fails where there are more frames than any honest batch can have.
+    pub(crate) fn check_depth(&self) -> Result<(), Limit> {
+        if self.frames.len() + self.near_frames.len() >= MAX_FRAMES { Err(Limit::Frames) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_register(&mut self, register: u8, value: U256, pointer: bool) {
+        let register = usize::from(register & 0xf);
+        if register != 0 {
+            self.registers[register] = value;
+            self.pointers = self.pointers & !(1 << register) | u16::from(pointer) << register;
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_flags(&mut self, less: bool, equal: bool, greater: bool) {
+        let not_equal = if equal { flags::EQUAL } else { NOT_EQUAL };
+        self.flags = ALWAYS
+            | not_equal
+            | if less { flags::LESS } else { 0 }
+            | if greater { flags::GREATER } else { 0 };
+    }
+
+    pub(crate) fn reset_flags(&mut self) {
+        self.flags = ALWAYS | NOT_EQUAL;
+    }
+}
+
+/// Pages of a frame from which on it is worth to look for those that nothing reaches.
+pub(crate) const FIRST_COLLECTION: usize = 64;
+
+/// Whether the instruction gave its second result.
+#[inline(always)]
+fn has_second_result(instruction: &Instruction, flow: &Flow) -> bool {
+    use Operation as O;
+    match instruction.variant.operation {
+        O::Mul | O::Div => true,
+        O::HeapRead | O::AuxHeapRead | O::PointerRead | O::StaticRead => {
+            instruction.variant.flags & FLAG_0 != 0 && matches!(flow, Flow::Next)
+        }
+        _ => false,
+    }
+}
+
+/// What the owner of a machine may ask and change between two steps.
+impl Machine {
+    /// A word of the first frame's heap.
+    pub fn heap_word(&self, index: u32) -> U256 {
+        index.checked_mul(32).map_or(U256::ZERO, |offset| self.memory.read_heap(self.first_heap(), offset))
+    }
+
+    /// Bytes of the first frame's heap.
+    pub fn heap_bytes(&self, offset: usize, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        if let Some(heap) = self.memory.heap(self.first_heap()) {
+            heap.read_bytes(offset, &mut bytes);
+        }
+        bytes
+    }
+
+    /// Sets a word of the first frame's heap.
+    ///
+    /// # Errors
+    ///
+    /// [`Limit::Memory`] where the heap would become too large.
+    pub fn set_heap_word(&mut self, index: u32, value: U256) -> Result<(), Limit> {
+        let offset = index.checked_mul(32).ok_or(Limit::Memory)?;
+        let heap = self.first_heap();
+        self.memory.note_undo(heap, offset);
+        self.memory.write_heap(heap, offset, value)
+    }
+
+    /// What a fat pointer points to. Its length is at most `limit`, or nothing is read.
+    pub fn pointed_bytes(&self, pointer: U256, limit: usize) -> Option<Vec<u8>> {
+        let pointer = crate::FatPointer::from(pointer);
+        let length = usize::try_from(pointer.length.checked_sub(pointer.offset)?).ok()?;
+        if length > limit {
+            return None;
+        }
+        let mut bytes = vec![0; length];
+        let start = pointer.start as usize + pointer.offset as usize;
+        self.memory.read_bytes(pointer.page, start, &mut bytes);
+        Some(bytes)
+    }
+
+    /// A register, the first is zero, and whether it holds a fat pointer.
+    pub fn register(&self, index: usize) -> (U256, bool) {
+        (self.registers.get(index).copied().unwrap_or_default(), self.pointers >> index & 1 == 1)
+    }
+
+    /// Gas that the current frame has left.
+    pub fn gas(&self) -> u32 {
+        self.frame.gas
+    }
+
+    /// Sets the gas that the current frame has left.
+    pub fn set_gas(&mut self, gas: u32) {
+        self.frame.gas = gas;
+    }
+
+    /// Events so far, without those that were taken back.
+    pub fn events(&self) -> &[Event] {
+        &self.journal.events
+    }
+
+    /// Logs to L1 so far, without those that were taken back.
+    pub fn logs(&self) -> &[L2ToL1Log] {
+        &self.journal.logs
+    }
+
+    /// Bytes to publish for the changes of storage so far.
+    ///
+    /// Where a write to a slot stands whose value before is only claimed, so is this number: see [`Self::unproven_write`].
+    pub fn pubdata(&self) -> i32 {
+        self.journal.pubdata
+    }
+
+    /// A slot to which a write stands although its value before the run is only claimed.
+    pub fn unproven_write(&self) -> Option<(Address, U256)> {
+        self.journal.unproven_write()
+    }
+
+    /// All slots that the run touched, whether or not the access was taken back.
+    pub fn accesses(&self) -> impl Iterator<Item = Access> {
+        self.journal.accesses()
+    }
+
+    /// A slot's value, if the run has touched it.
+    pub fn current_value(&self, address: &Address, key: &U256) -> Option<U256> {
+        self.journal.current(address, key)
+    }
+
+    /// A slot's value, without making it warm.
+    ///
+    /// # Errors
+    ///
+    /// The world's fault, or [`Stop::UnprovenRead`].
+    pub fn peek_slot<W: World>(
+        &mut self,
+        world: &mut W,
+        address: &Address,
+        key: &U256,
+    ) -> Result<U256, Stop<W::Fault>> {
+        self.journal.peek(world, address, key)
+    }
+
+    /// Hashes of all code that was run or read, each without its first four bytes.
+    pub fn decommitted(&self) -> impl Iterator<Item = &U256> {
+        self.decommitted.keys()
+    }
+
+    /// The number of the current transaction in the batch.
+    pub fn transaction(&self) -> u16 {
+        self.transaction
+    }
+
+    /// Tells the machine the result of recoveries that were made elsewhere: it uses it where a program asks for just the same.
+    pub fn add_recovery(&mut self, recovery: Recovery) {
+        self.recoveries.insert(recovery.input(), recovery);
+    }
+
+    /// A point to go back to. Only in the first frame, and one at a time.
+    pub fn snapshot(&mut self) -> Option<Snapshot> {
+        if !self.frames.is_empty() || self.memory.can_undo() {
+            return None;
+        }
+        self.memory.begin_undo();
+        self.journal.begin_undo_warm();
+        Some(Snapshot {
+            registers: self.registers,
+            pointers: self.pointers,
+            flags: self.flags,
+            frame: self.frame.clone(),
+            near_frames: self.near_frames.clone(),
+            context_value: self.context_value,
+            transaction: self.transaction,
+            next_base_page: self.next_base_page,
+            mark: self.journal.mark(),
+            decommitted: self.decommitted.keys().copied().collect(),
+        })
+    }
+
+    /// Goes back to a snapshot: also what was warm or decommitted since is so no more.
+    pub fn roll_back(&mut self, snapshot: Snapshot) {
+        let Snapshot { registers, pointers, flags, frame, near_frames, .. } = snapshot;
+        (self.registers, self.pointers, self.flags) = (registers, pointers, flags);
+        self.memory.undo();
+        let pages = std::mem::take(&mut self.frame.pages);
+        let used = std::mem::replace(&mut self.frame, frame);
+        for page in pages {
+            if !self.frame.pages.contains(&page) && !self.pinned.contains(&page) {
+                self.memory.free(page);
+            }
+        }
+        self.memory.give_back_stack(used.stack);
+        self.near_frames = near_frames;
+        self.context_value = snapshot.context_value;
+        self.transaction = snapshot.transaction;
+        self.next_base_page = snapshot.next_base_page;
+        self.journal.roll_back(snapshot.mark);
+        self.journal.undo_warm();
+        let decommitted = std::mem::take(&mut self.decommitted);
+        for (hash, page) in decommitted {
+            if snapshot.decommitted.contains(&hash) {
+                self.decommitted.insert(hash, page);
+            } else if self.pinned.remove(&page) {
+                self.memory.free(page);
+            } else {
+                self.memory.remove_code(page);
+            }
+        }
+    }
+
+    /// Gives a snapshot up.
+    pub fn keep(&mut self, snapshot: Snapshot) {
+        drop(snapshot);
+        self.memory.end_undo();
+        self.journal.end_undo_warm();
+    }
+
+    /// Forgets the way back to before now, if nothing can go there any more.
+    pub fn forget_undo(&mut self) {
+        if self.frames.is_empty() && self.near_frames.is_empty() && !self.memory.can_undo() {
+            self.journal.forget_undo();
+            self.frame.mark = self.journal.mark();
+        }
+    }
+
+    fn first_heap(&self) -> HeapId {
+        self.frames.first().unwrap_or(&self.frame).heap
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a run ends before its program does.
+
+use std::{error::Error, fmt};
+
+use crate::{Address, U256};
+
+/// Why a run ends before its program does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop<F> {
+    /// The world could not answer.
+    World(F),
+    /// The run reads a slot whose value is only claimed.
+    UnprovenRead {
+        /// The contract.
+        address: Address,
+        /// The slot.
+        key: U256,
+    },
+    /// The run asks how much is published, while a write stands to a slot whose value before is only claimed.
+    UnprovenCost {
+        /// The contract.
+        address: Address,
+        /// The slot.
+        key: U256,
+    },
+    /// The run asks for more than the machine has.
+    Limit(Limit),
+}
+
+/// Limits where gas does not bound a run. No honest batch meets one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The heaps are larger than any transaction can pay for.
+    Memory,
+    /// More calls stand than any transaction can pay for.
+    Frames,
+    /// A precompile is asked for more rounds than its input can have.
+    PrecompileRounds,
+    /// A precompile call names a page that was freed.
+    FreedPage,
+    /// A precompile would write to code.
+    WriteToCode,
+    /// The bytes to publish do not fit their counter.
+    Pubdata,
+}
+
+impl<F> From<Limit> for Stop<F> {
+    fn from(limit: Limit) -> Self {
+        Self::Limit(limit)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "the heaps become too large",
+            Self::Frames => "too many calls stand at a time",
+            Self::PrecompileRounds => "a precompile is asked for too many rounds",
+            Self::FreedPage => "a precompile call names a memory page that was freed",
+            Self::WriteToCode => "a precompile call would write to code",
+            Self::Pubdata => "the count of bytes to publish overflows",
+        })
+    }
+}
+
+impl Error for Limit {}
