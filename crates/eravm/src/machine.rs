@@ -470,19 +470,21 @@ impl Machine {
         })
     }
 
-    /// Goes back to a snapshot: also what was warm or decommitted since is so no more.
+    /// Goes back to a snapshot, also from a run that ended in a [`Stop`]. What was warm or decommitted since is so no more.
     pub fn roll_back(&mut self, snapshot: Snapshot) {
         let Snapshot { registers, pointers, flags, frame, near_frames, .. } = snapshot;
         (self.registers, self.pointers, self.flags) = (registers, pointers, flags);
         self.memory.undo();
-        let pages = std::mem::take(&mut self.frame.pages);
-        let used = std::mem::replace(&mut self.frame, frame);
-        for page in pages {
-            if !self.frame.pages.contains(&page) && !self.pinned.contains(&page) {
-                self.memory.free(page);
+        let last = std::mem::replace(&mut self.frame, frame);
+        let frames = std::mem::take(&mut self.frames);
+        for frame in frames.into_iter().chain([last]) {
+            for page in frame.pages {
+                if !self.frame.pages.contains(&page) && !self.pinned.contains(&page) {
+                    self.memory.free(page);
+                }
             }
+            self.memory.give_back_stack(frame.stack);
         }
-        self.memory.give_back_stack(used.stack);
         self.near_frames = near_frames;
         self.context_value = snapshot.context_value;
         self.transaction = snapshot.transaction;

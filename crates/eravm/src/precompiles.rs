@@ -58,3 +58,9 @@ pub(crate) fn call(
 ) -> Result<(), Limit> {
     Ok(())
 }
+impl Recovery {
+    /// temp
+    pub fn new(_digest: [u8; 32], _v: u8, _r: [u8; 32], _s: [u8; 32]) -> Self {
+        Self { input: [0; 128] }
+    }
+}
