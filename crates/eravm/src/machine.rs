@@ -8,7 +8,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    Access, Address, Code, Event, L2ToL1Log, Limit, Page, Recovery, Stop, U256, World,
+    Access, Address, Code, Event, FatPointer, L2ToL1Log, Limit, Page, Recovery, Stop, U256, World,
     frame::{Frame, NearFrame, lacks},
     instruction::{ALWAYS, FLAG_0, Instruction, NOT_EQUAL, Operation, flags},
     journal::Journal,
@@ -149,10 +149,14 @@ impl Machine {
             pages: Vec::new(),
             next_collection: FIRST_COLLECTION,
         };
+        // By convention the first frame is called with an empty piece of a page before its own.
+        let calldata = FatPointer { page: FIRST_BASE_PAGE - 1, ..FatPointer::default() };
+        let mut registers = [U256::ZERO; REGISTERS];
+        registers[1] = calldata.word();
         Self {
             settings,
-            registers: [U256::ZERO; REGISTERS],
-            pointers: 0,
+            registers,
+            pointers: 1 << 1,
             flags: ALWAYS | NOT_EQUAL,
             frame,
             frames: Vec::new(),
@@ -362,7 +366,7 @@ impl Machine {
 
     /// What a fat pointer points to. Its length is at most `limit`, or nothing is read.
     pub fn pointed_bytes(&self, pointer: U256, limit: usize) -> Option<Vec<u8>> {
-        let pointer = crate::FatPointer::from(pointer);
+        let pointer = FatPointer::from(pointer);
         let length = usize::try_from(pointer.length.checked_sub(pointer.offset)?).ok()?;
         if length > limit {
             return None;

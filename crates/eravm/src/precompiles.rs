@@ -36,31 +36,52 @@ impl PrecompileCall {
     }
 }
 
-/// The result of a recovery of a signer's address, made ahead of the call that asks for it.
+
 #[derive(Debug, Clone)]
-pub struct Recovery {
-    input: [u8; 128],
-}
-
+pub struct Recovery { input: [u8; 128], address: Option<Address> }
 impl Recovery {
-    /// Digest, v, r and s, 32 bytes each, as `ecrecover` takes them.
-    pub(crate) fn input(&self) -> [u8; 128] {
-        self.input
+    pub fn new(digest: [u8; 32], v: u8, r: [u8; 32], s: [u8; 32]) -> Self {
+        let mut input = [0; 128];
+        input[..32].copy_from_slice(&digest); input[63] = v; input[64..96].copy_from_slice(&r); input[96..].copy_from_slice(&s);
+        Self { input, address: rec(&input) }
     }
+    pub(crate) fn input(&self) -> [u8; 128] { self.input }
 }
-
-/// Runs the precompile of an address. An address that has none is let alone: its contract only burns gas.
-pub(crate) fn call(
-    _address: &Address,
-    _call: &PrecompileCall,
-    _memory: &mut Memory,
-    _recoveries: &HashMap<[u8; 128], Recovery, RandomState>,
-) -> Result<(), Limit> {
+fn rec(input: &[u8; 128]) -> Option<Address> {
+    use secp256k1::{Message, SECP256K1, ecdsa::{RecoverableSignature, RecoveryId}};
+    let id = RecoveryId::from_i32(input[63].into()).ok()?;
+    let sig = RecoverableSignature::from_compact(&input[64..], id).ok()?;
+    let key = SECP256K1.recover_ecdsa(&Message::from_slice(&input[..32]).ok()?, &sig).ok()?;
+    let h = kec(&key.serialize_uncompressed()[1..]);
+    let mut a = [0; 20]; a.copy_from_slice(&h[12..]); Some(a)
+}
+fn kec(bytes: &[u8]) -> [u8; 32] { use sha3::Digest; sha3::Keccak256::digest(bytes).into() }
+pub(crate) fn call(address: &Address, call: &PrecompileCall, memory: &mut Memory, recoveries: &HashMap<[u8; 128], Recovery, RandomState>) -> Result<(), Limit> {
+    match u16::from_be_bytes([address[18], address[19]]) {
+        0x8010 => {
+            let mut bytes = vec![0; call.input_length as usize];
+            memory.read_bytes(call.read_page, call.input_offset as usize, &mut bytes);
+            memory.write_word(call.write_page, call.output_offset, U256::from_be_bytes(kec(&bytes)))?;
+        }
+        1 => {
+            let mut input = [0; 128];
+            memory.read_bytes(call.read_page, call.input_offset as usize * 32, &mut input);
+            let a = match recoveries.get(&input) { Some(r) => r.address, None => rec(&input) };
+            memory.write_word(call.write_page, call.output_offset, U256::from(u8::from(a.is_some())))?;
+            memory.write_word(call.write_page, call.output_offset + 1, a.map_or(U256::ZERO, |a| U256::from_be_slice(&a)))?;
+        }
+        2 => {
+            let mut state = [0x6a09e667u32,0xbb67ae85,0x3c6ef372,0xa54ff53a,0x510e527f,0x9b05688c,0x1f83d9ab,0x5be0cd19];
+            for round in 0..call.extra as usize {
+                let mut block = [0u8; 64];
+                memory.read_bytes(call.read_page, call.input_offset as usize * 32 + round * 64, &mut block);
+                sha2::compress256(&mut state, &[block.into()]);
+            }
+            let mut out = [0u8; 32];
+            for (i, w) in state.iter().enumerate() { out[i * 4..i * 4 + 4].copy_from_slice(&w.to_be_bytes()); }
+            memory.write_word(call.write_page, call.output_offset, U256::from_be_bytes(out))?;
+        }
+        _ => {}
+    }
     Ok(())
-}
-impl Recovery {
-    /// temp
-    pub fn new(_digest: [u8; 32], _v: u8, _r: [u8; 32], _s: [u8; 32]) -> Self {
-        Self { input: [0; 128] }
-    }
 }
