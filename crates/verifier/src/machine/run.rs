@@ -101,18 +101,10 @@ struct Place {
     block_has_transaction: bool,
 }
 
-/// What the bootloader tells its host by a number.
+/// What the bootloader tells its host by a number. Others are for validation before a batch is built, and for debugging.
 mod hook {
-    pub(super) const ACCOUNT_VALIDATION_ENTERED: u64 = 0;
-    pub(super) const PAYMASTER_VALIDATION_ENTERED: u64 = 1;
-    pub(super) const VALIDATION_EXITED: u64 = 2;
-    pub(super) const VALIDATION_STEP_ENDED: u64 = 3;
     pub(super) const TRANSACTION_HAS_ENDED: u64 = 4;
-    pub(super) const DEBUG_LOG: u64 = 5;
-    pub(super) const DEBUG_RETURN_DATA: u64 = 6;
-    pub(super) const NEAR_CALL_CATCH: u64 = 7;
     pub(super) const ASK_OPERATOR_FOR_REFUND: u64 = 8;
-    pub(super) const NOTIFY_ABOUT_REFUND: u64 = 9;
     pub(super) const POST_RESULT: u64 = 10;
     pub(super) const FINAL_BATCH_INFO: u64 = 11;
     pub(super) const PUBDATA_REQUESTED: u64 = 12;
