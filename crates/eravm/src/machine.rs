@@ -8,11 +8,12 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    Access, Address, Code, Event, FatPointer, L2ToL1Log, Limit, Page, Recovery, Stop, U256, World,
+    Access, Address, Code, Event, FatPointer, L2ToL1Log, Limit, Page, Precompiles, Recovery, Stop, U256, World,
     frame::{Frame, NearFrame, lacks},
     instruction::{ALWAYS, FLAG_0, Instruction, NOT_EQUAL, Operation, flags},
     journal::Journal,
     memory::{AUX_HEAP, FIRST_BASE_PAGE, HEAP, HeapId, Memory, SECOND_BASE_PAGE},
+    precompiles::Recoveries,
 };
 
 /// Registers of the machine; the first is always zero.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub hook_offset: Option<u32>,
     /// How a heap's growth is charged for.
     pub growth: HeapGrowth,
+    /// Which precompiles there are.
+    pub precompiles: Precompiles,
 }
 
 /// What becomes of a heap's bound where the gas does not suffice to grow it.
@@ -99,7 +102,7 @@ pub struct Machine {
     pub(crate) decommitted: HashMap<U256, Page, RandomState>,
     /// Heaps that hold decommitted code: they stay readable for ever.
     pub(crate) pinned: HashSet<Page, RandomState>,
-    pub(crate) recoveries: HashMap<[u8; 128], Recovery, RandomState>,
+    pub(crate) recoveries: Recoveries,
     /// What a frame runs that panics before its first instruction.
     pub(crate) no_code: Arc<Code>,
 }

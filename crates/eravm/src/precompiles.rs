@@ -1,87 +1,93 @@
 //! Precompiles: functions over memory that contracts of the kernel call by their own address.
 
+mod bn254;
+mod ecrecover;
+mod hashes;
+mod modexp;
+mod secp256r1;
+
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+pub use self::ecrecover::Recovery;
 use crate::{Address, Limit, Page, U256, memory::Memory};
 
-/// What a precompile is asked for. What offsets and lengths count, words or bytes, is each precompile's own.
+/// Which precompiles there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precompiles {
+    /// Hashes and signatures (before protocol version 28).
+    Basic,
+    /// Also modular exponentiation and the operations on the curve BN254.
+    All,
+}
+
+/// Recoveries that were made ahead, by what a program would ask for.
+pub(crate) type Recoveries = HashMap<[u8; 128], Recovery, RandomState>;
+
+/// What a precompile is asked for. Offsets and lengths are in words, except that keccak256's input is in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PrecompileCall {
-    pub(crate) input_offset: u32,
-    pub(crate) input_length: u32,
-    pub(crate) output_offset: u32,
-    pub(crate) output_length: u32,
+    input_offset: u32,
+    input_length: u32,
+    output_offset: u32,
     pub(crate) read_page: Page,
     pub(crate) write_page: Page,
-    /// What a precompile reads as it likes, such as a number of rounds.
-    pub(crate) extra: u64,
+    /// A number of rounds, where there is no length.
+    rounds: u64,
 }
 
 impl PrecompileCall {
     /// From its encoding. Page 0 stands for the current heap.
     pub(crate) fn new(encoded: U256, heap: Page) -> Self {
-        let [input, output, pages, extra] = *encoded.as_limbs();
+        let [input, output, pages, rounds] = *encoded.as_limbs();
         let page = |page: u32| if page == 0 { heap } else { page };
         Self {
             input_offset: input as u32,
             input_length: (input >> 32) as u32,
             output_offset: output as u32,
-            output_length: (output >> 32) as u32,
             read_page: page(pages as u32),
             write_page: page((pages >> 32) as u32),
-            extra,
+            rounds,
         }
+    }
+
+    /// The words of the input from `first` on.
+    fn words<const COUNT: usize>(&self, memory: &Memory, first: usize) -> [[u8; 32]; COUNT] {
+        let mut words = [[0; 32]; COUNT];
+        let offset = (self.input_offset as usize + first) * 32;
+        memory.read_bytes(self.read_page, offset, words.as_flattened_mut());
+        words
+    }
+
+    /// Writes the words of the output.
+    fn write(&self, memory: &mut Memory, words: impl IntoIterator<Item = U256>) -> Result<(), Limit> {
+        for (index, word) in words.into_iter().enumerate() {
+            let at = self.output_offset.checked_add(index as u32).ok_or(Limit::Memory)?;
+            memory.write_word(self.write_page, at, word)?;
+        }
+        Ok(())
     }
 }
 
-
-#[derive(Debug, Clone)]
-pub struct Recovery { input: [u8; 128], address: Option<Address> }
-impl Recovery {
-    pub fn new(digest: [u8; 32], v: u8, r: [u8; 32], s: [u8; 32]) -> Self {
-        let mut input = [0; 128];
-        input[..32].copy_from_slice(&digest); input[63] = v; input[64..96].copy_from_slice(&r); input[96..].copy_from_slice(&s);
-        Self { input, address: rec(&input) }
+/// Runs the precompile of an address, told by its lowest 16 bits. An address that has none is let alone: its contract only burns gas.
+pub(crate) fn call(
+    precompiles: Precompiles,
+    address: &Address,
+    call: &PrecompileCall,
+    memory: &mut Memory,
+    recoveries: &Recoveries,
+) -> Result<(), Limit> {
+    let [.., high, low] = *address;
+    match (u16::from_be_bytes([high, low]), precompiles) {
+        (0x8010, _) => hashes::keccak256(call, memory),
+        (0x02, _) => hashes::sha256(call, memory),
+        (0x01, _) => ecrecover::recover(call, memory, recoveries),
+        (0x100, _) => secp256r1::verify(call, memory),
+        (0x05, Precompiles::All) => modexp::power(call, memory),
+        (0x06, Precompiles::All) => bn254::add(call, memory),
+        (0x07, Precompiles::All) => bn254::multiply(call, memory),
+        (0x08, Precompiles::All) => bn254::check_pairings(call, memory),
+        _ => Ok(()),
     }
-    pub(crate) fn input(&self) -> [u8; 128] { self.input }
-}
-fn rec(input: &[u8; 128]) -> Option<Address> {
-    use secp256k1::{Message, SECP256K1, ecdsa::{RecoverableSignature, RecoveryId}};
-    let id = RecoveryId::from_i32(input[63].into()).ok()?;
-    let sig = RecoverableSignature::from_compact(&input[64..], id).ok()?;
-    let key = SECP256K1.recover_ecdsa(&Message::from_slice(&input[..32]).ok()?, &sig).ok()?;
-    let h = kec(&key.serialize_uncompressed()[1..]);
-    let mut a = [0; 20]; a.copy_from_slice(&h[12..]); Some(a)
-}
-fn kec(bytes: &[u8]) -> [u8; 32] { use sha3::Digest; sha3::Keccak256::digest(bytes).into() }
-pub(crate) fn call(address: &Address, call: &PrecompileCall, memory: &mut Memory, recoveries: &HashMap<[u8; 128], Recovery, RandomState>) -> Result<(), Limit> {
-    match u16::from_be_bytes([address[18], address[19]]) {
-        0x8010 => {
-            let mut bytes = vec![0; call.input_length as usize];
-            memory.read_bytes(call.read_page, call.input_offset as usize, &mut bytes);
-            memory.write_word(call.write_page, call.output_offset, U256::from_be_bytes(kec(&bytes)))?;
-        }
-        1 => {
-            let mut input = [0; 128];
-            memory.read_bytes(call.read_page, call.input_offset as usize * 32, &mut input);
-            let a = match recoveries.get(&input) { Some(r) => r.address, None => rec(&input) };
-            memory.write_word(call.write_page, call.output_offset, U256::from(u8::from(a.is_some())))?;
-            memory.write_word(call.write_page, call.output_offset + 1, a.map_or(U256::ZERO, |a| U256::from_be_slice(&a)))?;
-        }
-        2 => {
-            let mut state = [0x6a09e667u32,0xbb67ae85,0x3c6ef372,0xa54ff53a,0x510e527f,0x9b05688c,0x1f83d9ab,0x5be0cd19];
-            for round in 0..call.extra as usize {
-                let mut block = [0u8; 64];
-                memory.read_bytes(call.read_page, call.input_offset as usize * 32 + round * 64, &mut block);
-                sha2::compress256(&mut state, &[block.into()]);
-            }
-            let mut out = [0u8; 32];
-            for (i, w) in state.iter().enumerate() { out[i * 4..i * 4 + 4].copy_from_slice(&w.to_be_bytes()); }
-            memory.write_word(call.write_page, call.output_offset, U256::from_be_bytes(out))?;
-        }
-        _ => {}
-    }
-    Ok(())
 }

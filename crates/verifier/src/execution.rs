@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tee_eravm::{Code, HeapGrowth, U256};
+use tee_eravm::{Code, HeapGrowth, Precompiles, U256};
 use zksync_types::{
     Address, H256, ProtocolVersionId, StorageKey,
     block::L2BlockExecutionData,
@@ -118,6 +118,7 @@ fn parameters(run: Run<'_>) -> Parameters {
         gas: system.bootloader_gas_limit,
         features: Features { interop: system.version >= ProtocolVersionId::Version29, settlement_layer: false },
         growth: if system.version < ProtocolVersionId::Version27 { HeapGrowth::Always } else { HeapGrowth::Paid },
+        precompiles: if system.version < ProtocolVersionId::Version28 { Precompiles::Basic } else { Precompiles::All },
         settlement_layer: (U256::ZERO, U256::ZERO),
         publication: Publication {
             validator: U256::from_be_slice(validator.as_bytes()),

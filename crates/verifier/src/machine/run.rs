@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tee_eravm::{
-    Access, Code, End, Event, HeapGrowth, Limit, Machine, Pause, Recovery, Settings, Stop, U256,
+    Access, Code, End, Event, HeapGrowth, Limit, Machine, Pause, Precompiles, Recovery, Settings, Stop, U256,
 };
 
 use crate::{
@@ -38,6 +38,7 @@ pub(crate) struct Parameters {
     pub(crate) gas: u32,
     pub(crate) features: Features,
     pub(crate) growth: HeapGrowth,
+    pub(crate) precompiles: Precompiles,
     /// Since version 31: the settlement layer's chain id and the interop fee.
     pub(crate) settlement_layer: (U256, U256),
     pub(crate) publication: Publication,
@@ -143,6 +144,7 @@ impl<S: State> BatchRun<S> {
             evm_emulator: U256::from_be_bytes(parameters.evm_emulator),
             hook_offset: layout.hook.checked_mul(32),
             growth: parameters.growth,
+            precompiles: parameters.precompiles,
         };
         let bootloader = Arc::clone(&parameters.bootloader);
         let machine = Machine::new(settings, bootloader, BOOTLOADER, parameters.gas, HEAP_BYTES);
