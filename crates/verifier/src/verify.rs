@@ -32,8 +32,7 @@ pub struct Options {
 /// 3. The transactions are well formed.
 /// 4. The witness has a shape that cannot contradict itself.
 /// 5. The run reads only the old values of the witness. Beside it, on another core:
-///    - each signature is recovered before the run comes to its transaction; the run skips those that give the initiator,
-///      and checks all others itself;
+///    - each signature's account is recovered before the run comes to its transaction and asks for just that;
 ///    - the old values fold to the root before the batch.
 /// 6. The blocks chain by hash.
 /// 7. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
