@@ -215,15 +215,19 @@ impl Memory {
         }
     }
 
+    /// The bytes of a page, without the zeros that follow for ever.
+    pub(crate) fn page_bytes(&self, page: Page) -> &[u8] {
+        match self.pages.get(&page) {
+            Some(Content::Heap(id)) => self.heap(*id).map_or(&[], |heap| &heap.bytes),
+            Some(Content::Code(code)) => code.bytes(),
+            None => &[],
+        }
+    }
+
     /// Words of a page that may hold something.
     #[cfg(all(test, equal))]
     pub(crate) fn page_words(&self, page: Page) -> u32 {
-        let bytes = match self.pages.get(&page) {
-            Some(Content::Heap(id)) => self.heap(*id).map_or(0, |heap| heap.bytes.len()),
-            Some(Content::Code(code)) => code.bytes().len(),
-            None => 0,
-        };
-        bytes.div_ceil(32) as u32
+        self.page_bytes(page).len().div_ceil(32) as u32
     }
 
     /// Writes a word of a page, as a precompile does. Code pages take no writes: only a program that names one by an integer
@@ -408,11 +412,14 @@ impl Stack {
         })
     }
 
-    /// Indices of all words that may have been written.
+    /// Indices of all words that are not zero.
     #[cfg(all(test, equal))]
     pub(crate) fn written(&self) -> impl Iterator<Item = u16> {
-        let is_dirty = |area: usize| self.dirty[area / 64] >> (area % 64) & 1 == 1;
-        (0..=u16::MAX).filter(move |index| is_dirty(usize::from(*index) / AREA_WORDS))
+        let areas = (0..AREAS).filter(|area| self.dirty[area / 64] >> (area % 64) & 1 == 1);
+        areas
+            .flat_map(|area| area * AREA_WORDS..(area + 1) * AREA_WORDS)
+            .map(|index| index as u16)
+            .filter(|index| self.read(*index) != (U256::ZERO, false))
     }
 
     fn clear(&mut self) {

@@ -5,12 +5,16 @@
 //! - `programs`: random programs over several contracts, compared after each step.
 //! - `points`: what other implementations got wrong, each with a name.
 //!
+//! - `precompiles`: the functions of the kernel over random and extreme inputs.
+//!
 //! `judge` is the reference with storage, memory and logs that keep the same rules as ours; `setup` builds equal states of both
 //! machines; `view` is what is compared.
 
+mod assembly;
 mod judge;
+mod precompiles;
 //mod points;
-//mod programs;
+mod programs;
 mod rng;
 mod setup;
 mod single;
