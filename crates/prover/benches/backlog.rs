@@ -70,7 +70,7 @@ fn verify_alone(inputs: Vec<BatchInput>, workers: usize) -> Duration {
             scope.spawn(|| {
                 loop {
                     let Some(input) = inputs.lock().unwrap().pop() else { return };
-                    tee_verifier::verify(input, Options::default()).unwrap();
+                    tee_verifier::verify(input, &Options::danger_any_code()).unwrap();
                 }
             });
         }

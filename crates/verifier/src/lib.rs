@@ -7,6 +7,7 @@ mod execution;
 mod input;
 mod limits;
 mod parameters;
+mod pins;
 mod rejection;
 mod shape;
 mod signatures;
@@ -17,6 +18,7 @@ mod verify;
 
 pub use self::{
     input::{BatchInput, InputError, MAX_INPUT_BYTES, MerklePath, MerklePaths, VmRunData},
+    pins::{ChainPins, CodePin, PinMismatch, Pins, PinsError},
     rejection::Rejection,
     verified::{CodeHashes, VerifiedBatch},
     verify::{Options, verify},

@@ -271,6 +271,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         proof_generation_timeout_secs: LEASE_SECS as u32,
         danger_unjudged_quotes: true,
+        danger_any_code: true,
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }

@@ -3,6 +3,7 @@
 mod documents;
 mod forger;
 mod hostile_shapes;
+mod own_code;
 mod rollbacks;
 #[path = "../scene/mod.rs"]
 mod scene;
