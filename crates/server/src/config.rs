@@ -204,7 +204,7 @@ impl Config {
     pub(crate) fn pins(&self) -> Option<Pins> {
         match (&self.chain, self.danger_any_code) {
             (Some(chain), false) => Some(Pins::Chain(chain.clone())),
-            (None, true) => Some(Pins::DangerAnyCode { chain_id: None }),
+            (None, true) => Some(Pins::danger_any_code()),
             (None, false) | (Some(_), true) => None,
         }
     }

@@ -18,7 +18,7 @@ mod verify;
 
 pub use self::{
     input::{BatchInput, InputError, MAX_INPUT_BYTES, MerklePath, MerklePaths, VmRunData},
-    pins::{ChainPins, CodePin, PinMismatch, Pins, PinsError},
+    pins::{ChainFile, ChainPins, CodePin, PinMismatch, Pins, PinsError},
     rejection::Rejection,
     verified::{CodeHashes, VerifiedBatch},
     verify::{Options, verify},

@@ -32,7 +32,7 @@ impl Options {
 
     /// Takes batches of any chain and code: the operator's own bootloader, too, which may mint what it likes.
     pub fn danger_any_code() -> Self {
-        Self { pins: Pins::DangerAnyCode { chain_id: None } }
+        Self { pins: Pins::danger_any_code() }
     }
 }
 

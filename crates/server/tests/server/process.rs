@@ -181,6 +181,7 @@ fn what_cannot_work_is_said_and_does_not_start() {
         ("tls: { certificate: a }\n", "key"),
         ("danger_open: perhaps\n", "line 5"),
         ("log_format: xml\n", "xml"),
+        ("chain: {id: 300, code: []}\n", "no code is pinned"),
     ] {
         fs::write(&path, format!("{base}{more}")).unwrap();
         let (code, _, error) = output(&["--config-path", path.to_str().unwrap()]);
