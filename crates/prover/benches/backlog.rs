@@ -99,7 +99,10 @@ async fn prove(inputs: Vec<BatchInput>, workers: usize) -> Proven {
         server.store().add_batch(new).await.unwrap();
     }
     let workers = NonZeroUsize::new(workers).unwrap();
-    let config = Config { verification_workers: workers, ..Config::new(format!("http://{}", server.local_addr()), Pins::danger_any_code()) };
+    let config = Config {
+        verification_workers: workers,
+        ..Config::new(format!("http://{}", server.local_addr()), Pins::danger_any_code())
+    };
     let identity = Identity::simulated(&config).unwrap();
     let stop = CancellationToken::new();
     let (tell, mut events) = unbounded_channel();

@@ -223,8 +223,8 @@ fn read_quote(config: &Config) -> Result<Quote, IdentityError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tee_verifier::Pins;
     use std::{io::Write, path::Path};
+    use tee_verifier::Pins;
 
     const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
@@ -295,7 +295,11 @@ mod tests {
 
     #[test]
     fn a_key_that_is_made_here_is_the_only_one_and_of_the_configured_type() {
-        let config = |attestation, tee_type| Config { attestation, tee_type, ..Config::new(String::new(), Pins::danger_any_code()) };
+        let config = |attestation, tee_type| Config {
+            attestation,
+            tee_type,
+            ..Config::new(String::new(), Pins::danger_any_code())
+        };
         let two =
             Identity::of(&config(Attestation::Simulation, None), |name| (name == SIGNING_KEY).then(|| KEY.to_owned()));
         assert!(matches!(two, Err(IdentityError::TwoKeys(Attestation::Simulation))));

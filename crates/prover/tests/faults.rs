@@ -61,7 +61,8 @@ async fn a_prover_that_backs_off_stops_within_a_second() {
 async fn a_server_that_is_not_ready_is_asked_until_it_is() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let config = Config { initial_retry_backoff: Duration::from_millis(10), ..Config::new(url, Pins::danger_any_code()) };
+    let config =
+        Config { initial_retry_backoff: Duration::from_millis(10), ..Config::new(url, Pins::danger_any_code()) };
     let mut prover = Running::start(config);
     // Two connections break before a request is answered.
     for _ in 0..2 {

@@ -235,7 +235,13 @@ fn gateway(arguments: &[&str], environment: &[(&str, &str)]) -> Child {
 
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tee-prover-gateway"));
-    command.args(arguments).env_clear().env("TEE_PROVER_DANGER_ANY_CODE", "true").envs(environment.iter().copied()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("TEE_PROVER_DANGER_ANY_CODE", "true")
+        .envs(environment.iter().copied())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 

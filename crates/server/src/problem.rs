@@ -98,9 +98,7 @@ impl From<RefusedProof> for Problem {
             RefusedProof::NotPinned(PinMismatch::ProtocolVersion { .. }) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "protocol_version_not_pinned")
             }
-            RefusedProof::NotPinned(PinMismatch::Code { .. }) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "code_not_pinned")
-            }
+            RefusedProof::NotPinned(PinMismatch::Code { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "code_not_pinned"),
             RefusedProof::StaleLease => return Self::stale_lease(),
             RefusedProof::DisagreeingRoot { .. } => (StatusCode::CONFLICT, "disagreeing_root"),
             RefusedProof::Database(error) => return Self::internal(format_args!("database: {error}")),

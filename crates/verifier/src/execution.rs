@@ -17,14 +17,19 @@ use zksync_multivm::{
 };
 use zksync_types::{
     AccountTreeId, H256, ProtocolVersionId, StorageKey, Transaction, block::L2BlockExecutionData,
-    commitment::PubdataParams, h256_to_u256, u256_to_h256,
+    bytecode::BytecodeHash, commitment::PubdataParams, h256_to_u256, u256_to_h256,
 };
 use zksync_vm_interface::{
     ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv, VmExecutionResultAndLogs, VmInterface,
-    VmInterfaceHistoryEnabled,
+    VmInterfaceHistoryEnabled, storage::ReadStorage,
 };
 
-use crate::{Rejection, signatures::Verdicts, storage::ProvenStorage};
+use crate::{
+    Rejection,
+    publication::{self, Publication},
+    signatures::Verdicts,
+    storage::ProvenStorage,
+};
 
 /// Registers of the VM; the first is always zero.
 const REGISTERS: u8 = 16;
@@ -58,7 +63,12 @@ pub(crate) fn run(run: Run<'_>, storage: ProvenStorage<'_>, signatures: &mut Ver
         let mut vm = Vm::custom(run.batch.clone(), run.system.clone(), Rc::clone(&storage));
         vm.skip_signature_verification();
         let watch = Watch { storage: Some(Rc::clone(&storage)), ..Watch::default() };
-        Ok(Machine { vm, tracer: (watch, FastValidationTracer::default()), storage: Rc::clone(&storage) })
+        Ok(Machine {
+            vm,
+            tracer: (watch, FastValidationTracer::default()),
+            storage: Rc::clone(&storage),
+            publication: Publication::default(),
+        })
     })?;
     contain(&storage, panicked, || machine.execute_blocks(run.blocks, signatures))?;
     // Where the bootloader fails at the end, the VM's wrapper unwinds: it misses the data to publish.
@@ -84,6 +94,16 @@ struct Machine<'a> {
     vm: Vm<SharedStorage<'a>, Watch<'a>>,
     tracer: (Watch<'a>, FastValidationTracer),
     storage: SharedStorage<'a>,
+    publication: Publication,
+}
+
+/// An attempt at a transaction.
+struct Attempt {
+    result: VmExecutionResultAndLogs,
+    /// Hashes of the bytecodes that it was given compressed.
+    compressed: Vec<H256>,
+    /// What they fill of the bootloader's memory.
+    compressed_words: usize,
 }
 
 impl Machine<'_> {
@@ -107,11 +127,12 @@ impl Machine<'_> {
     fn execute(&mut self, index: usize, transaction: Transaction, settled: bool) -> Result<(), Rejection> {
         self.forget_history();
         let result = if transaction.execute.factory_deps.is_empty() {
-            self.execute_once(transaction, settled, true).1
+            self.execute_once(transaction, settled, false).result
         } else {
             self.execute_with_bytecodes(transaction, settled)
         };
         self.check_storage(&result)?;
+        self.publication.note(&result);
         match result.result {
             // A revert is a normal outcome; a halt means that no node would have put the transaction into a batch.
             ExecutionResult::Success { .. } | ExecutionResult::Revert { .. } => Ok(()),
@@ -119,19 +140,16 @@ impl Machine<'_> {
         }
     }
 
-    /// Gives whether the bytecodes could be published compressed, and the result.
-    fn execute_once(
-        &mut self,
-        transaction: Transaction,
-        settled: bool,
-        compress: bool,
-    ) -> (bool, VmExecutionResultAndLogs) {
+    fn execute_once(&mut self, transaction: Transaction, settled: bool, compress: bool) -> Attempt {
         if !settled {
             self.storage.borrow_mut().distrust(transaction.initiator_account());
         }
         let (compressed, result) =
             self.vm.inspect_transaction_with_bytecode_compression(&mut self.tracer, transaction, compress);
-        (compressed.is_ok(), result)
+        // The VM's own verdict is not the node's: it takes each bytecode for published that it was given.
+        let compressed = compressed.unwrap_or_default();
+        let hashes = compressed.iter().map(|info| BytecodeHash::for_bytecode(&info.original).value()).collect();
+        Attempt { result, compressed: hashes, compressed_words: publication::words(&compressed) }
     }
 
     /// Drops the way back to before this transaction, as the node does: nothing is undone beyond it, and the way would grow
@@ -141,21 +159,30 @@ impl Machine<'_> {
         self.vm.pop_snapshot_no_rollback();
     }
 
-    /// As the node does: with compressed bytecodes, and without where that fails.
+    /// As the node does: with compressed bytecodes, and without where one of them is not known afterwards.
     ///
-    /// A failed attempt is undone, and so is what it asked of storage: a node's witness does not know it. The fast VM does not
-    /// notice each failure that the legacy VM does; then it asks for slots without a path, which tells. What an attempt reads
-    /// decides no more than which of the two is taken, and both are the operator's to choose.
+    /// A failed attempt is undone, and so is what it asked of storage: a node's witness does not know it. What an attempt reads
+    /// decides no more than which of the two is taken, and both are the operator's to choose. Code that only the attempt
+    /// needed may be missing; [`Self::finish`] sees to it that nothing that counts ran in its place.
     fn execute_with_bytecodes(&mut self, transaction: Transaction, settled: bool) -> VmExecutionResultAndLogs {
+        let fits = self
+            .publication
+            .fits(&transaction.execute.factory_deps, |key| !self.storage.borrow_mut().read_value(key).is_zero());
         self.vm.make_snapshot();
-        let (compressed, result) = self.execute_once(transaction.clone(), settled, true);
-        if compressed && self.check_storage(&result).is_ok() {
+        if fits {
+            let Attempt { result, compressed, compressed_words } =
+                self.execute_once(transaction.clone(), settled, true);
+            if Publication::all_known(&compressed, &result) && self.check_storage(&result).is_ok() {
+                self.vm.pop_snapshot_no_rollback();
+                self.publication.fill(compressed_words);
+                return result;
+            }
+            self.vm.rollback_to_the_latest_snapshot();
+        } else {
             self.vm.pop_snapshot_no_rollback();
-            return result;
         }
-        self.vm.rollback_to_the_latest_snapshot();
         self.storage.borrow_mut().forget_unchecked();
-        self.execute_once(transaction, settled, false).1
+        self.execute_once(transaction, settled, false).result
     }
 
     /// Fails if the run so far rests on anything that no path proves.
@@ -182,6 +209,12 @@ impl Machine<'_> {
         }
 
         let storage = self.storage.borrow();
+        // Where code was missing in an attempt that was undone, the VM keeps what stood in for it, and would run it for ever after.
+        if let Some(hash) =
+            state.used_contract_hashes.iter().map(|hash| u256_to_h256(*hash)).find(|hash| storage.is_missing(hash))
+        {
+            return Err(Rejection::BytecodeMissing { hash });
+        }
         // The end of the batch runs without the watch; the system contracts roll nothing back there.
         let rolled_back_slots = storage.unproven_count();
         if rolled_back_slots != unproven_before {

@@ -8,6 +8,7 @@ mod input;
 mod limits;
 mod parameters;
 mod pins;
+mod publication;
 mod rejection;
 mod shape;
 mod signatures;

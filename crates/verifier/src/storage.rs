@@ -29,6 +29,8 @@ pub(crate) struct ProvenStorage<'a> {
     touched: Vec<bool>,
     /// The first thing that the run needed and the witness lacks. The VM is served a stand-in, so its result is void.
     fault: Option<Rejection>,
+    /// Code that the run asked for and the witness lacks. Something else ran in its place, and will whenever it is called.
+    missing_code: HashSet<H256>,
     /// An unproven slot whose cost of publishing the run could see.
     cost: Option<StorageKey>,
     /// Set while the storage is asked only to learn whether the VM has a value of its own.
@@ -74,6 +76,7 @@ impl<'a> ProvenStorage<'a> {
             asked: Vec::new(),
             touched: vec![false; witness.leaves.len()],
             fault: None,
+            missing_code: HashSet::new(),
             cost: None,
             probe: None,
             distrusted: None,
@@ -156,8 +159,13 @@ impl<'a> ProvenStorage<'a> {
         self.cost.get_or_insert(key);
     }
 
-    /// Forgets what was asked for since the last check that passed. That a slot is known stays: the VM remembers its
-    /// value, too.
+    /// Whether the run asked for this code, ever, and the witness lacks it.
+    pub(crate) fn is_missing(&self, code: &H256) -> bool {
+        self.missing_code.contains(code)
+    }
+
+    /// Forgets what was asked for since the last check that passed, for that was undone. That a slot is known stays: the VM
+    /// remembers its value, too. So does missing code, of which the VM keeps the stand-in.
     pub(crate) fn forget_unchecked(&mut self) {
         (self.fault, self.cost) = (None, None);
         for key in std::mem::take(&mut self.asked) {
@@ -272,6 +280,7 @@ impl ReadStorage for ProvenStorage<'_> {
     fn load_factory_dep(&mut self, hash: H256) -> Option<Vec<u8>> {
         let code = self.bytecodes.get(&hash).cloned();
         if code.is_none() {
+            self.missing_code.insert(hash);
             self.set_fault(Rejection::BytecodeMissing { hash });
         }
         // The VM panics on `None`; one word of zeros is a program that fails at once.

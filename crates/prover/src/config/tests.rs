@@ -190,7 +190,8 @@ fn a_wait_of_nothing_or_one_that_shrinks_is_refused() {
 fn pins() -> ChainPins {
     let hash = H256::repeat_byte;
     let code = CodeHashes { bootloader: hash(1), default_account: hash(2), evm_emulator: Some(hash(3)) };
-    ChainPins::new(300, vec![CodePin::new(28, CodeHashes { evm_emulator: None, ..code }), CodePin::new(29, code)]).unwrap()
+    ChainPins::new(300, vec![CodePin::new(28, CodeHashes { evm_emulator: None, ..code }), CodePin::new(29, code)])
+        .unwrap()
 }
 
 #[test]
