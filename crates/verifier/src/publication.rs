@@ -95,3 +95,39 @@ fn words_of(code_bytes: usize, compressed_bytes: usize) -> usize {
     let words = code_bytes.div_ceil(WORD_BYTES).saturating_add(compressed_bytes.div_ceil(WORD_BYTES));
     words.saturating_add(OVERHEAD_WORDS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(words: usize, salt: u8) -> Vec<u8> {
+        [vec![0; words * WORD_BYTES - 1], vec![salt]].concat()
+    }
+
+    #[test]
+    fn what_does_not_fit_its_place_is_told_before_it_is_written() {
+        let codes = |words| [1, 2, 3].map(|salt| code(words, salt));
+        // Two more words of each, and one word is too many.
+        let limit = 52_421;
+        let words = |words| 3 * words_of(words * WORD_BYTES, compressed_bytes(words * WORD_BYTES, 2));
+        assert!(words(limit) <= ROOM_WORDS && words(limit + 2) > ROOM_WORDS, "{}", words(limit));
+        let publication = Publication::default();
+        assert!(publication.fits(&codes(limit), |_| false));
+        assert!(!publication.fits(&codes(limit + 2), |_| false));
+        // Neither what is known nor what occurs twice is published.
+        assert!(publication.fits(&codes(limit + 2), |_| true));
+        assert!(publication.fits(&[code(65_535, 1), code(65_535, 1), code(65_535, 1)], |_| false));
+        let one_known = get_known_code_key(&BytecodeHash::for_bytecode(&code(limit + 2, 1)).value());
+        assert!(publication.fits(&codes(limit + 2), |key| *key == one_known));
+    }
+
+    #[test]
+    fn what_is_filled_stays_filled() {
+        let mut publication = Publication::default();
+        publication.fill(ROOM_WORDS - 100);
+        assert!(publication.fits(&[code(33, 1)], |_| false));
+        publication.fill(60);
+        assert!(!publication.fits(&[code(33, 1)], |_| false));
+        assert!(publication.fits(&[], |_| false));
+    }
+}
