@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use tee_api::{Signature, SubmitProof, TeeType};
-use tee_server::{JobStatus, OverviewProof};
+use tee_server::{Config, JobStatus, OverviewProof, Server, StartError};
+use tee_verifier::{ChainPins, CodePin};
 use zksync_types::H256;
 
-use crate::world::{Key, PREVIOUS_ROOT, ROOT, World};
+use crate::world::{CODE, Key, PREVIOUS_ROOT, ROOT, World, config};
 
 async fn proofs(world: &World) -> Vec<OverviewProof> {
     world.overview().await.into_iter().filter_map(|row| row.proof).collect()
