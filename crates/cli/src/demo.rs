@@ -20,6 +20,7 @@ use tee_attestation::simulated::{self, Platform};
 use tee_devnet::{Chain, Genesis, Load};
 use tee_prover::{Enclave, Event, Identity};
 use tee_server::{AttestationConfig, Config, NewBatch, ObjectStoreUrl, Server, StartError, Store};
+use tee_verifier::{ChainPins, Pins};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
@@ -64,11 +65,12 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("tee-demo-").tempdir().context("cannot make a folder")?.keep();
     println!("Everything is kept in {}", folder.display());
     let machine = Platform::new(SystemTime::now()).context("cannot simulate a platform")?;
-    let server = start_server(&folder, &machine).await?;
+    let chain = Chain::new(Genesis::sepolia()?);
+    let server = start_server(&folder, &machine, chain.pins()).await?;
     println!("The server listens on http://{}", server.local_addr());
 
     let outcome = tokio::select! {
-        outcome = prove_batches(&args, &server, &machine) => outcome,
+        outcome = prove_batches(&args, &server, &machine, chain) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
     };
     if outcome.is_ok() && args.serve {
@@ -80,11 +82,12 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// The usual port, or any free one where that is taken.
-async fn start_server(folder: &Path, machine: &Platform) -> Result<Server> {
+async fn start_server(folder: &Path, machine: &Platform, pins: ChainPins) -> Result<Server> {
     let database = folder.join("tee.sqlite");
     let mut config =
         Config::new(format!("sqlite://{}", database.display()), ObjectStoreUrl::folder(&folder.join("inputs")));
     config.attestation = Some(attestation(folder, machine)?);
+    config.chain = Some(pins);
     match Server::start(config.clone()).await {
         Err(StartError::Listen { error, .. }) if error.kind() == io::ErrorKind::AddrInUse => {
             config.listen.set_port(0);
@@ -109,14 +112,14 @@ fn attestation(folder: &Path, machine: &Platform) -> Result<AttestationConfig> {
     })
 }
 
-async fn prove_batches(args: &Args, server: &Server, machine: &Platform) -> Result<()> {
+async fn prove_batches(args: &Args, server: &Server, machine: &Platform, chain: Chain) -> Result<()> {
     let started = Instant::now();
     let progress = Progress::new(args.batches);
-    let mut prover = start_prover(server, machine)?;
+    let mut prover = start_prover(server, machine, chain.pins())?;
     let (to_store, from_devnet) = mpsc::unbounded_channel();
     let load = args.load.load();
     let batches = args.batches;
-    let devnet = tokio::task::spawn_blocking(move || seal_batches(batches, load, &to_store));
+    let devnet = tokio::task::spawn_blocking(move || seal_batches(chain, batches, load, &to_store));
 
     let sealed = async {
         let sealed = store_batches(server.store(), from_devnet, &progress).await?;
@@ -152,8 +155,8 @@ async fn prove_batches(args: &Args, server: &Server, machine: &Platform) -> Resu
     Ok(())
 }
 
-fn start_prover(server: &Server, machine: &Platform) -> Result<RunningProver> {
-    let mut config = tee_prover::Config::new(format!("http://{}", server.local_addr()));
+fn start_prover(server: &Server, machine: &Platform, pins: ChainPins) -> Result<RunningProver> {
+    let mut config = tee_prover::Config::new(format!("http://{}", server.local_addr()), Pins::Chain(pins));
     // The server is next door, and batches come in quick succession.
     config.initial_retry_backoff = Duration::from_millis(20);
     config.max_backoff = Duration::from_millis(200);
@@ -168,8 +171,12 @@ fn start_prover(server: &Server, machine: &Platform) -> Result<RunningProver> {
     Ok(RunningProver { key, events, stop, run })
 }
 
-fn seal_batches(batches: u32, load: Load, to_store: &UnboundedSender<(NewBatch, Sealed)>) -> Result<()> {
-    let mut chain = Chain::new(Genesis::sepolia()?);
+fn seal_batches(
+    mut chain: Chain,
+    batches: u32,
+    load: Load,
+    to_store: &UnboundedSender<(NewBatch, Sealed)>,
+) -> Result<()> {
     for _ in 0..batches {
         let previous_root = chain.root();
         let batch = chain.seal(load)?;

@@ -8,6 +8,7 @@ mod bench;
 mod demo;
 mod devnet;
 mod jobs;
+mod pins;
 mod proofs;
 mod quote;
 mod rss;

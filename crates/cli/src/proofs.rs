@@ -7,6 +7,7 @@ mod proof;
 mod report;
 mod rpc;
 mod run;
+mod system_logs;
 
 use std::process::ExitCode;
 

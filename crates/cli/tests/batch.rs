@@ -131,3 +131,30 @@ fn inspect_shows_what_is_inside() {
         assert!(text.contains(expected), "{text}");
     }
 }
+
+/// A batch's own bootloader is checked against nothing but its hash.
+#[test]
+fn code_is_judged_where_it_is_pinned_and_said_not_to_be_elsewhere() {
+    let (folder, honest, _) = devnet();
+    let inspected = String::from_utf8(teectl([Path::new("batch"), Path::new("inspect"), &honest]).stdout).unwrap();
+    let pins = inspected.lines().find_map(|line| line.split_once("chain: {")).unwrap().1;
+    let file = folder.path().join("chain.yaml");
+    let judged = |pins: String| {
+        fs::write(&file, pins).unwrap();
+        let arguments =
+            [Path::new("batch"), Path::new("verify"), Path::new("--json"), Path::new("--chain-file"), &file];
+        teectl(arguments.into_iter().chain([honest.as_path()]))
+    };
+    let output = judged(format!("chain: {{{pins}\n"));
+    assert_eq!((output.status.code(), &lines(&output)[0]["code_pinned"]), (Some(0), &json!(true)));
+    let other = pins.replacen("\"bootloader\": \"0x0100", "\"bootloader\": \"0x0101", 1);
+    assert_ne!(other, pins);
+    let output = judged(format!("chain: {{{other}\n"));
+    let line = &lines(&output)[0];
+    assert_eq!((output.status.code(), &line["check"]), (Some(1), &json!("code_not_pinned")));
+    assert_eq!(judged("chain: {id: 300}\n".to_owned()).status.code(), Some(2));
+
+    let output = verify(&[&honest]);
+    assert_eq!((output.status.code(), &lines(&output)[0]["code_pinned"]), (Some(0), &json!(false)));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--chain-file"));
+}

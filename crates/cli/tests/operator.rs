@@ -30,6 +30,7 @@ async fn server(folder: &Path) -> (Server, String, [String; 3]) {
     let database = format!("sqlite://{}", folder.join("tee.sqlite").display());
     let mut config = Config::new(database, ObjectStoreUrl::folder(&folder.join("inputs")));
     config.danger_unjudged_quotes = true;
+    config.danger_any_code = true;
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.tokens_file = Some(tokens_file);
     let server = Server::start(config).await.unwrap();

@@ -14,6 +14,9 @@ fn teectl(publisher: &Publisher, files: &Files, words: &str) -> Command {
     let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
     teectl.args(["proofs", "verify", "--json", "--rpc", &publisher.url(), "--policy"]).arg(files.policy());
     teectl.args(words.split_whitespace());
+    if !words.contains("--chain-file") {
+        teectl.arg("--danger-any-code");
+    }
     teectl
 }
 
@@ -234,7 +237,7 @@ fn a_publisher_that_is_away_or_says_no_is_reported() {
     let key = SimulatedKey::new();
     let files = Files::simulated(&key);
     let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
-    let words = "proofs verify --json --rpc http://127.0.0.1:9 --batch 1-3 --patience 1 --policy";
+    let words = "proofs verify --json --rpc http://127.0.0.1:9 --batch 1-3 --patience 1 --danger-any-code --policy";
     let output = teectl.args(words.split(' ')).arg(files.policy()).output().unwrap();
     assert_eq!(verdicts(&output), (vec!["unreachable".to_owned(); 3], 1), "{output:?}");
 
@@ -317,4 +320,75 @@ fn a_continuous_run_in_which_all_is_proven_ends_with_0() {
     }
     let (summary, code) = run.interrupt();
     assert_eq!((&summary["ok"], code), (&json!(true), Some(0)));
+}
+
+/// The file with the pins of the simulated keys' chain, with this bootloader.
+fn chain_file(files: &Files, id: u64, version: u16, bootloader: u8) -> String {
+    let hash = |byte: u8| format!("\"0x{}\"", hex::encode([byte; 32]));
+    let code =
+        format!("{{protocol_version: {version}, bootloader: {}, default_account: {}}}", hash(bootloader), hash(2));
+    files.write("chain.yaml", &format!("chain: {{id: {id}, code: [{code}]}}\n"));
+    format!("--batch 1 --chain-file {}", files.at("chain.yaml").display())
+}
+
+#[test]
+fn statements_are_judged_by_the_pins() {
+    let key = SimulatedKey::new();
+    let files = Files::simulated(&key);
+    let publisher = Publisher::of([(1, vec![key.proof(1)])]);
+    let output = simulated(&publisher, &files, &chain_file(&files, 300, 29, 1));
+    assert_eq!(verdicts(&output), (vec!["proven".to_owned()], 0));
+    for (id, version, bootloader, code) in
+        [(301, 29, 1, "other_statement"), (300, 28, 1, "protocol_version_not_pinned"), (300, 29, 7, "code_not_pinned")]
+    {
+        let words = chain_file(&files, id, version, bootloader);
+        let output = simulated(&publisher, &files, &words);
+        assert_eq!(verdicts(&output), (vec!["unproven".to_owned()], 1));
+        assert_eq!(problems(&output), [code]);
+    }
+}
+
+/// A bootloader of a few instructions that mints is a batch of its own code.
+#[test]
+fn without_pins_nothing_is_checked() {
+    let key = SimulatedKey::new();
+    let files = Files::simulated(&key);
+    let publisher = Publisher::of([(1, vec![key.proof(1)])]);
+    let run = |words: &[&str]| {
+        let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+        teectl.args(["proofs", "verify", "--rpc", &publisher.url(), "--batch", "1", "--policy"]).arg(files.policy());
+        teectl.arg("--danger-root-certificate").arg(files.root()).args(words).output().unwrap()
+    };
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("--chain-file") && error.contains("--danger-any-code"), "{error}");
+    assert_eq!(run(&["--danger-any-code"]).status.code(), Some(0));
+    assert_eq!(run(&["--chain-file", "/nowhere"]).status.code(), Some(2));
+    chain_file(&files, 300, 29, 1);
+    let pinned = files.at("chain.yaml").display().to_string();
+    assert_eq!(run(&["--chain-file", &pinned, "--chain", "300"]).status.code(), Some(0));
+    assert_eq!(run(&["--chain-file", &pinned, "--chain", "301"]).status.code(), Some(2));
+}
+
+#[test]
+fn system_logs_are_shown_and_what_nothing_was_compared_with() {
+    let key = SimulatedKey::new();
+    let files = Files::simulated(&key);
+    let publisher = Publisher::of([(1, vec![key.proof(1)]), (2, vec![key.proof(2)])]);
+    let pins = chain_file(&files, 300, 29, 1).replace("--batch 1", "--batch 1-2");
+    let seen = lines(&simulated(&publisher, &files, &pins));
+    assert_eq!(seen[0]["statement"]["code_pinned"], true);
+    let log = &seen[0]["statement"]["system_logs"][0];
+    assert_eq!((&log["name"], &log["reading"]), (&json!("number of L1 transactions"), &json!("6")));
+    let missing = |line: &Value, what: &str| {
+        line["not_compared"].as_array().unwrap().iter().any(|missing| missing.as_str().unwrap().contains(what))
+    };
+    assert!(missing(&seen[0], "system logs with L1") && missing(&seen[0], "--l2-rpc"));
+    assert!(missing(&seen[0], "root before") && !missing(&seen[1], "root before"));
+    assert!(!missing(&seen[0], "the code that ran"));
+    assert!(missing(&seen[2]["summary"], "system logs with L1"));
+    let any = lines(&simulated(&publisher, &files, "--batch 1"));
+    assert_eq!(any[0]["statement"]["code_pinned"], false);
+    assert!(missing(&any[0], "the code that ran") && missing(&any[1]["summary"], "the code that ran"));
 }

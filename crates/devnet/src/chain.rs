@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use blake2s_simd::blake2s;
 use serde_bytes::ByteArray;
-use tee_verifier::{BatchInput, MerklePath, MerklePaths, VmRunData};
+use tee_verifier::{BatchInput, ChainPins, CodeHashes, CodePin, MerklePath, MerklePaths, VmRunData};
 use thiserror::Error;
 use zksync_types::{
     H256, L2BlockNumber, ProtocolVersionId, StorageKey, StorageLog, StorageValue, Transaction, U256,
@@ -97,6 +97,17 @@ impl Chain {
     /// Parameters of the chain: its id, protocol version and base contracts.
     pub fn system(&self) -> &SystemEnv {
         &self.genesis.system
+    }
+
+    /// The chain and its code, for those who rely on its batches.
+    pub fn pins(&self) -> ChainPins {
+        let SystemEnv { base_system_smart_contracts: contracts, chain_id, version, .. } = self.system();
+        let code = CodeHashes {
+            bootloader: contracts.bootloader.hash,
+            default_account: contracts.default_aa.hash,
+            evm_emulator: contracts.evm_emulator.as_ref().map(|code| code.hash),
+        };
+        ChainPins::new(chain_id.as_u64(), vec![CodePin::new(*version as u16, code)]).expect("a chain has code")
     }
 
     /// The environment of the next batch: fees, time, first block.

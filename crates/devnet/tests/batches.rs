@@ -14,7 +14,7 @@ fn ten_batches_in_a_row_verify_each_on_the_root_of_the_one_before() {
     let mut root = chain.root();
     for _ in 0..10 {
         let sealed = chain.seal(load(20)).unwrap();
-        let verified = verify(sealed.input, Options::default()).unwrap();
+        let verified = verify(sealed.input, &Options::danger_any_code()).unwrap();
         assert_eq!(verified.previous_root(), root);
         assert_eq!(verified.root(), sealed.root);
         root = sealed.root;
@@ -28,7 +28,7 @@ fn the_mix_rolls_back_writes_that_have_no_path() {
     let sealed = chain.seal(load(20)).unwrap();
     // Of every ten transactions one writes three fresh slots in a frame that is rolled back and then the last of them
     // once more; of every twenty one reverts as a whole after writing two.
-    assert_eq!(verify(sealed.input, Options::default()).unwrap().rolled_back_slots(), 2 * 2 + 2);
+    assert_eq!(verify(sealed.input, &Options::danger_any_code()).unwrap().rolled_back_slots(), 2 * 2 + 2);
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn cold_reads_come_with_a_path_each() {
     let mut chain = Chain::new(Genesis::sepolia().unwrap());
     let sealed = chain.seal(Load { transactions: 2, cold_reads: 5_000, l1_transactions: 0 }).unwrap();
     assert!(sealed.input.merkle_paths.merkle_paths.len() > 5_000);
-    let verified = verify(sealed.input, Options::default()).unwrap();
+    let verified = verify(sealed.input, &Options::danger_any_code()).unwrap();
     assert_eq!((verified.root(), verified.transactions()), (sealed.root, 4));
 }
 
@@ -44,7 +44,7 @@ fn cold_reads_come_with_a_path_each() {
 fn l1_deposits_are_counted_in_the_system_logs() {
     let mut chain = Chain::new(Genesis::sepolia().unwrap());
     let sealed = chain.seal(Load { transactions: 5, cold_reads: 0, l1_transactions: 3 }).unwrap();
-    let verified = verify(sealed.input, Options::default()).unwrap();
+    let verified = verify(sealed.input, &Options::danger_any_code()).unwrap();
     assert_eq!((verified.transactions(), verified.l1_transactions()), (8, 3));
     // Key 3 of the system logs: the number of L1 transactions.
     let mut logs = verified.system_logs().chunks(88);
@@ -64,7 +64,7 @@ fn any_other_value_of_a_read_or_a_write_is_rejected() {
             } else {
                 path.value_read[31] ^= 1
             }
-            assert!(verify(forged, Options::default()).is_err(), "entry {entry}, written: {written}");
+            assert!(verify(forged, &Options::danger_any_code()).is_err(), "entry {entry}, written: {written}");
         }
     }
 }

@@ -67,13 +67,14 @@ fn jittered(wait: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tee_verifier::Pins;
 
     fn backoff() -> Backoff {
         Backoff::new(&Config {
             initial_retry_backoff: Duration::from_secs(1),
             retry_backoff_multiplier: 2.0,
             max_backoff: Duration::from_secs(5),
-            ..Config::new("http://127.0.0.1:1")
+            ..Config::new("http://127.0.0.1:1", Pins::danger_any_code())
         })
     }
 

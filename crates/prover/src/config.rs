@@ -1,6 +1,7 @@
 //! Configuration: a YAML file, and over it the environment with zksync-era's names.
 
 mod bytes;
+mod chain_file;
 mod interval;
 mod server;
 mod setting;
@@ -18,8 +19,8 @@ use std::{
     time::Duration,
 };
 use tee_api::{BearerTokenError, TeeType};
+use tee_verifier::Pins;
 use thiserror::Error;
-use zksync_types::L2ChainId;
 
 /// How a prover is to run. The signing key is no part of it: that comes from the environment alone. `docs/PROVER.md` says
 /// what each key does.
@@ -53,8 +54,8 @@ pub struct Config {
     pub attestation_quote_file_path: Option<PathBuf>,
     /// The enclave's type. A prover of type `none` verifies and submits nothing.
     pub tee_type: Option<TeeType>,
-    /// Reject batches of any other chain.
-    pub chain_id: Option<L2ChainId>,
+    /// The chain and the code that batches must be of.
+    pub pins: Pins,
     /// Where metrics and health are served, if at all.
     pub metrics_listen: Option<SocketAddr>,
     /// The form of log lines.
@@ -125,6 +126,24 @@ pub enum ConfigError {
         /// What it should be.
         error: String,
     },
+    /// Batches of any code would be signed.
+    #[error(
+        "no code is pinned: set chain: {{id: …, code: [{{protocol_version: …, bootloader: …, default_account: …, \
+         evm_emulator: …}}]}} in the file (`teectl batch inspect` shows a batch's) or TEE_PROVER_CHAIN_FILE in the environment, \
+         or danger_any_code: true"
+    )]
+    NoPins,
+    /// Pinned code, and any code.
+    #[error("both chain and danger_any_code are set")]
+    PinsOfAnyCode,
+    /// Two chains.
+    #[error("chain_id is {chain_id}, the pinned chain's id {pinned}")]
+    TwoChains {
+        /// `chain_id`.
+        chain_id: u64,
+        /// The chain's in the pins.
+        pinned: u64,
+    },
     /// A file with a token holds something else.
     #[error("{path}: {error}")]
     Token {
@@ -151,8 +170,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// The defaults, zksync-era's where it has them, for one server.
-    pub fn new(api_url: impl Into<String>) -> Self {
+    /// The defaults, zksync-era's where it has them, for one server and batches of the pinned chain and code.
+    pub fn new(api_url: impl Into<String>, pins: Pins) -> Self {
         Self {
             servers: vec![ServerConfig::new(api_url)],
             max_retries: None,
@@ -168,7 +187,7 @@ impl Config {
             attestation: Attestation::Environment,
             attestation_quote_file_path: None,
             tee_type: None,
-            chain_id: None,
+            pins,
             metrics_listen: None,
             log_format: LogFormat::Text,
             danger_simulated_proofs: false,

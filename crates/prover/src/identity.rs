@@ -224,6 +224,7 @@ fn read_quote(config: &Config) -> Result<Quote, IdentityError> {
 mod tests {
     use super::*;
     use std::{io::Write, path::Path};
+    use tee_verifier::Pins;
 
     const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
@@ -237,7 +238,7 @@ mod tests {
         let config = Config {
             tee_type: Some(tee_type),
             attestation_quote_file_path: Some(quote.to_owned()),
-            ..Config::new(String::new())
+            ..Config::new(String::new(), Pins::danger_any_code())
         };
         Identity::of(&config, |name| key.filter(|_| name == SIGNING_KEY).map(str::to_owned))
     }
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_simulated_identitys_quote_names_its_key() {
-        let identity = Identity::simulated(&Config::new(String::new())).unwrap();
+        let identity = Identity::simulated(&Config::new(String::new(), Pins::danger_any_code())).unwrap();
         let Identity::Enclave(enclave) = &identity else { panic!("a simulated prover signs") };
         let quote = tee_attestation::Quote::parse(enclave.quote.as_bytes()).unwrap();
         let key = enclave.key.public_key();
@@ -271,14 +272,14 @@ mod tests {
     #[test]
     fn a_prover_of_type_none_needs_neither_key_nor_quote() {
         assert!(matches!(load_at(TeeType::None, None, Path::new("/nowhere")), Ok(Identity::None)));
-        let config = Config { tee_type: Some(TeeType::None), ..Config::new(String::new()) };
+        let config = Config { tee_type: Some(TeeType::None), ..Config::new(String::new(), Pins::danger_any_code()) };
         assert!(matches!(Identity::simulated(&config), Ok(Identity::None)));
     }
 
     #[test]
     fn what_is_missing_or_does_not_belong_together_is_said() {
         let quote = quote_of_key(KEY);
-        let no_type = Identity::of(&Config::new(String::new()), |_| None);
+        let no_type = Identity::of(&Config::new(String::new(), Pins::danger_any_code()), |_| None);
         assert!(matches!(no_type, Err(IdentityError::NoTeeType)));
         assert!(matches!(load(TeeType::Sgx, None, &quote), Err(IdentityError::NoKey)));
         assert!(matches!(load(TeeType::Sgx, Some("ac09"), &quote), Err(IdentityError::Key(KeyError::Secret))));
@@ -294,7 +295,11 @@ mod tests {
 
     #[test]
     fn a_key_that_is_made_here_is_the_only_one_and_of_the_configured_type() {
-        let config = |attestation, tee_type| Config { attestation, tee_type, ..Config::new(String::new()) };
+        let config = |attestation, tee_type| Config {
+            attestation,
+            tee_type,
+            ..Config::new(String::new(), Pins::danger_any_code())
+        };
         let two =
             Identity::of(&config(Attestation::Simulation, None), |name| (name == SIGNING_KEY).then(|| KEY.to_owned()));
         assert!(matches!(two, Err(IdentityError::TwoKeys(Attestation::Simulation))));

@@ -72,9 +72,9 @@ impl Job {
         shared.metrics.stage[&"queue"].observe(queued_at.elapsed());
         (shared.observe)(Event::Started { batch });
         let started = Instant::now();
-        let options = Options { chain_id: shared.config.chain_id };
+        let options = Options { pins: shared.config.pins.clone() };
         let verification = move || {
-            let verdict = tee_verifier::verify(input, options);
+            let verdict = tee_verifier::verify(input, &options);
             drop(memory);
             verdict
         };

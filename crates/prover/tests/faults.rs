@@ -10,6 +10,7 @@ use std::{
 };
 use tee_api::{FailReport, RegisterAttestation, TeeType};
 use tee_prover::{Config, Event, Identity, RunError, run};
+use tee_verifier::Pins;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +61,8 @@ async fn a_prover_that_backs_off_stops_within_a_second() {
 async fn a_server_that_is_not_ready_is_asked_until_it_is() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let config = Config { initial_retry_backoff: Duration::from_millis(10), ..Config::new(url) };
+    let config =
+        Config { initial_retry_backoff: Duration::from_millis(10), ..Config::new(url, Pins::danger_any_code()) };
     let mut prover = Running::start(config);
     // Two connections break before a request is answered.
     for _ in 0..2 {
@@ -215,7 +217,7 @@ async fn a_simulated_prover_refuses_a_server_that_is_not_on_this_machine() {
     let stop = CancellationToken::new();
     stop.cancel();
     let start = |url: &str, danger_simulated_proofs| {
-        let config = Config { danger_simulated_proofs, ..Config::new(url) };
+        let config = Config { danger_simulated_proofs, ..Config::new(url, Pins::danger_any_code()) };
         run(config.clone(), Identity::simulated(&config).unwrap(), stop.clone(), |_| ())
     };
     for elsewhere in

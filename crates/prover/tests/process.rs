@@ -52,13 +52,14 @@ async fn what_is_wrong_on_our_side_has_its_own_exit_code() {
     let sgx = ("TEE_PROVER_TEE_TYPE", "sgx");
     let unknown_key = ["--config-path", unknown_key.to_str().unwrap()];
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32);
-    let cases: [Case<'_>; 10] = [
+    let cases: [Case<'_>; 11] = [
         (&["--no-such-flag"], &[], 2),
         (&[], &[], 2),
         (&unknown_key, &[], 2),
         (&["--simulation"], &[("TEE_PROVER_API_URL", "not a url")], 2),
         (&["--simulation"], &[elsewhere], 2),
         (&["--simulation"], &[here, ("TEE_PROVER_PREFETCH", "0")], 2),
+        (&["--simulation"], &[here, ("TEE_PROVER_DANGER_ANY_CODE", "false")], 2),
         (&[], &[here, sgx], 3),
         (&[], &[here, ("TEE_PROVER_ATTESTATION", "sgx")], 3),
         (&["--simulation"], &[here, ("TEE_PROVER_SIGNING_KEY", KEY)], 3),
@@ -179,6 +180,7 @@ async fn what_preexec_hands_over_the_gateway_takes() {
         .args(["--simulation", "--", env!("CARGO_BIN_EXE_tee-prover-gateway")])
         .env_clear()
         .env("TEE_PROVER_API_URL", &peer.url)
+        .env("TEE_PROVER_DANGER_ANY_CODE", "true")
         .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
         .kill_on_drop(true)
         .spawn()
@@ -193,6 +195,7 @@ async fn what_preexec_hands_over_the_gateway_takes() {
         .args(["--simulation", "--", env!("CARGO_BIN_EXE_tee-prover-gateway")])
         .env_clear()
         .env("TEE_PROVER_API_URL", "http://192.0.2.1")
+        .env("TEE_PROVER_DANGER_ANY_CODE", "true")
         .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
         .output();
     assert_eq!(elsewhere.await.unwrap().status.code(), Some(2));
@@ -232,7 +235,13 @@ fn gateway(arguments: &[&str], environment: &[(&str, &str)]) -> Child {
 
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tee-prover-gateway"));
-    command.args(arguments).env_clear().envs(environment.iter().copied()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("TEE_PROVER_DANGER_ANY_CODE", "true")
+        .envs(environment.iter().copied())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 

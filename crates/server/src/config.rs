@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use tee_verifier::{ChainPins, Pins};
 use thiserror::Error;
 
 use crate::{AttestationConfig, ObjectStoreUrl, limits::Limits, tls::TlsConfig};
@@ -65,6 +66,12 @@ pub struct Config {
     /// Let every key sign whose quote names it, unjudged: anybody can make such a quote.
     #[serde(default)]
     pub danger_unjudged_quotes: bool,
+    /// The chain and the code that statements must be of.
+    #[serde(default)]
+    pub chain: Option<ChainPins>,
+    /// Take statements of any chain and code: an operator's own bootloader may mint what it likes.
+    #[serde(default)]
+    pub danger_any_code: bool,
 }
 
 /// The form of log lines.
@@ -188,6 +195,17 @@ impl Config {
             mirror: None,
             attestation: None,
             danger_unjudged_quotes: false,
+            chain: None,
+            danger_any_code: false,
+        }
+    }
+
+    /// What statements must be of; `None` where neither pins nor their absence are configured, or both.
+    pub(crate) fn pins(&self) -> Option<Pins> {
+        match (&self.chain, self.danger_any_code) {
+            (Some(chain), false) => Some(Pins::Chain(chain.clone())),
+            (None, true) => Some(Pins::danger_any_code()),
+            (None, false) | (Some(_), true) => None,
         }
     }
 
@@ -244,6 +262,8 @@ mod tests {
             "database_url: sqlite://x\nobject_store: file://inputs\nproof_generation_timeout_secs: -1\n",
             "database_url: sqlite://x\nobject_store: file://x\nmirror: {node_url: http://x, last_batch: 1}\n",
             "database_url: sqlite://x\nobject_store: inputs\n",
+            "database_url: sqlite://x\nobject_store: file://x\nchain: {id: 300, code: []}\n",
+            "database_url: sqlite://x\nobject_store: file://x\nchain: {id: 300}\n",
             "",
             "{",
             "\u{0}",

@@ -1,6 +1,7 @@
 //! What makes a submitted proof acceptable.
 
-use tee_api::{LeaseId, SignatureError, SubmitProof, TeeType};
+use tee_api::{LeaseId, SignatureError, Statement, SubmitProof, TeeType};
+use tee_verifier::{PinMismatch, Pins};
 use thiserror::Error;
 use zksync_types::H256;
 
@@ -26,6 +27,8 @@ pub(crate) enum RefusedProof {
     WrongRoot,
     #[error("the statement does not fit: {0}")]
     Statement(#[from] StatementMismatch),
+    #[error("the statement is not of the pinned code: {0}")]
+    NotPinned(#[from] PinMismatch),
     #[error("the lease is not current")]
     StaleLease,
     #[error("an accepted proof of the batch says another root")]
@@ -55,9 +58,12 @@ impl Store {
     /// 3. the key signed the root;
     /// 4. the root is the expected one, where one is known;
     /// 5. the statement, where there is one, says the same and is signed by the same key;
-    /// 6. the key has not lost its standing;
-    /// 7. the lease, where there is one, is current;
-    /// 8. no accepted proof of the batch says another root.
+    /// 6. the statement is of the pinned chain, protocol version and code;
+    /// 7. the key has not lost its standing;
+    /// 8. the lease, where there is one, is current;
+    /// 9. no accepted proof of the batch says another root.
+    ///
+    /// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
     ///
     /// A proof that was accepted before is accepted again, whatever became of its lease: the prover may have missed the
     /// answer.
@@ -79,6 +85,9 @@ impl Store {
             return Err(RefusedProof::WrongRoot);
         }
         check_statement(number, submission, &roots)?;
+        if let Some(signed) = &submission.statement {
+            check_code(&signed.statement, &self.pins)?;
+        }
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
         let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
@@ -88,6 +97,11 @@ impl Store {
             RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
         }
     }
+}
+
+/// A batch of the operator's own bootloader verifies like any other.
+fn check_code(statement: &Statement, pins: &Pins) -> Result<(), PinMismatch> {
+    pins.judge(statement.chain_id, statement.protocol_version, &statement.code_hashes)
 }
 
 fn check_statement(number: u32, submission: &SubmitProof, roots: &Roots) -> Result<(), StatementMismatch> {

@@ -25,6 +25,7 @@ mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use tee_verifier::Pins;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -84,6 +85,8 @@ pub struct Store {
     lease_secs: u32,
     /// Judges quotes; without it they stay unjudged.
     attestor: Option<Arc<Attestor>>,
+    /// What statements must be of.
+    pins: Arc<Pins>,
 }
 
 /// Why a server cannot start.
@@ -98,6 +101,12 @@ pub enum StartError {
     /// Anybody's key could sign.
     #[error("quotes are not judged: set attestation, or danger_unjudged_quotes: true")]
     Unjudged,
+    /// Statements of any code would be taken.
+    #[error(
+        "no code is pinned: set either chain: {{id: …, code: [{{protocol_version: …, bootloader: …, default_account: …, \
+         evm_emulator: …}}]}} (`teectl batch inspect` shows a batch's), or danger_any_code: true"
+    )]
+    AnyCode,
     /// Quotes cannot be judged.
     #[error("attestation: {0}")]
     Attestation(#[from] AttestationSetupError),
@@ -222,6 +231,7 @@ impl Store {
             None if config.danger_unjudged_quotes => None,
             None => return Err(StartError::Unjudged),
         };
+        let pins = Arc::new(config.pins().ok_or(StartError::AnyCode)?);
         Ok(Self {
             storage: Storage::open(&config.database_url, config.job_rules(), clock.now_ms()).await?,
             inputs: Inputs::open(&config.object_store)?,
@@ -230,6 +240,7 @@ impl Store {
             clock,
             lease_secs: config.proof_generation_timeout_secs,
             attestor,
+            pins,
         })
     }
 

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use tee_verifier::PinMismatch;
 use utoipa::ToSchema;
 
 use crate::intake::RefusedProof;
@@ -93,6 +94,11 @@ impl From<RefusedProof> for Problem {
             RefusedProof::Signature(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_signature"),
             RefusedProof::WrongRoot => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_root"),
             RefusedProof::Statement(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_statement"),
+            RefusedProof::NotPinned(PinMismatch::ChainId { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_chain"),
+            RefusedProof::NotPinned(PinMismatch::ProtocolVersion { .. }) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "protocol_version_not_pinned")
+            }
+            RefusedProof::NotPinned(PinMismatch::Code { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "code_not_pinned"),
             RefusedProof::StaleLease => return Self::stale_lease(),
             RefusedProof::DisagreeingRoot { .. } => (StatusCode::CONFLICT, "disagreeing_root"),
             RefusedProof::Database(error) => return Self::internal(format_args!("database: {error}")),

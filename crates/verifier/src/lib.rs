@@ -9,6 +9,7 @@ mod input;
 mod limits;
 mod machine;
 mod parameters;
+mod pins;
 mod rejection;
 mod shape;
 mod signatures;
@@ -19,6 +20,7 @@ mod verify;
 
 pub use self::{
     input::{BatchInput, InputError, MAX_INPUT_BYTES, MerklePath, MerklePaths, VmRunData},
+    pins::{ChainFile, ChainPins, CodePin, PinMismatch, Pins, PinsError},
     rejection::Rejection,
     verified::{CodeHashes, VerifiedBatch},
     verify::{Options, verify},

@@ -1,10 +1,10 @@
 //! Parameters of the run: what a node always sets, so that an attacker cannot choose.
 
-use zksync_types::{Address, H256, L2ChainId, ProtocolVersionId, U256, block::L2BlockExecutionData, h256_to_u256};
+use zksync_types::{Address, H256, ProtocolVersionId, U256, block::L2BlockExecutionData, h256_to_u256};
 use zksync_vm_interface::{L2BlockEnv, TxExecutionMode};
 
 use crate::{
-    BatchInput, Options, Rejection,
+    BatchInput, Rejection,
     limits::{self, MAX_TRANSACTIONS},
 };
 
@@ -24,8 +24,8 @@ pub(crate) struct Parameters {
 
 /// Checks the parameters of the run, of the chain and of the sequence of blocks (their hashes excepted, which need the
 /// transactions' hashes).
-pub(crate) fn check(input: &BatchInput, options: Options) -> Result<Parameters, Rejection> {
-    check_environment(input, options.chain_id)?;
+pub(crate) fn check(input: &BatchInput) -> Result<Parameters, Rejection> {
+    check_environment(input)?;
     check_copies(input)?;
     check_blocks(input)?;
     // The root before the batch is what all state is proven against: without one nothing is proven.
@@ -33,7 +33,7 @@ pub(crate) fn check(input: &BatchInput, options: Options) -> Result<Parameters, 
     Ok(Parameters { previous_root })
 }
 
-fn check_environment(input: &BatchInput, chain_id: Option<L2ChainId>) -> Result<(), Rejection> {
+fn check_environment(input: &BatchInput) -> Result<(), Rejection> {
     let env = &input.system_env;
     // EstimateFee and EthCall skip the validation of accounts: anyone could spend anyone's funds.
     if env.execution_mode != TxExecutionMode::VerifyExecute {
@@ -64,13 +64,7 @@ fn check_environment(input: &BatchInput, chain_id: Option<L2ChainId>) -> Result<
     if env.version.is_pre_gateway() && input.pubdata_params.l2_da_validator_address != Address::zero() {
         return Err(Rejection::PubdataParams { version: env.version });
     }
-    // Transactions signed for another chain would be replayed here.
-    match chain_id {
-        Some(expected) if expected != env.chain_id => {
-            Err(Rejection::ChainId { got: env.chain_id.as_u64(), expected: expected.as_u64() })
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// The redundant copies must agree, or two readers of one input see two batches.
@@ -105,6 +99,10 @@ fn check_blocks(input: &BatchInput) -> Result<(), Rejection> {
     // The last block closes the batch and is not executed: its transactions would be claimed but never run.
     if !last.txs.is_empty() {
         return Err(Rejection::LastBlockNotEmpty { got: last.txs.len() });
+    }
+    // The same with interop roots, which only a block that is executed hands to the chain.
+    if !last.interop_roots.is_empty() {
+        return Err(Rejection::LastBlockInteropRoots { got: last.interop_roots.len() });
     }
     Ok(())
 }

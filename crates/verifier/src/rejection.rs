@@ -4,6 +4,8 @@ use thiserror::Error;
 use zksync_types::{H256, ProtocolVersionId, StorageKey, U256};
 use zksync_vm_interface::TxExecutionMode;
 
+use crate::{CodeHashes, PinMismatch};
+
 /// Why a batch is rejected. Each is the batch's own fault: the same input is rejected wherever it is verified.
 #[derive(Debug, Clone, PartialEq, Error, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
@@ -29,6 +31,8 @@ pub enum Rejection {
     DuplicateLeaf { key: U256 },
     #[error("the new leaf {key:#x} claims index {got}, it gets {expected}")]
     InsertionIndex { key: U256, got: u64, expected: u64 },
+    #[error("leaf {key:#x} has index {got} already, the next free one is {next}")]
+    IndexNotFree { key: U256, got: u64, next: u64 },
     #[error("the leaf indices overflow")]
     IndexOverflow,
     #[error("leaf {key:#x} has a path but the run never touches it")]
@@ -85,8 +89,14 @@ pub enum Rejection {
     BootloaderGasLimit { got: u32, expected: u32 },
     #[error("protocol version {version:?} knows no data availability validator")]
     PubdataParams { version: ProtocolVersionId },
+
+    // What the caller pinned.
     #[error("chain id {got} instead of {expected}")]
     ChainId { got: u64, expected: u64 },
+    #[error("no code is pinned for protocol version {got}")]
+    ProtocolVersionNotPinned { got: u16 },
+    #[error("the code is not pinned for protocol version {protocol_version}: {got}")]
+    CodeNotPinned { protocol_version: u16, got: CodeHashes },
 
     // Blocks and transactions.
     #[error("the batch needs at least one block and the empty one at its end, it has {got}")]
@@ -111,6 +121,8 @@ pub enum Rejection {
     EmptyBlock { number: u32 },
     #[error("the last block has {got} transactions, which no run would execute")]
     LastBlockNotEmpty { got: usize },
+    #[error("the last block has {got} interop roots, which no run would look at")]
+    LastBlockInteropRoots { got: usize },
     #[error("transaction {index} is malformed: {reason}")]
     MalformedTransaction { index: usize, reason: String },
 
@@ -127,5 +139,15 @@ impl Rejection {
     /// A short stable name of the check that failed, for reports and scripts: the variant's name in snake case.
     pub fn check(&self) -> &'static str {
         self.into()
+    }
+}
+
+impl From<PinMismatch> for Rejection {
+    fn from(mismatch: PinMismatch) -> Self {
+        match mismatch {
+            PinMismatch::ChainId { got, expected } => Self::ChainId { got, expected },
+            PinMismatch::ProtocolVersion { got } => Self::ProtocolVersionNotPinned { got },
+            PinMismatch::Code { protocol_version, got } => Self::CodeNotPinned { protocol_version, got },
+        }
     }
 }

@@ -78,6 +78,14 @@ impl Witness {
         }) {
             return Err(Rejection::DuplicateLeaf { key });
         }
+        for leaf in &leaves {
+            // The next new leaf would get an index that another one has.
+            if let Some(LeafContent { index: got, .. }) = leaf.before
+                && got >= next_enumeration_index
+            {
+                return Err(Rejection::IndexNotFree { key: leaf.key, got, next: next_enumeration_index });
+            }
+        }
         Ok(Self { leaves, next_index: next_enumeration_index, shared_path })
     }
 

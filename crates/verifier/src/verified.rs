@@ -1,5 +1,7 @@
 //! What the verifier vouches for.
 
+use std::fmt;
+
 use zksync_types::{H256, L1BatchNumber, L2ChainId, ProtocolVersionId};
 
 /// Hashes of the code that every batch runs.
@@ -11,6 +13,17 @@ pub struct CodeHashes {
     pub default_account: H256,
     /// The EVM emulator, where the chain has one.
     pub evm_emulator: Option<H256>,
+}
+
+impl fmt::Display for CodeHashes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bootloader, default_account, evm_emulator } = self;
+        write!(f, "bootloader {bootloader:?}, default account {default_account:?}, ")?;
+        match evm_emulator {
+            Some(hash) => write!(f, "EVM emulator {hash:?}"),
+            None => f.write_str("no EVM emulator"),
+        }
+    }
 }
 
 /// A batch that was re-executed and found right. Only [`verify`](crate::verify()) makes one, so holding one is proof that

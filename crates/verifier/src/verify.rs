@@ -3,12 +3,12 @@
 use std::{panic, thread};
 
 use zksync_types::{
-    ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId,
+    ExecuteTransactionCommon, H256, ProtocolVersionId,
     block::{L2BlockExecutionData, L2BlockHasher},
 };
 
 use crate::{
-    BatchInput, Rejection, VerifiedBatch, code,
+    BatchInput, ChainPins, Pins, Rejection, VerifiedBatch, code,
     execution::{self, Outcome, Run},
     parameters,
     shape::{Access, LeafContent, Witness},
@@ -18,17 +18,29 @@ use crate::{
 };
 
 /// What the caller knows about the chain.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Reject batches of any other chain.
-    pub chain_id: Option<L2ChainId>,
+    /// The chain and the code that a batch must be of.
+    pub pins: Pins,
+}
+
+impl Options {
+    /// Takes batches of this chain and this code alone.
+    pub fn pinned(chain: ChainPins) -> Self {
+        Self { pins: Pins::Chain(chain) }
+    }
+
+    /// Takes batches of any chain and code: the operator's own bootloader, too, which may mint what it likes.
+    pub fn danger_any_code() -> Self {
+        Self { pins: Pins::danger_any_code() }
+    }
 }
 
 /// Verifies that from the state with the root before the batch, these transactions, executed by this code under these
 /// parameters, lead to the state with the root in the result.
 ///
 /// 1. The parameters are those that a node sets, and the blocks follow one another.
-/// 2. Every bytecode hashes to the hash that it is known by.
+/// 2. Every bytecode hashes to the hash that it is known by. Chain, protocol version and base contracts are pinned ones.
 /// 3. The transactions are well formed.
 /// 4. The witness has a shape that cannot contradict itself.
 /// 5. The run reads only the old values of the witness. Beside it, on another core:
@@ -44,9 +56,12 @@ pub struct Options {
 /// # Errors
 ///
 /// A [`Rejection`] names the check that failed. Every input gives a result or an error, never a panic.
-pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Rejection> {
-    let parameters = parameters::check(&input, options)?;
+pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rejection> {
+    let parameters = parameters::check(&input)?;
     let code = code::check(&input)?;
+    let system = &input.system_env;
+    // A bootloader of a few instructions that mints is a batch of its own code.
+    options.pins.judge(system.chain_id.as_u64(), system.version as u16, &code.hashes)?;
     signatures::check_forms(&input)?;
 
     let (transactions, l1_transactions) = (input.transaction_count(), l1_transaction_count(&input));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_bytes::ByteArray;
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::{BatchInput, MerklePath, Options, verify};
+use tee_verifier::{BatchInput, MerklePath, Options, Pins, verify};
 use zksync_types::{
     ExecuteTransactionCommon, H256, L2BlockNumber, L2ChainId, ProtocolVersionId, Transaction, U256,
     l2::TransactionType, utils::storage_key_for_eth_balance,
@@ -128,6 +128,23 @@ mod shape {
     #[test]
     fn another_next_index() {
         rejected("insertion_index", |input| input.merkle_paths.next_enumeration_index += 1);
+    }
+
+    /// Counted from too low, the new leaves fit: they would get indices that other leaves have.
+    #[test]
+    fn a_next_index_that_an_existing_leaf_has() {
+        for lower in [1, 2, 20] {
+            rejected("index_not_free", |input| {
+                let existing = |path: &&MerklePath| !path.first_write;
+                let highest = input.merkle_paths.merkle_paths.iter().filter(existing);
+                let highest = highest.map(|path| path.leaf_enumeration_index).max().unwrap();
+                let next = &mut input.merkle_paths.next_enumeration_index;
+                let shift = *next - highest + lower - 1;
+                *next -= shift;
+                let inserts = paths(input).iter_mut().filter(|path| path.first_write);
+                inserts.for_each(|path| path.leaf_enumeration_index -= shift);
+            });
+        }
     }
 
     /// The path is true: it is one that a larger batch over the same state shows before its first write.
@@ -386,10 +403,9 @@ mod parameters {
 
     #[test]
     fn another_chain_than_the_configured() {
-        let options = Options { chain_id: Some(L2ChainId::from(301_u32)) };
-        assert_eq!(verify(honest(), options).unwrap_err().check(), "chain_id");
-        let options = Options { chain_id: Some(L2ChainId::from(300_u32)) };
-        assert_eq!(verify(honest(), options).unwrap().chain_id(), L2ChainId::from(300_u32));
+        let options = |chain_id| Options { pins: Pins::DangerAnyCode { chain_id: Some(chain_id) } };
+        assert_eq!(verify(honest(), &options(301)).unwrap_err().check(), "chain_id");
+        assert_eq!(verify(honest(), &options(300)).unwrap().chain_id(), L2ChainId::from(300_u32));
     }
 
     /// The state knows the chain; the blocks' hashes then differ.

@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
-use tee_verifier::BatchInput;
+use tee_verifier::{BatchInput, ChainPins, CodeHashes, CodePin};
 use zksync_types::{ExecuteTransactionCommon, Transaction};
 
 use crate::batch_file;
@@ -36,6 +36,11 @@ fn print(input: &BatchInput) {
     row("bootloader", format!("{:?}", base.bootloader));
     row("default account", format!("{:?}", base.default_aa));
     row("EVM emulator", base.evm_emulator.map_or_else(|| "none".to_owned(), |hash| format!("{hash:?}")));
+    let code =
+        CodeHashes { bootloader: base.bootloader, default_account: base.default_aa, evm_emulator: base.evm_emulator };
+    // As claimed; who pins it has to know that it is the chain's.
+    let pins = ChainPins::new(system.chain_id.as_u64(), vec![CodePin::new(system.version as u16, code)]);
+    row("pins, as claimed", pins.map_or_else(|error| error.to_string(), |pins| format!("chain: {pins}")));
 
     let blocks = &input.l2_blocks_execution_data;
     let numbers = blocks.first().zip(blocks.last()).map(|(first, last)| (first.number, last.number));

@@ -8,10 +8,14 @@ use std::{
 
 use anyhow::Result;
 use serde::Serialize;
-use tee_verifier::{Options, VerifiedBatch, verify};
+use tee_verifier::{Options, Pins, VerifiedBatch, verify};
 use zksync_types::{H256, L2ChainId};
 
-use crate::{batch_file, rss};
+use crate::{
+    batch_file,
+    pins::{HOW_TO_PIN, PinArgs},
+    rss,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,6 +28,8 @@ pub(crate) struct Args {
     /// Reject batches of any other chain.
     #[arg(long, value_name = "ID")]
     chain_id: Option<L2ChainId>,
+    #[command(flatten)]
+    pins: PinArgs,
 }
 
 /// What became of a file, in the order of exit codes.
@@ -45,6 +51,8 @@ struct Report<'a> {
     check: Option<&'static str>,
     /// The rejection, or why the file could not be read.
     error: Option<String>,
+    /// Whether the code that ran was one that was pinned. If not, the verdict is about whatever code the batch brings.
+    code_pinned: bool,
     previous_root: Option<H256>,
     root: Option<H256>,
     transactions: Option<usize>,
@@ -55,17 +63,28 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let options = Options { chain_id: args.chain_id };
+    let chain_id = args.chain_id.map(|id| id.as_u64());
+    let pins = match args.pins.given(chain_id) {
+        Ok(pins) => pins,
+        Err(error) => {
+            eprintln!("unreadable: {error:#}");
+            return Ok(ExitCode::from(super::UNREADABLE));
+        }
+    };
+    if pins.is_none() {
+        eprintln!("note: nothing pins the code, so a batch may bring a bootloader of its own: {HOW_TO_PIN}");
+    }
+    let options = Options { pins: pins.unwrap_or(Pins::DangerAnyCode { chain_id }) };
     let mut worst = Verdict::Verified;
     for file in &args.files {
-        let report = report(file, options);
+        let report = report(file, &options);
         worst = worst.max(report.verdict);
         if args.json { println!("{}", serde_json::to_string(&report)?) } else { print(&report) }
     }
     Ok(ExitCode::from(worst as u8))
 }
 
-fn report(file: &Path, options: Options) -> Report<'_> {
+fn report<'a>(file: &'a Path, options: &Options) -> Report<'a> {
     let started = Instant::now();
     let mut report = Report {
         file,
@@ -73,6 +92,7 @@ fn report(file: &Path, options: Options) -> Report<'_> {
         verdict: Verdict::Unreadable,
         check: None,
         error: None,
+        code_pinned: options.pins.pin_code(),
         previous_root: None,
         root: None,
         transactions: None,
@@ -112,7 +132,8 @@ fn print(report: &Report<'_>) {
     let error = report.error.as_deref().unwrap_or_default();
     match (report.verdict, report.check) {
         (Verdict::Verified, _) => println!(
-            "verified: batch {} of {} transactions leads from {:?} to {:?} ({} ms, {file})",
+            "verified{}: batch {} of {} transactions leads from {:?} to {:?} ({} ms, {file})",
+            if report.code_pinned { "" } else { " (code not pinned)" },
             report.batch.unwrap_or_default(),
             report.transactions.unwrap_or_default(),
             report.previous_root.unwrap_or_default(),

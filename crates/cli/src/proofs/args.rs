@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tee_api::TeeType;
 
-use crate::quote::time;
+use crate::{pins::PinArgs, quote::time};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -39,6 +39,8 @@ pub(crate) struct Args {
     /// The chain that statements must be of.
     #[arg(long = "chain", value_name = "ID")]
     pub(super) chain_id: Option<u64>,
+    #[command(flatten)]
+    pub(super) pins: PinArgs,
     /// The least time between two requests.
     #[arg(long, value_name = "MILLISECONDS", default_value = "0", value_parser = millis)]
     pub(super) rate_limit: Duration,
@@ -139,6 +141,7 @@ mod tests {
             "verify --rpc x --policy p --batch 1 --tee-types none",
             "verify --rpc x --policy p --batch 1 --as-of yesterday",
             "verify --rpc x --policy p --batch 4294967296",
+            "verify --rpc x --policy p --batch 1 --chain-file f --danger-any-code",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

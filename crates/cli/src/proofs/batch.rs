@@ -48,7 +48,7 @@ impl Examined {
     }
 
     /// Weighs a batch's proofs. `None` when there is none yet.
-    pub(super) fn weigh(batch: &Batch, entries: Vec<Entry>) -> Option<Self> {
+    pub(super) fn weigh(batch: &Batch<'_>, entries: Vec<Entry>) -> Option<Self> {
         let (mut proofs, mut statuses) = (Vec::new(), Vec::new());
         for entry in entries {
             match entry {

@@ -7,17 +7,19 @@ use tee_api::{
     KeyError, MAX_QUOTE_BYTES, PublicKey, Signature, SignatureError, SignedStatement, Statement, TeeProof, TeeType,
 };
 use tee_attestation::Tee;
+use tee_verifier::{PinMismatch, Pins};
 use thiserror::Error;
 use zksync_types::H256;
 
 use super::attestations::{AttestationError, Attestations};
 
 /// What is known of a batch beforehand.
-pub(super) struct Batch {
+pub(super) struct Batch<'a> {
     pub(super) number: u32,
     /// The root that somebody else knows.
     pub(super) expected_root: Option<H256>,
-    pub(super) chain_id: Option<u64>,
+    /// The chain and the code that statements must be of.
+    pub(super) pins: &'a Pins,
 }
 
 /// A proof, checked.
@@ -64,6 +66,8 @@ pub(super) enum Problem {
     StatementSignature(#[source] SignatureError),
     #[error("its statement is of another {0}")]
     OtherStatement(&'static str),
+    #[error("its statement: {0}")]
+    NotPinned(#[from] PinMismatch),
 }
 
 impl Problem {
@@ -84,6 +88,9 @@ impl Problem {
             Self::UnreadableStatement(_) => "unreadable_statement",
             Self::StatementSignature(_) => "statement_signature",
             Self::OtherStatement(_) => "other_statement",
+            Self::NotPinned(PinMismatch::ChainId { .. }) => "other_statement",
+            Self::NotPinned(PinMismatch::ProtocolVersion { .. }) => "protocol_version_not_pinned",
+            Self::NotPinned(PinMismatch::Code { .. }) => "code_not_pinned",
         }
     }
 }
@@ -101,10 +108,11 @@ pub(super) enum Entry {
 /// 2. the key signed the root (64 or 65 bytes);
 /// 3. the root is the one that somebody else knows;
 /// 4. the quote attests the key, under the policy, and the publisher has not revoked it;
-/// 5. the statement, where there is one, is signed by the same key and of the same batch, root and chain.
+/// 5. the statement, where there is one, is signed by the same key, of the same batch and root, and of the pinned chain,
+///    protocol version and code.
 ///
 /// All of it is checked, whatever else is wrong.
-pub(super) async fn check(entry: Value, batch: &Batch, attestations: &Attestations) -> Entry {
+pub(super) async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attestations) -> Entry {
     let proof: TeeProof = match serde_json::from_value(entry) {
         Ok(proof) => proof,
         Err(error) => {
@@ -152,7 +160,7 @@ fn signed_root(proof: &TeeProof, key: &PublicKey) -> Result<H256, Problem> {
 }
 
 impl Checked {
-    fn check_root(&mut self, proof: &TeeProof, key: &PublicKey, batch: &Batch) {
+    fn check_root(&mut self, proof: &TeeProof, key: &PublicKey, batch: &Batch<'_>) {
         match signed_root(proof, key) {
             Ok(root) => {
                 self.signed_root = Some(root);
@@ -182,7 +190,7 @@ impl Checked {
         }
     }
 
-    fn check_statement(&mut self, proof: &TeeProof, key: &PublicKey, batch: &Batch) {
+    fn check_statement(&mut self, proof: &TeeProof, key: &PublicKey, batch: &Batch<'_>) {
         let Some(statement) = &proof.statement else { return };
         let signed: SignedStatement = match serde_json::from_value(statement.clone()) {
             Ok(signed) => signed,
@@ -198,9 +206,9 @@ impl Checked {
         if proof.proof.as_deref() != Some(statement.root.as_bytes()) {
             self.problems.push(Problem::OtherStatement("root"));
         }
-        if batch.chain_id.is_some_and(|chain_id| chain_id != statement.chain_id) {
-            self.problems.push(Problem::OtherStatement("chain"));
-        }
+        // A batch of the operator's own bootloader verifies like any other.
+        let judged = batch.pins.judge(statement.chain_id, statement.protocol_version, &statement.code_hashes);
+        self.problems.extend(judged.err().map(Problem::NotPinned));
         self.statement = Some(statement);
     }
 }

@@ -7,7 +7,19 @@ use tracing_subscriber::filter::LevelFilter;
 use super::{
     batch::{Examined, Verdict},
     proof::Checked,
+    system_logs,
 };
+
+/// What proofs are compared with, beside their quotes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    /// Somebody else's roots.
+    pub(super) root: bool,
+    /// A pinned chain.
+    pub(super) chain: bool,
+    /// Pinned code.
+    pub(super) code: bool,
+}
 
 /// Says what becomes of batches.
 pub(super) struct Report {
@@ -16,11 +28,12 @@ pub(super) struct Report {
     bar: ProgressBar,
     counts: [(Verdict, u32); 6],
     unstated: u32,
+    compared: Compared,
 }
 
 impl Report {
     /// `batches` is how many there will be, where that is known.
-    pub(super) fn new(json: bool, level: LevelFilter, batches: Option<u64>) -> Self {
+    pub(super) fn new(json: bool, level: LevelFilter, batches: Option<u64>, compared: Compared) -> Self {
         let bar = match batches {
             Some(batches) => ProgressBar::new(batches),
             None => ProgressBar::new_spinner(),
@@ -39,7 +52,7 @@ impl Report {
             Verdict::Missing,
             Verdict::Unreachable,
         ];
-        Self { json, level, bar, counts: verdicts.map(|verdict| (verdict, 0)), unstated: 0 }
+        Self { json, level, bar, counts: verdicts.map(|verdict| (verdict, 0)), unstated: 0, compared }
     }
 
     pub(super) fn waiting(&self, number: u32) {
@@ -55,7 +68,7 @@ impl Report {
         }
         self.bar.inc(1);
         self.bar.set_message(format!("batch {}", examined.number));
-        let line = if self.json { line_of(examined).to_string() } else { text_of(examined) };
+        let line = if self.json { line_of(examined, self.compared).to_string() } else { text_of(examined) };
         self.bar.suspend(|| println!("{line}"));
         if self.level >= LevelFilter::INFO && self.json {
             self.bar.suspend(|| eprintln!("{}", text_of(examined)));
@@ -80,6 +93,7 @@ impl Report {
                 "missing": count(Verdict::Missing),
                 "unreachable": count(Verdict::Unreachable),
                 "without_statement": self.unstated,
+                "not_compared": self.compared.missing(),
                 "interrupted": interrupted,
                 "batches_per_sec": (rate * 10.0).round() / 10.0,
                 "ok": all,
@@ -94,14 +108,39 @@ impl Report {
         println!("\nproven {proven}/{total} batches{others} ({rate:.0} batches/s)");
         if self.unstated > 0 {
             println!(
-                "{} of them without a statement: a bare root says nothing of L1 transactions or the root before",
+                "{} of them without a statement: a bare root says nothing of chain, code, L1 transactions or the root before",
                 self.unstated
             );
+        }
+        for missing in self.compared.missing() {
+            println!("not compared: {missing}");
         }
         if interrupted {
             println!("interrupted");
         }
         all
+    }
+}
+
+impl Compared {
+    /// What nothing was compared with, whatever the verdicts say.
+    fn missing(self) -> Vec<&'static str> {
+        let logs = "the system logs with L1: number and chained hash of L1 transactions, timestamps, root of L2 to L1 logs, upgrades";
+        let root = (!self.root).then_some("the roots with somebody else's (--l2-rpc)");
+        let chain = (!self.chain).then_some("the chain (--chain-file, --chain)");
+        let code = (!self.code).then_some("the code that ran (--chain-file): any bootloader was taken");
+        [Some(logs), root, chain, code].into_iter().flatten().collect()
+    }
+
+    /// The same for one batch.
+    fn missing_of(self, examined: &Examined) -> Vec<&'static str> {
+        let mut missing = self.missing();
+        match (&examined.statement, examined.follows) {
+            (None, _) => missing.push("chain, protocol version, code and the root before: there is no statement"),
+            (Some(_), None) => missing.push("the root before with the statement of the batch before"),
+            (Some(_), Some(_)) => {}
+        }
+        missing
     }
 }
 
@@ -116,7 +155,7 @@ fn name(verdict: Verdict) -> &'static str {
     }
 }
 
-fn line_of(examined: &Examined) -> Value {
+fn line_of(examined: &Examined, compared: Compared) -> Value {
     let proof = |checked: &Checked| {
         let problem = |problem: &super::proof::Problem| json!({"code": problem.code(), "detail": problem.to_string()});
         json!({
@@ -128,12 +167,28 @@ fn line_of(examined: &Examined) -> Value {
             "problems": checked.problems.iter().map(problem).collect::<Vec<_>>(),
         })
     };
+    let statement = examined.statement.as_ref().map(|statement| {
+        let version = statement.protocol_version;
+        let code = statement.code_hashes;
+        json!({
+            "chain_id": statement.chain_id,
+            "protocol_version": version,
+            "previous_root": statement.previous_root,
+            "bootloader": code.bootloader,
+            "default_account": code.default_account,
+            "evm_emulator": code.evm_emulator,
+            "code_pinned": compared.code,
+            "system_logs": system_logs::of(statement).iter().map(|log| log.json(version)).collect::<Vec<_>>(),
+        })
+    });
     json!({
         "batch": examined.number,
         "verdict": examined.verdict,
         "root": examined.root,
         "follows": examined.follows,
         "notes": examined.notes,
+        "statement": statement,
+        "not_compared": compared.missing_of(examined),
         "proofs": examined.proofs.iter().map(proof).collect::<Vec<_>>(),
     })
 }
@@ -152,6 +207,13 @@ fn text_of(examined: &Examined) -> String {
     }
     for note in &examined.notes {
         text += &format!("\n    {note}");
+    }
+    if let Some(statement) = &examined.statement {
+        let version = statement.protocol_version;
+        text += &format!("\n    chain {}, protocol version {version}, {}", statement.chain_id, statement.code_hashes);
+        for log in system_logs::of(statement) {
+            text += &format!("\n    {}", log.line(version));
+        }
     }
     for proof in &examined.proofs {
         let key = proof.key.map_or_else(|| "a proof".to_owned(), |key| format!("the proof of {key}"));

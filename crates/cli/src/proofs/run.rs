@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tee_api::{TEE_PROOFS_METHOD, TeeType};
 use tee_attestation::{CollateralCache, CollateralSource};
+use tee_verifier::Pins;
 use tokio::time::{Instant, sleep};
 use zksync_types::H256;
 
@@ -24,7 +25,7 @@ use super::{
     attestations::Attestations,
     batch::{Examined, Verdict},
     proof::{self, Batch},
-    report::Report,
+    report::{Compared, Report},
     rpc::{Rpc, RpcError},
 };
 use crate::quote::{read_policy, read_root};
@@ -47,7 +48,7 @@ struct Checker {
     other_source: Option<Rpc>,
     attestations: Attestations,
     tee_types: Vec<TeeType>,
-    chain_id: Option<u64>,
+    pins: Pins,
     patience: Duration,
     /// Whether batches without an end are looked at, where one without a proof may just not be there yet.
     continuous: bool,
@@ -66,6 +67,7 @@ struct BatchDetails {
 
 #[tokio::main]
 pub(super) async fn run(args: Args) -> Result<ExitCode> {
+    let pins = args.pins.required(args.chain_id)?;
     let source = args.collateral.as_deref().map(CollateralSource::open).transpose()?;
     let checker = Checker {
         publisher: Rpc::new(&args.rpc, args.rate_limit)?,
@@ -78,7 +80,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
             kept: Mutex::new(HashMap::new()),
         },
         tee_types: args.tee_types,
-        chain_id: args.chain_id,
+        pins,
         patience: args.patience,
         continuous: args.continuous.is_some(),
         last_found: Mutex::new(Instant::now()),
@@ -87,7 +89,12 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     };
     let batches = args.batch.unwrap_or(args.continuous.unwrap_or_default()..=u32::MAX);
     let total = (!checker.continuous).then(|| u64::from(batches.end() - batches.start()) + 1);
-    let mut report = Report::new(args.json, args.log_level, total);
+    let compared = Compared {
+        root: checker.other_source.is_some(),
+        code: checker.pins.pin_code(),
+        chain: checker.pins.chain_id().is_some(),
+    };
+    let mut report = Report::new(args.json, args.log_level, total, compared);
     report.waiting(*batches.start());
 
     let started = Instant::now();
@@ -183,7 +190,7 @@ impl Checker {
                 }
             }
         };
-        let batch = Batch { number, expected_root, chain_id: self.chain_id };
+        let batch = Batch { number, expected_root, pins: &self.pins };
         let mut checked = Vec::new();
         for entry in entries {
             checked.push(proof::check(entry, &batch, &self.attestations).await);

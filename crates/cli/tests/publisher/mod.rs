@@ -198,7 +198,7 @@ impl SimulatedKey {
                 default_account: H256::repeat_byte(2),
                 evm_emulator: None,
             },
-            system_logs: vec![0; 88],
+            system_logs: number_of_l1_transactions(6),
         };
         let signature = tee_api::Signature::from_bytes(&self.sign(statement.digest())).unwrap();
         let statement = SignedStatement { statement, signature };
@@ -216,6 +216,13 @@ impl SimulatedKey {
             "collateral": self.collateral,
         }))
     }
+}
+
+/// A system log of the bootloader.
+fn number_of_l1_transactions(number: u8) -> Vec<u8> {
+    let mut log = vec![0; 88];
+    (log[1], log[22], log[23], log[55], log[87]) = (1, 0x80, 0x01, 3, number);
+    log
 }
 
 fn now() -> String {

@@ -3,6 +3,7 @@
 use super::{
     Attestation, Config, ConfigError, Loaded, LogFormat,
     bytes::Bytes,
+    chain_file::PinsFromFile,
     interval::Interval,
     server::{ServerConfig, ServerSetting},
     setting::{Line, Origin, Setting},
@@ -15,6 +16,7 @@ use std::{
     path::Path,
 };
 use tee_api::TeeType;
+use tee_verifier::{ChainPins, Pins};
 use zksync_types::L2ChainId;
 
 const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
@@ -42,7 +44,9 @@ struct Settings {
     attestation: Setting<Attestation>,
     attestation_quote_file_path: Setting<String>,
     tee_type: Setting<TeeType>,
+    chain: Setting<ChainPins>,
     chain_id: Setting<L2ChainId>,
+    danger_any_code: Setting<bool>,
     metrics_listen: Setting<SocketAddr>,
     log_format: Setting<LogFormat>,
 }
@@ -82,7 +86,13 @@ impl Settings {
         self.attestation.overlay(environment, &["TEE_PROVER_ATTESTATION"])?;
         self.attestation_quote_file_path.overlay(environment, &["TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH"])?;
         self.tee_type.overlay(environment, &["TEE_PROVER_TEE_TYPE"])?;
+        let mut chain_file = Setting::<PinsFromFile>::Unset;
+        chain_file.overlay(environment, &["TEE_PROVER_CHAIN_FILE"])?;
+        if let Setting::Environment(name, PinsFromFile(chain)) = chain_file {
+            self.chain = Setting::Environment(name, chain);
+        }
         self.chain_id.overlay(environment, &["TEE_PROVER_CHAIN_ID"])?;
+        self.danger_any_code.overlay(environment, &["TEE_PROVER_DANGER_ANY_CODE"])?;
         let mut port = Setting::<u16>::Unset;
         port.overlay(environment, &[PROMETHEUS_LISTENER_PORT])?;
         if let Some(port) = port.value() {
@@ -111,7 +121,11 @@ impl Settings {
     fn resolve(self, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
         let mut lines = Vec::new();
         let servers = servers(self.api_url, self.api_urls, environment, &mut lines)?;
-        let default = Config::new(String::new());
+        let chain = self.chain.optional("chain", &mut lines);
+        let chain_id = self.chain_id.optional("chain_id", &mut lines);
+        let any_code = self.danger_any_code.or("danger_any_code", false, &mut lines);
+        let pins = pins(chain, chain_id.map(|id| id.as_u64()), any_code)?;
+        let default = Config::new(String::new(), pins);
         let lines_mut = &mut lines;
         let interval = |setting: Setting<Interval>, key, default, lines: &mut Vec<Line>| {
             setting.or(key, Interval(default), lines).0
@@ -155,7 +169,7 @@ impl Settings {
                 .optional("attestation_quote_file_path", lines_mut)
                 .map(Into::into),
             tee_type: self.tee_type.optional("tee_type", lines_mut),
-            chain_id: self.chain_id.optional("chain_id", lines_mut),
+            pins: default.pins,
             metrics_listen: self.metrics_listen.optional("metrics_listen", lines_mut),
             log_format: self.log_format.or("log_format", default.log_format, lines_mut),
             danger_simulated_proofs: false,
@@ -167,6 +181,18 @@ impl Settings {
             return Err(ConfigError::Backoff);
         }
         Ok(Loaded { config, lines })
+    }
+}
+
+fn pins(chain: Option<ChainPins>, chain_id: Option<u64>, any_code: bool) -> Result<Pins, ConfigError> {
+    match (chain, any_code) {
+        (Some(_), true) => Err(ConfigError::PinsOfAnyCode),
+        (Some(chain), false) => match chain_id {
+            Some(chain_id) if chain_id != chain.id() => Err(ConfigError::TwoChains { chain_id, pinned: chain.id() }),
+            _ => Ok(Pins::Chain(chain)),
+        },
+        (None, true) => Ok(Pins::DangerAnyCode { chain_id }),
+        (None, false) => Err(ConfigError::NoPins),
     }
 }
 

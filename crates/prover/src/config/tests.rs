@@ -1,6 +1,16 @@
 use super::*;
+use tee_verifier::{ChainPins, CodeHashes, CodePin};
+use zksync_types::H256;
 
+/// Nothing but servers is of interest.
+const ANY_CODE: (&str, &str) = ("TEE_PROVER_DANGER_ANY_CODE", "true");
+
+/// Loads with any code, where nothing else is said of it.
 fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    load_strictly(file, &[&[ANY_CODE], variables].concat())
+}
+
+fn load_strictly(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let path = file.map(|text| {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
@@ -25,7 +35,7 @@ fn everything_can_be_said_in_the_file() {
         "api_url: http://127.0.0.1:3320\nmax_retries: 10\ninitial_retry_backoff: 90s\nretry_backoff_multiplier: 1.5\n\
          max_backoff: 5 min\nmax_idle_poll: 3s\nverification_workers: 7\nprefetch: 3\nmemory_budget: 2 GiB\n\
          verification_timeout: 1h\nshutdown_grace: 0\nattestation: tdx\nattestation_quote_file_path: /tmp/quote\n\
-         tee_type: tdx\nchain_id: 300\nmetrics_listen: 127.0.0.1:3321\nlog_format: json\n",
+         tee_type: tdx\nchain_id: 300\ndanger_any_code: true\nmetrics_listen: 127.0.0.1:3321\nlog_format: json\n",
     );
     let expected = Config {
         max_retries: Some(10),
@@ -41,10 +51,9 @@ fn everything_can_be_said_in_the_file() {
         attestation: Attestation::Tdx,
         attestation_quote_file_path: Some("/tmp/quote".into()),
         tee_type: Some(TeeType::Tdx),
-        chain_id: Some(L2ChainId::from(300_u32)),
         metrics_listen: Some(([127, 0, 0, 1], 3321).into()),
         log_format: LogFormat::Json,
-        ..Config::new("http://127.0.0.1:3320")
+        ..Config::new("http://127.0.0.1:3320", Pins::DangerAnyCode { chain_id: Some(300) })
     };
     assert_eq!(config.unwrap(), expected);
 }
@@ -58,7 +67,7 @@ fn the_environment_goes_over_the_file() {
     let expected = Config {
         max_backoff: Duration::from_secs(7),
         metrics_listen: Some(([0, 0, 0, 0], 3322).into()),
-        ..Config::new("http://environment")
+        ..Config::new("http://environment", Pins::danger_any_code())
     };
     assert_eq!(config.unwrap().config, expected);
 }
@@ -81,7 +90,7 @@ fn zksync_eras_environment_is_enough() {
         max_backoff: Duration::from_secs(64),
         attestation_quote_file_path: Some("/tmp/quote".into()),
         tee_type: Some(TeeType::Sgx),
-        ..Config::new("http://127.0.0.1:3320")
+        ..Config::new("http://127.0.0.1:3320", Pins::danger_any_code())
     };
     assert_eq!(config.unwrap(), expected);
 }
@@ -176,4 +185,42 @@ fn a_wait_of_nothing_or_one_that_shrinks_is_refused() {
         let config = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (name, value)]);
         assert!(matches!(config, Err(ConfigError::Backoff)), "{name}={value}");
     }
+}
+
+fn pins() -> ChainPins {
+    let hash = H256::repeat_byte;
+    let code = CodeHashes { bootloader: hash(1), default_account: hash(2), evm_emulator: Some(hash(3)) };
+    ChainPins::new(300, vec![CodePin::new(28, CodeHashes { evm_emulator: None, ..code }), CodePin::new(29, code)])
+        .unwrap()
+}
+
+#[test]
+fn pins_come_from_the_file_or_from_one_of_their_own() {
+    let file = format!("api_url: http://a\nchain: {}\nchain_id: 300\n", pins());
+    let loaded = load_strictly(Some(&file), &[]).unwrap();
+    assert_eq!(loaded.config.pins, Pins::Chain(pins()));
+    let shown = load_strictly(Some(&loaded.to_string()), &[]).unwrap();
+    assert_eq!(shown.config, loaded.config);
+
+    let own = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(own.path(), format!("chain: {}\n", pins())).unwrap();
+    let variables = [("TEE_PROVER_API_URL", "http://a"), ("TEE_PROVER_CHAIN_FILE", own.path().to_str().unwrap())];
+    assert_eq!(load_strictly(None, &variables).unwrap().config.pins, Pins::Chain(pins()));
+}
+
+/// Without pins an enclave would sign what any bootloader does.
+#[test]
+fn code_is_pinned_or_said_not_to_be_and_never_both() {
+    let server = "api_url: http://a\n";
+    let load = |more: &str| load_strictly(Some(&format!("{server}{more}")), &[]).map(|loaded| loaded.config.pins);
+    assert!(matches!(load(""), Err(ConfigError::NoPins)));
+    assert!(matches!(load("chain_id: 300\n"), Err(ConfigError::NoPins)));
+    assert!(matches!(load("danger_any_code: false\n"), Err(ConfigError::NoPins)));
+    assert!(matches!(load(&format!("chain: {}\ndanger_any_code: true\n", pins())), Err(ConfigError::PinsOfAnyCode)));
+    let two = load(&format!("chain: {}\nchain_id: 301\n", pins()));
+    assert!(matches!(two, Err(ConfigError::TwoChains { chain_id: 301, pinned: 300 })));
+    assert!(matches!(load("chain: {id: 300, code: []}\n"), Err(ConfigError::File { .. })));
+    assert_eq!(load("danger_any_code: true\n").unwrap(), Pins::danger_any_code());
+    let nowhere = [("TEE_PROVER_API_URL", "http://a"), ("TEE_PROVER_CHAIN_FILE", "/nowhere")];
+    assert!(matches!(load_strictly(None, &nowhere), Err(ConfigError::Environment { .. })));
 }

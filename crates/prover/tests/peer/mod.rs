@@ -10,6 +10,7 @@ use axum::{
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tee_prover::{Config, Event, Identity, RunError, run};
+use tee_verifier::Pins;
 use tokio::{
     net::TcpListener,
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
@@ -169,7 +170,7 @@ impl Running {
 /// Short waits, so that tests are quick.
 pub(crate) fn config(peer: &Peer) -> Config {
     let (initial_retry_backoff, max_idle_poll) = (Duration::from_millis(10), Duration::from_millis(50));
-    Config { initial_retry_backoff, max_idle_poll, ..Config::new(peer.url.clone()) }
+    Config { initial_retry_backoff, max_idle_poll, ..Config::new(peer.url.clone(), Pins::danger_any_code()) }
 }
 
 /// One batch at a time, so that a test can tell what comes next.

@@ -34,7 +34,7 @@ impl Process {
         let path = folder.path().join("server.yaml");
         let text = format!(
             "database_url: sqlite://{folder}/tee.sqlite\nobject_store: file://{folder}/objects\nlisten: 127.0.0.1:0\n\
-             danger_unjudged_quotes: true\n\
+             danger_unjudged_quotes: true\ndanger_any_code: true\n\
              log_format: json\n{more}",
             folder = folder.path().display()
         );
@@ -167,7 +167,7 @@ fn what_cannot_work_is_said_and_does_not_start() {
     let path = folder.path().join("server.yaml");
     let (database, objects) = (folder.path().join("tee.sqlite"), folder.path().join("objects"));
     let base = format!(
-        "database_url: sqlite://{}\nobject_store: file://{}\ndanger_unjudged_quotes: true\n",
+        "database_url: sqlite://{}\nobject_store: file://{}\ndanger_unjudged_quotes: true\ndanger_any_code: true\n",
         database.display(),
         objects.display()
     );
@@ -179,8 +179,9 @@ fn what_cannot_work_is_said_and_does_not_start() {
         ("limits: { max_connection_count: 5 }\n", "max_connection_count"),
         ("tls: { certificate: /nowhere/cert.pem, key: /nowhere/key.pem }\n", "/nowhere/cert.pem"),
         ("tls: { certificate: a }\n", "key"),
-        ("danger_open: perhaps\n", "line 4"),
+        ("danger_open: perhaps\n", "line 5"),
         ("log_format: xml\n", "xml"),
+        ("chain: {id: 300, code: []}\n", "no code is pinned"),
     ] {
         fs::write(&path, format!("{base}{more}")).unwrap();
         let (code, _, error) = output(&["--config-path", path.to_str().unwrap()]);

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use tee_api::{Signature, SubmitProof, TeeType};
-use tee_server::{JobStatus, OverviewProof};
+use tee_server::{Config, JobStatus, OverviewProof, Server, StartError};
+use tee_verifier::{ChainPins, CodePin};
 use zksync_types::H256;
 
-use crate::world::{Key, PREVIOUS_ROOT, ROOT, World};
+use crate::world::{CODE, Key, PREVIOUS_ROOT, ROOT, World, config};
 
 async fn proofs(world: &World) -> Vec<OverviewProof> {
     world.overview().await.into_iter().filter_map(|row| row.proof).collect()
@@ -195,6 +196,47 @@ async fn a_statement_must_fit_its_submission() {
     world.submit(1, &with(right.clone()), None).await.assert_success();
     let stored = proofs(&world).await.remove(0).statement.unwrap();
     assert_eq!(serde_json::from_str::<tee_api::SignedStatement>(&stored).unwrap(), right);
+}
+
+/// A batch of the operator's own bootloader verifies like any other, and an honest enclave without pins signs it.
+#[tokio::test]
+async fn a_statement_of_another_chain_version_or_code_than_pinned_is_refused() {
+    let pins = ChainPins::new(270, vec![CodePin::new(29, CODE)]).unwrap();
+    let world = World::start_with(|config| (config.chain, config.danger_any_code) = (Some(pins), false)).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    let with = |statement| SubmitProof { statement: Some(statement), ..key.proof(ROOT) };
+    for (wrong, code) in [
+        (key.statement(|statement| statement.chain_id = 271), "wrong_chain"),
+        (key.statement(|statement| statement.protocol_version = 28), "protocol_version_not_pinned"),
+        (key.statement(|statement| statement.code_hashes.bootloader = H256::zero()), "code_not_pinned"),
+        (key.statement(|statement| statement.code_hashes.default_account = H256::zero()), "code_not_pinned"),
+        (key.statement(|statement| statement.code_hashes.evm_emulator = None), "code_not_pinned"),
+    ] {
+        world.submit(1, &with(wrong), None).await.assert_problem(422, code);
+    }
+    assert_eq!(proofs(&world).await, []);
+    world.submit(1, &with(key.statement(|_| ())), None).await.assert_success();
+}
+
+#[tokio::test]
+async fn a_bare_root_names_no_code_to_judge() {
+    let pins = ChainPins::new(270, vec![CodePin::new(29, CODE)]).unwrap();
+    let world = World::start_with(|config| (config.chain, config.danger_any_code) = (Some(pins), false)).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    world.submit(1, &key.proof(ROOT), None).await.assert_success();
+    assert_eq!(proofs(&world).await[0].statement, None);
+}
+
+#[tokio::test]
+async fn a_server_without_pins_starts_only_when_told_to_take_any_code_and_never_with_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = ChainPins::new(270, vec![CodePin::new(29, CODE)]).unwrap();
+    for (chain, danger_any_code) in [(None, false), (Some(chain), true)] {
+        let config = Config { chain, danger_any_code, ..config(&folder) };
+        assert!(matches!(Server::start(config).await, Err(StartError::AnyCode)));
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,12 @@ use zksync_vm_interface::{L1BatchEnv, L2BlockEnv, SystemEnv, TxExecutionMode};
 pub(crate) const LEASE_SECS: u64 = 600;
 pub(crate) const PREVIOUS_ROOT: H256 = H256::repeat_byte(0xaa);
 pub(crate) const ROOT: H256 = H256::repeat_byte(0xbb);
+/// The code that statements are of.
+pub(crate) const CODE: CodeHashes = CodeHashes {
+    bootloader: H256::repeat_byte(0xb0),
+    default_account: H256::repeat_byte(0xda),
+    evm_emulator: Some(H256::repeat_byte(0xe0)),
+};
 
 pub(crate) static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
 
@@ -236,7 +242,7 @@ impl Key {
             previous_index: 1,
             root: ROOT,
             index: 2,
-            code_hashes: CodeHashes { bootloader: H256::zero(), default_account: H256::zero(), evm_emulator: None },
+            code_hashes: CODE,
             system_logs: vec![7; 88],
         };
         change(&mut statement);
@@ -271,6 +277,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         proof_generation_timeout_secs: LEASE_SECS as u32,
         danger_unjudged_quotes: true,
+        danger_any_code: true,
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }

@@ -4,10 +4,12 @@ use strum::VariantNames;
 use tee_verifier::Rejection;
 
 const TABLE: &str = include_str!("../../../../docs/SOUNDNESS.md");
-const FORGERIES: [&str; 6] = [
+const FORGERIES: [&str; 8] = [
     include_str!("../forgeries.rs"),
     include_str!("forger.rs"),
     include_str!("hostile_shapes.rs"),
+    include_str!("own_code.rs"),
+    include_str!("publication.rs"),
     include_str!("rollbacks.rs"),
     include_str!("signatures.rs"),
     include_str!("versions.rs"),

@@ -189,7 +189,7 @@ fn drop_path(loot: &Loot, input: &mut BatchInput) {
 
 fn forge_index(loot: &Loot, input: &mut BatchInput) {
     honest_hashes(input);
-    loot.path(input).leaf_enumeration_index += 1;
+    loot.path(input).leaf_enumeration_index -= 1;
 }
 
 /// The leaf and its hashes as they were, and the batch said to write nothing.

@@ -7,8 +7,8 @@ use serde_bytes::ByteArray;
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
 use tee_verifier::{BatchInput, InputError, MerklePath};
 use zksync_types::{
-    AccountTreeId, Address, ExecuteTransactionCommon, H256, L2ChainId, StorageKey, Transaction, U256,
-    bytecode::BytecodeHash, h256_to_u256, interop_root::InteropRoot, web3::keccak256,
+    AccountTreeId, Address, ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId, StorageKey, Transaction,
+    U256, bytecode::BytecodeHash, h256_to_u256, interop_root::InteropRoot, web3::keccak256,
 };
 
 use crate::scene::{chain_blocks, judge};
@@ -246,6 +246,17 @@ fn interop_roots_have_the_room_that_the_version_gives_them() {
     assert_eq!(forged(Version29, vec![root(1); 101]), "too_many_interop_roots");
     assert_eq!(forged(Version29, vec![root(2)]), "interop_root_sides");
     assert_eq!(forged(Version29, vec![root(0)]), "interop_root_sides");
+}
+
+/// The last block is not executed: roots there would be listed and reach nobody.
+#[test]
+fn interop_roots_in_the_block_that_is_not_executed() {
+    let mut input = seal(signed(transfers(1)).chunks(1).map(<[_]>::to_vec).collect());
+    input.system_env.version = ProtocolVersionId::Version29;
+    input.vm_run_data.protocol_version = ProtocolVersionId::Version29;
+    let root = InteropRoot::new(L2ChainId::from(271_u32), 1, vec![H256::repeat_byte(1)]);
+    input.l2_blocks_execution_data.last_mut().unwrap().interop_roots.push(root);
+    assert_eq!(judge(input).unwrap_err(), "last_block_interop_roots");
 }
 
 /// A few bytes a time, these would take many times their own size in memory.

@@ -3,6 +3,8 @@
 mod documents;
 mod forger;
 mod hostile_shapes;
+mod own_code;
+mod publication;
 mod rollbacks;
 #[path = "../scene/mod.rs"]
 mod scene;

@@ -8,7 +8,7 @@ use zksync_types::{
 
 /// The verdict, by the name of the check that failed.
 pub(crate) fn judge(input: BatchInput) -> Result<VerifiedBatch, &'static str> {
-    verify(input, Options::default()).map_err(|rejection| rejection.check())
+    verify(input, &Options::danger_any_code()).map_err(|rejection| rejection.check())
 }
 
 /// Makes the blocks follow one another again, by hash.

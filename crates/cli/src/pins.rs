@@ -1,0 +1,59 @@
+//! Pins on the command line: which chain and code are relied on.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use tee_verifier::{ChainFile, ChainPins, Pins};
+
+/// More than any pins have.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What to do where code is not pinned.
+pub(crate) const HOW_TO_PIN: &str = "--chain-file FILE pins it (chain: {id: …, code: [{protocol_version: …, bootloader: …, \
+                                     default_account: …, evm_emulator: …}]}; teectl batch inspect shows a batch's)";
+
+#[derive(clap::Args)]
+pub(crate) struct PinArgs {
+    /// The chain and the code that batches must be of: YAML with `chain: {id: …, code: [{protocol_version: …, bootloader: …,
+    /// default_account: …, evm_emulator: …}]}`.
+    #[arg(long, value_name = "FILE", conflicts_with = "danger_any_code")]
+    chain_file: Option<PathBuf>,
+    /// Take any code: the operator's own bootloader, too, which may mint what it likes.
+    #[arg(long)]
+    danger_any_code: bool,
+}
+
+impl PinArgs {
+    /// The pins, and an error where nobody said that there are none.
+    pub(crate) fn required(&self, chain_id: Option<u64>) -> Result<Pins> {
+        match self.given(chain_id)? {
+            Some(pins) => Ok(pins),
+            None => bail!("no code is pinned: {HOW_TO_PIN}, --danger-any-code takes any"),
+        }
+    }
+
+    /// The pins; `None` where nothing was said of them.
+    pub(crate) fn given(&self, chain_id: Option<u64>) -> Result<Option<Pins>> {
+        let Some(path) = &self.chain_file else {
+            return Ok(self.danger_any_code.then_some(Pins::DangerAnyCode { chain_id }));
+        };
+        let chain = read(path).with_context(|| path.display().to_string())?;
+        match chain_id {
+            Some(chain_id) if chain_id != chain.id() => {
+                bail!("the chain is {chain_id}, {} pins chain {}", path.display(), chain.id())
+            }
+            _ => Ok(Some(Pins::Chain(chain))),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<ChainPins> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
+    let file: ChainFile = serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}", error.without_snippet()))?;
+    Ok(file.chain)
+}

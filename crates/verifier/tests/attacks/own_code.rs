@@ -1,0 +1,90 @@
+//! Code of the operator's own: a batch like any other, which whoever relies on a result must not take.
+
+use tee_devnet::{Chain, Genesis, Load, deposit};
+use tee_verifier::{BatchInput, ChainPins, CodeHashes, CodePin, Options, Rejection, verify};
+use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
+use zksync_types::{Address, U256, bytecode::BytecodeHash, h256_to_u256, utils::storage_key_for_eth_balance};
+
+use crate::scene::judge;
+
+/// For whom the bootloader mints.
+const RECIPIENT: Address = Address::repeat_byte(0x11);
+
+fn honest() -> BatchInput {
+    let mut chain = Chain::new(Genesis::sepolia().unwrap());
+    chain.seal(Load { transactions: 3, cold_reads: 0, l1_transactions: 0 }).unwrap().input
+}
+
+/// A batch of one deposit that its bootloader never looks at.
+fn minting() -> BatchInput {
+    let assembly = Assembly::try_from(include_str!("minting.asm").to_owned());
+    let mut words = assembly.unwrap().compile_to_bytecode_for_mode::<8, EncodingModeProduction>().unwrap();
+    if words.len().is_multiple_of(2) {
+        words.push([0; 32]);
+    }
+    let mut shown = honest();
+    let bootloader = &mut shown.system_env.base_system_smart_contracts.bootloader;
+    bootloader.code = words.concat();
+    bootloader.hash = BytecodeHash::for_bytecode(&bootloader.code).value();
+    let mut chain = Chain::new(Genesis::from_batch(shown));
+    chain.seal_blocks(vec![vec![deposit(0, Address::repeat_byte(0x22), U256::one())]]).unwrap().input
+}
+
+fn code_of(input: &BatchInput) -> CodeHashes {
+    let code = input.system_env.base_system_smart_contracts.hashes();
+    CodeHashes { bootloader: code.bootloader, default_account: code.default_aa, evm_emulator: code.evm_emulator }
+}
+
+fn pinned(chain_id: u64, protocol_version: u16, code: CodeHashes) -> Options {
+    Options::pinned(ChainPins::new(chain_id, vec![CodePin::new(protocol_version, code)]).unwrap())
+}
+
+#[test]
+fn a_bootloader_that_mints_verifies_where_no_code_is_pinned_and_only_there() {
+    let input = minting();
+    let balance = storage_key_for_eth_balance(&RECIPIENT).hashed_key_u256();
+    let minted = input.merkle_paths.merkle_paths.iter().find(|path| path.leaf_hashed_key == balance).unwrap();
+    assert_eq!(U256::from_big_endian(&minted.value_written), U256::exp10(24));
+    // True of its own code, and worth nothing.
+    assert!(judge(input.clone()).is_ok());
+
+    let options = pinned(300, 26, code_of(&honest()));
+    let rejection = verify(input.clone(), &options).unwrap_err();
+    assert_eq!(rejection, Rejection::CodeNotPinned { protocol_version: 26, got: code_of(&input) });
+    assert_eq!(rejection.check(), "code_not_pinned");
+    assert!(verify(honest(), &options).is_ok());
+}
+
+#[test]
+fn each_of_the_three_hashes_is_pinned() {
+    let honest = honest();
+    let other = h256_to_u256(code_of(&honest).bootloader) + U256::one();
+    let other = zksync_types::u256_to_h256(other);
+    let changes: [fn(&mut CodeHashes, zksync_types::H256); 3] = [
+        |code, other| code.bootloader = other,
+        |code, other| code.default_account = other,
+        |code, other| code.evm_emulator = Some(other),
+    ];
+    for change in changes {
+        let mut code = code_of(&honest);
+        change(&mut code, other);
+        let rejection = verify(honest.clone(), &pinned(300, 26, code)).unwrap_err();
+        assert_eq!(rejection.check(), "code_not_pinned");
+    }
+}
+
+#[test]
+fn a_version_that_nobody_pinned() {
+    let honest = honest();
+    let rejection = verify(honest.clone(), &pinned(300, 27, code_of(&honest))).unwrap_err();
+    assert_eq!(rejection, Rejection::ProtocolVersionNotPinned { got: 26 });
+    assert_eq!(rejection.check(), "protocol_version_not_pinned");
+}
+
+#[test]
+fn another_chain_than_the_pinned() {
+    let honest = honest();
+    let options = |chain| pinned(chain, 26, code_of(&honest));
+    assert_eq!(verify(honest.clone(), &options(301)).unwrap_err().check(), "chain_id");
+    assert_eq!(verify(honest.clone(), &options(300)).unwrap().chain_id().as_u64(), 300);
+}
