@@ -75,16 +75,9 @@ pub(crate) enum Place {
     Code,
 }
 
-const SOURCES: [Place; 6] = [
-    Place::Register,
-    Place::PushPop,
-    Place::StackRelative,
-    Place::StackAbsolute,
-    Place::Immediate,
-    Place::Code,
-];
+const SOURCES: [Place; 6] =
+    [Place::Register, Place::PushPop, Place::StackRelative, Place::StackAbsolute, Place::Immediate, Place::Code];
 const DESTINATIONS: [Place; 4] = [Place::Register, Place::PushPop, Place::StackRelative, Place::StackAbsolute];
-
 
 /// Flags: less than (also: overflow), equal, greater than.
 pub(crate) mod flags {

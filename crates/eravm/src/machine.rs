@@ -327,10 +327,7 @@ impl Machine {
     #[inline(always)]
     pub(crate) fn set_flags(&mut self, less: bool, equal: bool, greater: bool) {
         let not_equal = if equal { flags::EQUAL } else { NOT_EQUAL };
-        self.flags = ALWAYS
-            | not_equal
-            | if less { flags::LESS } else { 0 }
-            | if greater { flags::GREATER } else { 0 };
+        self.flags = ALWAYS | not_equal | if less { flags::LESS } else { 0 } | if greater { flags::GREATER } else { 0 };
     }
 
     pub(crate) fn reset_flags(&mut self) {

@@ -10,7 +10,8 @@ use std::{
 };
 use tee_api::{FailReport, SubmitProof, TeeType};
 use tee_prover::{Config, Event};
-use zksync_types::{H256, L1BatchNumber, L2ChainId};
+use tee_verifier::Pins;
+use zksync_types::{H256, L1BatchNumber};
 
 const BATCH: L1BatchNumber = L1BatchNumber(14034);
 const SUBMIT: &str = "/tee/submit_proofs/14034";
@@ -90,7 +91,7 @@ async fn a_rejected_batch_is_reported_with_its_check_and_the_loop_goes_on() {
         _ => status(200),
     })
     .await;
-    let mut prover = Running::start(Config { chain_id: Some(L2ChainId::from(1_u32)), ..config(&peer) });
+    let mut prover = Running::start(Config { pins: Pins::DangerAnyCode { chain_id: Some(1) }, ..config(&peer) });
     let report: FailReport = serde_json::from_slice(&peer.request_to("/tee/leases/abc/fail").await.body).unwrap();
     peer.request_to(INPUTS).await;
     assert_eq!(prover.event().await, Event::Registered);

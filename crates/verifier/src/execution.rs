@@ -13,7 +13,8 @@ use zksync_vm_interface::{L1BatchEnv, SystemEnv};
 use crate::{
     Rejection,
     machine::{
-        BatchRun, Block, BootloaderTransaction, Features, Fees, Finished, Parameters, Publication, base_fee, storage_key,
+        BatchRun, Block, BootloaderTransaction, Features, Fees, Finished, Parameters, Publication, base_fee,
+        storage_key,
     },
     shape::Witness,
     signatures::Verdicts,

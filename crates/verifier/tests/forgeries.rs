@@ -175,7 +175,8 @@ mod shape {
     #[test]
     fn each_written_path_dropped() {
         let input = batch(3);
-        let written = (0..input.merkle_paths.merkle_paths.len()).filter(|at| input.merkle_paths.merkle_paths[*at].is_write);
+        let written =
+            (0..input.merkle_paths.merkle_paths.len()).filter(|at| input.merkle_paths.merkle_paths[*at].is_write);
         let verdicts: BTreeSet<_> = written
             .map(|at| {
                 let mut forged = input.clone();

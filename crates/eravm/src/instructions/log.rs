@@ -1,7 +1,7 @@
 //! What the kernel emits and asks for: events, messages to L1, precompiles, decommitments.
 
 use crate::{
-    EVM_CODE_HASH, ERA_CODE_HASH, Event, FatPointer, Limit, Page, Stop, U256, World,
+    ERA_CODE_HASH, EVM_CODE_HASH, Event, FatPointer, Limit, Page, Stop, U256, World,
     instruction::{FLAG_0, Instruction},
     instructions::heap::Which,
     machine::{Flow, Machine},

@@ -61,9 +61,7 @@ impl Machine {
         };
         let value = match source {
             None => self.register_value(instruction.src0),
-            Some((Place::Immediate, _)) => {
-                Value { word: U256::from(instruction.imm0), is_pointer: false }
-            }
+            Some((Place::Immediate, _)) => Value { word: U256::from(instruction.imm0), is_pointer: false },
             Some((Place::Code, index)) => Value { word: self.frame.code.word(index), is_pointer: false },
             Some((_, index)) => {
                 let (word, is_pointer) = self.frame.stack.read(index);

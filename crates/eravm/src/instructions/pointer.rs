@@ -24,11 +24,7 @@ impl Machine {
     }
 
     #[inline(always)]
-    fn change_pointer(
-        &mut self,
-        instruction: &Instruction,
-        change: impl Fn(U256, U256) -> Option<U256>,
-    ) -> Flow {
+    fn change_pointer(&mut self, instruction: &Instruction, change: impl Fn(U256, U256) -> Option<U256>) -> Flow {
         let (operands, destination) = self.pointer_and_word(instruction);
         match operands.and_then(|(pointer, word)| change(pointer, word)) {
             Some(result) => {

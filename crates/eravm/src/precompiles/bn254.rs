@@ -40,10 +40,7 @@ pub(super) fn check_pairings(call: &PrecompileCall, memory: &mut Memory) -> Resu
 fn pair_of_points(call: &PrecompileCall, memory: &Memory, pair: usize) -> Option<(G1Affine, G2Affine)> {
     let [x, y, x_imaginary, x_real, y_imaginary, y_real] = call.words(memory, pair * 6);
     let one = point(&x, &y)?;
-    let (x, y) = (
-        Fq2::new(field(&x_real)?, field(&x_imaginary)?),
-        Fq2::new(field(&y_real)?, field(&y_imaginary)?),
-    );
+    let (x, y) = (Fq2::new(field(&x_real)?, field(&x_imaginary)?), Fq2::new(field(&y_real)?, field(&y_imaginary)?));
     let zero = Fq2::default();
     if (x, y) == (zero, zero) {
         return Some((one, G2Affine::zero()));
@@ -70,7 +67,8 @@ fn point(x: &[u8; 32], y: &[u8; 32]) -> Option<G1Affine> {
 /// Writes a mark of success and the point, or zeros.
 fn write_point(call: &PrecompileCall, memory: &mut Memory, point: Option<G1Projective>) -> Result<(), Limit> {
     let word = |field: Fq| U256::from_be_slice(&field.into_bigint().to_bytes_be());
-    let coordinates = point.map(|point| point.into_affine().xy().map_or((U256::ZERO, U256::ZERO), |(x, y)| (word(x), word(y))));
+    let coordinates =
+        point.map(|point| point.into_affine().xy().map_or((U256::ZERO, U256::ZERO), |(x, y)| (word(x), word(y))));
     let (x, y) = coordinates.unwrap_or_default();
     call.write(memory, [U256::from(u8::from(coordinates.is_some())), x, y])
 }

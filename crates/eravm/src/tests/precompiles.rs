@@ -141,8 +141,7 @@ fn ecrecover() {
         let output = compare_words(&mut rng, 1, &[digest, v, r, s], 0);
         recovered += usize::from(output.iter().any(|word| *word > U256::from(1)));
         // Made ahead, a recovery changes nothing.
-        let recovery =
-            Recovery::new(digest.to_be_bytes(), v.to_be_bytes::<32>()[31], r.to_be_bytes(), s.to_be_bytes());
+        let recovery = Recovery::new(digest.to_be_bytes(), v.to_be_bytes::<32>()[31], r.to_be_bytes(), s.to_be_bytes());
         let recoveries = Recoveries::from_iter([(recovery.input(), recovery)]);
         let input: Vec<u8> = [digest, v, r, s].iter().flat_map(|word| word.to_be_bytes::<32>()).collect();
         compare(1, &input, abi(&mut rng, 0, 4, 0), &recoveries);
@@ -169,9 +168,11 @@ fn secp256r1() {
         let mut words = [digest, word(&r), word(&s), word(point.x().unwrap()), word(point.y().unwrap())];
         if rng.one_in(2) {
             let place = rng.below(5) as usize;
-            words[place] = if rng.one_in(2) { rng.word() } else { words[place] ^ (U256::from(1) << rng.below(256) as usize) };
+            words[place] =
+                if rng.one_in(2) { rng.word() } else { words[place] ^ (U256::from(1) << rng.below(256) as usize) };
         }
-        verified += usize::from(compare_words(&mut rng, 0x100, &words, 0).iter().filter(|word| !word.is_zero()).count() == 2);
+        verified +=
+            usize::from(compare_words(&mut rng, 0x100, &words, 0).iter().filter(|word| !word.is_zero()).count() == 2);
     }
     assert!(verified > 100, "{verified}");
 }
@@ -234,7 +235,8 @@ fn pairings() {
         };
         let one = |factor: Fr| coordinates((G1Affine::generator() * factor).into_affine().xy());
         // e(a, b) e(-ab, 1) = 1
-        let mut words = [one(a).to_vec(), two(b).to_vec(), one(-(a * b)).to_vec(), two(Fr::from(1_u64)).to_vec()].concat();
+        let mut words =
+            [one(a).to_vec(), two(b).to_vec(), one(-(a * b)).to_vec(), two(Fr::from(1_u64)).to_vec()].concat();
         if rng.one_in(2) {
             let place = rng.below(12) as usize;
             words[place] = if rng.one_in(2) { edge(&mut rng, P) } else { words[(place + 6) % 12] };

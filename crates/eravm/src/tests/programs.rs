@@ -137,7 +137,8 @@ fn next(machine: &Machine) -> Instruction {
 /// The reference takes it for a fault of its own if code is asked for that already lies in the frame's heap.
 fn decommits_into_the_same_heap(machine: &Machine, instruction: &Instruction) -> bool {
     let hash = machine.register_word(instruction.src0);
-    instruction.variant.operation == O::Decommit && machine.decommitted.get(&code_key(hash)) == Some(&machine.frame.heap_page())
+    instruction.variant.operation == O::Decommit
+        && machine.decommitted.get(&code_key(hash)) == Some(&machine.frame.heap_page())
 }
 
 /// Contracts of which each may call all others, and a first frame in the kernel.
@@ -265,7 +266,15 @@ impl Writer<'_> {
                     2 => 64,
                     _ => rng.below(1500),
                 };
-                let operations = [O::HeapRead, O::HeapWrite, O::HeapWrite, O::AuxHeapRead, O::AuxHeapWrite, O::StaticRead, O::StaticWrite];
+                let operations = [
+                    O::HeapRead,
+                    O::HeapWrite,
+                    O::HeapWrite,
+                    O::AuxHeapRead,
+                    O::AuxHeapWrite,
+                    O::StaticRead,
+                    O::StaticWrite,
+                ];
                 let count = if self.is_kernel && rng.one_in(4) { 7 } else { 5 };
                 let operation = *rng.pick(&operations[..count]);
                 let flag = if rng.one_in(3) { FLAG_0 } else { 0 };
@@ -294,7 +303,10 @@ impl Writer<'_> {
                 if known.slots >> place & 1 == 0 && !rng.one_in(30) {
                     return;
                 }
-                program.add(line(O::PointerAdd, [0, 0], [if rng.one_in(2) { 1 } else { b }, 0]).from(Place::StackAbsolute, place));
+                program.add(
+                    line(O::PointerAdd, [0, 0], [if rng.one_in(2) { 1 } else { b }, 0])
+                        .from(Place::StackAbsolute, place),
+                );
             }
             11 => {
                 program.load(a, U256::from(rng.below(3)));
@@ -309,8 +321,16 @@ impl Writer<'_> {
                 program.add(line(operation, [a, b], [0, second]).flags(if rng.one_in(2) { FLAG_0 } else { 0 }));
             }
             13 => {
-                let operations =
-                    [O::This, O::Caller, O::CodeAddress, O::Meta, O::ErgsLeft, O::Sp, O::ContextValue, O::SetContextValue];
+                let operations = [
+                    O::This,
+                    O::Caller,
+                    O::CodeAddress,
+                    O::Meta,
+                    O::ErgsLeft,
+                    O::Sp,
+                    O::ContextValue,
+                    O::SetContextValue,
+                ];
                 let operation = *rng.pick(&operations[..if self.is_kernel { 8 } else { 7 }]);
                 program.add(line(operation, [a, 0], [b, second]));
             }
@@ -396,7 +416,11 @@ impl Writer<'_> {
         }
         let is_static = if rng.one_in(8) { FLAG_0 } else { 0 };
         let shard = if rng.one_in(8) { FLAG_1 } else { 0 };
-        program.add(line(operation, [8, 9], [0, if rng.one_in(10) { 1 } else { 0 }]).flags(is_static | shard).immediates([handler, 0]));
+        program.add(
+            line(operation, [8, 9], [0, if rng.one_in(10) { 1 } else { 0 }])
+                .flags(is_static | shard)
+                .immediates([handler, 0]),
+        );
     }
 
     /// The pointer of the first register to the eighth, with what is said of it.

@@ -11,7 +11,9 @@ use zk_evm::{
     vm_state::{CallStackEntry, Callstack, PrimitiveValue, Version, VmState},
     witness_trace::DummyTracer,
     zk_evm_abstractions::{precompiles::DefaultPrecompilesProcessor, vm::EventSink},
-    zkevm_opcode_defs::system_params::{EVENT_AUX_BYTE, L1_MESSAGE_AUX_BYTE, STORAGE_AUX_BYTE, TRANSIENT_STORAGE_AUX_BYTE},
+    zkevm_opcode_defs::system_params::{
+        EVENT_AUX_BYTE, L1_MESSAGE_AUX_BYTE, STORAGE_AUX_BYTE, TRANSIENT_STORAGE_AUX_BYTE,
+    },
 };
 
 use super::{
@@ -90,7 +92,13 @@ pub(super) struct Setup {
 
 impl Setup {
     /// The first frame alone, in a world.
-    pub(super) fn first_frame(world: Rc<TestWorld>, settings: Settings, code: Arc<Code>, address: Address, gas: u32) -> Self {
+    pub(super) fn first_frame(
+        world: Rc<TestWorld>,
+        settings: Settings,
+        code: Arc<Code>,
+        address: Address,
+        gas: u32,
+    ) -> Self {
         Self {
             world,
             settings,
@@ -339,7 +347,9 @@ impl Setup {
 fn act_there(vm: &mut Vm, layer: &Layer) {
     for action in &layer.actions {
         let cost = match action {
-            Action::Read(address, key) => vm.storage.execute_partial_query(0, query(STORAGE_AUX_BYTE, address, key, None)).1,
+            Action::Read(address, key) => {
+                vm.storage.execute_partial_query(0, query(STORAGE_AUX_BYTE, address, key, None)).1
+            }
             Action::Write(address, key, value) => {
                 vm.storage.execute_partial_query(0, query(STORAGE_AUX_BYTE, address, key, Some(value))).1
             }

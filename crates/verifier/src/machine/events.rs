@@ -5,7 +5,8 @@ use tee_eravm::Event;
 use crate::machine::abi;
 
 const EVENT_WRITER: [u8; 20] = kernel_address(0x800d);
-const L1_MESSENGER_WORD: [u8; 32] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x08];
+const L1_MESSENGER_WORD: [u8; 32] =
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x08];
 
 /// `L2ToL1LogSent((uint8,bool,uint16,address,bytes32,bytes32))`
 const LOG_SENT: &str = "L2ToL1LogSent((uint8,bool,uint16,address,bytes32,bytes32))";
@@ -33,8 +34,8 @@ pub(crate) struct L1Messages {
 impl L1Messages {
     /// From all events of a batch. `None` where one of the L1Messenger is malformed: its code would not be the protocol's.
     pub(crate) fn of(events: &[Event]) -> Option<Self> {
-        let [log_sent, message_sent, publication_requested] =
-            [LOG_SENT, MESSAGE_SENT, PUBLICATION_REQUESTED].map(|signature| crate::hash::keccak256(signature.as_bytes()));
+        let [log_sent, message_sent, publication_requested] = [LOG_SENT, MESSAGE_SENT, PUBLICATION_REQUESTED]
+            .map(|signature| crate::hash::keccak256(signature.as_bytes()));
         let mut messages = Self::default();
         for ContractEvent { topics, data } in merged(events) {
             let [address, signature, rest @ ..] = topics.as_slice() else { continue };
@@ -156,4 +157,3 @@ pub(crate) fn log_bytes(log: &Event) -> [u8; 88] {
     bytes[56..].copy_from_slice(&log.value.to_be_bytes::<32>());
     bytes
 }
-

@@ -20,26 +20,26 @@ const PADDED_CHANGE_BYTES: usize = 272;
 
 /// How a batch's data is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Publication {
+pub(crate) struct Publication {
     /// Who checks it: a contract's address, or since protocol version 31 the number of a commitment scheme.
-    pub validator: U256,
+    pub(crate) validator: U256,
     /// Whether the changes of state are published.
-    pub publishes_state: bool,
+    pub(crate) publishes_state: bool,
 }
 
 /// A slot that a batch changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StateChange {
+pub(crate) struct StateChange {
     /// The contract.
-    pub address: [u8; 20],
+    pub(crate) address: [u8; 20],
     /// The slot.
-    pub key: U256,
+    pub(crate) key: U256,
     /// The index of its leaf before the batch; 0 for a new one.
-    pub index: u64,
+    pub(crate) index: u64,
     /// The value before.
-    pub before: U256,
+    pub(crate) before: U256,
     /// The value after.
-    pub after: U256,
+    pub(crate) after: U256,
 }
 
 impl StateChange {

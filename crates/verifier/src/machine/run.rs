@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tee_eravm::{
-    Access, Code, End, Event, HeapGrowth, Limit, Machine, Pause, Precompiles, Recovery, Settings, Stop, U256,
-};
+use tee_eravm::{Access, Code, End, HeapGrowth, Limit, Machine, Pause, Precompiles, Recovery, Settings, Stop, U256};
 
 use crate::{
     Rejection,
@@ -12,8 +10,8 @@ use crate::{
         bytecodes,
         events::{self, L1Messages},
         layout::{
-            BLOCK_WORDS, DESCRIPTION_WORDS, Features, GAS_LIMIT, HEAP_BYTES, HOOK_PARAMETERS, INTEROP_ROOT_WORDS, Layout,
-            Region, batch,
+            BLOCK_WORDS, DESCRIPTION_WORDS, Features, GAS_LIMIT, HEAP_BYTES, HOOK_PARAMETERS, INTEROP_ROOT_WORDS,
+            Layout, Region, batch,
         },
         pubdata::{self, Publication, StateChange},
         refund::{Fees, Usage, proposed_refund},
@@ -172,7 +170,8 @@ impl<S: State> BatchRun<S> {
             (batch::BASE_FEE, U256::from(fees.base_fee)),
             (batch::SETS_NEW_BATCH, U256::from(1)),
         ];
-        let settlement_layer = self.layout.settlement_layer.map(|at| [(at, settlement_layer.0), (at + 1, settlement_layer.1)]);
+        let settlement_layer =
+            self.layout.settlement_layer.map(|at| [(at, settlement_layer.0), (at + 1, settlement_layer.1)]);
         for (word, value) in words.into_iter().chain(settlement_layer.into_iter().flatten()) {
             self.machine.set_heap_word(word, value)?;
         }
@@ -235,7 +234,8 @@ impl<S: State> BatchRun<S> {
         }
         let words = u32::try_from(encoded.len() / 32).unwrap_or(u32::MAX);
         // What has no room cannot be published in this way. Written all the same, it would run over what L1 is told.
-        if hashes.is_empty() || words > self.layout.compressed_bytecodes.words.saturating_sub(self.place.bytecode_words) {
+        if hashes.is_empty() || words > self.layout.compressed_bytecodes.words.saturating_sub(self.place.bytecode_words)
+        {
             return Ok(None);
         }
         let place = self.place;
@@ -371,7 +371,8 @@ impl<S: State> BatchRun<S> {
                     asked = true;
                     // The number that is asked for below rests on it.
                     self.check_unproven_writes()?;
-                    let bytes = u64::from(self.machine.pubdata() as u32).saturating_sub(u64::from(pubdata_before as u32));
+                    let bytes =
+                        u64::from(self.machine.pubdata() as u32).saturating_sub(u64::from(pubdata_before as u32));
                     outcome.pubdata_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                     outcome.refund = self.refund(start, outcome.pubdata_bytes)?;
                     let at = self.layout.refunds.saturating_add(index);
@@ -489,11 +490,6 @@ impl<S: State> BatchRun<S> {
             Err(Rejection::WriteWithoutPath { key: crate::machine::storage_key(&address, &key) })
         })
     }
-
-    /// Events so far.
-    pub(crate) fn events(&self) -> &[Event] {
-        self.machine.events()
-    }
 }
 
 fn hook_number(word: U256) -> Result<u64, Failure> {
@@ -517,4 +513,3 @@ fn reason(end: &End) -> String {
         }
     }
 }
-

@@ -3,10 +3,7 @@
 use tee_eravm::{Address, U256};
 use zksync_types::{ExecuteTransactionCommon, Transaction, U256 as TypesU256, l2::TransactionType};
 
-use crate::{
-    hash::era_code_hash,
-    machine::abi::Encoder,
-};
+use crate::{hash::era_code_hash, machine::abi::Encoder};
 
 /// The gas that a transaction can spend on computation; the rest can only pay for what it publishes.
 const MAX_COMPUTATION_GAS: u64 = 80_000_000;
@@ -165,4 +162,3 @@ impl<'a> BootloaderTransaction<'a> {
 fn word(number: TypesU256) -> U256 {
     U256::from_limbs(number.0)
 }
-

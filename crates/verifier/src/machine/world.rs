@@ -15,7 +15,7 @@ const BASE_TOKEN: Address = kernel_address(0x800a);
 const SYSTEM_CONTEXT: Address = kernel_address(0x800b);
 
 /// The chain's state before a batch.
-pub trait State {
+pub(crate) trait State {
     /// A storage slot.
     ///
     /// # Errors
