@@ -23,6 +23,8 @@ mod memory;
 mod pointer;
 mod precompiles;
 mod stop;
+#[cfg(all(test, equal))]
+mod tests;
 mod world;
 
 pub use ruint::aliases::U256;

@@ -1,0 +1,6 @@
+//! Switches the tests on that need the reference.
+
+fn main() {
+    println!("cargo::rustc-cfg=equal");
+    println!("cargo::rerun-if-changed=build.rs");
+}
