@@ -9,3 +9,6 @@ mod operands;
 mod pointer;
 mod ret;
 mod storage;
+
+#[cfg(all(test, equal))]
+pub(crate) use self::log::code_key;

@@ -196,6 +196,12 @@ impl Journal {
         self.transient.get(&(*address, *key)).copied().unwrap_or_default()
     }
 
+    /// All transient slots.
+    #[cfg(all(test, equal))]
+    pub(crate) fn transient_slots(&self) -> impl Iterator<Item = (&(Address, U256), &U256)> {
+        self.transient.iter()
+    }
+
     pub(crate) fn write_transient(&mut self, address: &Address, key: &U256, value: U256) {
         let before = self.transient.insert((*address, *key), value).unwrap_or_default();
         self.undo.push(Undo::Transient { address: *address, key: *key, value: before });

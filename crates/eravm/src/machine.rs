@@ -195,6 +195,18 @@ impl Machine {
         }
     }
 
+    /// One instruction, and the panic that follows if it failed: [`Self::run`] step by step.
+    #[cfg(all(test, equal))]
+    pub(crate) fn run_one<W: World>(&mut self, world: &mut W) -> Result<Option<Pause>, Stop<W::Fault>> {
+        let code = Arc::clone(&self.frame.code);
+        let instruction = code.instructions().get(usize::from(self.frame.pc)).unwrap_or(&Instruction::INVALID);
+        let flow = match self.step(world, instruction)? {
+            Flow::Panic => self.panic_next()?,
+            flow => flow,
+        };
+        Ok(if let Flow::Pause(pause) = flow { Some(pause) } else { None })
+    }
+
     /// Executes one instruction: what the specification does in a cycle.
     #[inline(always)]
     fn step<W: World>(&mut self, world: &mut W, instruction: &Instruction) -> Result<Flow, Stop<W::Fault>> {

@@ -215,6 +215,17 @@ impl Memory {
         }
     }
 
+    /// Words of a page that may hold something.
+    #[cfg(all(test, equal))]
+    pub(crate) fn page_words(&self, page: Page) -> u32 {
+        let bytes = match self.pages.get(&page) {
+            Some(Content::Heap(id)) => self.heap(*id).map_or(0, |heap| heap.bytes.len()),
+            Some(Content::Code(code)) => code.bytes().len(),
+            None => 0,
+        };
+        bytes.div_ceil(32) as u32
+    }
+
     /// Writes a word of a page, as a precompile does. Code pages take no writes: only a program that names one by an integer
     /// could try, and no page that it may write to is one.
     pub(crate) fn write_word(&mut self, page: Page, word: u32, value: U256) -> Result<(), Limit> {
@@ -382,6 +393,13 @@ impl Stack {
                 .filter(move |bit| marks >> bit & 1 == 1)
                 .map(move |bit| U256::from_limbs(self.words[group * 64 + bit]))
         })
+    }
+
+    /// Indices of all words that may have been written.
+    #[cfg(all(test, equal))]
+    pub(crate) fn written(&self) -> impl Iterator<Item = u16> {
+        let is_dirty = |area: usize| self.dirty[area / 64] >> (area % 64) & 1 == 1;
+        (0..=u16::MAX).filter(move |index| is_dirty(usize::from(*index) / AREA_WORDS))
     }
 
     fn clear(&mut self) {

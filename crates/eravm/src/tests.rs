@@ -8,12 +8,12 @@
 //! `judge` is the reference with storage, memory and logs that keep the same rules as ours; `setup` builds equal states of both
 //! machines; `view` is what is compared.
 
-//mod judge;
+mod judge;
 //mod points;
 //mod programs;
 mod rng;
-//mod setup;
-//mod single;
+mod setup;
+mod single;
 mod table;
-//mod view;
-//mod world;
+mod view;
+mod world;

@@ -90,7 +90,7 @@ impl Machine {
 
     pub(crate) fn static_read(&mut self, instruction: &Instruction) -> Flow {
         let source = self.offset_operand(instruction);
-        let Some(offset) = in_range(source.word) else { return Flow::Panic };
+        let Some(offset) = self.static_offset(source.word) else { return Flow::Panic };
         let word = self.memory.read_page(STATIC_PAGE, offset);
         self.finish_read(instruction, source, word);
         Flow::Next
@@ -99,7 +99,7 @@ impl Machine {
     pub(crate) fn static_write(&mut self, instruction: &Instruction) -> Result<Flow, Limit> {
         let source = self.offset_operand(instruction);
         let value = self.register_word(instruction.src1);
-        let Some(offset) = in_range(source.word) else { return Ok(Flow::Panic) };
+        let Some(offset) = self.static_offset(source.word) else { return Ok(Flow::Panic) };
         let heap = self.memory.heap_id(STATIC_PAGE).unwrap_or_else(|| self.memory.add_heap(STATIC_PAGE));
         self.memory.note_undo(heap, offset);
         self.memory.write_heap(heap, offset, value)?;
@@ -107,6 +107,15 @@ impl Machine {
             self.set_register(instruction.dst0, incremented(source.word), false);
         }
         Ok(Flow::Next)
+    }
+
+    /// Static memory has no bound to pay for. Only the older rule takes all gas for an offset that is out of range.
+    fn static_offset(&mut self, offset: U256) -> Option<u32> {
+        let offset = in_range(offset);
+        if offset.is_none() && self.settings.growth == HeapGrowth::Always {
+            self.frame.gas = 0;
+        }
+        offset
     }
 
     #[inline(always)]
