@@ -395,11 +395,14 @@ impl Stack {
         })
     }
 
-    /// Indices of all words that may have been written.
+    /// Indices of all words that are not zero.
     #[cfg(all(test, equal))]
     pub(crate) fn written(&self) -> impl Iterator<Item = u16> {
-        let is_dirty = |area: usize| self.dirty[area / 64] >> (area % 64) & 1 == 1;
-        (0..=u16::MAX).filter(move |index| is_dirty(usize::from(*index) / AREA_WORDS))
+        let areas = (0..AREAS).filter(|area| self.dirty[area / 64] >> (area % 64) & 1 == 1);
+        areas
+            .flat_map(|area| area * AREA_WORDS..(area + 1) * AREA_WORDS)
+            .map(|index| index as u16)
+            .filter(|index| self.read(*index) != (U256::ZERO, false))
     }
 
     fn clear(&mut self) {

@@ -24,7 +24,7 @@ use crate::{
     instruction::{ALWAYS, NOT_EQUAL, flags},
     instructions::code_key,
     machine::FIRST_COLLECTION,
-    memory::{HeapId, STATIC_PAGE},
+    memory::{HeapId, STATIC_PAGE, Stack},
 };
 
 /// A far call with the near calls in it, innermost last.
@@ -121,8 +121,16 @@ impl Setup {
 
     /// Our machine in this state.
     pub(super) fn machine(&self) -> Machine {
+        self.machine_with_stacks(&mut Vec::new())
+    }
+
+    /// The same with stacks that were used before: new ones take most of the time that a case takes.
+    pub(super) fn machine_with_stacks(&self, stacks: &mut Vec<Box<Stack>>) -> Machine {
         let first = &self.frames[0];
         let mut machine = Machine::new(self.settings, Arc::clone(&first.code), first.address, 0, 0);
+        for stack in stacks.drain(..) {
+            machine.memory.give_back_stack(stack);
+        }
         for (hash, page, is_in_heap) in &self.decommitted {
             machine.decommitted.insert(code_key(*hash), *page);
             if *is_in_heap {
