@@ -99,6 +99,8 @@ pub struct Machine {
     pub(crate) decommitted: HashMap<U256, Page, RandomState>,
     /// Heaps that hold decommitted code: they stay readable for ever.
     pub(crate) pinned: HashSet<Page, RandomState>,
+    /// Code that was run from such a heap and was not what had been decommitted.
+    pub(crate) heap_codes: HashMap<Page, Arc<Code>, RandomState>,
     pub(crate) recoveries: HashMap<[u8; 128], Recovery, RandomState>,
     /// What a frame runs that panics before its first instruction.
     pub(crate) no_code: Arc<Code>,
@@ -164,6 +166,7 @@ impl Machine {
             journal,
             decommitted: HashMap::default(),
             pinned: HashSet::default(),
+            heap_codes: HashMap::default(),
             recoveries: HashMap::default(),
             no_code: Arc::new(Code::new(Vec::new())),
         }

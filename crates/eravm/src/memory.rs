@@ -215,15 +215,19 @@ impl Memory {
         }
     }
 
+    /// The bytes of a page, without the zeros that follow for ever.
+    pub(crate) fn page_bytes(&self, page: Page) -> &[u8] {
+        match self.pages.get(&page) {
+            Some(Content::Heap(id)) => self.heap(*id).map_or(&[], |heap| &heap.bytes),
+            Some(Content::Code(code)) => code.bytes(),
+            None => &[],
+        }
+    }
+
     /// Words of a page that may hold something.
     #[cfg(all(test, equal))]
     pub(crate) fn page_words(&self, page: Page) -> u32 {
-        let bytes = match self.pages.get(&page) {
-            Some(Content::Heap(id)) => self.heap(*id).map_or(0, |heap| heap.bytes.len()),
-            Some(Content::Code(code)) => code.bytes().len(),
-            None => 0,
-        };
-        bytes.div_ceil(32) as u32
+        self.page_bytes(page).len().div_ceil(32) as u32
     }
 
     /// Writes a word of a page, as a precompile does. Code pages take no writes: only a program that names one by an integer

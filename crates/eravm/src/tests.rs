@@ -8,9 +8,10 @@
 //! `judge` is the reference with storage, memory and logs that keep the same rules as ours; `setup` builds equal states of both
 //! machines; `view` is what is compared.
 
+mod assembly;
 mod judge;
 //mod points;
-//mod programs;
+mod programs;
 mod rng;
 mod setup;
 mod single;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Address, Code, EVM_CODE_HASH, ERA_CODE_HASH, FatPointer, Limit, Stop, U256, World,
+    Address, Code, EVM_CODE_HASH, ERA_CODE_HASH, FatPointer, Limit, Page, Stop, U256, World,
     frame::{Frame, NearFrame, is_kernel, lacks, memory_stipend},
     instruction::{FLAG_0, FLAG_1, Instruction, Operation},
     instructions::{
@@ -23,8 +23,6 @@ const MSG_VALUE_SIMULATOR: Address = kernel_address(0x8009);
 const MSG_VALUE_SIMULATOR_GAS: u32 = 14_500 + GAS_PER_CODE_WORD * 100_000 / 32;
 /// Gas to decommit a word of code.
 const GAS_PER_CODE_WORD: u32 = 4;
-/// Bytes of code that a program counter can reach.
-const REACHABLE_CODE_BYTES: usize = (1 << 16) * 8;
 
 const fn kernel_address(low: u16) -> Address {
     let mut address = [0; 20];
@@ -248,11 +246,23 @@ impl Machine {
     }
 
     /// Code that was first decommitted into a heap runs from there: with what lies behind it, and with what was written over it.
-    fn code_in_heap(&self, page: crate::Page, code: Arc<Code>) -> Arc<Code> {
-        let mut bytes = vec![0; REACHABLE_CODE_BYTES.max(code.bytes().len())];
-        self.memory.read_bytes(page, 0, &mut bytes);
-        let (head, rest) = bytes.split_at(code.bytes().len());
-        if head == code.bytes() && rest.iter().all(|byte| *byte == 0) { code } else { Arc::new(Code::new(bytes)) }
+    fn code_in_heap(&mut self, page: Page, code: Arc<Code>) -> Arc<Code> {
+        let bytes = self.memory.page_bytes(page);
+        if let Some((head, rest)) = bytes.split_at_checked(code.bytes().len())
+            && head == code.bytes()
+            && rest.iter().all(|byte| *byte == 0)
+        {
+            return code;
+        }
+        // Taking instructions apart is slow beside looking whether they are still the same.
+        match self.heap_codes.get(&page) {
+            Some(code) if code.bytes() == bytes => Arc::clone(code),
+            _ => {
+                let code = Arc::new(Code::new(bytes.to_vec()));
+                self.heap_codes.insert(page, Arc::clone(&code));
+                code
+            }
+        }
     }
 }
 
