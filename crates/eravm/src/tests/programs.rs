@@ -16,7 +16,7 @@ use crate::{
     instructions::code_key,
 };
 
-const PROGRAMS: u64 = 1_500;
+const PROGRAMS: u64 = 500;
 /// Steps after which a program is given up.
 const MAX_STEPS: u64 = 20_000;
 /// Everything is compared after so many steps, and at the end.
@@ -160,10 +160,10 @@ fn setup(rng: &mut Rng) -> Setup {
         world.slots.insert((*address, U256::from(1)), Slot { value: rng.word(), is_new: false, is_proven: true });
     }
     let all = [&hashes[..], &[evm]].concat();
-    let writer = Writer { addresses: &addresses, hashes: &all };
+    let writer = |is_kernel| Writer { addresses: &addresses, hashes: &all, is_kernel };
     for (index, hash) in hashes.iter().enumerate() {
         let room = rooms.get(index).copied().unwrap_or(60);
-        let bytes = writer.program(rng, room as usize).bytes();
+        let bytes = writer(index < 2).program(rng, room as usize, true).bytes();
         world.codes.insert(*hash, Arc::new(Code::new(bytes)));
     }
     world.codes.insert(evm, Arc::new(Code::new((0..32 * 9).map(|_| rng.next() as u8).collect())));
@@ -173,7 +173,7 @@ fn setup(rng: &mut Rng) -> Setup {
         hook_offset: Some(64),
         growth: if rng.one_in(3) { HeapGrowth::Always } else { HeapGrowth::Paid },
     };
-    let first = Arc::new(Code::new(writer.program(rng, 160).bytes()));
+    let first = Arc::new(Code::new(writer(true).program(rng, 160, false).bytes()));
     let gas = 5_000 << rng.below(9);
     let mut setup = Setup::first_frame(Rc::new(world), settings, first, kernel(0x8001), gas + rng.below(5_000));
     setup.context_value = u128::from(rng.next());
@@ -207,40 +207,66 @@ fn contract(rng: &mut Rng, index: usize) -> Address {
 struct Writer<'a> {
     addresses: &'a [Address],
     hashes: &'a [U256],
+    /// Whether to use what only the kernel may.
+    is_kernel: bool,
+}
+
+/// What is likely to hold where the next instruction is.
+struct Known {
+    /// The first register holds a pointer.
+    pointer: bool,
+    /// So do these words of the stack.
+    slots: u8,
 }
 
 impl Writer<'_> {
-    fn program(&self, rng: &mut Rng, room: usize) -> Program {
+    fn program(&self, rng: &mut Rng, room: usize, is_called: bool) -> Program {
         let mut program = Program::new(room);
+        let mut known = Known { pointer: is_called, slots: 0 };
         while !program.is_full(12) {
-            self.passage(rng, &mut program, room);
+            self.passage(rng, &mut program, room, &mut known);
         }
-        self.leave(rng, &mut program);
+        while !program.is_full(3) {
+            program.add(line(O::Nop, [0, 0], [0, 0]));
+        }
+        self.leave(rng, &mut program, &known);
         program
     }
 
     /// A few instructions that do something together.
-    fn passage(&self, rng: &mut Rng, program: &mut Program, room: usize) {
-        let register = |rng: &mut Rng| 1 + rng.below(6) as u8;
+    fn passage(&self, rng: &mut Rng, program: &mut Program, room: usize, known: &mut Known) {
+        // The first register holds a pointer, as long as nothing of the rarer kind happens.
+        let register = |rng: &mut Rng| if rng.one_in(40) { 1 } else { 2 + rng.below(5) as u8 };
         let (a, b, c) = (register(rng), register(rng), register(rng));
-        let pc = |rng: &mut Rng| rng.below(room as u32) as u16;
+        // Mostly on, seldom back.
+        let here = u32::from(program.here());
+        let pc = |rng: &mut Rng| {
+            let back = if rng.one_in(12) { 0 } else { here };
+            (back + rng.below((room as u32 - 4).saturating_sub(back).max(1))) as u16
+        };
         // The first result goes to b and, at times, the second to c.
         let second = if rng.one_in(4) { c } else { 0 };
-        match rng.below(24) {
+        let kind = match rng.below(24) {
+            // Once in a while what is not allowed.
+            12 | 14 | 20 | 21 if !self.is_kernel && !rng.one_in(30) => rng.below(12),
+            7..=9 if !known.pointer && !rng.one_in(30) => 16,
+            kind => kind,
+        };
+        match kind {
             0 | 1 => {
                 program.load(a, rng.word());
             }
             2 | 3 => self.random(rng, program, &[O::Add, O::Sub, O::Mul, O::Div, O::Xor, O::And, O::Or]),
             4 => self.random(rng, program, &[O::ShiftLeft, O::ShiftRight, O::RotateLeft, O::RotateRight, O::Nop]),
             5 | 6 => {
-                let offset = match rng.below(8) {
+                let offset = match rng.below(12) {
                     0 => 4096 - 40 + rng.below(50),
-                    1 => 4096 + rng.below(30_000),
+                    1 => 4096 + rng.below(3_000) * if rng.one_in(4) { 100 } else { 1 },
                     2 => 64,
                     _ => rng.below(1500),
                 };
                 let operations = [O::HeapRead, O::HeapWrite, O::HeapWrite, O::AuxHeapRead, O::AuxHeapWrite, O::StaticRead, O::StaticWrite];
-                let count = if rng.one_in(4) { 7 } else { 5 };
+                let count = if self.is_kernel && rng.one_in(4) { 7 } else { 5 };
                 let operation = *rng.pick(&operations[..count]);
                 let flag = if rng.one_in(3) { FLAG_0 } else { 0 };
                 program.load(a, U256::from(offset)).add(line(operation, [a, b], [c, second]).flags(flag));
@@ -255,14 +281,19 @@ impl Writer<'_> {
                     1 => (O::PointerSub, U256::from(rng.below(10))),
                     _ => (O::PointerShrink, U256::from(rng.below(40))),
                 };
-                program.load(a, word).add(line(operation, [1, a], [b, second]));
+                program.load(a, word).add(line(operation, [1, a], [if rng.one_in(2) { 1 } else { b }, second]));
             }
             // Pointers to the stack and back.
             9 => {
-                program.add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, rng.below(3) as u16));
+                let place = rng.below(3) as u16;
+                known.slots |= 1 << place;
+                program.add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, place));
             }
             10 => {
                 let place = rng.below(3) as u16;
+                if known.slots >> place & 1 == 0 && !rng.one_in(30) {
+                    return;
+                }
                 program.add(line(O::PointerAdd, [0, 0], [if rng.one_in(2) { 1 } else { b }, 0]).from(Place::StackAbsolute, place));
             }
             11 => {
@@ -278,8 +309,9 @@ impl Writer<'_> {
                 program.add(line(operation, [a, b], [0, second]).flags(if rng.one_in(2) { FLAG_0 } else { 0 }));
             }
             13 => {
-                let operation =
-                    *rng.pick(&[O::This, O::Caller, O::CodeAddress, O::Meta, O::ErgsLeft, O::Sp, O::ContextValue, O::SetContextValue]);
+                let operations =
+                    [O::This, O::Caller, O::CodeAddress, O::Meta, O::ErgsLeft, O::Sp, O::ContextValue, O::SetContextValue];
+                let operation = *rng.pick(&operations[..if self.is_kernel { 8 } else { 7 }]);
                 program.add(line(operation, [a, 0], [b, second]));
             }
             14 if rng.one_in(3) => {
@@ -291,7 +323,8 @@ impl Writer<'_> {
             }
             16..=19 => {
                 let handler = pc(rng);
-                self.far_call(rng, program, handler);
+                self.far_call(rng, program, handler, known);
+                known.pointer = true;
             }
             20 => {
                 let cost = U256::from(rng.below(3_000));
@@ -308,12 +341,13 @@ impl Writer<'_> {
                 program.load(a, U256::from(pc(rng)));
                 program.add(line(O::Jump, [a, 0], [0, second]).condition(1 + rng.below(7) as u8));
                 if rng.one_in(4) {
-                    self.leave(rng, program);
+                    self.leave(rng, program, known);
                 }
             }
-            _ => {
+            _ if rng.one_in(4) => {
                 program.raw(rng.next());
             }
+            _ => {}
         }
     }
 
@@ -325,7 +359,11 @@ impl Writer<'_> {
                 break number;
             }
         };
-        let registers = u64::from(rng.below(1 << 16)) & 0x7777;
+        let mut registers = u64::from(rng.below(1 << 16)) & 0x7777;
+        if !rng.one_in(8) {
+            // Not into the first register.
+            registers |= 0x2200;
+        }
         let immediates = u64::from(rng.below(6)) | u64::from(rng.below(6)) << 16;
         let condition = if rng.one_in(4) { u64::from(rng.below(8)) } else { 0 };
         program.raw(number as u64 | condition << 13 | registers << 16 | immediates << 32);
@@ -343,15 +381,16 @@ impl Writer<'_> {
         }
     }
 
-    fn far_call(&self, rng: &mut Rng, program: &mut Program, handler: u16) {
+    fn far_call(&self, rng: &mut Rng, program: &mut Program, handler: u16, known: &Known) {
         let data = self.data(rng);
-        if rng.one_in(3) {
+        if known.pointer && rng.one_in(3) || rng.one_in(100) {
             self.pack(program, Data { mode: 1, ..data });
         } else {
             program.load(8, data.word());
         }
         program.load(9, word(rng.pick::<Address>(self.addresses)));
-        let operation = *rng.pick(&[O::FarCall, O::FarCall, O::DelegateCall, O::MimicCall]);
+        let operations = [O::FarCall, O::FarCall, O::DelegateCall, O::MimicCall];
+        let operation = *rng.pick(&operations[..if self.is_kernel { 4 } else { 3 }]);
         if operation == O::MimicCall {
             program.load(15, word(rng.pick::<Address>(self.addresses)));
         }
@@ -365,15 +404,15 @@ impl Writer<'_> {
         program.load(8, data.word() >> 128 << 128).add(line(O::PointerPack, [1, 8], [8, 0]));
     }
 
-    fn leave(&self, rng: &mut Rng, program: &mut Program) {
+    fn leave(&self, rng: &mut Rng, program: &mut Program, known: &Known) {
         let data = self.data(rng);
-        if rng.one_in(3) {
+        if known.pointer && rng.one_in(3) || rng.one_in(100) {
             self.pack(program, Data { mode: 1, ..data });
         } else {
             program.load(8, data.word());
         }
         let operation = *rng.pick(&[O::Return, O::Return, O::Return, O::Revert, O::Panic]);
-        let label: Line = line(operation, [8, 0], [0, 0]);
-        program.add(if rng.one_in(10) { label.flags(FLAG_0).immediates([rng.below(100) as u16, 0]) } else { label });
+        let leave: Line = line(operation, [8, 0], [0, 0]);
+        program.add(if rng.one_in(10) { leave.flags(FLAG_0).immediates([rng.below(100) as u16, 0]) } else { leave });
     }
 }
