@@ -48,9 +48,9 @@ pub struct Access {
 /// A point to go back to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
-    undo: usize,
-    events: usize,
-    logs: usize,
+    undo: u32,
+    events: u32,
+    logs: u32,
     pub(crate) pubdata: i32,
 }
 
@@ -230,12 +230,18 @@ impl Journal {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { undo: self.undo.len(), events: self.events.len(), logs: self.logs.len(), pubdata: self.pubdata }
+        // The gas of a batch is 32 bits, and each entry takes some.
+        Mark {
+            undo: self.undo.len() as u32,
+            events: self.events.len() as u32,
+            logs: self.logs.len() as u32,
+            pubdata: self.pubdata,
+        }
     }
 
     /// Takes back all changes since a mark. What was once read or written stays warm.
     pub(crate) fn roll_back(&mut self, mark: Mark) {
-        while self.undo.len() > mark.undo {
+        while self.undo.len() > mark.undo as usize {
             match self.undo.pop() {
                 Some(Undo::Write { slot, value, paid }) => {
                     let slot = &mut self.slots[slot as usize];
@@ -252,8 +258,8 @@ impl Journal {
                 None => break,
             }
         }
-        self.events.truncate(mark.events);
-        self.logs.truncate(mark.logs);
+        self.events.truncate(mark.events as usize);
+        self.logs.truncate(mark.logs as usize);
         self.pubdata = mark.pubdata;
     }
 

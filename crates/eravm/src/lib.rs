@@ -35,7 +35,7 @@ pub use self::{
     machine::{End, HeapGrowth, Machine, Pause, Settings, Snapshot},
     memory::Page,
     pointer::FatPointer,
-    precompiles::Recovery,
+    precompiles::{Precompiles, Recovery},
     stop::{Limit, Stop},
     world::{Address, Slot, World},
 };

@@ -8,11 +8,12 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    Access, Address, Code, Event, L2ToL1Log, Limit, Page, Recovery, Stop, U256, World,
+    Access, Address, Code, Event, FatPointer, L2ToL1Log, Limit, Page, Precompiles, Recovery, Stop, U256, World,
     frame::{Frame, NearFrame, lacks},
     instruction::{ALWAYS, FLAG_0, Instruction, NOT_EQUAL, Operation, flags},
     journal::Journal,
     memory::{AUX_HEAP, FIRST_BASE_PAGE, HEAP, HeapId, Memory, SECOND_BASE_PAGE},
+    precompiles::Recoveries,
 };
 
 /// Registers of the machine; the first is always zero.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub hook_offset: Option<u32>,
     /// How a heap's growth is charged for.
     pub growth: HeapGrowth,
+    /// Which precompiles there are.
+    pub precompiles: Precompiles,
 }
 
 /// What becomes of a heap's bound where the gas does not suffice to grow it.
@@ -101,7 +104,7 @@ pub struct Machine {
     pub(crate) pinned: HashSet<Page, RandomState>,
     /// Code that was run from such a heap and was not what had been decommitted.
     pub(crate) heap_codes: HashMap<Page, Arc<Code>, RandomState>,
-    pub(crate) recoveries: HashMap<[u8; 128], Recovery, RandomState>,
+    pub(crate) recoveries: Recoveries,
     /// What a frame runs that panics before its first instruction.
     pub(crate) no_code: Arc<Code>,
 }
@@ -151,10 +154,14 @@ impl Machine {
             pages: Vec::new(),
             next_collection: FIRST_COLLECTION,
         };
+        // By convention the first frame is called with an empty piece of a page before its own.
+        let calldata = FatPointer { page: FIRST_BASE_PAGE - 1, ..FatPointer::default() };
+        let mut registers = [U256::ZERO; REGISTERS];
+        registers[1] = calldata.word();
         Self {
             settings,
-            registers: [U256::ZERO; REGISTERS],
-            pointers: 0,
+            registers,
+            pointers: 1 << 1,
             flags: ALWAYS | NOT_EQUAL,
             frame,
             frames: Vec::new(),
@@ -377,7 +384,7 @@ impl Machine {
 
     /// What a fat pointer points to. Its length is at most `limit`, or nothing is read.
     pub fn pointed_bytes(&self, pointer: U256, limit: usize) -> Option<Vec<u8>> {
-        let pointer = crate::FatPointer::from(pointer);
+        let pointer = FatPointer::from(pointer);
         let length = usize::try_from(pointer.length.checked_sub(pointer.offset)?).ok()?;
         if length > limit {
             return None;
@@ -485,19 +492,21 @@ impl Machine {
         })
     }
 
-    /// Goes back to a snapshot: also what was warm or decommitted since is so no more.
+    /// Goes back to a snapshot, also from a run that ended in a [`Stop`]. What was warm or decommitted since is so no more.
     pub fn roll_back(&mut self, snapshot: Snapshot) {
         let Snapshot { registers, pointers, flags, frame, near_frames, .. } = snapshot;
         (self.registers, self.pointers, self.flags) = (registers, pointers, flags);
         self.memory.undo();
-        let pages = std::mem::take(&mut self.frame.pages);
-        let used = std::mem::replace(&mut self.frame, frame);
-        for page in pages {
-            if !self.frame.pages.contains(&page) && !self.pinned.contains(&page) {
-                self.memory.free(page);
+        let last = std::mem::replace(&mut self.frame, frame);
+        let frames = std::mem::take(&mut self.frames);
+        for frame in frames.into_iter().chain([last]) {
+            for page in frame.pages {
+                if !self.frame.pages.contains(&page) && !self.pinned.contains(&page) {
+                    self.memory.free(page);
+                }
             }
+            self.memory.give_back_stack(frame.stack);
         }
-        self.memory.give_back_stack(used.stack);
         self.near_frames = near_frames;
         self.context_value = snapshot.context_value;
         self.transaction = snapshot.transaction;

@@ -347,7 +347,6 @@ const AREA_WORDS: usize = 256;
 const AREAS: usize = STACK_WORDS / AREA_WORDS;
 
 /// A frame's stack: 65,536 words, each with a mark that tells whether it is a fat pointer.
-#[derive(Clone)]
 pub(crate) struct Stack {
     /// Zeros that the operating system finds the memory for as they are used.
     words: Box<[[u64; 4]; STACK_WORDS]>,
@@ -365,6 +364,20 @@ impl Default for Stack {
             pointers: pointers.try_into().unwrap_or_else(|_| unreachable!("the length is the array's")),
             dirty: [0; AREAS / 64],
         }
+    }
+}
+
+impl Clone for Stack {
+    /// Copies what was written to, and leaves the rest untouched.
+    fn clone(&self) -> Self {
+        let mut copy = Self { dirty: self.dirty, ..Self::default() };
+        for area in areas(self.dirty) {
+            let words = area * AREA_WORDS..(area + 1) * AREA_WORDS;
+            let marks = words.start / 64..words.end / 64;
+            copy.words[words.clone()].copy_from_slice(&self.words[words]);
+            copy.pointers[marks.clone()].copy_from_slice(&self.pointers[marks]);
+        }
+        copy
     }
 }
 
@@ -410,11 +423,14 @@ impl Stack {
     }
 
     fn clear(&mut self) {
-        for (group, marks) in std::mem::take(&mut self.dirty).into_iter().enumerate() {
-            for area in (0..64).filter(|bit| marks >> bit & 1 == 1).map(|bit| group * 64 + bit) {
-                self.words[area * AREA_WORDS..(area + 1) * AREA_WORDS].fill([0; 4]);
-                self.pointers[area * AREA_WORDS / 64..(area + 1) * AREA_WORDS / 64].fill(0);
-            }
+        for area in areas(std::mem::take(&mut self.dirty)) {
+            self.words[area * AREA_WORDS..(area + 1) * AREA_WORDS].fill([0; 4]);
+            self.pointers[area * AREA_WORDS / 64..(area + 1) * AREA_WORDS / 64].fill(0);
         }
     }
+}
+
+/// The numbers of the areas that are marked.
+fn areas(marks: [u64; AREAS / 64]) -> impl Iterator<Item = usize> {
+    (0..AREAS).filter(move |area| marks[area / 64] >> (area % 64) & 1 == 1)
 }

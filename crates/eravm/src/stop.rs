@@ -36,6 +36,8 @@ pub enum Limit {
     Frames,
     /// A precompile is asked for more rounds than its input can have.
     PrecompileRounds,
+    /// A precompile is given what the contract that calls it would never give it.
+    PrecompileInput,
     /// A precompile call names a page that was freed.
     FreedPage,
     /// A precompile would write to code.
@@ -56,6 +58,7 @@ impl fmt::Display for Limit {
             Self::Memory => "the heaps become too large",
             Self::Frames => "too many calls stand at a time",
             Self::PrecompileRounds => "a precompile is asked for too many rounds",
+            Self::PrecompileInput => "a precompile is given an input that its contract would never give it",
             Self::FreedPage => "a precompile call names a memory page that was freed",
             Self::WriteToCode => "a precompile call would write to code",
             Self::Pubdata => "the count of bytes to publish overflows",

@@ -15,7 +15,7 @@ use crate::{BatchInput, CodeHashes, Rejection};
 pub(crate) struct Code {
     /// The base contracts.
     pub(crate) hashes: CodeHashes,
-    /// All others, by hash.
+    /// All of them, and all others, by hash.
     pub(crate) bytecodes: HashMap<H256, Vec<u8>>,
 }
 
@@ -30,7 +30,10 @@ pub(crate) fn check(input: &BatchInput) -> Result<Code, Rejection> {
         evm_emulator: contracts.evm_emulator.as_ref().map(check_base).transpose()?,
     };
 
-    let mut bytecodes = HashMap::with_capacity(input.vm_run_data.used_bytecodes.len());
+    let mut bytecodes = HashMap::with_capacity(input.vm_run_data.used_bytecodes.len().saturating_add(2));
+    for base in [Some(&contracts.default_aa), contracts.evm_emulator.as_ref()].into_iter().flatten() {
+        bytecodes.insert(base.hash, base.code.clone());
+    }
     for (claimed, words) in &input.vm_run_data.used_bytecodes {
         let (claimed, code) = (u256_to_h256(*claimed), words.concat());
         check_hash(claimed, &code)?;

@@ -4,8 +4,10 @@
 
 mod code;
 mod execution;
+mod hash;
 mod input;
 mod limits;
+mod machine;
 mod parameters;
 mod rejection;
 mod shape;

@@ -119,8 +119,8 @@ pub enum Rejection {
     TransactionHalted { index: usize, reason: String },
     #[error("the end of the batch fails: {reason}")]
     BatchTipFailed { reason: String },
-    #[error("the virtual machine gives up: {message}")]
-    VmPanicked { message: String },
+    #[error("the virtual machine gives up: {limit}")]
+    MachineLimit { limit: tee_eravm::Limit },
 }
 
 impl Rejection {

@@ -1,8 +1,7 @@
 //! Signatures of transactions, checked beside the VM and in parallel.
 //!
-//! The VM spends a good part of its time on `ecrecover`. It can be told to take the initiator for recovered wherever the
-//! call's input is the one that it computes itself from the transaction. That is sound only for a signature that was found
-//! to recover to the initiator, over the very hash that the VM computes: any other the VM is left to check itself.
+//! The machine would spend a good part of its time on recovering signers. It is told of recoveries that were made elsewhere, and uses
+//! one where a program asks for just the same: what comes of it is the same either way.
 
 use std::{
     iter::Flatten,
@@ -11,20 +10,16 @@ use std::{
     thread, vec,
 };
 
-use secp256k1::{
-    Message, SECP256K1,
-    ecdsa::{RecoverableSignature, RecoveryId},
-};
+use tee_eravm::Recovery;
 use zksync_types::{
-    Address, ExecuteTransactionCommon, H256, L2ChainId, Transaction,
+    ExecuteTransactionCommon, H256, L2ChainId, Transaction,
     block::L2BlockExecutionData,
     bytecode::validate_bytecode,
     l2::{L2Tx, L2TxCommonData, TransactionType},
     transaction_request::TransactionRequest,
-    web3::keccak256,
 };
 
-use crate::{BatchInput, Rejection};
+use crate::{BatchInput, Rejection, hash::keccak256, machine::BootloaderTransaction};
 
 fn transactions(blocks: &[L2BlockExecutionData]) -> impl Iterator<Item = &Transaction> {
     blocks.iter().flat_map(|block| &block.txs)
@@ -118,13 +113,13 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
-    /// Whether the VM may skip the signature of the next transaction. Waits until it is known.
-    pub(crate) fn next_is_settled(&mut self) -> Result<bool, Rejection> {
+    /// The recovery of the next transaction's signer, if it has a signature of the usual kind. Waits until it is made.
+    pub(crate) fn next_recovery(&mut self) -> Result<Option<Recovery>, Rejection> {
         if self.malformed.is_none()
-            && let Some(Checked { settled, hash }) = self.incoming.next().flatten()
+            && let Some(Checked { recovery, hash }) = self.incoming.next().flatten()
         {
             self.hashes.push(hash);
-            return Ok(settled);
+            return Ok(recovery);
         }
         let index = *self.malformed.get_or_insert(self.hashes.len());
         Err(Rejection::MalformedTransaction { index, reason: "its hash cannot be computed".to_owned() })
@@ -133,14 +128,14 @@ impl Verdicts {
     /// The hashes of all transactions.
     pub(crate) fn into_hashes(mut self, transactions: usize) -> Result<Vec<H256>, Rejection> {
         while self.hashes.len() < transactions {
-            self.next_is_settled()?;
+            self.next_recovery()?;
         }
         Ok(self.hashes)
     }
 }
 
 struct Checked {
-    settled: bool,
+    recovery: Option<Recovery>,
     hash: H256,
 }
 
@@ -148,15 +143,17 @@ fn check_transaction(transaction: &Transaction, chain_id: L2ChainId) -> Option<C
     let common = match &transaction.common_data {
         ExecuteTransactionCommon::L2(common) => common,
         // L1 judges these, through the system logs: they carry no signature.
-        ExecuteTransactionCommon::L1(common) => return Some(Checked { settled: true, hash: common.canonical_tx_hash }),
-        ExecuteTransactionCommon::ProtocolUpgrade(common) => {
-            return Some(Checked { settled: true, hash: common.canonical_tx_hash });
-        }
+        ExecuteTransactionCommon::L1(common) => return l1_checked(transaction, common.canonical_tx_hash),
+        ExecuteTransactionCommon::ProtocolUpgrade(common) => return l1_checked(transaction, common.canonical_tx_hash),
     };
     let (signed, hash) = hashes(transaction, common, chain_id)?;
-    let settled = signature_that_vm_skips(&common.signature)
-        .is_none_or(|(id, r_and_s)| recover(id, r_and_s, signed) == Some(common.initiator_address));
-    Some(Checked { settled, hash })
+    Some(Checked { recovery: recovery(&common.signature, signed), hash })
+}
+
+/// A transaction from L1 has the hash of its encoding: under another, blocks would chain that the run does not know.
+fn l1_checked(transaction: &Transaction, claimed: H256) -> Option<Checked> {
+    let hash = H256(keccak256(&BootloaderTransaction::new(transaction).encode()));
+    (hash == claimed).then_some(Checked { recovery: None, hash })
 }
 
 /// The hash that the initiator signs and the transaction's own, computed as the VM does.
@@ -186,27 +183,15 @@ fn hashes(transaction: &Transaction, common: &L2TxCommonData, chain_id: L2ChainI
     .flatten()
 }
 
-/// Recovery id, and r ‖ s, of a signature that the VM would skip: 65 bytes with v = 27 or 28 (`parse_signature` of its
-/// `TransactionData`).
-fn signature_that_vm_skips(bytes: &[u8]) -> Option<(i32, &[u8])> {
-    let (v, r_and_s) = bytes.split_last().filter(|(_, rest)| rest.len() == 64)?;
-    match v {
-        27 => Some((0, r_and_s)),
-        28 => Some((1, r_and_s)),
-        _ => None,
-    }
-}
-
-/// Who signed; nobody where r or s is out of range, or s in the upper half: whether that counts is for the VM to say.
-fn recover(id: i32, r_and_s: &[u8], signed: H256) -> Option<Address> {
-    let signature = RecoverableSignature::from_compact(r_and_s, RecoveryId::from_i32(id).ok()?).ok()?;
-    let (standard, mut low) = (signature.to_standard(), signature.to_standard());
-    low.normalize_s();
-    if low != standard {
-        return None;
-    }
-    let message = Message::from_slice(signed.as_bytes()).ok()?;
-    let key = SECP256K1.recover_ecdsa(&message, &signature).ok()?;
-    let hash = keccak256(key.serialize_uncompressed().get(1..)?);
-    Some(Address::from_slice(hash.get(12..)?))
+/// The recovery that the default account will ask for: of 65 bytes with v = 27 or 28. What any other signature is good for, its account
+/// says.
+fn recovery(signature: &[u8], signed: H256) -> Option<Recovery> {
+    let (r, rest) = signature.split_first_chunk()?;
+    let (s, v) = rest.split_first_chunk()?;
+    let v = match v {
+        [27] => 0,
+        [28] => 1,
+        _ => return None,
+    };
+    Some(Recovery::new(signed.0, v, *r, *s))
 }

@@ -13,7 +13,7 @@ use crate::{
     parameters,
     shape::{Access, LeafContent, Witness},
     signatures,
-    storage::ProvenStorage,
+    storage::ProvenState,
     tree::ProvenTree,
 };
 
@@ -56,14 +56,14 @@ pub fn verify(input: BatchInput, options: Options) -> Result<VerifiedBatch, Reje
     let run =
         Run { batch: &l1_batch_env, system: &system_env, blocks: &l2_blocks_execution_data, pubdata: &pubdata_params };
     let witness = Witness::parse(merkle_paths)?;
-    let state_before = ProvenStorage::new(&witness, &vm_run_data.witness_block_state, &code.bytecodes)?;
+    let state_before = ProvenState::new(&witness, &vm_run_data.witness_block_state, &code.bytecodes)?;
     let (tree, transaction_hashes, outcome) = thread::scope(|scope| {
         let (checks, mut verdicts) = signatures::checks(run.blocks, system_env.chain_id);
         let tree = scope.spawn(|| {
             checks.make();
             ProvenTree::prove(&witness, parameters.previous_root)
         });
-        let outcome = execution::run(run, state_before, &mut verdicts);
+        let outcome = execution::run(run, &witness, state_before, &mut verdicts);
         let transaction_hashes = verdicts.into_hashes(transactions);
         (tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), transaction_hashes, outcome)
     });

@@ -52,7 +52,7 @@ impl Machine {
         let call = PrecompileCall::new(abi, own_heap);
         self.check_readable(call.read_page)?;
         self.make_writable(call.write_page)?;
-        precompiles::call(&self.frame.address, &call, &mut self.memory, &self.recoveries)?;
+        precompiles::call(self.settings.precompiles, &self.frame.address, &call, &mut self.memory, &self.recoveries)?;
         self.journal.add_pubdata(pubdata).ok_or(Limit::Pubdata)?;
         self.set_register(instruction.dst0, U256::from(1), false);
         Ok(Flow::Next)

@@ -11,7 +11,7 @@ use super::{
     world::{TestWorld, under_construction},
 };
 use crate::{
-    Address, Code, End, HeapGrowth, Machine, Pause, Settings, Slot, Stop, U256,
+    Address, Code, End, HeapGrowth, Machine, Pause, Precompiles, Settings, Slot, Stop, U256,
     instruction::{FLAG_0, FLAG_1, Instruction, Operation as O, Place, VARIANTS, flags},
     instructions::code_key,
 };
@@ -171,6 +171,7 @@ fn setup(rng: &mut Rng) -> Setup {
         default_account: hashes[count],
         evm_emulator: hashes[count + 1],
         hook_offset: Some(64),
+        precompiles: Precompiles::All,
         growth: if rng.one_in(3) { HeapGrowth::Always } else { HeapGrowth::Paid },
     };
     let first = Arc::new(Code::new(writer(true).program(rng, 160, false).bytes()));
@@ -196,7 +197,8 @@ fn word(address: &Address) -> U256 {
 
 fn contract(rng: &mut Rng, index: usize) -> Address {
     if index < 2 {
-        return kernel(*rng.pick(&[0x8011, 0x8009, 0x800b, 0x9000, 0xffff]) ^ (index as u16) << 5);
+        let addresses = [[0x8009, 0x800b, 0x9000, 0x8010, 0x0002], [0x8011, 0xffff, 0x0001, 0x0006, 0x0100]];
+        return kernel(*rng.pick(&addresses[index]));
     }
     let mut address = [0xa0; 20];
     address[19] = index as u8;
@@ -335,7 +337,10 @@ impl Writer<'_> {
             }
             21 => {
                 let costs = U256::from(u64::from(rng.below(3_000)) | u64::from(rng.below(100)) << 32);
-                program.load(a, costs).add(line(O::PrecompileCall, [0, a], [b, second]));
+                // Offsets and lengths of the input, of the output; the current heap; rounds.
+                let small = |rng: &mut Rng| u64::from(rng.below(12)) | u64::from(rng.below(9)) << 32;
+                let call = U256::from_limbs([small(rng), small(rng), 0, u64::from(rng.below(4))]);
+                program.load(c, call).load(a, costs).add(line(O::PrecompileCall, [c, a], [b, second]));
             }
             22 => {
                 program.load(a, U256::from(pc(rng)));

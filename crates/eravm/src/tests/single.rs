@@ -15,7 +15,7 @@ use super::{
     world::{TestWorld, under_construction},
 };
 use crate::{
-    Address, Code, Event, FatPointer, HeapGrowth, Page, Pause, Settings, Slot, Stop, U256,
+    Address, Code, Event, FatPointer, HeapGrowth, Page, Pause, Precompiles, Settings, Slot, Stop, U256,
     instruction::{Instruction, NEEDS_KERNEL, Operation, VARIANTS},
     memory::{FIRST_BASE_PAGE, SECOND_BASE_PAGE, STATIC_PAGE, Stack},
 };
@@ -288,6 +288,7 @@ impl Generator<'_> {
             default_account: places.default_account,
             evm_emulator: if self.rng.one_in(2) { places.evm_emulator } else { places.default_account },
             hook_offset: self.rng.one_in(4).then(|| self.rng.below(64)),
+            precompiles: Precompiles::All,
             growth,
         };
         let depth = 1 + self.rng.below(4) as usize;

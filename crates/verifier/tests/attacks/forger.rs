@@ -310,7 +310,7 @@ fn a_transaction_is_never_replayed() {
 
 #[test]
 fn no_batch_is_left_out() {
-    each_is_rejected(&Loot::system(), &verdicts("siblings_disagree", "vm_panicked", "vm_panicked"));
+    each_is_rejected(&Loot::system(), &verdicts("siblings_disagree", "transaction_halted", "transaction_halted"));
 }
 
 /// The same constructions on an honest run: paths that were all taken before the batch, in the forger's way.

@@ -277,3 +277,29 @@ fn long_lists_of_short_entries_are_not_read() {
     input.l2_blocks_execution_data.truncate(2);
     assert!(!unreadable(&input));
 }
+
+/// Code of four instructions to a word. A batch of its own code is bounded, too: by the gas of a batch, and by the machine's limits where
+/// that does not bound it.
+fn with_bootloader(instructions: &[u64]) -> BatchInput {
+    let mut code: Vec<u8> = instructions.iter().flat_map(|instruction| instruction.to_be_bytes()).collect();
+    code.resize(3 * 32, 0);
+    changed(honest(1), |input| {
+        let contract = &mut input.system_env.base_system_smart_contracts.bootloader;
+        contract.hash = BytecodeHash::for_bytecode(&code).value();
+        contract.code = code.clone();
+        input.vm_run_data.bootloader_code = code.as_chunks().0.to_vec();
+    })
+}
+
+#[test]
+fn a_bootloader_of_ones_own_is_bounded() {
+    const NEAR_CALL: u64 = 1039;
+    const ADD_CODE_WORD: u64 = 65;
+    const HEAP_WRITE: u64 = 1077;
+    let register = |number: u64, shift: u64| number << shift;
+    // Calls itself for ever.
+    assert_eq!(judge(with_bootloader(&[NEAR_CALL])), Err("machine_limit"));
+    // Takes the offset from the second word of its code and writes there.
+    let far = [ADD_CODE_WORD | register(1, 24) | 1 << 32, HEAP_WRITE | register(1, 16), 0, 0, 0, 0, 0, 0xffff_ff00];
+    assert_eq!(judge(with_bootloader(&far)), Err("machine_limit"));
+}

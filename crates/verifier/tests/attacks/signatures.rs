@@ -268,7 +268,6 @@ fn verdicts_agree(chain: &Chain, account: &Account) {
                     "batch_tip_failed",
                     "slot_missing",
                     "read_without_path",
-                    "vm_panicked",
                 ];
                 if !expected.contains(&check) {
                     disagreements.push(format!("{name}: {check}, {refused:?}"));

@@ -1,0 +1,22 @@
+//! Verification of a signature over secp256r1.
+
+use p256::{
+    EncodedPoint,
+    ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier},
+};
+
+use crate::{Limit, U256, memory::Memory, precompiles::PrecompileCall};
+
+/// From digest, r, s, x and y. Writes whether the input was a signature and a key, and whether the one is of the other.
+pub(super) fn verify(call: &PrecompileCall, memory: &mut Memory) -> Result<(), Limit> {
+    let [digest, r, s, x, y] = call.words(memory, 0);
+    let verdict = key(&x, &y).zip(Signature::from_scalars(r, s).ok());
+    let verdict = verdict.map(|(key, signature)| key.verify_prehash(&digest, &signature).is_ok());
+    let flag = |flag: bool| U256::from(u8::from(flag));
+    call.write(memory, [flag(verdict.is_some()), flag(verdict == Some(true))])
+}
+
+fn key(x: &[u8; 32], y: &[u8; 32]) -> Option<VerifyingKey> {
+    let point = EncodedPoint::from_affine_coordinates(&(*x).into(), &(*y).into(), false);
+    VerifyingKey::from_encoded_point(&point).ok()
+}

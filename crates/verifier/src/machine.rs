@@ -1,0 +1,52 @@
+//! What a node does around its virtual machine when it runs a batch.
+//!
+//! - `run`: the batch from its first transaction to the bootloader's end; start here.
+//! - `layout`: where the bootloader's heap has what, by protocol version.
+//! - `transaction`, `bytecodes`, `abi`: how transactions and their dependencies are written there.
+//! - `refund`: what the operator gives back.
+//! - `events`, `pubdata`: what L1 is told at the batch's end.
+//! - `world`: storage and code as the machine asks for them.
+
+mod abi;
+mod bytecodes;
+mod events;
+mod layout;
+mod pubdata;
+mod refund;
+mod run;
+mod transaction;
+mod world;
+
+use tee_eravm::{Address, Limit, Stop, U256};
+use zksync_types::{AccountTreeId, H160, H256, StorageKey};
+
+pub(crate) use self::{
+    layout::Features,
+    pubdata::Publication,
+    refund::{Fees, base_fee},
+    run::{BatchRun, Block, Finished, Parameters},
+    transaction::BootloaderTransaction,
+    world::State,
+};
+use crate::Rejection;
+
+pub(crate) fn storage_key(address: &Address, key: &U256) -> StorageKey {
+    StorageKey::new(AccountTreeId::new(H160(*address)), H256(key.to_be_bytes()))
+}
+
+impl From<Stop<Rejection>> for Rejection {
+    fn from(stop: Stop<Rejection>) -> Self {
+        match stop {
+            Stop::World(rejection) => rejection,
+            Stop::UnprovenRead { address, key } => Self::ReadWithoutPath { key: storage_key(&address, &key) },
+            Stop::UnprovenCost { address, key } => Self::UnprovenCost { key: storage_key(&address, &key) },
+            Stop::Limit(limit) => limit.into(),
+        }
+    }
+}
+
+impl From<Limit> for Rejection {
+    fn from(limit: Limit) -> Self {
+        Self::MachineLimit { limit }
+    }
+}

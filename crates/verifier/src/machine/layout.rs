@@ -1,0 +1,161 @@
+//! Where the bootloader looks for what in its heap, in words of 32 bytes, by protocol version (`vm_latest/constants.rs` of
+//! zksync-era).
+
+/// Transactions that a batch has room for.
+pub(crate) const MAX_TRANSACTIONS: u32 = 10_000;
+/// Interop roots that a batch has room for, where the version knows them.
+const MAX_INTEROP_ROOTS: u32 = 100;
+/// Bytes of the heap that the protocol uses.
+pub(crate) const HEAP_BYTES: usize = 63_800_000;
+/// Words of an interop root.
+pub(crate) const INTEROP_ROOT_WORDS: u32 = 5;
+/// Words that a block takes.
+pub(crate) const BLOCK_WORDS: u32 = 4;
+/// Words of a transaction's description.
+pub(crate) const DESCRIPTION_WORDS: u32 = 2;
+/// Words behind a transaction's start where its gas limit is.
+pub(crate) const GAS_LIMIT: u32 = 4;
+/// Parameters of a hook, in the words before it.
+pub(crate) const HOOK_PARAMETERS: u32 = 3;
+
+/// The first words of all: the batch's parameters.
+pub(crate) mod batch {
+    pub(crate) const OPERATOR: u32 = 0;
+    pub(crate) const PREVIOUS_HASH: u32 = 1;
+    pub(crate) const TIMESTAMP: u32 = 2;
+    pub(crate) const NUMBER: u32 = 3;
+    pub(crate) const FAIR_PUBDATA_PRICE: u32 = 4;
+    pub(crate) const FAIR_L2_GAS_PRICE: u32 = 5;
+    pub(crate) const BASE_FEE: u32 = 6;
+    pub(crate) const SETS_NEW_BATCH: u32 = 7;
+}
+
+/// Paymaster context, hashes of the current transaction, hashes of its up to 64 dependencies: what lies before the refunds.
+const FIRST_WORDS: u32 = 8 + 32 + 33 + 2 + (64 + 4);
+const REFUNDS: u32 = FIRST_WORDS;
+const OVERHEADS: u32 = REFUNDS + MAX_TRANSACTIONS;
+const TRUSTED_GAS_LIMITS: u32 = OVERHEADS + MAX_TRANSACTIONS;
+const BLOCKS: u32 = TRUSTED_GAS_LIMITS + MAX_TRANSACTIONS;
+const BLOCKS_END: u32 = BLOCKS + (MAX_TRANSACTIONS + 1) * BLOCK_WORDS;
+/// Last block, roots in the block, current root.
+const INTEROP_STATE_WORDS: u32 = 3;
+const COMPRESSED_BYTECODES_WORDS: u32 = 196_608;
+const PRIORITY_WORDS: u32 = 2;
+const PUBDATA_WORDS: u32 = 1_360_000;
+/// The context and the call of a paymaster's last step.
+const POST_OPERATION_WORDS: u32 = 33 + 7;
+const RESULTS: u32 = (HEAP_BYTES / 32) as u32 - MAX_TRANSACTIONS;
+
+/// A region of the heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Region {
+    pub(crate) start: u32,
+    pub(crate) words: u32,
+}
+
+/// Where the regions are that a version may have elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// A word a transaction: what the operator gives back.
+    pub(crate) refunds: u32,
+    /// A word a transaction: what it costs to have it in the batch.
+    pub(crate) overheads: u32,
+    /// A word a transaction: its gas limit, as far as computation goes.
+    pub(crate) trusted_gas_limits: u32,
+    /// [`BLOCK_WORDS`] a transaction, and once more.
+    pub(crate) blocks: u32,
+    /// Since version 29.
+    pub(crate) interop: Option<Interop>,
+    /// Since version 31: the settlement layer's chain id, and behind it the interop fee.
+    pub(crate) settlement_layer: Option<u32>,
+    /// Behind its first word, which the bootloader writes.
+    pub(crate) compressed_bytecodes: Region,
+    /// What L1 is told, as the L1Messenger gets it. The first word is the bootloader's.
+    pub(crate) pubdata: Region,
+    /// [`DESCRIPTION_WORDS`] a transaction.
+    pub(crate) descriptions: u32,
+    /// The transactions themselves.
+    pub(crate) transactions: Region,
+    /// Where the bootloader tells its host something.
+    pub(crate) hook: u32,
+}
+
+/// Where interop roots are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interop {
+    /// A word a block: its number of roots, plus one.
+    pub(crate) blocks: u32,
+    /// [`INTEROP_ROOT_WORDS`] a root.
+    pub(crate) roots: Region,
+}
+
+/// What of a protocol version matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Features {
+    pub(crate) interop: bool,
+    pub(crate) settlement_layer: bool,
+}
+
+impl Layout {
+    /// The layout of a version with these features.
+    pub(crate) const fn new(features: Features) -> Self {
+        let interop_roots = BLOCKS_END + INTEROP_STATE_WORDS + MAX_TRANSACTIONS;
+        // One root more than there can be, and the roots' rolling hash.
+        let interop_end = interop_roots + (MAX_INTEROP_ROOTS + 1) * INTEROP_ROOT_WORDS + 1;
+        let (interop, mut end) = if features.interop {
+            let roots = Region { start: interop_roots, words: MAX_INTEROP_ROOTS * INTEROP_ROOT_WORDS };
+            (Some(Interop { blocks: BLOCKS_END + INTEROP_STATE_WORDS, roots }), interop_end)
+        } else {
+            (None, BLOCKS_END)
+        };
+        let mut settlement_layer = None;
+        if features.settlement_layer {
+            settlement_layer = Some(end);
+            end += 2;
+        }
+        let compressed_bytecodes = Region { start: end + 1, words: COMPRESSED_BYTECODES_WORDS - 1 };
+        end += COMPRESSED_BYTECODES_WORDS + PRIORITY_WORDS;
+        if features.interop {
+            // The rolling hash of the transactions' statuses.
+            end += 1;
+        }
+        let pubdata = Region { start: end + 1, words: PUBDATA_WORDS - 1 };
+        let descriptions = end + PUBDATA_WORDS;
+        let transactions = descriptions + DESCRIPTION_WORDS * MAX_TRANSACTIONS + POST_OPERATION_WORDS;
+        Self {
+            refunds: REFUNDS,
+            overheads: OVERHEADS,
+            trusted_gas_limits: TRUSTED_GAS_LIMITS,
+            blocks: BLOCKS,
+            interop,
+            settlement_layer,
+            compressed_bytecodes,
+            pubdata,
+            descriptions,
+            transactions: Region { start: transactions, words: RESULTS - transactions },
+            hook: RESULTS - 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words that zksync-era names.
+    #[test]
+    fn the_regions_are_where_the_versions_have_them() {
+        let versions = [(false, false), (true, false), (true, true)];
+        let [v28, v29, v31] =
+            versions.map(|(interop, settlement_layer)| Layout::new(Features { interop, settlement_layer }));
+        assert_eq!((v28.refunds, v28.blocks, v28.hook), (143, 30_143, 1_983_749));
+        assert_eq!(v28.compressed_bytecodes.start, 70_147 + 1);
+        assert_eq!(v29.compressed_bytecodes.start, 80_656 + 1);
+        assert_eq!(v29.pubdata.start, 277_267 + 1);
+        assert_eq!((v29.descriptions, v29.transactions.start), (1_637_267, 1_657_307));
+        assert_eq!(v31.settlement_layer, Some(80_656));
+        assert_eq!(v31.compressed_bytecodes.start, 80_658 + 1);
+        assert_eq!(v31.pubdata.start, 277_269 + 1);
+        assert_eq!((v31.descriptions, v31.transactions.start), (1_637_269, 1_657_309));
+    }
+}

@@ -1,0 +1,520 @@
+//! The run of a batch: what a node's wrapper around the machine does, and no more.
+
+use std::sync::Arc;
+
+use tee_eravm::{
+    Access, Code, End, Event, HeapGrowth, Limit, Machine, Pause, Precompiles, Recovery, Settings, Stop, U256,
+};
+
+use crate::{
+    Rejection,
+    machine::{
+        bytecodes,
+        events::{self, L1Messages},
+        layout::{
+            BLOCK_WORDS, DESCRIPTION_WORDS, Features, GAS_LIMIT, HEAP_BYTES, HOOK_PARAMETERS, INTEROP_ROOT_WORDS, Layout,
+            Region, batch,
+        },
+        pubdata::{self, Publication, StateChange},
+        refund::{Fees, Usage, proposed_refund},
+        transaction::BootloaderTransaction,
+        world::{BOOTLOADER, ChainWorld, State},
+    },
+};
+
+/// The L1Messenger's own slots are no part of what is published as state.
+const L1_MESSENGER: [u8; 20] = events::kernel_address(0x8008);
+/// What a failing bootloader may say.
+const MAX_REASON_BYTES: usize = 1024;
+
+/// The parameters that a batch runs under.
+#[derive(Debug, Clone)]
+pub(crate) struct Parameters {
+    pub(crate) fee_account: [u8; 20],
+    pub(crate) previous_root: [u8; 32],
+    pub(crate) timestamp: u64,
+    pub(crate) number: u32,
+    pub(crate) fees: Fees,
+    pub(crate) gas: u32,
+    pub(crate) features: Features,
+    pub(crate) growth: HeapGrowth,
+    pub(crate) precompiles: Precompiles,
+    /// Since version 31: the settlement layer's chain id and the interop fee.
+    pub(crate) settlement_layer: (U256, U256),
+    pub(crate) publication: Publication,
+    pub(crate) bootloader: Arc<Code>,
+    pub(crate) default_account: [u8; 32],
+    pub(crate) evm_emulator: [u8; 32],
+}
+
+/// A block as the bootloader is told of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub(crate) number: u32,
+    pub(crate) timestamp: u64,
+    pub(crate) previous_hash: [u8; 32],
+    pub(crate) virtual_blocks: u32,
+    /// Chain id, block number, root.
+    pub(crate) interop_roots: Vec<(u64, u32, [u8; 32])>,
+}
+
+/// What a transaction came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransactionOutcome {
+    /// Whether it succeeded; a revert is a normal outcome.
+    pub(crate) succeeded: bool,
+    /// What the operator proposed to give back.
+    pub(crate) refund: u64,
+    pub(crate) pubdata_bytes: u32,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) accesses: Vec<Access>,
+    pub(crate) system_logs: Vec<[u8; 88]>,
+}
+
+/// A batch that is being run.
+#[derive(Debug)]
+pub(crate) struct BatchRun<S> {
+    machine: Machine,
+    world: ChainWorld<S>,
+    layout: Layout,
+    parameters: Parameters,
+    block: Block,
+    place: Place,
+}
+
+/// Where the next things go.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// Number of the next transaction.
+    transaction: u32,
+    /// Words of transactions so far.
+    transaction_words: u32,
+    /// Words of compressed bytecodes so far.
+    bytecode_words: u32,
+    /// Number of the current block in the batch.
+    block: u32,
+    interop_roots: u32,
+    /// Whether the current block has a transaction.
+    block_has_transaction: bool,
+}
+
+/// What the bootloader tells its host by a number. Others are for validation before a batch is built, and for debugging.
+mod hook {
+    pub(super) const TRANSACTION_HAS_ENDED: u64 = 4;
+    pub(super) const ASK_OPERATOR_FOR_REFUND: u64 = 8;
+    pub(super) const POST_RESULT: u64 = 10;
+    pub(super) const FINAL_BATCH_INFO: u64 = 11;
+    pub(super) const PUBDATA_REQUESTED: u64 = 12;
+}
+
+/// Why a transaction, or the end of a batch, does not come to its end.
+enum Failure {
+    Rejected(Rejection),
+    /// The bootloader gave up.
+    Halted(String),
+}
+
+impl From<Stop<Rejection>> for Failure {
+    fn from(stop: Stop<Rejection>) -> Self {
+        Self::Rejected(stop.into())
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<Limit> for Failure {
+    fn from(limit: Limit) -> Self {
+        Self::Rejected(limit.into())
+    }
+}
+
+impl<S: State> BatchRun<S> {
+    pub(crate) fn new(parameters: Parameters, first_block: Block, state: S) -> Result<Self, Rejection> {
+        let layout = Layout::new(parameters.features);
+        let settings = Settings {
+            default_account: U256::from_be_bytes(parameters.default_account),
+            evm_emulator: U256::from_be_bytes(parameters.evm_emulator),
+            hook_offset: layout.hook.checked_mul(32),
+            growth: parameters.growth,
+            precompiles: parameters.precompiles,
+        };
+        let bootloader = Arc::clone(&parameters.bootloader);
+        let machine = Machine::new(settings, bootloader, BOOTLOADER, parameters.gas, HEAP_BYTES);
+        let mut run = Self {
+            machine,
+            world: ChainWorld::new(state),
+            layout,
+            parameters,
+            block: first_block,
+            place: Place::default(),
+        };
+        run.write_parameters()?;
+        Ok(run)
+    }
+
+    fn write_parameters(&mut self) -> Result<(), Limit> {
+        let Parameters { fee_account, previous_root, timestamp, number, fees, settlement_layer, .. } = &self.parameters;
+        let words = [
+            (batch::OPERATOR, U256::from_be_slice(fee_account)),
+            (batch::PREVIOUS_HASH, U256::from_be_bytes(*previous_root)),
+            (batch::TIMESTAMP, U256::from(*timestamp)),
+            (batch::NUMBER, U256::from(*number)),
+            (batch::FAIR_PUBDATA_PRICE, U256::from(fees.fair_pubdata_price)),
+            (batch::FAIR_L2_GAS_PRICE, U256::from(fees.fair_l2_gas_price)),
+            (batch::BASE_FEE, U256::from(fees.base_fee)),
+            (batch::SETS_NEW_BATCH, U256::from(1)),
+        ];
+        let settlement_layer = self.layout.settlement_layer.map(|at| [(at, settlement_layer.0), (at + 1, settlement_layer.1)]);
+        for (word, value) in words.into_iter().chain(settlement_layer.into_iter().flatten()) {
+            self.machine.set_heap_word(word, value)?;
+        }
+        Ok(())
+    }
+
+    /// The following transactions are of this block.
+    pub(crate) fn begin_block(&mut self, block: Block) {
+        self.block = block;
+        self.place.block = self.place.block.saturating_add(1);
+        self.place.block_has_transaction = false;
+    }
+
+    /// Tells the machine the result of a recovery of a signer's address.
+    pub(crate) fn add_recovery(&mut self, recovery: Recovery) {
+        self.machine.add_recovery(recovery);
+    }
+
+    /// Runs the next transaction, as a node does: with its new dependencies published in compressed form, and all over again
+    /// without where not each of them is known afterwards.
+    pub(crate) fn execute(&mut self, transaction: &BootloaderTransaction<'_>) -> Result<TransactionOutcome, Rejection> {
+        let index = self.place.transaction;
+        self.machine.forget_undo();
+        for (hash, code) in transaction.dependency_hashes.iter().zip(transaction.dependencies) {
+            self.world.add_dependency(*hash, code);
+        }
+        let outcome = match self.publish_compressed(transaction) {
+            Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => self.attempt(transaction, &[]),
+            Err(failure) => Err(failure),
+        };
+        let outcome = outcome.map_err(|failure| match failure {
+            Failure::Rejected(rejection) => rejection,
+            // No node would have put it into a batch.
+            Failure::Halted(reason) => Rejection::TransactionHalted { index: index as usize, reason },
+        })?;
+        self.check_unproven_writes()?;
+        Ok(outcome)
+    }
+
+    /// The attempt with compressed bytecodes; `None` where there is nothing to compress or that did not make them known: it is
+    /// undone without a trace.
+    fn publish_compressed(
+        &mut self,
+        transaction: &BootloaderTransaction<'_>,
+    ) -> Result<Option<TransactionOutcome>, Failure> {
+        if transaction.is_from_l1 || transaction.dependencies.is_empty() {
+            return Ok(None);
+        }
+        let mut hashes = Vec::new();
+        let mut encoded = Vec::new();
+        for code in bytecodes::distinct(transaction.dependencies) {
+            let hash = crate::hash::era_code_hash(code);
+            if !self.is_known(&hash)
+                && let Some(words) = bytecodes::encode_compressed(hash, code)
+            {
+                hashes.push(hash);
+                encoded.extend(words);
+            }
+        }
+        let words = u32::try_from(encoded.len() / 32).unwrap_or(u32::MAX);
+        // What has no room cannot be published in this way. Written all the same, it would run over what L1 is told.
+        if hashes.is_empty() || words > self.layout.compressed_bytecodes.words.saturating_sub(self.place.bytecode_words) {
+            return Ok(None);
+        }
+        let place = self.place;
+        let Some(snapshot) = self.machine.snapshot() else { return Ok(None) };
+        let outcome = self.attempt(transaction, &encoded);
+        // What a node undid has no paths: an attempt that asks for more than the input shows was none of those that it kept. Either
+        // way of publishing is the operator's to choose.
+        let is_run = !matches!(outcome, Err(Failure::Rejected(_)));
+        if !(is_run && hashes.iter().all(|hash| self.is_known(hash))) {
+            self.machine.roll_back(snapshot);
+            self.place = place;
+            return Ok(None);
+        }
+        self.machine.keep(snapshot);
+        outcome.map(Some)
+    }
+
+    fn is_known(&mut self, hash: &[u8; 32]) -> bool {
+        let (address, key) = ChainWorld::<S>::known_slot(hash);
+        match self.machine.current_value(&address, &key) {
+            Some(value) => !value.is_zero(),
+            None => self.world.was_known(hash),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        transaction: &BootloaderTransaction<'_>,
+        compressed_bytecodes: &[u8],
+    ) -> Result<TransactionOutcome, Failure> {
+        let index = self.place.transaction;
+        let start = self.write_transaction(transaction)?;
+        self.write_block()?;
+        let region = self.layout.compressed_bytecodes;
+        let at = self.place.bytecode_words;
+        self.place.bytecode_words = at.saturating_add(self.write_bytes(region, at, compressed_bytecodes)?);
+        self.place.transaction = index.saturating_add(1);
+        self.place.block_has_transaction = true;
+        self.run_transaction(index, start)
+    }
+
+    /// Writes a transaction with all that the operator says of it. Gives the word where it starts.
+    fn write_transaction(&mut self, transaction: &BootloaderTransaction<'_>) -> Result<u32, Failure> {
+        let index = self.place.transaction;
+        let encoded = transaction.encode();
+        let words = self.write_bytes(self.layout.transactions, self.place.transaction_words, &encoded)?;
+        let start = self.layout.transactions.start.saturating_add(self.place.transaction_words);
+        self.place.transaction_words = self.place.transaction_words.saturating_add(words);
+        let description = self.layout.descriptions.saturating_add(index.saturating_mul(DESCRIPTION_WORDS));
+        let overhead = BootloaderTransaction::overhead_gas(words);
+        let operator = [
+            // To be executed, in the mode that validates accounts.
+            (description, U256::from(1)),
+            (description.saturating_add(1), U256::from(u64::from(start).saturating_mul(32))),
+            (self.layout.refunds.saturating_add(index), U256::ZERO),
+            (self.layout.overheads.saturating_add(index), U256::from(overhead)),
+            (self.layout.trusted_gas_limits.saturating_add(index), transaction.trusted_gas_limit()),
+        ];
+        for (word, value) in operator {
+            self.machine.set_heap_word(word, value)?;
+        }
+        Ok(start)
+    }
+
+    /// Writes the current block beside the next transaction. Its first transaction opens it.
+    fn write_block(&mut self) -> Result<(), Limit> {
+        let opens = !self.place.block_has_transaction;
+        let at = self.layout.blocks.saturating_add(self.place.transaction.saturating_mul(BLOCK_WORDS));
+        let Block { number, timestamp, previous_hash, virtual_blocks, .. } = &self.block;
+        let virtual_blocks = if opens { *virtual_blocks } else { 0 };
+        let words = [
+            U256::from(*number),
+            U256::from(*timestamp),
+            U256::from_be_bytes(*previous_hash),
+            U256::from(virtual_blocks),
+        ];
+        for (word, value) in (at..).zip(words) {
+            self.machine.set_heap_word(word, value)?;
+        }
+        if opens { self.write_interop_roots() } else { Ok(()) }
+    }
+
+    fn write_interop_roots(&mut self) -> Result<(), Limit> {
+        let Some(interop) = self.layout.interop else { return Ok(()) };
+        let roots = std::mem::take(&mut self.block.interop_roots);
+        let count = u32::try_from(roots.len()).unwrap_or(u32::MAX);
+        for (chain_id, block, root) in roots {
+            let at = self.place.interop_roots.saturating_mul(INTEROP_ROOT_WORDS);
+            if at.saturating_add(INTEROP_ROOT_WORDS) > interop.roots.words {
+                return Err(Limit::Memory);
+            }
+            let words = [
+                U256::from(self.block.number),
+                U256::from(chain_id),
+                U256::from(block),
+                U256::from(1),
+                U256::from_be_bytes(root),
+            ];
+            for (word, value) in (interop.roots.start.saturating_add(at)..).zip(words) {
+                self.machine.set_heap_word(word, value)?;
+            }
+            self.place.interop_roots = self.place.interop_roots.saturating_add(1);
+        }
+        let at = interop.blocks.saturating_add(self.place.block);
+        self.machine.set_heap_word(at, U256::from(count.saturating_add(1)))
+    }
+
+    /// Writes bytes into a region from a word on, if they fit. Gives the number of words.
+    fn write_bytes(&mut self, region: Region, at: u32, bytes: &[u8]) -> Result<u32, Limit> {
+        let words = u32::try_from(bytes.len().div_ceil(32)).map_err(|_| Limit::Memory)?;
+        // What does not fit would be written over what comes after.
+        if at.checked_add(words).is_none_or(|end| end > region.words) {
+            return Err(Limit::Memory);
+        }
+        for (word, chunk) in (region.start.saturating_add(at)..).zip(bytes.chunks(32)) {
+            let mut padded = [0; 32];
+            padded.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            self.machine.set_heap_word(word, U256::from_be_bytes(padded))?;
+        }
+        Ok(words)
+    }
+
+    /// Runs until the current transaction has ended.
+    fn run_transaction(&mut self, index: u32, start: u32) -> Result<TransactionOutcome, Failure> {
+        let pubdata_before = self.machine.pubdata();
+        let mut outcome = TransactionOutcome { succeeded: true, refund: 0, pubdata_bytes: 0 };
+        let mut asked = false;
+        loop {
+            match self.next_hook()? {
+                hook::TRANSACTION_HAS_ENDED => return Ok(outcome),
+                hook::POST_RESULT => outcome.succeeded = !self.hook_parameter(0).is_zero(),
+                hook::ASK_OPERATOR_FOR_REFUND if !asked => {
+                    asked = true;
+                    // The number that is asked for below rests on it.
+                    self.check_unproven_writes()?;
+                    let bytes = u64::from(self.machine.pubdata() as u32).saturating_sub(u64::from(pubdata_before as u32));
+                    outcome.pubdata_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                    outcome.refund = self.refund(start, outcome.pubdata_bytes)?;
+                    let at = self.layout.refunds.saturating_add(index);
+                    self.machine.set_heap_word(at, U256::from(outcome.refund))?;
+                }
+                hook::ASK_OPERATOR_FOR_REFUND => {
+                    return Err(Failure::Halted("the operator is asked for a refund twice".to_owned()));
+                }
+                hook::FINAL_BATCH_INFO | hook::PUBDATA_REQUESTED => {
+                    return Err(Failure::Halted("the batch ends before the transaction".to_owned()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn refund(&self, start: u32, pubdata_bytes: u32) -> Result<u64, Failure> {
+        let small = |word: U256| u64::try_from(word).ok();
+        let usage = || {
+            Some(Usage {
+                gas_limit: small(self.machine.heap_word(start.checked_add(GAS_LIMIT)?))?,
+                bootloader_refund: small(self.hook_parameter(0))?,
+                gas_for_pubdata: small(self.hook_parameter(1))?,
+                gas_per_pubdata_byte: self.hook_parameter(2).as_limbs().first().copied()? as u32,
+                pubdata_bytes,
+            })
+        };
+        let refund = usage().and_then(|usage| proposed_refund(&self.parameters.fees, &usage));
+        refund.ok_or_else(|| Failure::Halted("the refund cannot be computed".to_owned()))
+    }
+
+    /// Ends the batch: an empty block, what L1 is told, and the bootloader's end.
+    pub(crate) fn finish(mut self) -> Result<Finished, Rejection> {
+        self.machine.forget_undo();
+        let end = self.run_to_end().map_err(|failure| match failure {
+            Failure::Rejected(rejection) => rejection,
+            Failure::Halted(reason) => Rejection::BatchTipFailed { reason },
+        })?;
+        if let Some(reason) = end {
+            return Err(Rejection::BatchTipFailed { reason });
+        }
+        self.check_unproven_writes()?;
+        Ok(Finished {
+            accesses: self.machine.accesses().collect(),
+            system_logs: self.machine.logs().iter().map(events::log_bytes).collect(),
+        })
+    }
+
+    /// Gives what the bootloader complains of, if it fails.
+    fn run_to_end(&mut self) -> Result<Option<String>, Failure> {
+        loop {
+            match self.machine.run(&mut self.world)? {
+                Pause::Ended(End::Returned(_)) => return Ok(None),
+                Pause::Ended(end) => return Ok(Some(reason(&end))),
+                Pause::Hook(number) => match hook_number(number)? {
+                    hook::FINAL_BATCH_INFO => self.write_block()?,
+                    hook::PUBDATA_REQUESTED => self.write_pubdata()?,
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    fn write_pubdata(&mut self) -> Result<(), Failure> {
+        self.check_unproven_writes()?;
+        let malformed = || Failure::Halted("the events of the L1Messenger are malformed".to_owned());
+        let messages = L1Messages::of(self.machine.events()).ok_or_else(malformed)?;
+        let mut bytecodes = Vec::new();
+        for hash in &messages.bytecodes {
+            let missing = || Rejection::BytecodeMissing { hash: zksync_types::H256(*hash) };
+            bytecodes.push(self.world.bytecode(hash).ok_or_else(missing)?.to_vec());
+        }
+        let changes = self.state_changes();
+        let input = pubdata::messenger_input(&self.parameters.publication, &messages, &bytecodes, &changes);
+        let input = input.ok_or_else(|| Failure::Halted("the batch publishes more than can be encoded".to_owned()))?;
+        self.write_bytes(self.layout.pubdata, 0, &input)?;
+        Ok(())
+    }
+
+    /// The changed slots that are published, in the order of address and slot.
+    fn state_changes(&self) -> Vec<StateChange> {
+        let mut changes: Vec<_> = self
+            .machine
+            .accesses()
+            .filter(|access| access.is_written && access.value != access.before.value && access.address != L1_MESSENGER)
+            .map(|access| StateChange {
+                address: access.address,
+                key: access.key,
+                index: self.world.state.leaf_index(&access.address, &access.key),
+                before: access.before.value,
+                after: access.value,
+            })
+            .collect();
+        changes.sort_unstable_by_key(|change| (change.address, change.key));
+        changes
+    }
+
+    /// Runs until the bootloader says something.
+    fn next_hook(&mut self) -> Result<u64, Failure> {
+        match self.machine.run(&mut self.world)? {
+            Pause::Hook(number) => hook_number(number),
+            Pause::Ended(end) => Err(Failure::Halted(reason(&end))),
+        }
+    }
+
+    fn hook_parameter(&self, index: u32) -> U256 {
+        let first = self.layout.hook.saturating_sub(HOOK_PARAMETERS);
+        self.machine.heap_word(first.saturating_add(index))
+    }
+
+    /// A write that survives to a slot that no path proves would be missing from the new root, even one that seems to change nothing:
+    /// whether it does is the claim.
+    fn check_unproven_writes(&self) -> Result<(), Rejection> {
+        self.machine.unproven_write().map_or(Ok(()), |(address, key)| {
+            Err(Rejection::WriteWithoutPath { key: crate::machine::storage_key(&address, &key) })
+        })
+    }
+
+    /// Events so far.
+    pub(crate) fn events(&self) -> &[Event] {
+        self.machine.events()
+    }
+}
+
+fn hook_number(word: U256) -> Result<u64, Failure> {
+    let number = u64::try_from(word).ok().filter(|number| *number <= hook::PUBDATA_REQUESTED);
+    number.ok_or_else(|| Failure::Halted(format!("the bootloader calls an unknown hook {word}")))
+}
+
+/// What a bootloader that fails says: a number, and sometimes a text behind it.
+fn reason(end: &End) -> String {
+    match end {
+        End::Returned(_) => "the bootloader ends".to_owned(),
+        End::Panicked => "the bootloader panics".to_owned(),
+        End::Reverted(bytes) => {
+            let code = bytes.first().copied().unwrap_or_default();
+            let text = bytes.get(1..).unwrap_or_default();
+            let text: String = String::from_utf8_lossy(text.get(..MAX_REASON_BYTES).unwrap_or(text))
+                .chars()
+                .filter(|char| !char.is_control())
+                .collect();
+            format!("the bootloader fails with code {code} {text}").trim_end().to_owned()
+        }
+    }
+}
+
