@@ -21,7 +21,7 @@ pub(crate) const REGISTERS: usize = 16;
 
 /// Frames, far and near, that may stand at a time. The specification's limit follows from the gas of a whole batch, 32 bits of it
 /// at 20 a frame, and cannot be reached; a transaction with 80 million at 25 a near call gets to 3.2 million.
-const MAX_FRAMES: usize = 1 << 22;
+pub(crate) const MAX_FRAMES: usize = 1 << 22;
 
 /// What a run is made under.
 #[derive(Debug, Clone, Copy)]

@@ -10,9 +10,10 @@
 
 mod assembly;
 mod judge;
-//mod points;
+mod points;
 mod programs;
 mod rng;
+mod scene;
 mod setup;
 mod single;
 mod table;

@@ -60,7 +60,7 @@ fn run(setup: &Setup, counts: &mut Counts) -> Result<&'static str, String> {
         *counts.operations.entry(format!("{:?}", instruction.variant.operation)).or_default() += 1;
         counts.steps += 1;
         counts.depth = counts.depth.max(vm.local_state.callstack.depth());
-        if decommits_into_the_same_heap(&machine, &instruction) {
+        if is_no_decommitment(&machine, &instruction) {
             return Ok("the reference forbids it");
         }
         let at = |difference| format!("step {step}, {instruction:?}: {difference}");
@@ -134,10 +134,12 @@ fn next(machine: &Machine) -> Instruction {
     *instructions.get(usize::from(machine.frame.pc)).unwrap_or(&Instruction::INVALID)
 }
 
-/// The reference takes it for a fault of its own if code is asked for that already lies in the frame's heap.
-fn decommits_into_the_same_heap(machine: &Machine, instruction: &Instruction) -> bool {
-    let hash = machine.register_word(instruction.src0);
-    instruction.variant.operation == O::Decommit && machine.decommitted.get(&code_key(hash)) == Some(&machine.frame.heap_page())
+/// The reference takes it for a fault of its own if code is asked for that already lies in the frame's heap, or whose hash is zero
+/// behind its head.
+fn is_no_decommitment(machine: &Machine, instruction: &Instruction) -> bool {
+    let key = code_key(machine.register_word(instruction.src0));
+    let is_there = machine.decommitted.get(&key) == Some(&machine.frame.heap_page());
+    instruction.variant.operation == O::Decommit && (is_there || key.is_zero())
 }
 
 /// Contracts of which each may call all others, and a first frame in the kernel.
