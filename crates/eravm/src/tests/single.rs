@@ -15,13 +15,13 @@ use super::{
     world::{TestWorld, under_construction},
 };
 use crate::{
-    Address, Code, Event, FatPointer, HeapGrowth, Page, Pause, Precompiles, Settings, Slot, Stop, U256,
+    Address, Code, Event, FatPointer, HeapGrowth, Machine, Page, Pause, Precompiles, Settings, Slot, Stop, U256,
     instruction::{Instruction, NEEDS_KERNEL, Operation, VARIANTS},
     instructions::code_key,
-    memory::{FIRST_BASE_PAGE, SECOND_BASE_PAGE, STATIC_PAGE, Stack},
+    memory::{FIRST_BASE_PAGE, SECOND_BASE_PAGE, STATIC_PAGE},
 };
 
-const CASES: u64 = 120_000;
+const CASES: u64 = 200_000;
 
 #[test]
 fn single_instructions() {
@@ -31,9 +31,9 @@ fn single_instructions() {
     let places = Places::new();
     let mut counts = BTreeMap::<String, Counts>::new();
     let mut limits = 0_u64;
-    let mut stacks = Vec::new();
+    let mut used = None;
     for case in only.map_or(0..cases, |case| case..case + 1) {
-        let (operation, outcome) = places.compare(seed, case, &mut stacks);
+        let (operation, outcome) = places.compare(seed, case, &mut used);
         match outcome {
             Ok(Outcome::Limit) => limits += 1,
             Ok(outcome) => {
@@ -149,17 +149,21 @@ impl Places {
         }
     }
 
-    fn compare(&self, seed: u64, case: u64, stacks: &mut Vec<Box<Stack>>) -> (Operation, Result<Outcome, String>) {
+    fn compare(&self, seed: u64, case: u64, used: &mut Option<Machine>) -> (Operation, Result<Outcome, String>) {
         let mut rng = Rng::new(seed.wrapping_mul(0x1_0000_0000_0001) ^ case);
         let (setup, instruction) = Generator { places: self, rng: &mut rng }.case();
         let operation = instruction.variant.operation;
-        let outcome = compare(&setup, &instruction, stacks).map_err(|difference| format!("{instruction:?}\n{difference}\n{setup:x?}"));
+        let outcome = compare(&setup, &instruction, used).map_err(|difference| format!("{instruction:?}\n{difference}\n{setup:x?}"));
         (operation, outcome)
     }
 }
 
-fn compare(setup: &Setup, instruction: &Instruction, stacks: &mut Vec<Box<Stack>>) -> Result<Outcome, String> {
-    let (mut machine, mut vm) = (setup.machine_with_stacks(stacks), setup.judge());
+fn compare(setup: &Setup, instruction: &Instruction, used: &mut Option<Machine>) -> Result<Outcome, String> {
+    let mut machine = match used.take() {
+        Some(used) => setup.machine_in_place_of(used),
+        None => setup.machine(),
+    };
+    let mut vm = setup.judge();
     compare_state(&machine, &vm).map_err(|difference| format!("before: {difference}"))?;
     let (hash, _) = setup.registers[usize::from(instruction.src0)];
     if instruction.variant.operation == Operation::Decommit && code_key(hash).is_zero() {
@@ -181,7 +185,7 @@ fn compare(setup: &Setup, instruction: &Instruction, stacks: &mut Vec<Box<Stack>
     }
     compare_journal(&machine, &vm)?;
     let depth_now = machine.frames.len() + machine.near_frames.len();
-    stacks.extend(machine.frames.into_iter().chain([machine.frame]).map(|frame| frame.stack));
+    *used = Some(machine);
     Ok(match depth_now.cmp(&depth) {
         _ if vm.execution_has_ended() => Outcome::Left,
         Ordering::Less => Outcome::Left,
