@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tee_eravm::{Access, Address, Code, Event, HeapGrowth, Machine, Pause, Precompiles, Settings, Slot, Stop, U256, World};
+use tee_eravm::{
+    Access, Address, Code, Event, HeapGrowth, Machine, Pause, Precompiles, Settings, Slot, Stop, U256, World,
+};
 
 /// Gas of a run, at most.
 const MAX_GAS: u32 = 1 << 20;
@@ -27,7 +29,10 @@ type Left = (Result<Pause, Stop<UnknownCode>>, u32, Vec<Access>, Vec<Event>, Vec
 fn run(bytes: &[u8], gas: u32, growth: HeapGrowth) -> Left {
     let mut world = Contracts::new(bytes);
     let hashes = world.hashes.clone();
-    let first = hashes.first().and_then(|hash| world.codes.get(hash)).map_or_else(|| Arc::new(Code::new(Vec::new())), Arc::clone);
+    let first = hashes
+        .first()
+        .and_then(|hash| world.codes.get(hash))
+        .map_or_else(|| Arc::new(Code::new(Vec::new())), Arc::clone);
     let of = |index: usize| hashes.get(index).copied().unwrap_or(code_hash(0));
     let settings = Settings {
         default_account: of(1),
@@ -96,7 +101,8 @@ impl World for Contracts {
 
     fn slot(&mut self, contract: &Address, key: &U256) -> Result<Slot, UnknownCode> {
         let is_code_storage = contract[18..] == [0x80, 0x02];
-        let index = (0..self.hashes.len()).find(|index| is_code_storage && U256::from_be_slice(&address(*index)) == *key);
+        let index =
+            (0..self.hashes.len()).find(|index| is_code_storage && U256::from_be_slice(&address(*index)) == *key);
         let value = index.and_then(|index| self.hashes.get(index)).copied().unwrap_or_default();
         Ok(Slot { value, is_new: value.is_zero(), is_proven: true })
     }
@@ -132,7 +138,12 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             if seed % 4 == 0 { instruction } else { instruction & 0x000f_001f_7777_07ff }
         });
         let words: Vec<_> = words.collect();
-        [gas + seed].map(u32::to_le_bytes).concat().into_iter().chain(words.into_iter().flat_map(u64::to_le_bytes)).collect()
+        [gas + seed]
+            .map(u32::to_le_bytes)
+            .concat()
+            .into_iter()
+            .chain(words.into_iter().flat_map(u64::to_le_bytes))
+            .collect()
     });
     seeds.collect()
 }

@@ -70,7 +70,14 @@ impl Line {
         let [src0, src1] = self.sources.map(u64::from);
         let [dst0, dst1] = self.destinations.map(u64::from);
         let [imm0, imm1] = self.immediates.map(u64::from);
-        number | u64::from(self.condition) << 13 | src0 << 16 | src1 << 20 | dst0 << 24 | dst1 << 28 | imm0 << 32 | imm1 << 48
+        number
+            | u64::from(self.condition) << 13
+            | src0 << 16
+            | src1 << 20
+            | dst0 << 24
+            | dst1 << 28
+            | imm0 << 32
+            | imm1 << 48
     }
 }
 
@@ -148,6 +155,7 @@ impl Data {
             | u64::from(self.shard) << 40
             | u64::from(self.is_constructor) << 48
             | u64::from(self.is_system) << 56;
-        FatPointer { offset: 0, page: 0, start: self.start, length: self.length }.word() | U256::from_limbs([0, 0, 0, high])
+        FatPointer { offset: 0, page: 0, start: self.start, length: self.length }.word()
+            | U256::from_limbs([0, 0, 0, high])
     }
 }

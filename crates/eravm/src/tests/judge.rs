@@ -83,13 +83,7 @@ pub(super) struct JudgeStorage {
 
 impl JudgeStorage {
     pub(super) fn new(world: Rc<TestWorld>) -> Self {
-        Self {
-            world,
-            slots: HashMap::default(),
-            transient: HashMap::default(),
-            undo: Vec::new(),
-            frames: Vec::new(),
-        }
+        Self { world, slots: HashMap::default(), transient: HashMap::default(), undo: Vec::new(), frames: Vec::new() }
     }
 
     fn slot(&mut self, slot: (Address, U256)) -> &mut JudgeSlot {
@@ -308,8 +302,11 @@ impl DecommittmentProcessor for JudgeDecommitter {
         let Some((_, code)) = known else { return Err(anyhow::Error::msg("unknown code")) };
         self.pages.insert(hash, query.memory_page.0);
         for (index, word) in words(code.bytes()).iter().enumerate() {
-            let location =
-                MemoryLocation { memory_type: MemoryType::Code, page: query.memory_page, index: MemoryIndex(index as u32) };
+            let location = MemoryLocation {
+                memory_type: MemoryType::Code,
+                page: query.memory_page,
+                index: MemoryIndex(index as u32),
+            };
             let write = MemoryQuery {
                 timestamp: query.timestamp,
                 location,

@@ -12,7 +12,8 @@ use crate::{
     memory::{FIRST_BASE_PAGE, HEAP, Memory},
 };
 
-const MAX: Data = Data { start: 0, length: 0, mode: 0, gas: u32::MAX, shard: 0, is_constructor: false, is_system: false };
+const MAX: Data =
+    Data { start: 0, length: 0, mode: 0, gas: u32::MAX, shard: 0, is_constructor: false, is_system: false };
 const A: Address = user(1);
 const B: Address = user(2);
 const C: Address = user(3);
@@ -132,16 +133,22 @@ fn point_04_the_memory_stipend_follows_the_version_of_the_code_hash() {
 #[test]
 fn point_05_pages_that_nobody_has_written_read_as_zero_and_take_writes() {
     let mut scene = Scene::new();
-    scene.contract(B, &program(|p| {
-        p.give(data(0, 64));
-    }));
+    scene.contract(
+        B,
+        &program(|p| {
+            p.give(data(0, 64));
+        }),
+    );
     // SHA-256 of nothing goes to the heap of a contract that never wrote there.
     let sha256 = kernel(2);
-    scene.contract(sha256, &program(|p| {
-        p.load(2, U256::from_limbs([0, 1 << 32, 0, 1])).add(line(O::PrecompileCall, [2, 0], [3, 0]));
-        p.add(line(O::HeapRead, [0, 0], [4, 0])).store(7, 4);
-        p.load(5, small(320)).add(line(O::AuxHeapRead, [5, 0], [4, 0])).store(8, 4).stop();
-    }));
+    scene.contract(
+        sha256,
+        &program(|p| {
+            p.load(2, U256::from_limbs([0, 1 << 32, 0, 1])).add(line(O::PrecompileCall, [2, 0], [3, 0]));
+            p.add(line(O::HeapRead, [0, 0], [4, 0])).store(7, 4);
+            p.load(5, small(320)).add(line(O::AuxHeapRead, [5, 0], [4, 0])).store(8, 4).stop();
+        }),
+    );
     let finished = scene.run(&program(|p| {
         p.call(O::FarCall, B, MAX, 60).add(line(O::PointerRead, [1, 0], [2, 0])).store(7, 2);
         p.call(O::FarCall, sha256, MAX, 60).stop();
@@ -162,12 +169,18 @@ fn point_05_pages_that_nobody_has_written_read_as_zero_and_take_writes() {
 #[test]
 fn point_06_static_memory_is_a_page_of_its_own() {
     let mut scene = Scene::new();
-    scene.contract(K, &program(|p| {
-        p.load(2, small(5)).add(line(O::StaticRead, [2, 0], [3, 0])).store(7, 3).stop();
-    }));
-    scene.contract(A, &program(|p| {
-        p.add(line(O::StaticRead, [0, 0], [3, 0])).store_number(7, 1).stop();
-    }));
+    scene.contract(
+        K,
+        &program(|p| {
+            p.load(2, small(5)).add(line(O::StaticRead, [2, 0], [3, 0])).store(7, 3).stop();
+        }),
+    );
+    scene.contract(
+        A,
+        &program(|p| {
+            p.add(line(O::StaticRead, [0, 0], [3, 0])).store_number(7, 1).stop();
+        }),
+    );
     let finished = scene.run(&program(|p| {
         p.load(2, small(5)).load(3, small(99)).add(line(O::StaticWrite, [2, 3], [4, 0]).flags(FLAG_0)).store(8, 4);
         p.call(O::FarCall, K, MAX, 60).call(O::FarCall, A, MAX, 40);
@@ -201,9 +214,12 @@ fn point_07_page_zero_of_a_precompile_call_is_the_current_heap() {
 #[test]
 fn point_08_a_call_to_another_shard_reads_nothing() {
     let mut scene = Scene::new();
-    scene.contract(A, &program(|p| {
-        p.store_number(7, 1).stop();
-    }));
+    scene.contract(
+        A,
+        &program(|p| {
+            p.store_number(7, 1).stop();
+        }),
+    );
     let finished = scene.run(&program(|p| {
         p.load(13, Data { shard: 1, ..MAX }.word()).load(14, word(A));
         p.add(line(O::FarCall, [13, 14], [0, 0]).flags(FLAG_1).immediates([4, 0])).stop();
@@ -217,9 +233,12 @@ fn point_08_a_call_to_another_shard_reads_nothing() {
 fn point_09_only_the_kernel_may_return_a_pointer_to_an_older_page() {
     let returned = |address: Address| {
         let mut scene = Scene::new();
-        scene.contract(address, &program(|p| {
-            p.pack(1, MAX).add(line(O::Return, [13, 0], [0, 0]));
-        }));
+        scene.contract(
+            address,
+            &program(|p| {
+                p.pack(1, MAX).add(line(O::Return, [13, 0], [0, 0]));
+            }),
+        );
         let finished = scene.run(&program(|p| {
             p.write(0, 77).call(O::FarCall, address, data(0, 32), 20);
             p.add(line(O::PointerRead, [1, 0], [2, 0])).store(7, 2).stop();
@@ -238,10 +257,13 @@ fn point_09_only_the_kernel_may_return_a_pointer_to_an_older_page() {
 fn point_10_too_little_gas_for_a_precompile_is_a_result() {
     let mut scene = Scene::new();
     let sha256 = kernel(2);
-    scene.contract(sha256, &program(|p| {
-        p.store_number(7, 1).load(2, small(u64::from(u32::MAX))).add(line(O::PrecompileCall, [0, 2], [3, 0]));
-        p.store_number(7, 2).stop();
-    }));
+    scene.contract(
+        sha256,
+        &program(|p| {
+            p.store_number(7, 1).load(2, small(u64::from(u32::MAX))).add(line(O::PrecompileCall, [0, 2], [3, 0]));
+            p.store_number(7, 2).stop();
+        }),
+    );
     let finished = scene.run(&program(|p| {
         p.call(O::FarCall, sha256, Data { gas: 50_000, ..MAX }, 4).stop();
         p.store_number(8, 1).stop();
@@ -254,9 +276,12 @@ fn point_10_too_little_gas_for_a_precompile_is_a_result() {
 fn point_11_decommitted_code_stays_where_it_first_went() {
     for fails in [false, true] {
         let mut scene = Scene::new();
-        let hash = scene.contract(A, &program(|p| {
-            p.store_number(7, 4).stop();
-        }));
+        let hash = scene.contract(
+            A,
+            &program(|p| {
+                p.store_number(7, 4).stop();
+            }),
+        );
         let code = program(|p| {
             p.store_number(7, 4).stop();
         });
@@ -299,9 +324,12 @@ fn point_12_gas_ends_a_recursion_before_the_call_stack_is_full() {
     assert!(80_000_000 / 25 < MAX_FRAMES);
     let mut scene = Scene::new();
     scene.gas = 200_000;
-    scene.contract(A, &program(|p| {
-        p.add(line(O::NearCall, [0, 0], [0, 0]).immediates([0, 1])).add(line(O::Panic, [0, 0], [0, 0]));
-    }));
+    scene.contract(
+        A,
+        &program(|p| {
+            p.add(line(O::NearCall, [0, 0], [0, 0]).immediates([0, 1])).add(line(O::Panic, [0, 0], [0, 0]));
+        }),
+    );
     let finished = scene.run(&program(|p| {
         p.call(O::FarCall, A, Data { gas: 20_000, ..MAX }, 4).stop();
         p.store_number(7, 1).stop();
@@ -313,11 +341,14 @@ fn point_12_gas_ends_a_recursion_before_the_call_stack_is_full() {
 fn point_13_a_failing_frame_takes_the_end_of_a_transaction_back() {
     for (way, value) in [(O::Revert, 5), (O::Panic, 5), (O::Return, 0)] {
         let mut scene = Scene::new();
-        scene.contract(K, &program(|p| {
-            p.load(6, small(9)).load(7, small(2)).add(line(O::TransientWrite, [7, 6], [0, 0]));
-            p.add(line(O::IncrementTransactionNumber, [0, 0], [0, 0]));
-            p.load(6, small(8)).add(line(O::TransientWrite, [7, 6], [0, 0])).add(line(way, [0, 0], [0, 0]));
-        }));
+        scene.contract(
+            K,
+            &program(|p| {
+                p.load(6, small(9)).load(7, small(2)).add(line(O::TransientWrite, [7, 6], [0, 0]));
+                p.add(line(O::IncrementTransactionNumber, [0, 0], [0, 0]));
+                p.load(6, small(8)).add(line(O::TransientWrite, [7, 6], [0, 0])).add(line(way, [0, 0], [0, 0]));
+            }),
+        );
         let first = kernel(0x8001);
         let finished = scene.run(&program(|p| {
             p.load(6, small(5)).load(7, small(1)).add(line(O::TransientWrite, [7, 6], [0, 0]));
@@ -333,10 +364,13 @@ fn point_13_a_failing_frame_takes_the_end_of_a_transaction_back() {
 fn point_14_events_of_all_frames_of_the_kernel_are_recorded() {
     let mut scene = Scene::new();
     for (address, way) in [(K, O::Return), (L, O::Revert), (kernel(0x800d), O::Return), (A, O::Return)] {
-        scene.contract(address, &program(|p| {
-            p.add(line(O::Event, [0, 0], [0, 0]).flags(FLAG_0)).add(line(O::ToL1Message, [0, 0], [0, 0]));
-            p.add(line(way, [0, 0], [0, 0]));
-        }));
+        scene.contract(
+            address,
+            &program(|p| {
+                p.add(line(O::Event, [0, 0], [0, 0]).flags(FLAG_0)).add(line(O::ToL1Message, [0, 0], [0, 0]));
+                p.add(line(way, [0, 0], [0, 0]));
+            }),
+        );
     }
     let finished = scene.run(&program(|p| {
         p.call(O::FarCall, K, MAX, 3).call(O::FarCall, L, MAX, 6).call(O::FarCall, A, MAX, 9);
@@ -352,17 +386,23 @@ fn point_15_a_grandparents_page_comes_back_from_below() {
     // The first frame's data goes down through K to L, and comes back up from there. Beside it K keeps a pointer to what its own
     // callee returned, sends it down to L, and has it back.
     let mut scene = Scene::new();
-    scene.contract(B, &program(|p| {
-        p.write(0, 55).give(data(0, 32));
-    }));
-    scene.contract(L, &program(|p| {
-        p.write(0, 66).call_forwarding(A, 1, MAX, 60).call(O::FarCall, B, MAX, 60);
-        while p.here() < 60 {
-            p.add(line(O::Nop, [0, 0], [0, 0]));
-        }
-        p.add(line(O::PointerAdd, [0, 0], [1, 0]).from(Place::StackAbsolute, 0));
-        p.stop();
-    }));
+    scene.contract(
+        B,
+        &program(|p| {
+            p.write(0, 55).give(data(0, 32));
+        }),
+    );
+    scene.contract(
+        L,
+        &program(|p| {
+            p.write(0, 66).call_forwarding(A, 1, MAX, 60).call(O::FarCall, B, MAX, 60);
+            while p.here() < 60 {
+                p.add(line(O::Nop, [0, 0], [0, 0]));
+            }
+            p.add(line(O::PointerAdd, [0, 0], [1, 0]).from(Place::StackAbsolute, 0));
+            p.stop();
+        }),
+    );
     let echo = program(|p| {
         // Other heaps come and go here while the pointer is on the stack.
         p.add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, 0));
@@ -371,16 +411,19 @@ fn point_15_a_grandparents_page_comes_back_from_below() {
         p.pack(1, MAX).add(line(O::Return, [13, 0], [0, 0]));
     });
     scene.contract(L, &echo);
-    scene.contract(K, &program(|p| {
-        p.add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, 1));
-        // A pointer to what a callee returned goes down and comes back.
-        p.call(O::FarCall, B, MAX, 60).call_forwarding(L, 1, MAX, 60);
-        p.add(line(O::PointerRead, [1, 0], [2, 0])).store(7, 2);
-        // The caller's goes down and comes back, and on up.
-        p.add(line(O::PointerAdd, [0, 0], [1, 0]).from(Place::StackAbsolute, 1)).call_forwarding(L, 1, MAX, 60);
-        p.add(line(O::PointerRead, [1, 0], [2, 0])).store(8, 2);
-        p.pack(1, MAX).add(line(O::Return, [13, 0], [0, 0]));
-    }));
+    scene.contract(
+        K,
+        &program(|p| {
+            p.add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, 1));
+            // A pointer to what a callee returned goes down and comes back.
+            p.call(O::FarCall, B, MAX, 60).call_forwarding(L, 1, MAX, 60);
+            p.add(line(O::PointerRead, [1, 0], [2, 0])).store(7, 2);
+            // The caller's goes down and comes back, and on up.
+            p.add(line(O::PointerAdd, [0, 0], [1, 0]).from(Place::StackAbsolute, 1)).call_forwarding(L, 1, MAX, 60);
+            p.add(line(O::PointerRead, [1, 0], [2, 0])).store(8, 2);
+            p.pack(1, MAX).add(line(O::Return, [13, 0], [0, 0]));
+        }),
+    );
     let first = kernel(0x8001);
     let finished = scene.run(&program(|p| {
         p.write(64, 77).call(O::FarCall, K, data(64, 32), 60);
@@ -431,11 +474,14 @@ fn growth_that_cannot_be_paid_moves_the_bound_under_the_older_rule_alone() {
     for growth in [HeapGrowth::Always, HeapGrowth::Paid] {
         let mut scene = Scene::new();
         scene.growth = growth;
-        scene.contract(A, &program(|p| {
-            p.load(2, small(900_000)).add(line(O::NearCall, [0, 0], [0, 0]).immediates([5, 3]));
-            p.stop();
-            p.add(line(O::Meta, [0, 0], [4, 0])).store(7, 4).stop();
-        }));
+        scene.contract(
+            A,
+            &program(|p| {
+                p.load(2, small(900_000)).add(line(O::NearCall, [0, 0], [0, 0]).immediates([5, 3]));
+                p.stop();
+                p.add(line(O::Meta, [0, 0], [4, 0])).store(7, 4).stop();
+            }),
+        );
         scene.run(&program(|p| {
             p.call(O::FarCall, A, Data { gas: 100_000, ..MAX }, 4).stop();
             p.store_number(7, 1).stop();

@@ -269,7 +269,15 @@ impl Writer<'_> {
                     2 => 64,
                     _ => rng.below(1500),
                 };
-                let operations = [O::HeapRead, O::HeapWrite, O::HeapWrite, O::AuxHeapRead, O::AuxHeapWrite, O::StaticRead, O::StaticWrite];
+                let operations = [
+                    O::HeapRead,
+                    O::HeapWrite,
+                    O::HeapWrite,
+                    O::AuxHeapRead,
+                    O::AuxHeapWrite,
+                    O::StaticRead,
+                    O::StaticWrite,
+                ];
                 let count = if self.is_kernel && rng.one_in(4) { 7 } else { 5 };
                 let operation = *rng.pick(&operations[..count]);
                 let flag = if rng.one_in(3) { FLAG_0 } else { 0 };
@@ -298,7 +306,10 @@ impl Writer<'_> {
                 if known.slots >> place & 1 == 0 && !rng.one_in(30) {
                     return;
                 }
-                program.add(line(O::PointerAdd, [0, 0], [if rng.one_in(2) { 1 } else { b }, 0]).from(Place::StackAbsolute, place));
+                program.add(
+                    line(O::PointerAdd, [0, 0], [if rng.one_in(2) { 1 } else { b }, 0])
+                        .from(Place::StackAbsolute, place),
+                );
             }
             11 => {
                 program.load(a, U256::from(rng.below(3)));
@@ -313,8 +324,16 @@ impl Writer<'_> {
                 program.add(line(operation, [a, b], [0, second]).flags(if rng.one_in(2) { FLAG_0 } else { 0 }));
             }
             13 => {
-                let operations =
-                    [O::This, O::Caller, O::CodeAddress, O::Meta, O::ErgsLeft, O::Sp, O::ContextValue, O::SetContextValue];
+                let operations = [
+                    O::This,
+                    O::Caller,
+                    O::CodeAddress,
+                    O::Meta,
+                    O::ErgsLeft,
+                    O::Sp,
+                    O::ContextValue,
+                    O::SetContextValue,
+                ];
                 let operation = *rng.pick(&operations[..if self.is_kernel { 8 } else { 7 }]);
                 program.add(line(operation, [a, 0], [b, second]));
             }
@@ -403,7 +422,11 @@ impl Writer<'_> {
         }
         let is_static = if rng.one_in(8) { FLAG_0 } else { 0 };
         let shard = if rng.one_in(8) { FLAG_1 } else { 0 };
-        program.add(line(operation, [8, 9], [0, if rng.one_in(10) { 1 } else { 0 }]).flags(is_static | shard).immediates([handler, 0]));
+        program.add(
+            line(operation, [8, 9], [0, if rng.one_in(10) { 1 } else { 0 }])
+                .flags(is_static | shard)
+                .immediates([handler, 0]),
+        );
     }
 
     /// The pointer of the first register to the eighth, with what is said of it.

@@ -10,8 +10,7 @@ use super::{
     world::{TestWorld, under_construction},
 };
 use crate::{
-    Address, Code, End, HeapGrowth, Machine, Pause, Precompiles, Settings, Slot, U256,
-    instruction::Operation as O,
+    Address, Code, End, HeapGrowth, Machine, Pause, Precompiles, Settings, Slot, U256, instruction::Operation as O,
 };
 
 /// An address of a user.

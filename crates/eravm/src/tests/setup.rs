@@ -15,7 +15,9 @@ use zk_evm::{
     vm_state::{CallStackEntry, Callstack, PrimitiveValue, Version, VmState},
     witness_trace::DummyTracer,
     zk_evm_abstractions::{precompiles::DefaultPrecompilesProcessor, vm::EventSink},
-    zkevm_opcode_defs::system_params::{EVENT_AUX_BYTE, L1_MESSAGE_AUX_BYTE, STORAGE_AUX_BYTE, TRANSIENT_STORAGE_AUX_BYTE},
+    zkevm_opcode_defs::system_params::{
+        EVENT_AUX_BYTE, L1_MESSAGE_AUX_BYTE, STORAGE_AUX_BYTE, TRANSIENT_STORAGE_AUX_BYTE,
+    },
 };
 
 use super::{
@@ -27,8 +29,8 @@ use crate::{
     frame::{Frame, NearFrame, lacks},
     instruction::{ALWAYS, NOT_EQUAL, flags},
     instructions::code_key,
-    machine::FIRST_COLLECTION,
     journal::Journal,
+    machine::FIRST_COLLECTION,
     memory::{AUX_HEAP, HEAP, HeapId, Memory, STATIC_PAGE},
 };
 
@@ -95,7 +97,13 @@ pub(super) struct Setup {
 
 impl Setup {
     /// The first frame alone, in a world.
-    pub(super) fn first_frame(world: Rc<TestWorld>, settings: Settings, code: Arc<Code>, address: Address, gas: u32) -> Self {
+    pub(super) fn first_frame(
+        world: Rc<TestWorld>,
+        settings: Settings,
+        code: Arc<Code>,
+        address: Address,
+        gas: u32,
+    ) -> Self {
         Self {
             world,
             settings,
@@ -371,7 +379,9 @@ impl Setup {
 fn act_there(vm: &mut Vm, layer: &Layer) {
     for action in &layer.actions {
         let cost = match action {
-            Action::Read(address, key) => vm.storage.execute_partial_query(0, query(STORAGE_AUX_BYTE, address, key, None)).1,
+            Action::Read(address, key) => {
+                vm.storage.execute_partial_query(0, query(STORAGE_AUX_BYTE, address, key, None)).1
+            }
             Action::Write(address, key, value) => {
                 vm.storage.execute_partial_query(0, query(STORAGE_AUX_BYTE, address, key, Some(value))).1
             }

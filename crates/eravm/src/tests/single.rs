@@ -94,7 +94,8 @@ impl Places {
         let mut rng = Rng::new(77);
         let mut world = TestWorld::default();
         let mut bytes = |words: usize| (0..words * 32).map(|_| rng.next() as u8).collect::<Vec<_>>();
-        let codes: Vec<_> = [1, 3, 9, 33].iter().enumerate().map(|(n, words)| world.add_code(1, n as u64, bytes(*words))).collect();
+        let codes: Vec<_> =
+            [1, 3, 9, 33].iter().enumerate().map(|(n, words)| world.add_code(1, n as u64, bytes(*words))).collect();
         let evm = world.add_code(2, 20, bytes(5));
         let default_account = world.add_code(1, 10, bytes(7));
         let evm_emulator = world.add_code(1, 11, bytes(11));
@@ -153,7 +154,8 @@ impl Places {
         let mut rng = Rng::new(seed.wrapping_mul(0x1_0000_0000_0001) ^ case);
         let (setup, instruction) = Generator { places: self, rng: &mut rng }.case();
         let operation = instruction.variant.operation;
-        let outcome = compare(&setup, &instruction, used).map_err(|difference| format!("{instruction:?}\n{difference}\n{setup:x?}"));
+        let outcome = compare(&setup, &instruction, used)
+            .map_err(|difference| format!("{instruction:?}\n{difference}\n{setup:x?}"));
         (operation, outcome)
     }
 }
@@ -317,7 +319,8 @@ impl Generator<'_> {
                 pages.push(next + 2 + self.rng.below(2));
                 next += 8;
             }
-            let wants_kernel = index + 1 == depth && if needs_kernel { !self.rng.one_in(8) } else { self.rng.one_in(3) };
+            let wants_kernel =
+                index + 1 == depth && if needs_kernel { !self.rng.one_in(8) } else { self.rng.one_in(3) };
             let address = loop {
                 let address = *self.rng.pick(&places.addresses);
                 if index + 1 < depth || (address[0] == 0) == wants_kernel {
@@ -423,7 +426,13 @@ impl Generator<'_> {
     fn action(&mut self) -> Action {
         let address = *self.rng.pick(&self.places.addresses);
         let key = self.key();
-        let event = Event { address, is_first: self.rng.one_in(2), transaction: self.rng.below(3) as u16, key, value: self.rng.word() };
+        let event = Event {
+            address,
+            is_first: self.rng.one_in(2),
+            transaction: self.rng.below(3) as u16,
+            key,
+            value: self.rng.word(),
+        };
         match self.rng.below(9) {
             0 | 1 => Action::Read(address, key),
             2 | 3 => Action::Write(address, key, self.rng.word()),
@@ -494,7 +503,9 @@ impl Generator<'_> {
         use Operation as O;
         let far = setup.frames.last().expect("there is a frame");
         match operation {
-            O::HeapRead | O::HeapWrite | O::AuxHeapRead | O::AuxHeapWrite | O::StaticRead | O::StaticWrite if is_first => {
+            O::HeapRead | O::HeapWrite | O::AuxHeapRead | O::AuxHeapWrite | O::StaticRead | O::StaticWrite
+                if is_first =>
+            {
                 let bound = if self.rng.one_in(2) { far.heap_bound } else { far.aux_heap_bound };
                 let offset = match self.rng.below(8) {
                     0 => u64::from(bound) + 32 - u64::from(self.rng.below(66)).min(u64::from(bound)),
@@ -503,13 +514,18 @@ impl Generator<'_> {
                     3 => u64::from(self.rng.below(3000)),
                     _ => u64::from(self.rng.below(1200)),
                 };
-                let word = U256::from(offset) | if self.rng.one_in(20) { U256::from(1) << self.rng.below(256) as usize } else { U256::ZERO };
+                let word = U256::from(offset)
+                    | if self.rng.one_in(20) { U256::from(1) << self.rng.below(256) as usize } else { U256::ZERO };
                 (word, self.rng.one_in(20))
             }
             O::PointerRead if is_first => (self.pointer(pages), !self.rng.one_in(10)),
             O::PointerAdd | O::PointerSub | O::PointerPack | O::PointerShrink => {
                 if is_first != self.rng.one_in(4) {
-                    (self.pointer(pages) | if self.rng.one_in(2) { U256::ZERO } else { self.rng.u256() >> 128 << 128 }, true)
+                    (
+                        self.pointer(pages)
+                            | if self.rng.one_in(2) { U256::ZERO } else { self.rng.u256() >> 128 << 128 },
+                        true,
+                    )
                 } else if operation == O::PointerPack {
                     (self.rng.u256() >> 128 << 128, false)
                 } else if self.rng.one_in(2) {
@@ -521,7 +537,8 @@ impl Generator<'_> {
             O::FarCall | O::DelegateCall | O::MimicCall if !is_first => {
                 let mut word = [0; 32];
                 // The first ones can be called.
-                let addresses = &self.places.addresses[..if self.rng.one_in(2) { 10 } else { self.places.addresses.len() }];
+                let addresses =
+                    &self.places.addresses[..if self.rng.one_in(2) { 10 } else { self.places.addresses.len() }];
                 word[12..].copy_from_slice(self.rng.pick::<Address>(addresses));
                 if self.rng.one_in(5) {
                     word[..12].fill(self.rng.next() as u8);
@@ -538,7 +555,9 @@ impl Generator<'_> {
                 (*self.rng.pick(&self.places.hashes), self.rng.one_in(20))
             }
             O::PrecompileCall if is_first => {
-                let page = |rng: &mut Rng| if rng.one_in(2) { 0 } else { u64::from(*rng.pick(&[far.base_page + 2, far.base_page + 3])) };
+                let page = |rng: &mut Rng| {
+                    if rng.one_in(2) { 0 } else { u64::from(*rng.pick(&[far.base_page + 2, far.base_page + 3])) }
+                };
                 let pages = page(self.rng) | page(self.rng) << 32;
                 (U256::from_limbs([self.rng.next(), self.rng.next(), pages, self.rng.next()]), false)
             }

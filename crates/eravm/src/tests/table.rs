@@ -1,15 +1,15 @@
 //! The encoding of instructions.
 
 use zk_evm::zkevm_opcode_defs::{
-    BinopOpcode, Condition, ContextOpcode, FarCallOpcode, ImmMemHandlerFlags, LogOpcode, OPCODES_PRICES, OPCODES_TABLE, Opcode,
-    Operand, PtrOpcode, RegOrImmFlags, RetOpcode, ShiftOpcode, UMAOpcode,
+    BinopOpcode, Condition, ContextOpcode, FarCallOpcode, ImmMemHandlerFlags, LogOpcode, OPCODES_PRICES, OPCODES_TABLE,
+    Opcode, Operand, PtrOpcode, RegOrImmFlags, RetOpcode, ShiftOpcode, UMAOpcode,
     decoding::{EncodingModeProduction, VmEncodingMode},
 };
 
 use super::rng::Rng;
 use crate::instruction::{
-    ALWAYS, FLAG_0, FLAG_1, Instruction, NEEDS_KERNEL, NEEDS_MUTABLE, NEEDS_THE_IMPOSSIBLE, NOT_EQUAL, Operation, Place, VARIANTS,
-    flags,
+    ALWAYS, FLAG_0, FLAG_1, Instruction, NEEDS_KERNEL, NEEDS_MUTABLE, NEEDS_THE_IMPOSSIBLE, NOT_EQUAL, Operation,
+    Place, VARIANTS, flags,
 };
 
 fn operation(opcode: Opcode) -> Operation {
@@ -70,10 +70,12 @@ fn operation(opcode: Opcode) -> Operation {
 
 fn place(operand: Operand) -> Place {
     match operand {
-        Operand::RegOnly | Operand::RegOrImm(RegOrImmFlags::UseRegOnly) | Operand::Full(ImmMemHandlerFlags::UseRegOnly) => {
-            Place::Register
+        Operand::RegOnly
+        | Operand::RegOrImm(RegOrImmFlags::UseRegOnly)
+        | Operand::Full(ImmMemHandlerFlags::UseRegOnly) => Place::Register,
+        Operand::RegOrImm(RegOrImmFlags::UseImm16Only) | Operand::Full(ImmMemHandlerFlags::UseImm16Only) => {
+            Place::Immediate
         }
-        Operand::RegOrImm(RegOrImmFlags::UseImm16Only) | Operand::Full(ImmMemHandlerFlags::UseImm16Only) => Place::Immediate,
         Operand::Full(ImmMemHandlerFlags::UseStackWithPushPop) => Place::PushPop,
         Operand::Full(ImmMemHandlerFlags::UseStackWithOffset) => Place::StackRelative,
         Operand::Full(ImmMemHandlerFlags::UseAbsoluteOnStack) => Place::StackAbsolute,
@@ -134,7 +136,11 @@ fn all_conditions_hold_for_the_same_flags() {
                 Condition::Ne => !equal,
                 Condition::GtOrLt => greater | less,
             };
-            assert_eq!(Instruction::decode(number << 13).condition & ours != 0, holds, "condition {number}, flags {set}");
+            assert_eq!(
+                Instruction::decode(number << 13).condition & ours != 0,
+                holds,
+                "condition {number}, flags {set}"
+            );
         }
     }
 }

@@ -214,12 +214,8 @@ pub(super) fn compare_memory(machine: &Machine, vm: &Vm) -> Result<(), String> {
     }
     // A register that is not marked may still name a page that only an integer reaches: nothing to compare.
     let pages: HashSet<_> = machine.decommitted.iter().map(|(key, page)| (*key, *page)).collect();
-    let their_pages: HashSet<_> = vm
-        .decommittment_processor
-        .pages
-        .iter()
-        .map(|(hash, page)| (U256::from_be_slice(hash), *page))
-        .collect();
+    let their_pages: HashSet<_> =
+        vm.decommittment_processor.pages.iter().map(|(hash, page)| (U256::from_be_slice(hash), *page)).collect();
     if pages != their_pages {
         return Err(format!("decommitted: ours {pages:x?}, theirs {their_pages:x?}"));
     }
