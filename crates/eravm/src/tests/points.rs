@@ -1,12 +1,15 @@
 //! What other implementations of the machine got wrong, point by point. Each program is compared with the reference after each of its
 //! steps; what is asserted here besides is the rule itself.
 
+use std::{rc::Rc, sync::Arc};
+
 use super::{
     assembly::{Data, Program, line},
     scene::{Scene, kernel, user, word},
+    world::TestWorld,
 };
 use crate::{
-    Address, End, HeapGrowth, U256,
+    Address, Code, End, HeapGrowth, Machine, Precompiles, Settings, U256,
     instruction::{FLAG_0, FLAG_1, Operation as O, Place},
     machine::MAX_FRAMES,
     memory::{FIRST_BASE_PAGE, HEAP, Memory},
@@ -487,4 +490,34 @@ fn growth_that_cannot_be_paid_moves_the_bound_under_the_older_rule_alone() {
             p.store_number(7, 1).stop();
         }));
     }
+}
+
+#[test]
+fn going_back_before_a_decommitment_gives_the_first_frame_its_heap_back() {
+    let mut world = TestWorld::default();
+    let hash = world.add_code(1, 1, vec![0xab; 96]);
+    let code = program(|p| {
+        p.write(32, 5).load(2, hash).add(line(O::Decommit, [2, 0], [1, 0])).stop();
+    });
+    let settings = Settings {
+        default_account: hash,
+        evm_emulator: hash,
+        hook_offset: None,
+        precompiles: Precompiles::All,
+        growth: HeapGrowth::Paid,
+    };
+    let mut machine = Machine::new(settings, Arc::new(Code::new(code.bytes())), kernel(0x8001), 100_000, 0);
+    let mut world = Rc::new(world);
+    let mut steps = |machine: &mut Machine, count: usize| {
+        for _ in 0..count {
+            assert_eq!(machine.run_one(&mut world).expect("the code is known"), None);
+        }
+    };
+    steps(&mut machine, 4);
+    let snapshot = machine.snapshot().expect("the first frame runs");
+    steps(&mut machine, 1);
+    assert_eq!(machine.heap_word(1), U256::from_be_bytes([0xab; 32]));
+    machine.roll_back(snapshot);
+    assert_eq!(machine.heap_word(1), small(5));
+    assert_eq!(machine.decommitted().count(), 0);
 }
