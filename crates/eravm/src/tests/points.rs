@@ -279,15 +279,12 @@ fn point_10_too_little_gas_for_a_precompile_is_a_result() {
 fn point_11_decommitted_code_stays_where_it_first_went() {
     for fails in [false, true] {
         let mut scene = Scene::new();
-        let hash = scene.contract(
-            A,
-            &program(|p| {
-                p.store_number(7, 4).stop();
-            }),
-        );
+        // It stores a constant from the second word behind its end.
         let code = program(|p| {
-            p.store_number(7, 4).stop();
+            p.add(line(O::Add, [0, 0], [2, 0]).from(Place::Code, 34)).store(8, 2).store_number(7, 4).stop();
         });
+        let hash = scene.contract(A, &code);
+        assert_eq!(code.bytes().len(), 33 * 32);
         let first_word = U256::from_be_slice(&code.bytes()[..32]);
         let length = code.bytes().len() as u32;
         // Writes behind where the code will be, decommits, and ends in one way or the other.
@@ -317,7 +314,7 @@ fn point_11_decommitted_code_stays_where_it_first_went() {
         assert_eq!(finished.slot(first, 8), small(5), "what lies behind the code stays");
         assert_eq!(finished.slot(L, 7), small(6 + 5), "the second time costs its two instructions alone");
         assert_eq!(finished.slot(K, 7), if fails { U256::ZERO } else { small(1_000 + 6 + 5) });
-        assert_eq!(finished.slot(A, 7), small(4));
+        assert_eq!((finished.slot(A, 7), finished.slot(A, 8)), (small(4), small(5)));
     }
 }
 
