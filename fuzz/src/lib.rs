@@ -1,4 +1,4 @@
-//! Fuzz targets for every decoder of bytes from outside, and for the verifier.
+//! Fuzz targets for every decoder of bytes from outside, for the virtual machine, and for the verifier.
 //!
 //! Each target is a plain function: libFuzzer drives it through a binary in `targets/`, the tests drive it with its seeds,
 //! with past findings, and with random changes to both. It fails by panicking.
@@ -9,6 +9,7 @@ mod attestation;
 mod batch;
 mod change;
 mod judging;
+mod machine;
 mod panics;
 mod verify;
 mod wire;
@@ -17,6 +18,7 @@ pub use self::{
     attestation::{quote, report_data},
     batch::{batch_cbor, batch_json, batch_zstd, era_blobs},
     judging::{collateral, judge, policy},
+    machine::machine,
     verify::verify,
     wire::{keys, wire},
 };
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "batch_cbor", run: batch_cbor, seeds: batch::cbor_seeds, short: 10_000 },
     Target { name: "batch_json", run: batch_json, seeds: batch::json_seeds, short: 10_000 },
     Target { name: "batch_zstd", run: batch_zstd, seeds: batch::zstd_seeds, short: 10_000 },
@@ -42,6 +44,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "era_blobs", run: era_blobs, seeds: batch::era_blob_seeds, short: 10_000 },
     Target { name: "judge", run: judge, seeds: judging::quote_seeds, short: 500 },
     Target { name: "keys", run: keys, seeds: wire::key_seeds, short: 10_000 },
+    Target { name: "machine", run: machine, seeds: machine::seeds, short: 500 },
     Target { name: "policy", run: policy, seeds: judging::policy_seeds, short: 2_000 },
     Target { name: "quote", run: quote, seeds: attestation::quote_seeds, short: 10_000 },
     Target { name: "report_data", run: report_data, seeds: attestation::report_data_seeds, short: 10_000 },

@@ -21,7 +21,7 @@ pub(crate) const REGISTERS: usize = 16;
 
 /// Frames, far and near, that may stand at a time. The specification's limit follows from the gas of a whole batch, 32 bits of it
 /// at 20 a frame, and cannot be reached; a transaction with 80 million at 25 a near call gets to 3.2 million.
-const MAX_FRAMES: usize = 1 << 22;
+pub(crate) const MAX_FRAMES: usize = 1 << 22;
 
 /// What a run is made under.
 #[derive(Debug, Clone, Copy)]
@@ -468,12 +468,13 @@ impl Machine {
         self.recoveries.insert(recovery.input(), recovery);
     }
 
-    /// A point to go back to. Only in the first frame, and one at a time.
+    /// A point to go back to. Only in the first frame, and one at a time. There is no way back over the end of the first frame, nor of
+    /// a near call in it that stands now: what those take back is gone.
     pub fn snapshot(&mut self) -> Option<Snapshot> {
         if !self.frames.is_empty() || self.memory.can_undo() {
             return None;
         }
-        self.memory.begin_undo();
+        self.memory.begin_undo(self.next_base_page);
         self.journal.begin_undo_warm();
         Some(Snapshot {
             registers: self.registers,
@@ -515,7 +516,10 @@ impl Machine {
             if snapshot.decommitted.contains(&hash) {
                 self.decommitted.insert(hash, page);
             } else if self.pinned.remove(&page) {
-                self.memory.free(page);
+                // What was in the first frame's own heap is back already.
+                if page != self.frame.heap_page() {
+                    self.memory.free(page);
+                }
             } else {
                 self.memory.remove_code(page);
             }

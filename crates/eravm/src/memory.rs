@@ -65,6 +65,8 @@ pub(crate) struct Memory {
     last: (Page, HeapId),
     /// While a snapshot stands: what the first frame's heaps held, as (heap, word, value), in order.
     undo: Option<Vec<(HeapId, u32, U256)>>,
+    /// Pages below this one stood when the snapshot was made.
+    undo_below: Page,
     stacks: Vec<Box<Stack>>,
 }
 
@@ -77,6 +79,7 @@ impl Memory {
             total_bytes: 0,
             last: (UNMAPPED_PAGE, HeapId::NONE),
             undo: None,
+            undo_below: UNMAPPED_PAGE,
             stacks: Vec::new(),
         }
     }
@@ -239,7 +242,10 @@ impl Memory {
             Some(Content::Code(_)) => return Err(Limit::WriteToCode),
             None => self.add_heap(page),
         };
-        self.note_undo(id, offset);
+        // Newer pages are gone once the writes are undone, and others may have their place.
+        if page < self.undo_below {
+            self.note_undo(id, offset);
+        }
         self.write_heap(id, offset, value)
     }
 
@@ -255,8 +261,10 @@ impl Memory {
     }
 
     /// From now on writes that are announced by [`Self::note_undo`] can be undone.
-    pub(crate) fn begin_undo(&mut self) {
+    /// Pages from `next` on do not exist yet.
+    pub(crate) fn begin_undo(&mut self, next: Page) {
         self.undo = Some(Vec::new());
+        self.undo_below = next;
     }
 
     /// Whether a snapshot stands.

@@ -4,7 +4,6 @@
 //! - `single`: one instruction over random states; everything that it may change is compared.
 //! - `programs`: random programs over several contracts, compared after each step.
 //! - `points`: what other implementations got wrong, each with a name.
-//!
 //! - `precompiles`: the functions of the kernel over random and extreme inputs.
 //!
 //! `judge` is the reference with storage, memory and logs that keep the same rules as ours; `setup` builds equal states of both
@@ -12,10 +11,11 @@
 
 mod assembly;
 mod judge;
+mod points;
 mod precompiles;
-//mod points;
 mod programs;
 mod rng;
+mod scene;
 mod setup;
 mod single;
 mod table;

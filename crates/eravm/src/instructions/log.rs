@@ -122,6 +122,9 @@ impl Machine {
                 for (index, bytes) in code.bytes().chunks(32).enumerate() {
                     let mut word = [0; 32];
                     word[..bytes.len()].copy_from_slice(bytes);
+                    if self.frames.is_empty() {
+                        self.memory.note_undo(heap, index as u32 * 32);
+                    }
                     self.memory.write_heap(heap, index as u32 * 32, U256::from_be_bytes(word))?;
                 }
                 self.decommitted.insert(code_key(hash), page);

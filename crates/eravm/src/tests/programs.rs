@@ -11,7 +11,7 @@ use super::{
     world::{TestWorld, under_construction},
 };
 use crate::{
-    Address, Code, End, HeapGrowth, Machine, Pause, Settings, Slot, Stop, U256,
+    Address, Code, End, HeapGrowth, Machine, Pause, Precompiles, Settings, Slot, Stop, U256,
     instruction::{FLAG_0, FLAG_1, Instruction, Operation as O, Place, VARIANTS, flags},
     instructions::code_key,
 };
@@ -41,13 +41,17 @@ fn random_programs() {
     for (operation, count) in &counts.operations {
         println!("{count:>12}  {operation}");
     }
-    println!("{} steps, at most {} frames at a time, no difference; {outcomes:?}", counts.steps, counts.depth);
+    println!(
+        "{} steps, at most {} frames at a time, {} snapshots, no difference; {outcomes:?}",
+        counts.steps, counts.depth, counts.snapshots
+    );
 }
 
 #[derive(Default)]
 struct Counts {
     operations: BTreeMap<String, u64>,
     steps: u64,
+    snapshots: u64,
     depth: usize,
 }
 
@@ -60,7 +64,7 @@ fn run(setup: &Setup, counts: &mut Counts) -> Result<&'static str, String> {
         *counts.operations.entry(format!("{:?}", instruction.variant.operation)).or_default() += 1;
         counts.steps += 1;
         counts.depth = counts.depth.max(vm.local_state.callstack.depth());
-        if decommits_into_the_same_heap(&machine, &instruction) {
+        if is_no_decommitment(&machine, &instruction) {
             return Ok("the reference forbids it");
         }
         let at = |difference| format!("step {step}, {instruction:?}: {difference}");
@@ -82,12 +86,30 @@ fn run(setup: &Setup, counts: &mut Counts) -> Result<&'static str, String> {
             });
         }
         compare_cheaply(&machine, &vm).map_err(at)?;
+        if go_and_come_back(&mut machine, &mut world) {
+            counts.snapshots += 1;
+            compare_all(&machine, &vm).map_err(|difference| at(format!("after a snapshot, {difference}")))?;
+        }
         if step % STEPS_TO_COMPARE_ALL == 0 {
             compare_all(&machine, &vm).map_err(at)?;
         }
     }
     compare_all(&machine, &vm)?;
     Ok("too many steps")
+}
+
+/// Where the first frame calls: takes a snapshot, makes the call, and goes back. All is as before for the reference, which stayed.
+/// There is no way back over the end of a frame that stood at the snapshot, so it goes no further.
+fn go_and_come_back(machine: &mut Machine, world: &mut Rc<TestWorld>) -> bool {
+    let instruction = next(machine);
+    let calls = matches!(instruction.variant.operation, O::FarCall | O::DelegateCall | O::MimicCall);
+    if !machine.frames.is_empty() || !calls || machine.frame.gas < 1_000 {
+        return false;
+    }
+    let Some(snapshot) = machine.snapshot() else { return false };
+    while machine.run_one(world).is_ok() && !machine.frames.is_empty() {}
+    machine.roll_back(snapshot);
+    true
 }
 
 fn compare_all(machine: &Machine, vm: &Vm) -> Result<(), String> {
@@ -134,11 +156,12 @@ fn next(machine: &Machine) -> Instruction {
     *instructions.get(usize::from(machine.frame.pc)).unwrap_or(&Instruction::INVALID)
 }
 
-/// The reference takes it for a fault of its own if code is asked for that already lies in the frame's heap.
-fn decommits_into_the_same_heap(machine: &Machine, instruction: &Instruction) -> bool {
-    let hash = machine.register_word(instruction.src0);
-    instruction.variant.operation == O::Decommit
-        && machine.decommitted.get(&code_key(hash)) == Some(&machine.frame.heap_page())
+/// The reference takes it for a fault of its own if code is asked for that already lies in the frame's heap, or whose hash is zero
+/// behind its head.
+fn is_no_decommitment(machine: &Machine, instruction: &Instruction) -> bool {
+    let key = code_key(machine.register_word(instruction.src0));
+    let is_there = machine.decommitted.get(&key) == Some(&machine.frame.heap_page());
+    instruction.variant.operation == O::Decommit && (is_there || key.is_zero())
 }
 
 /// Contracts of which each may call all others, and a first frame in the kernel.
@@ -172,6 +195,7 @@ fn setup(rng: &mut Rng) -> Setup {
         default_account: hashes[count],
         evm_emulator: hashes[count + 1],
         hook_offset: Some(64),
+        precompiles: Precompiles::All,
         growth: if rng.one_in(3) { HeapGrowth::Always } else { HeapGrowth::Paid },
     };
     let first = Arc::new(Code::new(writer(true).program(rng, 160, false).bytes()));
@@ -197,7 +221,8 @@ fn word(address: &Address) -> U256 {
 
 fn contract(rng: &mut Rng, index: usize) -> Address {
     if index < 2 {
-        return kernel(*rng.pick(&[0x8011, 0x8009, 0x800b, 0x9000, 0xffff]) ^ (index as u16) << 5);
+        let addresses = [[0x8009, 0x800b, 0x9000, 0x8010, 0x0002], [0x8011, 0xffff, 0x0001, 0x0006, 0x0100]];
+        return kernel(*rng.pick(&addresses[index]));
     }
     let mut address = [0xa0; 20];
     address[19] = index as u8;
@@ -355,7 +380,10 @@ impl Writer<'_> {
             }
             21 => {
                 let costs = U256::from(u64::from(rng.below(3_000)) | u64::from(rng.below(100)) << 32);
-                program.load(a, costs).add(line(O::PrecompileCall, [0, a], [b, second]));
+                // Offsets and lengths of the input, of the output; the current heap; rounds.
+                let small = |rng: &mut Rng| u64::from(rng.below(12)) | u64::from(rng.below(9)) << 32;
+                let call = U256::from_limbs([small(rng), small(rng), 0, u64::from(rng.below(4))]);
+                program.load(c, call).load(a, costs).add(line(O::PrecompileCall, [c, a], [b, second]));
             }
             22 => {
                 program.load(a, U256::from(pc(rng)));

@@ -1,6 +1,10 @@
 //! A state, from which both machines are built.
 
-use std::{rc::Rc, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 use zk_evm::{
     abstractions::Storage,
@@ -25,8 +29,9 @@ use crate::{
     frame::{Frame, NearFrame, lacks},
     instruction::{ALWAYS, NOT_EQUAL, flags},
     instructions::code_key,
+    journal::Journal,
     machine::FIRST_COLLECTION,
-    memory::{HeapId, STATIC_PAGE, Stack},
+    memory::{AUX_HEAP, HEAP, HeapId, Memory, STATIC_PAGE},
 };
 
 /// A far call with the near calls in it, innermost last.
@@ -129,16 +134,43 @@ impl Setup {
 
     /// Our machine in this state.
     pub(super) fn machine(&self) -> Machine {
-        self.machine_with_stacks(&mut Vec::new())
+        let first = &self.frames[0];
+        self.fill(Machine::new(self.settings, Arc::clone(&first.code), first.address, 0, 0))
     }
 
-    /// The same with stacks that were used before: new ones take most of the time that a case takes.
-    pub(super) fn machine_with_stacks(&self, stacks: &mut Vec<Box<Stack>>) -> Machine {
+    /// The same with the stacks of a machine that is no longer needed: to make new ones takes most of the time that a case takes.
+    pub(super) fn machine_in_place_of(&self, used: Machine) -> Machine {
         let first = &self.frames[0];
-        let mut machine = Machine::new(self.settings, Arc::clone(&first.code), first.address, 0, 0);
-        for stack in stacks.drain(..) {
-            machine.memory.give_back_stack(stack);
+        let Machine { frame, frames, .. } = used;
+        let mut memory = Memory::new();
+        memory.add_code(first.base_page, Arc::clone(&first.code));
+        let heap = memory.add_heap(first.base_page + HEAP);
+        let aux_heap = memory.add_heap(first.base_page + AUX_HEAP);
+        for frame in frames.into_iter().chain([frame]) {
+            memory.give_back_stack(frame.stack);
         }
+        let journal = Journal::default();
+        let mut machine = Machine {
+            settings: self.settings,
+            registers: [U256::ZERO; 16],
+            pointers: 0,
+            flags: 0,
+            frame: self.frame(&mut memory, &journal, first),
+            frames: Vec::new(),
+            near_frames: Vec::new(),
+            memory,
+            journal,
+            decommitted: HashMap::default(),
+            pinned: HashSet::default(),
+            heap_codes: HashMap::default(),
+            recoveries: HashMap::default(),
+            ..used
+        };
+        (machine.frame.heap, machine.frame.aux_heap) = (heap, aux_heap);
+        self.fill(machine)
+    }
+
+    fn fill(&self, mut machine: Machine) -> Machine {
         for (hash, page, is_in_heap) in &self.decommitted {
             machine.decommitted.insert(code_key(*hash), *page);
             if *is_in_heap {
@@ -149,7 +181,7 @@ impl Setup {
         }
         for (index, far) in self.frames.iter().enumerate() {
             if index > 0 {
-                let frame = self.frame(&mut machine, far);
+                let frame = self.frame(&mut machine.memory, &machine.journal, far);
                 machine.frames.push(std::mem::replace(&mut machine.frame, frame));
             } else {
                 machine.frame.caller = far.caller;
@@ -207,13 +239,13 @@ impl Setup {
         machine
     }
 
-    fn frame(&self, machine: &mut Machine, far: &Far) -> Frame {
+    fn frame(&self, memory: &mut Memory, journal: &Journal, far: &Far) -> Frame {
         Frame {
             address: far.address,
             caller: far.caller,
             code_address: far.code_address,
             code: Arc::clone(&far.code),
-            stack: machine.memory.take_stack(),
+            stack: memory.take_stack(),
             base_page: far.base_page,
             heap: HeapId::NONE,
             aux_heap: HeapId::NONE,
@@ -225,7 +257,7 @@ impl Setup {
             context_value: far.context_value,
             heap_bound: far.heap_bound,
             aux_heap_bound: far.aux_heap_bound,
-            mark: machine.journal.mark(),
+            mark: journal.mark(),
             near_calls: 0,
             pages: Vec::new(),
             next_collection: FIRST_COLLECTION,
