@@ -54,6 +54,13 @@ pub(crate) struct Mark {
     pub(crate) pubdata: i32,
 }
 
+impl Mark {
+    /// Whether going back to this one would go beyond the other.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        self.undo < other.undo || self.events < other.events || self.logs < other.logs
+    }
+}
+
 #[derive(Debug, Clone)]
 struct SlotState {
     address: Address,

@@ -11,7 +11,7 @@ use crate::{
     Access, Address, Code, Event, FatPointer, L2ToL1Log, Limit, Page, Precompiles, Recovery, Stop, U256, World,
     frame::{Frame, NearFrame, lacks},
     instruction::{ALWAYS, FLAG_0, Instruction, NOT_EQUAL, Operation, flags},
-    journal::Journal,
+    journal::{Journal, Mark},
     memory::{AUX_HEAP, FIRST_BASE_PAGE, HEAP, HeapId, Memory, SECOND_BASE_PAGE},
     precompiles::Recoveries,
 };
@@ -107,6 +107,17 @@ pub struct Machine {
     pub(crate) recoveries: Recoveries,
     /// What a frame runs that panics before its first instruction.
     pub(crate) no_code: Arc<Code>,
+    /// While a snapshot stands: what the journal must keep to get back to it.
+    pub(crate) floor: Option<Floor>,
+}
+
+/// The journal's part of a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Floor {
+    mark: Mark,
+    /// Whether a frame failed that began before the snapshot. Its earlier changes were kept for the way back; the machine can only go
+    /// there.
+    is_broken: bool,
 }
 
 /// A point between two transactions to which the machine can go back.
@@ -120,7 +131,7 @@ pub struct Snapshot {
     context_value: u128,
     transaction: u16,
     next_base_page: Page,
-    mark: crate::journal::Mark,
+    mark: Mark,
     decommitted: HashSet<U256, RandomState>,
 }
 
@@ -176,6 +187,7 @@ impl Machine {
             heap_codes: HashMap::default(),
             recoveries: HashMap::default(),
             no_code: Arc::new(Code::new(Vec::new())),
+            floor: None,
         }
     }
 
@@ -509,6 +521,7 @@ impl Machine {
         self.context_value = snapshot.context_value;
         self.transaction = snapshot.transaction;
         self.next_base_page = snapshot.next_base_page;
+        self.floor = None;
         self.journal.roll_back(snapshot.mark);
         self.journal.undo_warm();
         let decommitted = std::mem::take(&mut self.decommitted);
@@ -527,10 +540,26 @@ impl Machine {
     }
 
     /// Gives a snapshot up.
-    pub fn keep(&mut self, snapshot: Snapshot) {
+    ///
+    /// # Errors
+    ///
+    /// [`Limit::Snapshot`] where a frame failed since that began before it: the machine can only go back.
+    pub fn keep(&mut self, snapshot: Snapshot) -> Result<(), Limit> {
         drop(snapshot);
         self.memory.end_undo();
         self.journal.end_undo_warm();
+        if self.floor.take().is_some_and(|floor| floor.is_broken) { Err(Limit::Snapshot) } else { Ok(()) }
+    }
+
+    /// Takes back the changes of a frame that fails.
+    pub(crate) fn take_back(&mut self, mark: Mark) {
+        match &mut self.floor {
+            Some(floor) if mark.is_before(&floor.mark) => {
+                floor.is_broken = true;
+                self.journal.roll_back(floor.mark);
+            }
+            _ => self.journal.roll_back(mark),
+        }
     }
 
     /// Forgets the way back to before now, if nothing can go there any more.

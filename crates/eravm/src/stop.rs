@@ -44,6 +44,8 @@ pub enum Limit {
     WriteToCode,
     /// The bytes to publish do not fit their counter.
     Pubdata,
+    /// A frame failed that began before a snapshot which is to be kept.
+    Snapshot,
 }
 
 impl<F> From<Limit> for Stop<F> {
@@ -61,6 +63,7 @@ impl fmt::Display for Limit {
             Self::PrecompileInput => "a precompile is given an input that its contract would never give it",
             Self::FreedPage => "a precompile call names a memory page that was freed",
             Self::WriteToCode => "a precompile call would write to code",
+            Self::Snapshot => "a frame fails that began before the transaction",
             Self::Pubdata => "the count of bytes to publish overflows",
         })
     }

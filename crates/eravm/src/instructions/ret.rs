@@ -53,7 +53,7 @@ impl Machine {
         let Some(outer) = self.near_frames.pop() else { return Flow::Frame };
         let failed = way != Way::Return;
         if failed {
-            self.journal.roll_back(self.frame.mark);
+            self.take_back(self.frame.mark);
         }
         let frame = &mut self.frame;
         frame.near_calls -= 1;
@@ -70,7 +70,7 @@ impl Machine {
         let (way, returned) = self.returned(way, data);
         let failed = way != Way::Return;
         if failed {
-            self.journal.roll_back(self.frame.mark);
+            self.take_back(self.frame.mark);
         }
         if self.frames.is_empty() {
             return Flow::Pause(Pause::Ended(self.end(way, returned)));

@@ -249,7 +249,7 @@ impl<S: State> BatchRun<S> {
             self.place = place;
             return Ok(None);
         }
-        self.machine.keep(snapshot);
+        self.machine.keep(snapshot)?;
         outcome.map(Some)
     }
 
