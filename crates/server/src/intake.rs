@@ -16,6 +16,8 @@ pub(crate) enum RefusedProof {
     UnknownKey,
     #[error("the key was revoked")]
     RevokedKey,
+    #[error("for lack of collateral the key could not be judged for too long: it may submit once it has been")]
+    SuspendedKey,
     #[error("the key was registered for {registered}, the proof says {submitted}")]
     TeeType { registered: TeeType, submitted: TeeType },
     #[error("the batch is not known")]
@@ -24,6 +26,10 @@ pub(crate) enum RefusedProof {
     Signature(#[source] SignatureError),
     #[error("the root is not the expected one")]
     WrongRoot,
+    #[error("a bare root is not tied to its batch: send a statement")]
+    StatementRequired,
+    #[error("the key's signature of this root was accepted for another batch")]
+    ReusedRoot,
     #[error("the statement does not fit: {0}")]
     Statement(#[from] StatementMismatch),
     #[error("the lease is not current")]
@@ -53,11 +59,14 @@ impl Store {
     /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
     /// 2. the batch is known;
     /// 3. the key signed the root;
-    /// 4. the root is the expected one, where one is known;
+    /// 4. the root is the expected one, where one is known: by what was said with the batch, or as the root that the next
+    ///    batch starts from. Where none is known a statement is there, or a root signed for one batch would pass for all;
     /// 5. the statement, where there is one, says the same and is signed by the same key;
-    /// 6. the key has not lost its standing;
+    /// 6. the key has not lost its standing, nor is it suspended;
     /// 7. the lease, where there is one, is current;
-    /// 8. no accepted proof of the batch says another root.
+    /// 8. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
+    ///    one;
+    /// 9. no accepted proof of the batch says another root.
     ///
     /// A proof that was accepted before is accepted again, whatever became of its lease: the prover may have missed the
     /// answer.
@@ -78,12 +87,18 @@ impl Store {
         if roots.expected.is_some_and(|expected| expected != submission.proof) {
             return Err(RefusedProof::WrongRoot);
         }
+        if roots.expected.is_none() && submission.statement.is_none() && !self.danger_bare_roots {
+            return Err(RefusedProof::StatementRequired);
+        }
         check_statement(number, submission, &roots)?;
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
         let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
             RecordedProof::Accepted | RecordedProof::Known => Ok(()),
             RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
+            RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
+            RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),
+            RecordedProof::ReusedRoot => Err(RefusedProof::ReusedRoot),
             RecordedProof::StaleLease => Err(RefusedProof::StaleLease),
             RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
         }
