@@ -199,6 +199,34 @@ fn one_proof_that_holds_is_enough_unless_another_contradicts_it() {
 }
 
 #[test]
+fn a_bare_root_alone_proves_nothing_and_one_root_is_not_two_batches() {
+    let key = SimulatedKey::new();
+    let files = Files::simulated(&key);
+    let bare = |number: u32, of: u32| {
+        let proof = key.proof(of).with("statement", Value::Null);
+        (number, vec![proof.with("l1BatchNumber", json!(number))])
+    };
+    // One signature, published for 44 batches.
+    let publisher = Publisher::of((1..=44).map(|number| bare(number, 1)));
+    let output = simulated(&publisher, &files, "--batch 1");
+    assert_eq!(verdicts(&output), (vec!["bare".to_owned()], 1), "{output:?}");
+    assert_eq!(lines(&output)[1]["summary"]["bare"], 1);
+    let output = simulated(&publisher, &files, "--batch 1-44");
+    let (found, code) = verdicts(&output);
+    assert_eq!((found[0].as_str(), code), ("bare", 1));
+    assert!(found[1..].iter().all(|verdict| verdict == "contradicted"), "{found:?}");
+
+    // Another source says which root is whose; a root that it says of two batches is one too many.
+    let publisher = Publisher::of([bare(1, 1), bare(2, 2)]);
+    let output = simulated(&publisher, &files, &format!("--batch 1-2 --l2-rpc {}", publisher.url()));
+    assert_eq!(verdicts(&output), (vec!["proven".to_owned(); 2], 0), "{output:?}");
+    let twice = [key.proof(1), key.proof_of(2, 1)]
+        .map(|proof| (proof.0["l1BatchNumber"].as_u64().unwrap() as u32, vec![proof]));
+    let output = simulated(&Publisher::of(twice), &files, "--batch 1-2");
+    assert_eq!(verdicts(&output), (vec!["proven".to_owned(), "contradicted".to_owned()], 1), "{output:?}");
+}
+
+#[test]
 fn statements_that_do_not_follow_one_another_are_a_contradiction() {
     let key = SimulatedKey::new();
     let files = Files::simulated(&key);

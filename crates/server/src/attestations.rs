@@ -1,22 +1,26 @@
 //! Which keys may sign: quotes are judged when keys register, and again while they are in use.
 
+mod judgeable;
+
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
 use serde::Deserialize;
 use tee_api::{PublicKey, Quote};
 use tee_attestation::{
-    Case, CollateralCache, CollateralSource, Key, Policy, PolicyError, SourceError, TrustedRoot, Verdict, judge,
+    Case, Collateral, CollateralCache, CollateralSource, Key, PlatformKind, Policy, PolicyError, SourceError,
+    TrustedRoot, Verdict, judge,
 };
 use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Store, storage::Standing};
+use crate::{Store, clock::millis, storage::Standing};
 
 /// How often the policy's file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +39,10 @@ pub struct AttestationConfig {
     /// How often collateral is fetched and registered keys are judged again, besides when the policy changes.
     #[serde(default = "hour")]
     pub rejudge_interval_secs: u64,
+    /// A key that could not be judged for this long, for lack of good collateral, makes no new proofs until it can be. What
+    /// it proved counts.
+    #[serde(default = "week")]
+    pub suspend_after_secs: u64,
     /// Batches that only a key proved that lost its standing are proven again.
     #[serde(default = "yes")]
     pub reprove_on_revocation: bool,
@@ -82,6 +90,26 @@ pub(crate) struct Attestor {
     policy: RwLock<LoadedPolicy>,
     root: TrustedRoot,
     collateral: CollateralCache,
+    /// The last collateral under which a quote was found genuine, by the kind of platform.
+    last_good: Mutex<HashMap<PlatformKind, GoodCollateral>>,
+}
+
+/// Collateral whose signatures and dates held.
+#[derive(Debug, Clone)]
+struct GoodCollateral {
+    collateral: Arc<Collateral>,
+    tcb_evaluation_number: u32,
+}
+
+/// Why a quote cannot be judged. That says nothing against it.
+#[derive(Debug, Error)]
+pub(crate) enum JudgeError {
+    /// The quote does not even say what collateral it needs.
+    #[error("{0}")]
+    Quote(String),
+    /// There is none, or it is broken, has ended or is not valid yet.
+    #[error("no collateral to judge with: {0}")]
+    NoCollateral(String),
 }
 
 #[derive(Debug, Clone)]
@@ -98,6 +126,17 @@ pub(crate) struct Judged {
     pub(crate) collateral: String,
 }
 
+impl Judged {
+    /// Until when the collateral is good, in milliseconds since 1970.
+    pub(crate) fn valid_until_ms(&self) -> Option<i64> {
+        self.verdict.valid_until_secs().map(|secs| millis(Duration::from_secs(secs)))
+    }
+
+    fn new(verdict: Verdict, collateral: &Collateral) -> Self {
+        Self { verdict, collateral: serde_json::to_string(collateral).expect("collateral is JSON") }
+    }
+}
+
 impl AttestationConfig {
     /// A configuration with the defaults for all that has one.
     pub fn new(policy: PathBuf, collateral: String) -> Self {
@@ -106,6 +145,7 @@ impl AttestationConfig {
             collateral,
             refresh_before_secs: day(),
             rejudge_interval_secs: hour(),
+            suspend_after_secs: week(),
             reprove_on_revocation: yes(),
             danger_root_certificate: None,
         }
@@ -127,23 +167,68 @@ impl Attestor {
         let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
         let source = CollateralSource::open(&config.collateral)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
-        Ok(Self { config, policy, root, collateral })
+        Ok(Self { config, policy, root, collateral, last_good: Mutex::default() })
     }
 
-    /// Judges the quote of a key.
-    pub(crate) async fn judge(&self, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Result<Judged, SourceError> {
-        let collateral = self.collateral.collateral(quote.as_bytes(), now_secs).await?;
+    /// Judges the quote of a key, which may have been `accepted` before. Collateral that is broken, has ended, is not valid
+    /// yet or is older than what was there before is passed over for the last that was good.
+    pub(crate) async fn judge(
+        &self,
+        quote: &Quote,
+        pubkey: &PublicKey,
+        accepted: bool,
+        now_secs: u64,
+    ) -> Result<Judged, JudgeError> {
+        let kind = PlatformKind::of(quote.as_bytes()).map_err(|error| JudgeError::Quote(error.to_string()))?;
+        let before = self.last_good().get(&kind).cloned();
+        let reason = match self.collateral.collateral(quote.as_bytes(), now_secs).await {
+            Err(error) => error.to_string(),
+            Ok(collateral) => {
+                let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+                let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
+                if judgeable::only_collateral_fails(&verdict, accepted) {
+                    verdict.refusal()
+                } else if before.as_ref().is_some_and(|before| {
+                    tcb_evaluation_number != 0 && tcb_evaluation_number < before.tcb_evaluation_number
+                }) {
+                    format!("its TCB evaluation number {tcb_evaluation_number} is lower than before")
+                } else {
+                    if tcb_evaluation_number != 0 {
+                        self.keep_good(kind, GoodCollateral { collateral: collateral.clone(), tcb_evaluation_number });
+                    }
+                    return Ok(Judged::new(verdict, &collateral));
+                }
+            }
+        };
+        if let Some(GoodCollateral { collateral, .. }) = before {
+            let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+            if !judgeable::only_collateral_fails(&verdict, accepted) {
+                tracing::warn!(reason, "collateral is not good: the last that was is used");
+                return Ok(Judged::new(verdict, &collateral));
+            }
+        }
+        Err(JudgeError::NoCollateral(reason))
+    }
+
+    fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Verdict {
         let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner).policy);
-        let verdict = judge(&Case {
+        judge(&Case {
             quote: quote.as_bytes(),
-            collateral: &collateral,
+            collateral,
             root: &self.root,
             policy: &policy,
             key: Some(Key { public_key: pubkey.to_bytes(), address: pubkey.address().0 }),
             at_secs: now_secs,
-        });
-        let collateral = serde_json::to_string(&*collateral).expect("collateral is JSON");
-        Ok(Judged { verdict, collateral })
+        })
+    }
+
+    fn last_good(&self) -> std::sync::MutexGuard<'_, HashMap<PlatformKind, GoodCollateral>> {
+        self.last_good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only genuine quotes get here: nobody fills the map with kinds that do not exist.
+    fn keep_good(&self, kind: PlatformKind, good: GoodCollateral) {
+        self.last_good().insert(kind, good);
     }
 
     pub(crate) fn reprove_on_revocation(&self) -> bool {
@@ -203,20 +288,20 @@ pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, stop: Cancellat
 }
 
 impl Store {
-    /// Judges every registered key again, but for those that somebody revoked. Where there is no collateral nothing
-    /// changes.
+    /// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
+    /// until it is suspended.
     pub(crate) async fn rejudge(&self, attestor: &Attestor) -> Result<(), sqlx::Error> {
         for key in self.storage.keys_to_judge().await? {
             let now_ms = self.clock.now_ms();
-            let judged = match attestor.judge(&key.quote, &key.pubkey, secs(now_ms)).await {
+            let judged = match attestor.judge(&key.quote, &key.pubkey, key.stands, secs(now_ms)).await {
                 Ok(judged) => judged,
                 Err(error) => {
-                    tracing::warn!(pubkey = %key.pubkey, %error, "no collateral: the key is not judged again");
+                    tracing::error!(pubkey = %key.pubkey, %error, "ALARM: the key cannot be judged again");
                     continue;
                 }
             };
             match (judged.verdict.passed(), key.stands) {
-                (true, true) => {}
+                (true, true) => self.storage.note_passed(&key.pubkey, &judged, now_ms).await?,
                 (true, false) => {
                     self.storage.restore_standing(&key.pubkey, &judged, now_ms).await?;
                     tracing::info!(pubkey = %key.pubkey, "key is accepted again");
@@ -233,6 +318,12 @@ impl Store {
                     }
                 }
             }
+        }
+        let now_ms = self.clock.now_ms();
+        let grace_ms = millis(Duration::from_secs(attestor.config.suspend_after_secs));
+        let suspended = self.storage.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await?;
+        if suspended > 0 {
+            tracing::error!(keys = suspended, "ALARM: keys could not be judged for too long and make no new proofs");
         }
         Ok(())
     }
@@ -258,6 +349,10 @@ pub(crate) fn secs(ms: i64) -> u64 {
 
 fn day() -> u64 {
     24 * 60 * 60
+}
+
+fn week() -> u64 {
+    7 * 24 * 60 * 60
 }
 
 fn hour() -> u64 {

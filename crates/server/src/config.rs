@@ -63,6 +63,10 @@ pub struct Config {
     /// How quotes are judged.
     #[serde(default)]
     pub attestation: Option<AttestationConfig>,
+    /// Take roots without a statement where nothing else says which root a batch has, as provers of zksync-era send them: a
+    /// signature then says nothing of the batch that it is of.
+    #[serde(default)]
+    pub danger_bare_roots: bool,
     /// Let every key sign whose quote names it, unjudged: anybody can make such a quote.
     #[serde(default)]
     pub danger_unjudged_quotes: bool,
@@ -194,6 +198,7 @@ impl Config {
             required_proofs: RequiredProofs::default(),
             mirror: None,
             attestation: None,
+            danger_bare_roots: false,
             danger_unjudged_quotes: false,
             chain: None,
             danger_any_code: false,

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    Store,
+    ObjectStoreFault, Store,
     inputs::{CorruptInput, InputForm, OpenInputError},
     random,
     storage::JobFailure,
@@ -17,6 +17,9 @@ use crate::{
 
 /// How often one who waits looks for what other servers and the time make ready.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many inputs that cannot be read one request passes over.
+const MAX_UNREADABLE: u32 = 8;
 
 /// A batch on its way to a prover.
 pub(crate) struct HandedOut {
@@ -31,8 +34,11 @@ pub(crate) struct HandedOut {
 pub(crate) enum HandOutError {
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
-    #[error("object store: {0}")]
-    ObjectStore(#[source] object_store::Error),
+    #[error(transparent)]
+    ObjectStore(#[from] ObjectStoreFault),
+    /// As many inputs as one request looks at cannot be read. The next request goes on behind them.
+    #[error("inputs are missing or damaged, one after another")]
+    Unreadable,
 }
 
 impl Store {
@@ -65,8 +71,12 @@ impl Store {
     }
 
     async fn hand_out_now(&self, tee_type: TeeType, form: InputForm) -> Result<Option<HandedOut>, HandOutError> {
+        let mut unreadable = 0;
         // Every turn but the last takes a batch out of the queue that would block those behind it.
         loop {
+            if unreadable == MAX_UNREADABLE {
+                return Err(HandOutError::Unreadable);
+            }
             let lease = LeaseId::from(random::<16>());
             let Some(claim) = self.storage.claim(tee_type, &lease, self.clock.now_ms()).await? else {
                 return Ok(None);
@@ -80,12 +90,18 @@ impl Store {
             let input = match self.inputs.open_blob(&claim.batch, form).await {
                 Ok(input) => input,
                 Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
-                    self.fail_unreadable(&lease, number, &error.to_string()).await?;
+                    // A store that is empty as a whole says nothing of this input.
+                    if let Err(fault) = self.check_object_store().await {
+                        self.storage.give_back_lease(&lease, self.clock.now_ms()).await?;
+                        return Err(fault.into());
+                    }
+                    self.set_aside(&lease, number, &error.to_string()).await?;
+                    unreadable += 1;
                     continue;
                 }
                 Err(OpenInputError::Store(error)) => {
                     self.storage.give_back_lease(&lease, self.clock.now_ms()).await?;
-                    return Err(HandOutError::ObjectStore(error));
+                    return Err(ObjectStoreFault::Unavailable(error).into());
                 }
             };
             // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
@@ -94,7 +110,7 @@ impl Store {
                 let (store, lease) = (store.clone(), corrupt_lease.clone());
                 async move {
                     if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) {
-                        let failed = store.fail_unreadable(&lease, number, &error.to_string()).await;
+                        let failed = store.set_aside(&lease, number, &error.to_string()).await;
                         failed.map_err(io::Error::other)?;
                     }
                     Err(error)
@@ -106,8 +122,10 @@ impl Store {
         }
     }
 
-    async fn fail_unreadable(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
-        self.fail(lease, batch, JobFailure { kind: "unreadable_input", error }).await
+    /// Puts a batch aside whose input cannot be read. That is no prover's fault, and costs no attempt.
+    async fn set_aside(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
+        tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
+        self.storage.set_aside(lease, error, self.clock.now_ms()).await.map(drop)
     }
 
     async fn fail(&self, lease: &LeaseId, batch: u32, failure: JobFailure<'_>) -> Result<(), sqlx::Error> {

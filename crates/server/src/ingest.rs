@@ -20,8 +20,8 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use zksync_types::H256;
 
 use crate::{
-    Store,
-    inputs::{EncodedInput, InputForm},
+    ObjectStoreFault, Store,
+    inputs::{CorruptInput, EncodedInput, InputForm, OpenInputError},
     random,
     storage::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
 };
@@ -110,6 +110,9 @@ pub enum AddBatchError {
     /// The object store's fault.
     #[error("object store: {0}")]
     ObjectStore(#[from] ObjectStoreError),
+    /// The object store is not the right one.
+    #[error(transparent)]
+    ObjectStoreFault(#[from] ObjectStoreFault),
     /// The database's fault.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -146,28 +149,11 @@ impl Store {
         if let Some(known) = self.storage.batch(number).await? {
             return self.compare(number, known, new.expected_root, new.input).await;
         }
-        let (input, encoded) = blocking(move || {
-            let encoded = EncodedInput::of(&new.input)?;
-            Ok::<_, io::Error>((new.input, encoded))
-        })
-        .await
-        .map_err(AddBatchError::Encode)?;
-        let row = NewBatchRow {
-            number,
-            batch: Batch {
-                // Random, so that of two that add the same number at a time neither writes over the other's.
-                input_key: format!("inputs/{number}-{}", hex::encode(random::<8>())),
-                json: BlobInfo::of(&encoded.json),
-                cbor: BlobInfo::of(&encoded.cbor),
-                previous_root: input.l1_batch_env.previous_batch_hash,
-                expected_root: new.expected_root,
-            },
-            sealed_at_ms: new.sealed_at_ms,
-            source: new.source,
-        };
-        // The input first: a batch in the database has one.
-        let input_key = row.batch.input_key.clone();
-        self.inputs.put(&input_key, &encoded).await?;
+        // What is put into the folder of a disk that is not mounted is lost when it is.
+        self.check_object_store().await?;
+        let (input, batch) = self.put(number, new.input, new.expected_root).await?;
+        let input_key = batch.input_key.clone();
+        let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
         match self.storage.insert_batch(row, self.clock.now_ms()).await? {
             InsertedBatch::New => Ok(AddedBatch::New),
             InsertedBatch::Known(known) => {
@@ -175,6 +161,31 @@ impl Store {
                 self.compare(number, known, new.expected_root, input).await
             }
         }
+    }
+
+    /// Stores an input, before the database knows of it: a batch in the database has one.
+    async fn put(
+        &self,
+        number: u32,
+        input: BatchInput,
+        expected_root: Option<H256>,
+    ) -> Result<(BatchInput, Batch), AddBatchError> {
+        let (input, encoded) = blocking(move || {
+            let encoded = EncodedInput::of(&input)?;
+            Ok::<_, io::Error>((input, encoded))
+        })
+        .await
+        .map_err(AddBatchError::Encode)?;
+        let batch = Batch {
+            // Random, so that of two that add the same number at a time neither writes over the other's.
+            input_key: format!("inputs/{number}-{}", hex::encode(random::<8>())),
+            json: BlobInfo::of(&encoded.json),
+            cbor: BlobInfo::of(&encoded.cbor),
+            previous_root: input.l1_batch_env.previous_batch_hash,
+            expected_root,
+        };
+        self.inputs.put(&batch.input_key, &encoded).await?;
+        Ok((input, batch))
     }
 
     /// Inputs are compared as values: one value has many encodings.
@@ -190,17 +201,82 @@ impl Store {
         {
             return Err(AddBatchError::Changed { number });
         }
-        let unreadable = |error: String| AddBatchError::KnownInput(error);
-        let blob =
-            self.inputs.open_blob(&known, InputForm::Cbor).await.map_err(|error| unreadable(error.to_string()))?;
-        let blob = read_all(blob).await.map_err(|error| unreadable(error.to_string()))?;
-        let same = blocking(move || {
-            let plain = io::BufReader::new(zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?);
-            BatchInput::from_cbor(plain).map_err(|error: InputError| error.to_string()).map(|known| known == input)
+        if let Some(lost) = self.unlike_or_lost(number, &known, &input).await? {
+            tracing::warn!(batch = number, lost, "the batch's input is put back");
+            self.put_back(number, known.clone(), input).await?;
+        }
+        if let Some(root) = expected_root.filter(|_| known.expected_root.is_none()) {
+            self.storage.fill_expected_root(number, root, self.clock.now_ms()).await?;
+        }
+        Ok(AddedBatch::Known)
+    }
+}
+
+impl Store {
+    /// Holds an input against both forms of the one that is known. Says what is wrong with that one where a form of it is
+    /// missing or damaged; an error where a form that can be read is another input.
+    async fn unlike_or_lost(
+        &self,
+        number: u32,
+        known: &Batch,
+        input: &BatchInput,
+    ) -> Result<Option<String>, AddBatchError> {
+        if known.previous_root != input.l1_batch_env.previous_batch_hash {
+            return Err(AddBatchError::Changed { number });
+        }
+        let mut lost = None;
+        for form in [InputForm::Cbor, InputForm::Json] {
+            match self.read_known(known, form).await? {
+                Ok(read) if read == *input => {}
+                Ok(_) => return Err(AddBatchError::Changed { number }),
+                Err(error) => lost = Some(error),
+            }
+        }
+        if lost.is_some() {
+            // A store that is empty as a whole says nothing of this input.
+            self.check_object_store().await?;
+        }
+        Ok(lost)
+    }
+
+    /// A known input; the inner error says why it cannot be read though the store answers.
+    async fn read_known(&self, known: &Batch, form: InputForm) -> Result<Result<BatchInput, String>, AddBatchError> {
+        let blob = match self.inputs.open_blob(known, form).await {
+            Ok(blob) => blob,
+            Err(OpenInputError::Store(error)) => return Err(error.into()),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let blob = match read_all(blob).await {
+            Ok(blob) => blob,
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(error) => return Err(AddBatchError::KnownInput(error.to_string())),
+        };
+        Ok(blocking(move || {
+            let mut plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
+            match form {
+                InputForm::Cbor => BatchInput::from_cbor(io::BufReader::new(plain)).map_err(|error| error.to_string()),
+                InputForm::Json => {
+                    let mut json = Vec::new();
+                    plain.read_to_end(&mut json).map_err(|error| error.to_string())?;
+                    BatchInput::from_json(&json).map_err(|error| error.to_string())
+                }
+            }
         })
-        .await
-        .map_err(unreadable)?;
-        if same { Ok(AddedBatch::Known) } else { Err(AddBatchError::Changed { number }) }
+        .await)
+    }
+
+    async fn put_back(&self, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
+        let (_, new) = self.put(number, input, None).await?;
+        let (lost_key, new_key) = (lost.input_key.clone(), new.input_key.clone());
+        let replaced = self.storage.replace_input(number, lost, new, self.clock.now_ms()).await?;
+        // What is left of the old one, or the new one where another was faster. A form that is missing is no error.
+        let unwanted = if replaced { lost_key } else { new_key };
+        if let Err(error) = self.inputs.delete(&unwanted).await {
+            tracing::debug!(%error, "the rest of a lost input stays");
+        }
+        Ok(())
     }
 }
 

@@ -24,9 +24,18 @@ const COMPRESSION_LEVEL: i32 = 3;
 /// How much is read of a file at a time. Each request holds a few of these, however large its input is.
 const FILE_PIECE_BYTES: usize = 256 * 1024;
 
+/// The object that tells this store from others, and from an empty one.
+pub(crate) const STORE_MARKER: &str = "tee-proof-server-store";
+
+/// More than a marker has.
+const MAX_MARKER_BYTES: u64 = 256;
+
 /// The store.
 #[derive(Debug, Clone)]
-pub(crate) struct Inputs(Arc<dyn ObjectStore>);
+pub(crate) struct Inputs {
+    objects: Arc<dyn ObjectStore>,
+    in_memory: bool,
+}
 
 /// The two forms that an input has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,28 +121,46 @@ impl BlobInfo {
 impl Inputs {
     /// Opens the store that holds them.
     pub(crate) fn open(url: &ObjectStoreUrl) -> Result<Self, object_store::Error> {
-        url.open().map(Self)
+        Ok(Self { objects: url.open()?, in_memory: url.is_memory() })
     }
 
-    /// Whether the store answers.
-    pub(crate) async fn ping(&self) -> Result<(), object_store::Error> {
-        match self.0.head(&ObjectPath::from("ready")).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+    /// Whether they are gone when the process ends.
+    pub(crate) fn are_in_memory(&self) -> bool {
+        self.in_memory
+    }
+
+    /// What the store's marker says, where there is one.
+    pub(crate) async fn marker(&self) -> Result<Option<String>, object_store::Error> {
+        let found = match self.objects.get(&ObjectPath::from(STORE_MARKER)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if found.meta.size > MAX_MARKER_BYTES {
+            return Ok(Some(format!("{} bytes", found.meta.size)));
         }
+        Ok(Some(String::from_utf8_lossy(&found.bytes().await?).trim().to_owned()))
+    }
+
+    /// Puts the store's marker there.
+    pub(crate) async fn put_marker(&self, content: &str) -> Result<(), object_store::Error> {
+        self.objects.put(&ObjectPath::from(STORE_MARKER), content.to_owned().into()).await.map(drop)
     }
 
     /// Stores both forms under a key.
     pub(crate) async fn put(&self, key: &str, input: &EncodedInput) -> Result<(), object_store::Error> {
-        self.0.put(&InputForm::Json.path(key), input.json.clone().into()).await?;
-        self.0.put(&InputForm::Cbor.path(key), input.cbor.clone().into()).await?;
+        self.objects.put(&InputForm::Json.path(key), input.json.clone().into()).await?;
+        self.objects.put(&InputForm::Cbor.path(key), input.cbor.clone().into()).await?;
         Ok(())
     }
 
     /// Removes what [`put`](Self::put) stored.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
         for form in [InputForm::Json, InputForm::Cbor] {
-            self.0.delete(&form.path(key)).await?;
+            match self.objects.delete(&form.path(key)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -146,7 +173,7 @@ impl Inputs {
         form: InputForm,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, OpenInputError> {
         let expected = form.blob(batch).clone();
-        let found = self.0.get(&form.path(&batch.input_key)).await.map_err(|error| match error {
+        let found = self.objects.get(&form.path(&batch.input_key)).await.map_err(|error| match error {
             object_store::Error::NotFound { .. } => OpenInputError::Missing,
             error => OpenInputError::Store(error),
         })?;

@@ -17,6 +17,8 @@ pub(crate) enum RefusedProof {
     UnknownKey,
     #[error("the key was revoked")]
     RevokedKey,
+    #[error("for lack of collateral the key could not be judged for too long: it may submit once it has been")]
+    SuspendedKey,
     #[error("the key was registered for {registered}, the proof says {submitted}")]
     TeeType { registered: TeeType, submitted: TeeType },
     #[error("the batch is not known")]
@@ -25,6 +27,10 @@ pub(crate) enum RefusedProof {
     Signature(#[source] SignatureError),
     #[error("the root is not the expected one")]
     WrongRoot,
+    #[error("a bare root is not tied to its batch: send a statement")]
+    StatementRequired,
+    #[error("the key's signature of this root was accepted for another batch")]
+    ReusedRoot,
     #[error("the statement does not fit: {0}")]
     Statement(#[from] StatementMismatch),
     #[error("the statement is not of the pinned code: {0}")]
@@ -56,12 +62,15 @@ impl Store {
     /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
     /// 2. the batch is known;
     /// 3. the key signed the root;
-    /// 4. the root is the expected one, where one is known;
+    /// 4. the root is the expected one, where one is known: by what was said with the batch, or as the root that the next
+    ///    batch starts from. Where none is known a statement is there, or a root signed for one batch would pass for all;
     /// 5. the statement, where there is one, says the same and is signed by the same key;
     /// 6. the statement is of the pinned chain, protocol version and code;
-    /// 7. the key has not lost its standing;
+    /// 7. the key has not lost its standing, nor is it suspended;
     /// 8. the lease, where there is one, is current;
-    /// 9. no accepted proof of the batch says another root.
+    /// 9. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
+    ///    one;
+    /// 10. no accepted proof of the batch says another root.
     ///
     /// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
     ///
@@ -84,6 +93,9 @@ impl Store {
         if roots.expected.is_some_and(|expected| expected != submission.proof) {
             return Err(RefusedProof::WrongRoot);
         }
+        if roots.expected.is_none() && submission.statement.is_none() && !self.danger_bare_roots {
+            return Err(RefusedProof::StatementRequired);
+        }
         check_statement(number, submission, &roots)?;
         if let Some(signed) = &submission.statement {
             check_code(&signed.statement, &self.pins)?;
@@ -93,6 +105,9 @@ impl Store {
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
             RecordedProof::Accepted | RecordedProof::Known => Ok(()),
             RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
+            RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
+            RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),
+            RecordedProof::ReusedRoot => Err(RefusedProof::ReusedRoot),
             RecordedProof::StaleLease => Err(RefusedProof::StaleLease),
             RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
         }

@@ -17,6 +17,7 @@ mod intake;
 mod limits;
 mod metrics;
 mod mirror;
+mod object_store_marker;
 mod object_store_url;
 mod problem;
 mod serve;
@@ -49,6 +50,7 @@ pub use self::{
     ingest::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
     inputs::InputForm,
     limits::{Limits, LimitsError},
+    object_store_marker::ObjectStoreFault,
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
@@ -77,12 +79,15 @@ pub struct Server {
 pub struct Store {
     storage: Storage,
     inputs: Inputs,
+    /// What the object store's marker says.
+    object_store_marker: Arc<str>,
     /// Who may hold a decoded input in memory.
     decoding: Arc<Semaphore>,
     /// Nobody is kept waiting from then on.
     stopping: CancellationToken,
     clock: Clock,
     lease_secs: u32,
+    danger_bare_roots: bool,
     /// Judges quotes; without it they stay unjudged.
     attestor: Option<Arc<Attestor>>,
     /// What statements must be of.
@@ -119,6 +124,9 @@ pub enum StartError {
     /// The store for inputs cannot be opened.
     #[error("object store: {0}")]
     ObjectStore(#[from] object_store::Error),
+    /// The store for inputs does not answer, is empty where it should not be, or is another one.
+    #[error("object store: {0}")]
+    ObjectStoreFault(#[from] ObjectStoreFault),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -232,13 +240,17 @@ impl Store {
             None => return Err(StartError::Unjudged),
         };
         let pins = Arc::new(config.pins().ok_or(StartError::AnyCode)?);
+        let storage = Storage::open(&config.database_url, config.job_rules(), clock.now_ms()).await?;
+        let inputs = Inputs::open(&config.object_store)?;
         Ok(Self {
-            storage: Storage::open(&config.database_url, config.job_rules(), clock.now_ms()).await?,
-            inputs: Inputs::open(&config.object_store)?,
+            object_store_marker: object_store_marker::marker(&storage, &inputs).await?.into(),
+            storage,
+            inputs,
             decoding: Arc::new(Semaphore::new(MAX_DECODING)),
             stopping: CancellationToken::new(),
             clock,
             lease_secs: config.proof_generation_timeout_secs,
+            danger_bare_roots: config.danger_bare_roots,
             attestor,
             pins,
         })

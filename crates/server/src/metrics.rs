@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use tee_api::TeeType;
+use tokio::time::timeout;
 use vise::{Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Metrics as Group, Registry, Unit};
 
 use crate::{Store, storage::JobStatus};
+
+/// How long the state may take to be read: a scraper waits 10 s as a rule.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// What this process counts.
 #[derive(Debug, Clone, Group)]
@@ -34,7 +38,7 @@ pub(crate) struct Metrics {
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct Database {
-    /// Whether the database answers: 1 or 0. The gauges of state are there only when it does.
+    /// Whether the database takes a write: 1 or 0. The gauges of state are there when it answers what is read.
     database_up: Gauge<u64>,
 }
 
@@ -48,8 +52,12 @@ struct State {
     jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,
     /// ALARM when not 0: refused proofs that contradict accepted ones, kept.
     disagreements: Gauge<u64>,
-    /// Registered keys, by whether they are in force or revoked.
+    /// Registered keys, by whether they are in force or revoked; those in force that are suspended once more.
     keys: Family<Standing, Gauge<u64>>,
+    /// How long ago the quote of a key in force passed that has waited longest to be judged again: for lack of collateral,
+    /// once it is more than the interval of judging again.
+    #[metrics(unit = Unit::Seconds)]
+    oldest_judgement_age: Gauge<Duration>,
 }
 
 /// The batches that are there, if any.
@@ -124,9 +132,17 @@ impl Metrics {
         registry.register_metrics(self);
         let database = Database::default();
         registry.register_metrics(&database);
-        match read_state(store).await {
-            Ok((state, batches)) => {
+        let read = timeout(PATIENCE, read_state(store));
+        let (written, state) = tokio::join!(store.storage.ping(store.clock.now_ms()), read);
+        let state = state.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        match written {
+            Ok(()) => {
                 database.database_up.set(1);
+            }
+            Err(error) => tracing::error!(%error, "the database does not take writes"),
+        }
+        match state {
+            Ok((state, batches)) => {
                 registry.register_metrics(&state);
                 batches.iter().for_each(|batches| registry.register_metrics(batches));
             }
@@ -150,6 +166,9 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
     state.disagreements.set(counts.disagreements);
     state.keys[&Standing { standing: "in_force" }].set(counts.keys_in_force);
     state.keys[&Standing { standing: "revoked" }].set(counts.keys_revoked);
+    state.keys[&Standing { standing: "suspended" }].set(counts.keys_suspended);
+    let age_ms = counts.oldest_judgement_ms.map_or(0, |passed_ms| store.clock.now_ms().saturating_sub(passed_ms));
+    state.oldest_judgement_age.set(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)));
     let batches = match storage.present_batches().await? {
         (Some(oldest), Some(latest)) => {
             let batches = Batches::default();

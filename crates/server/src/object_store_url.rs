@@ -1,10 +1,10 @@
 //! Where objects are kept: a folder, a bucket, or the process's memory.
 
-use std::{fmt, path::Path, str::FromStr, sync::Arc};
+use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use object_store::{
-    ObjectStore, aws::AmazonS3Builder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, memory::InMemory,
-    path::Path as ObjectPath, prefix::PrefixStore,
+    ObjectStore, RetryConfig, aws::AmazonS3Builder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem,
+    memory::InMemory, path::Path as ObjectPath, prefix::PrefixStore,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -89,18 +89,31 @@ impl ObjectStoreUrl {
             Scheme::Memory => Ok(Arc::new(InMemory::new())),
             Scheme::S3 => {
                 let (bucket, prefix) = self.bucket();
-                Ok(prefixed(AmazonS3Builder::from_env().with_bucket_name(bucket).build()?, prefix))
+                Ok(prefixed(AmazonS3Builder::from_env().with_retry(retry()).with_bucket_name(bucket).build()?, prefix))
             }
             Scheme::Gs => {
                 let (bucket, prefix) = self.bucket();
-                Ok(prefixed(GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).build()?, prefix))
+                Ok(prefixed(
+                    GoogleCloudStorageBuilder::from_env().with_retry(retry()).with_bucket_name(bucket).build()?,
+                    prefix,
+                ))
             }
         }
+    }
+
+    /// Whether it is gone when the process ends.
+    pub(crate) fn is_memory(&self) -> bool {
+        self.scheme == Scheme::Memory
     }
 
     fn bucket(&self) -> (&str, &str) {
         self.place.split_once('/').unwrap_or((&self.place, ""))
     }
+}
+
+/// Whoever waits for the store has less patience than its library's 3 minutes, and tries again.
+fn retry() -> RetryConfig {
+    RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() }
 }
 
 fn prefixed(bucket: impl ObjectStore, prefix: &str) -> Arc<dyn ObjectStore> {

@@ -13,7 +13,10 @@ use serde::Serialize;
 use tee_verifier::PinMismatch;
 use utoipa::ToSchema;
 
-use crate::intake::RefusedProof;
+use crate::{ObjectStoreFault, handout::HandOutError, intake::RefusedProof, storage::is_unavailable};
+
+/// What is down is asked again after this long.
+const RETRY_UNAVAILABLE_SECS: u64 = 4;
 
 /// An error answer.
 #[derive(Debug)]
@@ -69,6 +72,12 @@ impl Problem {
         self.code
     }
 
+    /// The same may be asked again before long.
+    fn object_store(detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "object_store_unavailable", detail)
+            .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
+    }
+
     pub(crate) fn stale_lease() -> Self {
         Self::new(StatusCode::CONFLICT, "stale_lease", "the lease is not current: the batch may be another prover's")
     }
@@ -78,9 +87,44 @@ impl Problem {
     }
 }
 
+impl From<ObjectStoreFault> for Problem {
+    fn from(fault: ObjectStoreFault) -> Self {
+        match fault {
+            ObjectStoreFault::Unavailable(error) => error.into(),
+            ObjectStoreFault::Database(error) => error.into(),
+            ObjectStoreFault::Wrong { .. } => {
+                tracing::error!("{fault}");
+                Self::object_store("the object store is empty or another one; the server's log says more")
+            }
+        }
+    }
+}
+
+impl From<object_store::Error> for Problem {
+    fn from(error: object_store::Error) -> Self {
+        tracing::error!(%error, "the object store does not answer");
+        Self::object_store("the object store does not answer")
+    }
+}
+
+impl From<HandOutError> for Problem {
+    fn from(error: HandOutError) -> Self {
+        match error {
+            HandOutError::Database(error) => error.into(),
+            HandOutError::ObjectStore(fault) => fault.into(),
+            HandOutError::Unreadable => Self::object_store("inputs are missing or damaged, one after another"),
+        }
+    }
+}
+
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        Self::internal(format_args!("database: {error}"))
+        if !is_unavailable(&error) {
+            return Self::internal(format_args!("database: {error}"));
+        }
+        tracing::error!(%error, "the database does not answer");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", "the database does not answer")
+            .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
     }
 }
 
@@ -89,10 +133,13 @@ impl From<RefusedProof> for Problem {
         let (status, code) = match &refused {
             RefusedProof::UnknownKey => (StatusCode::FORBIDDEN, "unknown_key"),
             RefusedProof::RevokedKey => (StatusCode::FORBIDDEN, "revoked_key"),
+            RefusedProof::SuspendedKey => (StatusCode::SERVICE_UNAVAILABLE, "no_collateral"),
             RefusedProof::TeeType { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_tee_type"),
             RefusedProof::UnknownBatch => return Self::unknown_batch(),
             RefusedProof::Signature(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_signature"),
             RefusedProof::WrongRoot => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_root"),
+            RefusedProof::StatementRequired => (StatusCode::UNPROCESSABLE_ENTITY, "statement_required"),
+            RefusedProof::ReusedRoot => (StatusCode::UNPROCESSABLE_ENTITY, "reused_root"),
             RefusedProof::Statement(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_statement"),
             RefusedProof::NotPinned(PinMismatch::ChainId { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_chain"),
             RefusedProof::NotPinned(PinMismatch::ProtocolVersion { .. }) => {
@@ -101,9 +148,12 @@ impl From<RefusedProof> for Problem {
             RefusedProof::NotPinned(PinMismatch::Code { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "code_not_pinned"),
             RefusedProof::StaleLease => return Self::stale_lease(),
             RefusedProof::DisagreeingRoot { .. } => (StatusCode::CONFLICT, "disagreeing_root"),
-            RefusedProof::Database(error) => return Self::internal(format_args!("database: {error}")),
+            RefusedProof::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        Self::new(status, code, refused.to_string())
+        match refused {
+            RefusedProof::Database(error) => error.into(),
+            refused => Self::new(status, code, refused.to_string()),
+        }
     }
 }
 

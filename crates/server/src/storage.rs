@@ -6,10 +6,13 @@
 mod admin;
 mod attestations;
 mod batches;
+mod contradictions;
 mod jobs;
 mod listing;
 mod migrations;
+mod object_store_marker;
 mod overview;
+mod patience;
 mod proofs;
 mod published;
 mod sqlite_writer;
@@ -20,10 +23,12 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, any::AnyPoolOptions};
 use tee_api::TeeType;
-use tokio::sync::{Notify, OnceCell};
+use tokio::{
+    sync::{Mutex, Notify, OnceCell},
+    time::Instant,
+};
 use zksync_types::H256;
 
-use self::sqlite_writer::SqliteWriter;
 pub use self::{
     admin::JobChange,
     jobs::{JobStatus, JobStatusError},
@@ -35,10 +40,12 @@ pub(crate) use self::{
     attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     jobs::{JobFailure, JobRules},
+    patience::is_unavailable,
     proofs::{NewProof, RecordedProof, Roots},
     published::PublishedProof,
     standing::Standing,
 };
+use self::{patience::Within, sqlite_writer::SqliteWriter};
 use crate::config::DatabaseUrl;
 
 /// The most connections that read a SQLite file at the same time.
@@ -51,6 +58,9 @@ const MAX_POSTGRES_CONNECTIONS: u32 = 12;
 /// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
+/// How long a write that was made to try the database speaks for it.
+const TRUSTED_WRITE: Duration = Duration::from_secs(1);
+
 /// A handle to the database.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
@@ -61,6 +71,8 @@ pub(crate) struct Storage {
     rules: Arc<JobRules>,
     /// Which TEE types are known to have their jobs; only spares statements.
     prepared_tee_types: Arc<[OnceCell<()>; 3]>,
+    /// When the database last took a write that was made to try it.
+    last_write: Arc<Mutex<Option<Instant>>>,
     /// Told when this process makes a job claimable.
     jobs_added: Arc<Notify>,
 }
@@ -72,6 +84,7 @@ impl Storage {
         let url = url.connection_url()?;
         let is_sqlite = url.starts_with("sqlite:");
         let pool = AnyPoolOptions::new()
+            .acquire_timeout(patience::ACQUIRE)
             .max_connections(if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS })
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
@@ -85,8 +98,8 @@ impl Storage {
             .connect(&url)
             .await?;
         let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
-        let (prepared_tee_types, jobs_added) = Default::default();
-        let storage = Self { pool, sqlite_writer, rules: Arc::new(rules), prepared_tee_types, jobs_added };
+        let (prepared_tee_types, last_write, jobs_added) = Default::default();
+        let storage = Self { pool, sqlite_writer, rules: Arc::new(rules), prepared_tee_types, last_write, jobs_added };
         for tee_type in [TeeType::Sgx, TeeType::Tdx] {
             if storage.rules.expects(tee_type) {
                 storage.prepare_tee_type(tee_type, now_ms).await?;
@@ -95,11 +108,22 @@ impl Storage {
         Ok(storage)
     }
 
-    /// Whether the database answers where it writes.
-    pub(crate) async fn ping(&self) -> Result<(), sqlx::Error> {
-        self.statement(|connection| Box::pin(async move { sqlx::query("SELECT 1").execute(connection).await }))
-            .await
-            .map(drop)
+    /// Whether the database takes a write: one whose disk is full still answers what is read. Whoever asks often gets the
+    /// answer of the last second.
+    pub(crate) async fn ping(&self, now_ms: i64) -> Result<(), sqlx::Error> {
+        let mut written = self.last_write.lock().await;
+        if written.is_some_and(|written| written.elapsed() < TRUSTED_WRITE) {
+            return Ok(());
+        }
+        self.statement(move |connection| {
+            Box::pin(async move {
+                let probe = sqlx::query("UPDATE write_probe SET written_at = $1 WHERE id = 1");
+                probe.bind(now_ms).execute(connection).await
+            })
+        })
+        .await?;
+        *written = Some(Instant::now());
+        Ok(())
     }
 
     /// Waits for what is being done and closes all connections.
@@ -116,14 +140,27 @@ impl Storage {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
     {
-        match &self.sqlite_writer {
-            Some(writer) => writer.statement(write).await,
-            None => write(&mut *self.pool.acquire().await?).await,
-        }
+        let written = async {
+            match &self.sqlite_writer {
+                Some(writer) => writer.statement(write).await,
+                None => write(&mut *self.pool.acquire().await?).await,
+            }
+        };
+        written.within().await
     }
 
-    /// Runs a write of several statements: all of them are on disk when this returns, or none on an error.
+    /// Runs a write of several statements: all of them are on disk when this returns, or none on an error. After an error of
+    /// a database that did not answer in time they may be on disk all the same, as after a broken connection.
     async fn transaction<T, F>(&self, write: F) -> Result<T, sqlx::Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
+    {
+        self.long_transaction(write).within().await
+    }
+
+    /// The same for a write of a great many rows, which takes as long as it takes.
+    async fn long_transaction<T, F>(&self, write: F) -> Result<T, sqlx::Error>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,

@@ -1,5 +1,7 @@
 //! All proofs of one batch.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use tee_api::Statement;
 use zksync_types::H256;
@@ -10,8 +12,10 @@ use super::proof::{Batch, Checked, Entry};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
-    /// A proof holds, and none contradicts it.
+    /// A proof holds, and none contradicts it. Its statement, or another source, says that the root is this batch's.
     Proven,
+    /// Proofs hold, and nothing says that their root is this batch's: a bare root of one batch passes for all.
+    Bare,
     /// There are proofs, and none holds.
     Unproven,
     /// Keys signed different things about it.
@@ -74,7 +78,15 @@ impl Examined {
         examined.root = good().find_map(|proof| proof.signed_root);
         examined.statement = statements.next().cloned();
         if examined.root.is_some() {
-            examined.verdict = Verdict::Proven;
+            examined.verdict = match batch.expected_root.is_some() || examined.statement.is_some() {
+                true => Verdict::Proven,
+                false => Verdict::Bare,
+            };
+        }
+        if examined.verdict == Verdict::Bare {
+            examined
+                .notes
+                .push("a bare root does not say of which batch it is: another source (--l2-rpc) can".to_owned());
         }
         if roots.len() > 1 {
             examined.verdict = Verdict::Contradicted;
@@ -86,6 +98,16 @@ impl Examined {
         }
         examined.proofs = proofs;
         Some(examined)
+    }
+
+    /// Compares with all batches before: a root is one batch's.
+    pub(super) fn compare_root(&mut self, seen: &mut HashMap<H256, u32>) {
+        let Some(root) = self.root else { return };
+        let other = *seen.entry(root).or_insert(self.number);
+        if other != self.number {
+            self.verdict = Verdict::Contradicted;
+            self.notes.push(format!("its root is that of batch {other} too"));
+        }
     }
 
     /// Compares with the batch before.

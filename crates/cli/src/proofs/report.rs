@@ -26,7 +26,7 @@ pub(super) struct Report {
     json: bool,
     level: LevelFilter,
     bar: ProgressBar,
-    counts: [(Verdict, u32); 6],
+    counts: [(Verdict, u32); 7],
     unstated: u32,
     compared: Compared,
 }
@@ -46,6 +46,7 @@ impl Report {
             bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         let verdicts = [
             Verdict::Proven,
+            Verdict::Bare,
             Verdict::Unproven,
             Verdict::Contradicted,
             Verdict::Ignored,
@@ -87,6 +88,7 @@ impl Report {
             let summary = json!({
                 "batches": total,
                 "proven": proven,
+                "bare": count(Verdict::Bare),
                 "unproven": count(Verdict::Unproven),
                 "contradicted": count(Verdict::Contradicted),
                 "ignored": count(Verdict::Ignored),
@@ -147,6 +149,7 @@ impl Compared {
 fn name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Proven => "proven",
+        Verdict::Bare => "bare",
         Verdict::Unproven => "unproven",
         Verdict::Contradicted => "contradicted",
         Verdict::Ignored => "ignored",

@@ -100,6 +100,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let started = Instant::now();
     let mut interrupted = false;
     let mut before: Option<Examined> = None;
+    // Some 50 bytes for each batch, for as long as the run lasts.
+    let mut roots = HashMap::new();
     let mut examined = stream::iter(batches).map(|number| checker.examine(number)).buffered(WINDOW);
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
@@ -112,6 +114,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         };
         let Some(mut next) = next else { break };
         next.follow(before.as_ref());
+        next.compare_root(&mut roots);
         report.batch(&next);
         report.waiting(next.number.saturating_add(1));
         checker.head.store(next.number.saturating_add(1), Ordering::Relaxed);

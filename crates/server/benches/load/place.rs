@@ -146,7 +146,7 @@ impl Place {
         let config = self.folder.path().join(format!("{}.yaml", address.port()));
         let yaml = format!(
             "database_url: \"{}\"\nobject_store: \"file://{}\"\nlisten: {address}\nproof_generation_timeout_secs: {}\n\
-             max_attempts: 1000\ndanger_unjudged_quotes: true\ndanger_any_code: true\n",
+             max_attempts: 1000\ndanger_unjudged_quotes: true\ndanger_any_code: true\ndanger_bare_roots: true\n",
             self.url,
             self.folder.path().join("objects").display(),
             self.lease_secs

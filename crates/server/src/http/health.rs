@@ -28,7 +28,7 @@ pub(super) async fn live() -> Json<Healthy> {
     Json(OK)
 }
 
-/// Whether the server can do its work: the database and the object store answer, and it is not stopping.
+/// Whether the server can do its work: the database takes a write, the object store answers, and it is not stopping.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operating",
     responses((status = 200, body = Healthy), (status = 503, body = crate::problem::ProblemBody))
@@ -38,8 +38,10 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Healthy>, Probl
     if app.store.stopping.is_cancelled() {
         return unavailable("stopping", "the server is stopping");
     }
-    let (database, inputs) =
-        tokio::join!(timeout(PATIENCE, app.store.storage.ping()), timeout(PATIENCE, app.store.inputs.ping()));
+    let (database, inputs) = tokio::join!(
+        timeout(PATIENCE, app.store.storage.ping(app.store.clock.now_ms())),
+        timeout(PATIENCE, app.store.check_object_store())
+    );
     match database {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
@@ -50,10 +52,7 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Healthy>, Probl
     }
     match inputs {
         Ok(Ok(())) => Ok(Json(OK)),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the object store does not answer");
-            unavailable("object_store_unavailable", "the object store does not answer")
-        }
+        Ok(Err(fault)) => Err(fault.into()),
         Err(_) => unavailable("object_store_unavailable", "the object store does not answer in time"),
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn handle(
     let form = wanted_form(&headers);
     // An answer that there is nothing still comes in time.
     let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
-    let handed_out = store.hand_out(tee_type, form, wait).await.map_err(Problem::internal)?;
+    let handed_out = store.hand_out(tee_type, form, wait).await?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     metrics.batches_handed_out[&tee_type.into()].inc();
     let mut response = answer(&headers, form, handed_out.input, handed_out.input_bytes);

@@ -6,7 +6,7 @@ use super::{
     input_answer::{answer, wanted_form},
     request::PathParameter,
 };
-use crate::{Store, problem::Problem};
+use crate::{Store, inputs::OpenInputError, problem::Problem};
 
 /// A batch's input, in JSON or (Accept: application/cbor) in CBOR, without a lease.
 #[utoipa::path(
@@ -24,6 +24,13 @@ pub(super) async fn handle(
 ) -> Result<Response, Problem> {
     let batch = store.storage.batch(number).await?.ok_or_else(Problem::unknown_batch)?;
     let form = wanted_form(&headers);
-    let input = store.inputs.open_blob(&batch, form).await.map_err(Problem::internal)?;
+    let input = match store.inputs.open_blob(&batch, form).await {
+        Ok(input) => input,
+        Err(OpenInputError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            store.check_object_store().await?;
+            return Err(Problem::internal(error));
+        }
+    };
     Ok(answer(&headers, form, input, form.blob(&batch).bytes))
 }

@@ -2,10 +2,15 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use tee_api::{RegisterAttestation, TeeType};
-use tee_attestation::{Quote, SourceError, Tee};
+use tee_attestation::{Quote, Tee};
 
 use super::{request::JsonBody, success};
-use crate::{Store, attestations::secs, problem::Problem, storage::NewAttestation};
+use crate::{
+    Store,
+    attestations::{JudgeError, secs},
+    problem::Problem,
+    storage::NewAttestation,
+};
 
 /// Registers a key. Its quote must name it and be accepted by the server's policy; the answer says which rules it breaks.
 #[utoipa::path(
@@ -30,15 +35,15 @@ pub(super) async fn handle(
     let now_ms = store.clock.now_ms();
     let judged = match &store.attestor {
         None => None,
-        Some(attestor) => match attestor.judge(&attestation, &pubkey, secs(now_ms)).await {
+        Some(attestor) => match attestor.judge(&attestation, &pubkey, false, secs(now_ms)).await {
             Ok(judged) if judged.verdict.passed() => Some(judged),
             Ok(judged) => {
                 let refusal = judged.verdict.refusal();
                 tracing::warn!(%pubkey, refusal, "quote refused");
                 return Err(refuse("quote_refused", refusal));
             }
-            Err(error @ SourceError::Quote(_)) => return Err(refuse("malformed_quote", error.to_string())),
-            Err(error) => {
+            Err(error @ JudgeError::Quote(_)) => return Err(refuse("malformed_quote", error.to_string())),
+            Err(error @ JudgeError::NoCollateral(_)) => {
                 tracing::error!(%error, "no collateral");
                 let detail = "there is no collateral to judge the quote with; the server's log says why";
                 return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_collateral", detail));

@@ -3,7 +3,11 @@
 use sqlx::Row;
 use tee_api::{PublicKey, Quote, TeeType};
 
-use super::Storage;
+use super::{
+    Storage,
+    contradictions::{alarm_of_key, displace_of_key},
+    patience::Within,
+};
 use crate::attestations::Judged;
 
 /// A key to register.
@@ -26,21 +30,25 @@ impl Storage {
         let collateral = new.judged.map(|judged| judged.collateral.clone().into_bytes());
         let measurements = new.judged.and_then(|judged| serde_json::to_string(&judged.verdict).ok());
         let tcb_status = new.judged.and_then(|judged| judged.verdict.tcb_status().map(str::to_owned));
+        let valid_until_ms = new.judged.and_then(Judged::valid_until_ms);
         let advisories = new.judged.map(|judged| judged.verdict.advisories().join(" "));
-        self.statement(move |connection| {
+        let lock_rows = !self.is_sqlite();
+        let displaced = self.transaction(move |connection| {
             Box::pin(async move {
-                sqlx::query(
+                let registered = sqlx::query(
                     "INSERT INTO tee_attestations
                          (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, verdict,
-                          registered_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                          registered_at, passed_at, valid_until)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)
                      ON CONFLICT (pubkey) DO UPDATE
                      SET quote = excluded.quote, tee_type = excluded.tee_type, measurements = excluded.measurements,
                          tcb_status = excluded.tcb_status, advisories = excluded.advisories,
                          collateral = excluded.collateral, judged_at = excluded.judged_at, verdict = excluded.verdict,
-                         registered_at = excluded.registered_at, revoked_at = NULL
+                         registered_at = excluded.registered_at, revoked_at = NULL, passed_at = excluded.passed_at,
+                         valid_until = excluded.valid_until, suspended_at = NULL
                      WHERE tee_attestations.verdict NOT LIKE 'revoked%'
-                         AND (tee_attestations.quote <> excluded.quote OR tee_attestations.verdict <> excluded.verdict)",
+                         AND (tee_attestations.quote <> excluded.quote OR tee_attestations.verdict <> excluded.verdict
+                             OR tee_attestations.suspended_at IS NOT NULL)",
                 )
                 .bind(pubkey.as_slice())
                 .bind(quote)
@@ -52,12 +60,17 @@ impl Storage {
                 .bind(judged_at)
                 .bind(verdict)
                 .bind(now_ms)
-                .execute(connection)
-                .await
-                .map(drop)
+                .bind(valid_until_ms)
+                .execute(&mut *connection)
+                .await?;
+                match registered.rows_affected() {
+                    0 => Ok(0),
+                    _ => displace_of_key(connection, &pubkey, lock_rows).await,
+                }
             })
-        })
-        .await
+        });
+        alarm_of_key(&pubkey, displaced.await?);
+        Ok(())
     }
 
     /// Whether a key has lost its standing; nothing where it is not registered.
@@ -65,6 +78,7 @@ impl Storage {
         let row = sqlx::query("SELECT revoked_at FROM tee_attestations WHERE pubkey = $1")
             .bind(pubkey.to_bytes().as_slice())
             .fetch_optional(&self.pool)
+            .within()
             .await?;
         row.map(|row| Ok(row.try_get::<Option<i64>, _>("revoked_at")?.is_some())).transpose()
     }

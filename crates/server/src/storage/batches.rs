@@ -5,7 +5,12 @@ use std::collections::HashSet;
 use sqlx::{Any, Executor, Row, any::AnyRow};
 use zksync_types::H256;
 
-use super::{Storage, decoded, hash, number};
+use super::{
+    Storage,
+    contradictions::{alarm_displaced, displace},
+    decoded, hash, number,
+    patience::Within,
+};
 
 /// A batch, without its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +54,9 @@ impl Storage {
     /// Inserts a batch with a job for each TEE type that has provers.
     pub(crate) async fn insert_batch(&self, new: NewBatchRow, now_ms: i64) -> Result<InsertedBatch, sqlx::Error> {
         let type_lock = self.type_lock("pg_advisory_xact_lock_shared");
-        let inserted = self.transaction(move |connection| Box::pin(async move {
+        let required = self.rules.required_of_types();
+        let before = new.number.checked_sub(1).zip(new.batch.previous_root);
+        let (inserted, displaced) = self.transaction(move |connection| Box::pin(async move {
             let batch = &new.batch;
             let inserted = sqlx::query(
                 "INSERT INTO batches (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root,
@@ -72,7 +79,7 @@ impl Storage {
             .await?;
             if inserted.rows_affected() == 0 {
                 let known = Batch::find(connection, new.number).await?.ok_or(sqlx::Error::RowNotFound)?;
-                return Ok(InsertedBatch::Known(known));
+                return Ok((InsertedBatch::Known(known), 0));
             }
             type_lock.take(connection).await?;
             sqlx::query(
@@ -82,17 +89,77 @@ impl Storage {
             )
             .bind(i64::from(new.number))
             .bind(now_ms)
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
-            Ok(InsertedBatch::New)
+            // Its previous root is the root of the batch before, where no other is known.
+            let mut displaced = 0;
+            if let Some((before, root)) = before {
+                let lock = "UPDATE batches SET source = source WHERE number = $1 AND expected_root IS NULL";
+                let locked = sqlx::query(lock).bind(i64::from(before)).execute(&mut *connection).await?;
+                if locked.rows_affected() > 0 {
+                    displaced = displace(connection, before, root, required, now_ms).await?;
+                }
+            }
+            Ok((InsertedBatch::New, displaced))
         })).await?;
+        if let Some((before, root)) = before {
+            alarm_displaced(before, root, displaced);
+        }
         self.jobs_added.notify_waiters();
         Ok(inserted)
     }
 
+    /// Replaces the input of a batch whose own cannot be read, and has the jobs tried that waited for it. False where
+    /// somebody else has replaced it meanwhile.
+    pub(crate) async fn replace_input(
+        &self,
+        number: u32,
+        lost: Batch,
+        new: Batch,
+        now_ms: i64,
+    ) -> Result<bool, sqlx::Error> {
+        let replaced = self
+            .transaction(move |connection| {
+                Box::pin(async move {
+                    let replaced = sqlx::query(
+                        "UPDATE batches SET input_key = $3, json_bytes = $4, json_sha256 = $5, cbor_bytes = $6,
+                             cbor_sha256 = $7
+                         WHERE number = $1 AND input_key = $2",
+                    )
+                    .bind(i64::from(number))
+                    .bind(lost.input_key)
+                    .bind(new.input_key)
+                    .bind(decoded(i64::try_from(new.json.bytes))?)
+                    .bind(new.json.sha256.as_slice())
+                    .bind(decoded(i64::try_from(new.cbor.bytes))?)
+                    .bind(new.cbor.sha256.as_slice())
+                    .execute(&mut *connection)
+                    .await?;
+                    if replaced.rows_affected() == 0 {
+                        return Ok(false);
+                    }
+                    sqlx::query(
+                        "UPDATE tee_proof_generation_details
+                         SET status = 'ready_to_be_proven', claimable_at = $2, error_kind = NULL, error = NULL,
+                             updated_at = $2
+                         WHERE l1_batch_number = $1 AND error_kind = 'unreadable_input'
+                             AND status IN ('failed', 'permanently_ignored')",
+                    )
+                    .bind(i64::from(number))
+                    .bind(now_ms)
+                    .execute(connection)
+                    .await?;
+                    Ok(true)
+                })
+            })
+            .await?;
+        self.jobs_added.notify_waiters();
+        Ok(replaced)
+    }
+
     /// A batch by its number.
     pub(crate) async fn batch(&self, number: u32) -> Result<Option<Batch>, sqlx::Error> {
-        Batch::find(&self.pool, number).await
+        Batch::find(&self.pool, number).within().await
     }
 
     /// Those from `first` to `last` that are not there. For ranges of thousands, not millions.
@@ -101,6 +168,7 @@ impl Storage {
             .bind(i64::from(first))
             .bind(i64::from(last))
             .fetch_all(&self.pool)
+            .within()
             .await?;
         let present: HashSet<u32> = rows.iter().map(|row| number(row.try_get(0)?)).collect::<Result<_, _>>()?;
         Ok((first..=last).filter(|number| !present.contains(number)).collect())
@@ -111,6 +179,7 @@ impl Storage {
         // Two statements of one row each: an index answers them, where it does not answer both in one.
         let row = sqlx::query("SELECT (SELECT MIN(number) FROM batches), (SELECT MAX(number) FROM batches)")
             .fetch_one(&self.pool)
+            .within()
             .await?;
         let read = |index: usize| row.try_get::<Option<i64>, _>(index)?.map(number).transpose();
         Ok((read(0)?, read(1)?))

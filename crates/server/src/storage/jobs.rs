@@ -175,6 +175,30 @@ impl Storage {
         self.statement(move |connection| Box::pin(async move { failed.record(connection).await })).await
     }
 
+    /// Ends a lease on a batch whose input cannot be read. The job rests as a failed one does; its attempt does not count.
+    pub(crate) async fn set_aside(&self, lease: &LeaseId, error: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let (lease, error) = (lease.clone(), error.to_owned());
+        let retry_at_ms = now_ms.saturating_add(self.rules.lease_ms);
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE tee_proof_generation_details
+                     SET status = 'failed', attempts = attempts - 1, claimable_at = $2, lease_id = NULL,
+                         lease_expires_at = NULL, error_kind = 'unreadable_input', error = $3, updated_at = $4
+                     WHERE lease_id = $1",
+                )
+                .bind(lease.as_str())
+                .bind(retry_at_ms)
+                .bind(error)
+                .bind(now_ms)
+                .execute(connection)
+                .await
+                .map(|result| result.rows_affected() == 1)
+            })
+        })
+        .await
+    }
+
     /// Ends a lease and makes its batch ready again, as if it had not been handed out. False if the lease is not current.
     pub(crate) async fn give_back_lease(&self, lease: &LeaseId, now_ms: i64) -> Result<bool, sqlx::Error> {
         let lease = lease.clone();
@@ -210,7 +234,7 @@ impl Storage {
         };
         let type_lock = self.type_lock("pg_advisory_xact_lock");
         let prepare = || {
-            self.transaction(move |connection| {
+            self.long_transaction(move |connection| {
                 Box::pin(async move {
                     let new =
                         sqlx::query("INSERT INTO claimed_tee_types (tee_type) VALUES ($1) ON CONFLICT DO NOTHING")

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use zksync_types::H256;
 
-use super::{JobStatus, decoded, hash, number};
+use super::{JobStatus, decoded, hash, number, patience::Within};
 use crate::Store;
 
 /// How old a change must be to be listed, in milliseconds. Changes are ordered by the times of the servers that made them, and
@@ -160,6 +160,7 @@ impl Store {
         .bind(after.map_or(-1, i64::from))
         .bind(i64::from(limit))
         .fetch_all(&self.storage.pool)
+        .within()
         .await?;
         rows.iter().map(BatchEntry::read).collect()
     }
@@ -191,6 +192,7 @@ impl Store {
         .bind(after.map_or("", |(_, tee_type)| tee_type.as_str()))
         .bind(i64::from(limit))
         .fetch_all(&self.storage.pool)
+        .within()
         .await?;
         rows.iter().map(Job::read).collect()
     }
@@ -208,6 +210,7 @@ impl Store {
         .bind(self.clock.now_ms().saturating_sub(CHANGES_SETTLE_MS))
         .bind(i64::from(limit))
         .fetch_all(&self.storage.pool)
+        .within()
         .await?;
         rows.iter().map(Job::read).collect()
     }
@@ -219,6 +222,7 @@ impl Store {
              FROM tee_proof_generation_details WHERE status <> 'generated' GROUP BY status, tee_type",
         )
         .fetch_all(&self.storage.pool)
+        .within()
         .await?;
         rows.iter()
             .map(|row| {
@@ -254,6 +258,7 @@ impl Store {
         .bind(after.as_ref().map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
         .bind(i64::from(limit))
         .fetch_all(&self.storage.pool)
+        .within()
         .await?;
         rows.iter().map(Proof::read).collect()
     }
@@ -268,6 +273,7 @@ impl Store {
             .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
             .bind(i64::from(limit))
             .fetch_all(&self.storage.pool)
+            .within()
             .await?;
         rows.iter().map(AttestationEntry::read).collect()
     }

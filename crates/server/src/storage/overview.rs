@@ -4,7 +4,7 @@ use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use zksync_types::H256;
 
-use super::{JobStatus, Storage, decoded, hash, number};
+use super::{JobStatus, Storage, decoded, hash, number, patience::Within};
 
 /// A batch with its job and proof. A batch has one row for each of its jobs and, where several keys proved it, for each
 /// proof; a batch that no prover ever asked for has a row without TEE type.
@@ -81,6 +81,7 @@ impl Storage {
         .bind(i64::from(first))
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
+        .within()
         .await?;
         rows.iter()
             .map(|row| {
@@ -116,6 +117,7 @@ impl Storage {
     pub(crate) async fn disagreements(&self) -> Result<Vec<Disagreement>, sqlx::Error> {
         let rows = sqlx::query("SELECT * FROM tee_proof_disagreements ORDER BY received_at DESC, l1_batch_number")
             .fetch_all(&self.pool)
+            .within()
             .await?;
         rows.iter().map(Disagreement::read).collect()
     }

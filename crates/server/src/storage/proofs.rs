@@ -1,12 +1,13 @@
 //! `tee_proofs`: accepted proofs, and those that contradict them.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
 use zksync_types::H256;
 
 use super::{
     JobStatus, Storage, decoded, hash,
     jobs::{FailedLease, JobFailure},
+    patience::Within,
 };
 
 /// What a proof of a registered key is held against.
@@ -22,6 +23,7 @@ pub(crate) struct Expectation {
 #[derive(Debug)]
 pub(crate) struct Roots {
     pub(crate) previous: Option<H256>,
+    /// The root after the batch: as it was said, or else the root that the next batch starts from.
     pub(crate) expected: Option<H256>,
 }
 
@@ -44,6 +46,12 @@ pub(crate) enum RecordedProof {
     Known,
     /// The key has no standing any more. Nothing was stored.
     RevokedKey,
+    /// The key could not be judged for too long. Nothing was stored.
+    SuspendedKey,
+    /// The root is not the batch's, which has just become known. Nothing was stored.
+    WrongRoot,
+    /// This key's signature of this root was accepted for another batch, and nothing ties it to this one. Nothing was stored.
+    ReusedRoot,
     /// The batch is not this lease's any more. Nothing was stored.
     StaleLease,
     /// An accepted proof of the batch says another root. Kept as a disagreement.
@@ -52,6 +60,9 @@ pub(crate) enum RecordedProof {
     },
 }
 
+/// How long a job rests that a key got which had proven it, in milliseconds.
+const REPEATED_REST_MS: i64 = 10_000;
+
 const DISAGREEMENT: JobFailure<'static> =
     JobFailure { kind: "disagreeing_root", error: "another proof of this batch says another root" };
 
@@ -59,12 +70,14 @@ impl Storage {
     /// What a proof of this batch by this key is held against; nothing where the key is not registered.
     pub(crate) async fn expectation(&self, number: u32, key: &PublicKey) -> Result<Option<Expectation>, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT tee_type, number, previous_root, expected_root
-             FROM tee_attestations LEFT JOIN batches ON number = $2 WHERE pubkey = $1",
+            "SELECT tee_type, b.number, b.previous_root, COALESCE(b.expected_root, next.previous_root) AS expected_root
+             FROM tee_attestations LEFT JOIN batches b ON b.number = $2 LEFT JOIN batches next ON next.number = $2 + 1
+             WHERE pubkey = $1",
         )
         .bind(key.to_bytes().as_slice())
         .bind(i64::from(number))
         .fetch_optional(&self.pool)
+        .within()
         .await?;
         row.map(|row| {
             let root = |column: &str| row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose();
@@ -84,13 +97,15 @@ impl Storage {
         let lock_rows = !self.is_sqlite();
         let required_proofs = self.rules.required_proofs(proof.submission.tee_type);
         let failed_lease = proof.lease.as_ref().map(|lease| self.rules.failed_lease(lease, DISAGREEMENT, now_ms));
+        // Or one bare root for two batches, sent at the same time, would be taken for both.
+        let key_lock = if proof.statement.is_some() { "SHARE" } else { "NO KEY UPDATE" };
         self.transaction(move |connection| {
             Box::pin(async move {
                 if lock_rows {
-                    sqlx::query(
+                    sqlx::query(AssertSqlSafe(format!(
                         "SELECT 1 FROM tee_attestations, batches WHERE pubkey = $1 AND number = $2
-                         FOR SHARE OF tee_attestations FOR NO KEY UPDATE OF batches",
-                    )
+                         FOR {key_lock} OF tee_attestations FOR NO KEY UPDATE OF batches",
+                    )))
                     .bind(proof.submission.pubkey.to_bytes().as_slice())
                     .bind(i64::from(proof.number))
                     .execute(&mut *connection)
@@ -116,16 +131,25 @@ impl NewProof {
             return Ok(RecordedProof::RevokedKey);
         }
         if standing.known {
-            // The batch was put back in the queue by hand. A key that proves again what lacks another key's proof gains
-            // nothing: its lease runs out, so that others get a turn.
-            if (standing.lease_is_current || self.lease.is_none()) && self.suffices(connection, required_proofs).await?
-            {
-                self.end_job(connection, true, now_ms).await?;
+            // The batch was put back in the queue by hand, or lacks another key's proof.
+            if standing.lease_is_current || self.lease.is_none() {
+                match self.suffices(connection, required_proofs).await? {
+                    true => self.end_job(connection, true, now_ms).await?,
+                    false => self.leave_to_others(connection, now_ms).await?,
+                }
             }
             return Ok(RecordedProof::Known);
         }
+        if standing.key_is_suspended {
+            return Ok(RecordedProof::SuspendedKey);
+        }
         if self.lease.is_some() && !standing.lease_is_current {
             return Ok(RecordedProof::StaleLease);
+        }
+        match standing.expected_root {
+            Some(expected) if expected != self.submission.proof => return Ok(RecordedProof::WrongRoot),
+            None if self.statement.is_none() && standing.other_batches > 0 => return Ok(RecordedProof::ReusedRoot),
+            _ => {}
         }
         if let Some(accepted) = standing.other_root {
             self.insert_disagreement(connection, accepted, now_ms).await?;
@@ -146,12 +170,18 @@ impl NewProof {
         let row = sqlx::query(
             "SELECT
                  (SELECT COUNT(*) FROM tee_attestations WHERE pubkey = $3 AND revoked_at IS NULL) AS standing_keys,
+                 (SELECT COUNT(*) FROM tee_attestations WHERE pubkey = $3 AND suspended_at IS NOT NULL) AS suspended_keys,
                  (SELECT COUNT(*) FROM tee_proofs
                      WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3 AND proof = $4) AS known,
                  (SELECT COUNT(*) FROM tee_proof_generation_details
                      WHERE lease_id = $5 AND l1_batch_number = $1 AND tee_type = $2) AS leases,
                  (SELECT proof FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
-                     WHERE l1_batch_number = $1 AND proof <> $4 AND revoked_at IS NULL LIMIT 1) AS other_root",
+                     WHERE l1_batch_number = $1 AND proof <> $4 AND revoked_at IS NULL LIMIT 1) AS other_root,
+                 (SELECT COUNT(*) FROM tee_proofs
+                     WHERE pubkey = $3 AND proof = $4 AND l1_batch_number <> $1) AS other_batches,
+                 (SELECT COALESCE(b.expected_root, next.previous_root)
+                     FROM batches b LEFT JOIN batches next ON next.number = b.number + 1
+                     WHERE b.number = $1) AS expected_root",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
@@ -162,9 +192,12 @@ impl NewProof {
         .await?;
         Ok(Standing {
             key_stands: row.try_get::<i64, _>("standing_keys")? > 0,
+            key_is_suspended: row.try_get::<i64, _>("suspended_keys")? > 0,
             known: row.try_get::<i64, _>("known")? > 0,
             lease_is_current: row.try_get::<i64, _>("leases")? > 0,
             other_root: row.try_get::<Option<&[u8]>, _>("other_root")?.map(hash).transpose()?,
+            other_batches: row.try_get("other_batches")?,
+            expected_root: row.try_get::<Option<&[u8]>, _>("expected_root")?.map(hash).transpose()?,
         })
     }
 
@@ -185,7 +218,8 @@ impl NewProof {
         .map(drop)
     }
 
-    /// The batch is proven, whoever has it in work; where more proofs are required, the next one may come. A proof may come
+    /// The batch is proven, whoever has it in work; where more proofs are required, the next one may come, with all attempts
+    /// before it. A proof may come
     /// without a job, when its prover took the input without a claim.
     async fn end_job(&self, connection: &mut AnyConnection, suffices: bool, now_ms: i64) -> Result<(), sqlx::Error> {
         let (status, claimable_at) = match suffices {
@@ -198,13 +232,31 @@ impl NewProof {
              VALUES ($1, $2, $3, $4, $5, $5)
              ON CONFLICT (l1_batch_number, tee_type) DO UPDATE
              SET status = excluded.status, claimable_at = excluded.claimable_at, lease_id = NULL,
-                 lease_expires_at = NULL, error_kind = NULL, error = NULL, updated_at = excluded.updated_at
+                 lease_expires_at = NULL, error_kind = NULL, error = NULL, updated_at = excluded.updated_at,
+                 attempts = CASE WHEN excluded.status = 'generated' THEN tee_proof_generation_details.attempts ELSE 0 END
              WHERE tee_proof_generation_details.status <> 'generated'",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
         .bind(status.as_str())
         .bind(claimable_at)
+        .bind(now_ms)
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+
+    /// A key that proves again what lacks another key's proof gains nothing and loses nothing: the job rests a little, so that
+    /// another one may come first, and the attempt does not count.
+    async fn leave_to_others(&self, connection: &mut AnyConnection, now_ms: i64) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE tee_proof_generation_details
+             SET status = 'ready_to_be_proven', attempts = attempts - 1, claimable_at = $2, lease_id = NULL,
+                 lease_expires_at = NULL, updated_at = $3
+             WHERE lease_id = $1",
+        )
+        .bind(self.lease.as_ref().map(LeaseId::as_str))
+        .bind(now_ms.saturating_add(REPEATED_REST_MS))
         .bind(now_ms)
         .execute(connection)
         .await
@@ -236,8 +288,8 @@ impl NewProof {
     ) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO tee_proof_disagreements
-                 (l1_batch_number, tee_type, pubkey, signature, proof, accepted_proof, received_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 (l1_batch_number, tee_type, pubkey, signature, proof, accepted_proof, received_at, statement)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT DO NOTHING",
         )
         .bind(i64::from(self.number))
@@ -247,6 +299,7 @@ impl NewProof {
         .bind(self.submission.proof.as_bytes())
         .bind(accepted.as_bytes())
         .bind(now_ms)
+        .bind(&self.statement)
         .execute(connection)
         .await
         .map(drop)
@@ -255,7 +308,11 @@ impl NewProof {
 
 struct Standing {
     key_stands: bool,
+    key_is_suspended: bool,
     known: bool,
     lease_is_current: bool,
     other_root: Option<H256>,
+    /// For how many other batches the key's signature of this root was accepted.
+    other_batches: i64,
+    expected_root: Option<H256>,
 }

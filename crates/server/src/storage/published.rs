@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, TeeType};
 
-use super::{Disagreement, JobStatus, Storage, decoded};
+use super::{Disagreement, JobStatus, Storage, decoded, patience::Within};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -55,10 +55,12 @@ impl Storage {
         .bind(i64::from(number))
         .bind(MAX_PROOFS)
         .fetch_all(&self.pool)
+        .within()
         .await?;
         let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND d.tee_type = '{tee_type}'"));
         let disagreements = sqlx::query(AssertSqlSafe(format!(
-            "SELECT d.tee_type, d.received_at AS at, d.pubkey, d.signature, d.proof, d.accepted_proof, a.quote,
+            "SELECT d.tee_type, d.received_at AS at, d.pubkey, d.signature, d.proof, d.accepted_proof, d.statement,
+                 a.quote,
                  a.verdict, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_disagreements d JOIN tee_attestations a ON a.pubkey = d.pubkey
              WHERE d.l1_batch_number = $1 {of_type}
@@ -67,6 +69,7 @@ impl Storage {
         .bind(i64::from(number))
         .bind(MAX_PROOFS)
         .fetch_all(&self.pool)
+        .within()
         .await?;
         let accepted = rows.iter().map(PublishedProof::accepted);
         accepted.chain(disagreements.iter().map(PublishedProof::disagreeing)).collect()
@@ -79,6 +82,10 @@ pub(crate) struct StateCounts {
     pub(crate) disagreements: u64,
     pub(crate) keys_in_force: u64,
     pub(crate) keys_revoked: u64,
+    /// Those in force that are suspended.
+    pub(crate) keys_suspended: u64,
+    /// When the quote of a key in force passed that has waited longest to be judged again.
+    pub(crate) oldest_judgement_ms: Option<i64>,
 }
 
 impl Storage {
@@ -97,6 +104,7 @@ impl Storage {
         .bind(after.map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
+        .within()
         .await?;
         rows.iter().map(Disagreement::read).collect()
     }
@@ -106,12 +114,21 @@ impl Storage {
         let row = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
-                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL)",
+                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
+                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),
+                 (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL)",
         )
         .fetch_one(&self.pool)
+        .within()
         .await?;
         let count = |index: usize| decoded(u64::try_from(row.try_get::<i64, _>(index)?));
-        Ok(StateCounts { disagreements: count(0)?, keys_in_force: count(1)?, keys_revoked: count(2)? })
+        Ok(StateCounts {
+            disagreements: count(0)?,
+            keys_in_force: count(1)?,
+            keys_revoked: count(2)?,
+            keys_suspended: count(3)?,
+            oldest_judgement_ms: row.try_get(4)?,
+        })
     }
 }
 
@@ -120,7 +137,7 @@ impl PublishedProof {
         let proven_at_ms: Option<i64> = row.try_get("received_at")?;
         let signed = match proven_at_ms {
             None => None,
-            Some(_) => Some(SignedRoot { statement: row.try_get("statement")?, ..SignedRoot::read(row)? }),
+            Some(_) => Some(SignedRoot::read(row)?),
         };
         let status = JobStatus::stored(row.try_get("status")?)?;
         let at_ms = proven_at_ms.map_or_else(|| row.try_get("at"), Ok)?;
@@ -140,7 +157,7 @@ impl SignedRoot {
             pubkey: row.try_get("pubkey")?,
             signature: row.try_get("signature")?,
             root: row.try_get("proof")?,
-            statement: None,
+            statement: row.try_get("statement")?,
             quote: row.try_get("quote")?,
             verdict: row.try_get("verdict")?,
             judged_at_ms: row.try_get("judged_at")?,

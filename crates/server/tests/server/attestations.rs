@@ -12,7 +12,7 @@ use tee_api::TeeType;
 use tee_attestation::simulated::{self, Platform, Publication};
 use tee_server::{AttestationConfig, Config, JobStatus, Server, StartError};
 
-use super::world::{Key, PLATFORM, ROOT, World, config};
+use super::world::{Key, PLATFORM, ROOT, World, config, root};
 
 const POLICY: fn() -> String = || format!("sgx: {{mrenclaves: [{}]}}\n", hex::encode(simulated::mr_enclave()));
 
@@ -109,7 +109,7 @@ async fn a_key_that_a_new_policy_refuses_loses_its_standing_and_its_batches_and_
     for number in [1, 2] {
         let (claimed, lease) = world.claim("sgx").await.unwrap();
         assert_eq!(claimed, number);
-        world.submit(number, &key.proof(ROOT), Some(&lease)).await.assert_success();
+        world.submit(number, &key.proof(root(number)), Some(&lease)).await.assert_success();
     }
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
 
@@ -123,9 +123,9 @@ async fn a_key_that_a_new_policy_refuses_loses_its_standing_and_its_batches_and_
 
     fs::write(folder.path().join("policy.yaml"), POLICY() + "# again\n").unwrap();
     until_verdict(&world, &key, "accepted").await;
-    let (_, lease) = world.claim("sgx").await.unwrap();
-    world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
-    assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
+    // What it proved counts again, and is not proven once more.
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
+    assert_eq!(world.claim("sgx").await, None);
 }
 
 #[tokio::test]
@@ -185,4 +185,39 @@ async fn the_proof_of_a_revoked_key_contradicts_nobodys() {
     let revoke = format!("/admin/attestations/{}/revoke", liar.public());
     world.post(&revoke, &json!({"reason": "lied"})).await.json();
     world.submit(1, &honest.proof(ROOT), None).await.assert_success();
+}
+
+#[tokio::test]
+async fn collateral_that_is_not_good_takes_no_key_its_standing_and_registers_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let judging = judging(folder.path(), &PLATFORM);
+    let world = World::start_with(|config| {
+        judging(config);
+        let attestation = config.attestation.as_mut().unwrap();
+        (attestation.rejudge_interval_secs, attestation.suspend_after_secs) = (1, 3600);
+    })
+    .await;
+    world.clock.advance(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+    for number in [1, 2] {
+        world.add(number).await;
+    }
+    let key = world.registered_key(1).await;
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    world.submit(1, &key.proof(root(1)), Some(&lease)).await.assert_success();
+
+    // It has ended, and so has what was good before: a clock years ahead.
+    world.clock.advance(Duration::from_secs(20 * 365 * 24 * 3600));
+    world.post("/tee/register_attestation", &Key::new(2).registration()).await.assert_problem(503, "no_collateral");
+    let proof = key.proof(root(2));
+    // The key is suspended for want of a judgement, and nothing else becomes of it.
+    for _ in 0..200 {
+        let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+        if metrics.contains(r#"tee_server_keys{standing="suspended"} 1"#) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    world.submit(2, &proof, None).await.assert_problem(503, "no_collateral");
+    until_verdict(&world, &key, "accepted").await;
+    assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tee_api::TeeType;
 use tee_server::JobStatus::{Failed, Generated, PickedByProver, ReadyToBeProven};
 
-use crate::world::{LEASE_SECS, ROOT, World};
+use crate::world::{LEASE_SECS, ROOT, World, root};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_batch_is_handed_out_twice_to_many_claimers() {
@@ -186,7 +186,7 @@ async fn a_restart_keeps_everything() {
 
     let world = world.restart().await;
     assert_eq!(world.overview().await, before);
-    world.submit(2, &key.proof(ROOT), Some(&second)).await.assert_success();
+    world.submit(2, &key.proof(root(2)), Some(&second)).await.assert_success();
     assert_eq!(world.claim("sgx").await.unwrap().0, 3);
     assert_eq!(world.get("/tee/present_batches").await.body, br#"{"oldest_batch":1,"latest_batch":3}"#);
     assert_eq!(world.get("/health/ready").await.status, StatusCode::OK);

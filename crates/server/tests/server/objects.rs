@@ -54,7 +54,8 @@ async fn use_bucket() {
         world.add(number).await;
     }
     let bucket = AmazonS3Builder::from_env().with_bucket_name("inputs").build().unwrap();
-    let blobs: Vec<_> = bucket.list(None).map_ok(|blob| blob.location).try_collect().await.unwrap();
+    let inputs = object_store::path::Path::from("a/prefix/inputs");
+    let blobs: Vec<_> = bucket.list(Some(&inputs)).map_ok(|blob| blob.location).try_collect().await.unwrap();
     assert_eq!(blobs.len(), 8);
     assert!(blobs.iter().all(|blob| blob.as_ref().starts_with("a/prefix/inputs/")), "{blobs:?}");
     let store = world.server.store();

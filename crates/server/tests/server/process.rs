@@ -34,7 +34,7 @@ impl Process {
         let path = folder.path().join("server.yaml");
         let text = format!(
             "database_url: sqlite://{folder}/tee.sqlite\nobject_store: file://{folder}/objects\nlisten: 127.0.0.1:0\n\
-             danger_unjudged_quotes: true\ndanger_any_code: true\n\
+             danger_unjudged_quotes: true\ndanger_any_code: true\ndanger_bare_roots: true\n\
              log_format: json\n{more}",
             folder = folder.path().display()
         );

@@ -16,7 +16,7 @@ async fn proofs(world: &World) -> Vec<OverviewProof> {
 async fn a_proof_is_stored_as_it_came_with_65_and_with_64_bytes() {
     let world = World::start().await;
     world.add_expecting(1, Some(ROOT)).await;
-    world.add(2).await;
+    world.add_expecting(2, Some(ROOT)).await;
     let key = world.registered_key(1).await;
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();

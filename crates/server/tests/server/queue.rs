@@ -7,7 +7,7 @@ use serde_json::json;
 use tee_api::TeeType;
 use tee_server::{JobChange, JobCursor, JobFilter, JobStatus, JobStatus::*, ProofFilter, RequiredProofs};
 
-use crate::world::{LEASE_SECS, ROOT, World};
+use crate::world::{LEASE_SECS, ROOT, World, root};
 
 async fn fail(world: &World, lease: &str) {
     let report = json!({"kind": "k", "error": "e"});
@@ -97,15 +97,40 @@ async fn as_many_keys_as_required_must_prove_a_batch() {
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &one.proof(ROOT), Some(&lease)).await.assert_success();
     assert_eq!(status(&world, 1).await, ReadyToBeProven);
-    // The same key gains nothing, and leaves the batch to others once its lease is over.
+    // The same key gains nothing, and leaves the batch to others.
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &one.proof(ROOT), Some(&lease)).await.assert_success();
-    assert_eq!(status(&world, 1).await, PickedByProver);
-    world.clock.advance(Duration::from_secs(LEASE_SECS));
+    assert_eq!(status(&world, 1).await, ReadyToBeProven);
+    assert_eq!(world.claim("sgx").await, None);
+    world.clock.advance(Duration::from_secs(10));
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &two.proof(ROOT), Some(&lease)).await.assert_success();
     assert_eq!(status(&world, 1).await, Generated);
     assert_eq!(world.claim("sgx").await, None);
+}
+
+#[tokio::test]
+async fn attempts_that_succeed_and_proofs_that_repeat_give_no_batch_up() {
+    let world = World::start_with(|config| {
+        config.required_proofs = RequiredProofs { sgx: Some(4), tdx: None };
+        config.max_attempts = 1;
+    })
+    .await;
+    world.add(1).await;
+    for seed in 1..=4 {
+        let key = world.registered_key(seed).await;
+        for _ in 0..3 {
+            let (number, lease) = world.claim("sgx").await.unwrap();
+            assert_eq!(number, 1);
+            world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
+            if status(&world, 1).await == Generated {
+                break;
+            }
+            assert_eq!(world.overview().await[0].attempts, 0);
+            world.clock.advance(Duration::from_secs(10));
+        }
+    }
+    assert_eq!(status(&world, 1).await, Generated);
 }
 
 #[tokio::test]
@@ -189,7 +214,7 @@ async fn everything_is_listed_page_by_page() {
     let keys = [world.registered_key(1).await, world.registered_key(2).await];
     for key in &keys {
         for number in 1..=3 {
-            world.submit(number, &key.proof(ROOT), None).await.assert_success();
+            world.submit(number, &key.proof(root(number)), None).await.assert_success();
         }
     }
     world.claim("sgx").await.unwrap();

@@ -32,6 +32,11 @@ pub(crate) const CODE: CodeHashes = CodeHashes {
     evm_emulator: Some(H256::repeat_byte(0xe0)),
 };
 
+/// A root that only this batch has.
+pub(crate) fn root(number: u32) -> H256 {
+    H256::from_low_u64_be(u64::from(number) << 32)
+}
+
 pub(crate) static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
 
 pub(crate) struct World {
@@ -156,6 +161,27 @@ impl World {
         statuses
     }
 
+    /// The published proofs of a batch.
+    pub(crate) async fn rpc_proofs(&self, number: u32) -> Value {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "unstable_getTeeProofs", "params": [number, null]});
+        self.post("/", &call).await.json()["result"].take()
+    }
+
+    /// Changes the database behind the server's back.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let mut connection = AnyConnection::connect(&self.database_url).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// Bytes as the database's SQL has them.
+    pub(crate) fn bytes_literal(&self, bytes: &[u8]) -> String {
+        match self.database_url.starts_with("sqlite") {
+            true => format!("x'{}'", hex::encode(bytes)),
+            false => format!("'\\x{}'", hex::encode(bytes)),
+        }
+    }
+
     /// The files that hold inputs.
     pub(crate) fn input_files(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.folder.path().join("objects/inputs")).unwrap();
@@ -278,6 +304,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         proof_generation_timeout_secs: LEASE_SECS as u32,
         danger_unjudged_quotes: true,
         danger_any_code: true,
+        danger_bare_roots: true,
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }
@@ -305,7 +332,8 @@ pub(crate) fn input(number: u32) -> BatchInput {
         merkle_paths: MerklePaths { merkle_paths: vec![], next_enumeration_index: 1 },
         l2_blocks_execution_data: vec![],
         l1_batch_env: L1BatchEnv {
-            previous_batch_hash: Some(PREVIOUS_ROOT),
+            // Of the first one only: it would say the root of the batch before.
+            previous_batch_hash: (number == 1).then_some(PREVIOUS_ROOT),
             number: L1BatchNumber(number),
             timestamp: 1,
             fee_input: BatchFeeInput::sensible_l1_pegged_default(),

@@ -90,6 +90,9 @@ fn refusal(error: AddBatchError) -> Problem {
         },
         AddBatchError::Input(InputError::TooLarge { .. }) => too_large(),
         AddBatchError::Input(error) => malformed(error),
+        AddBatchError::ObjectStore(error) => error.into(),
+        AddBatchError::ObjectStoreFault(fault) => fault.into(),
+        AddBatchError::Database(error) => error.into(),
         error => Problem::internal(error),
     }
 }

@@ -1,0 +1,50 @@
+//! Whether a verdict says something of the quote, or only of the collateral. Broken or ended collateral, or a wrong clock,
+//! must not cost every key its standing.
+
+use tee_attestation::{Flaw, Rule, Verdict};
+
+/// Whether nothing but the collateral stands between the quote and a good verdict. Certificates that lead nowhere are the
+/// quote's fault, unless it was `accepted` before. What the quote itself breaks, such as a
+/// measurement that the policy does not have, is a refusal whatever the collateral is.
+pub(super) fn only_collateral_fails(verdict: &Verdict, accepted: bool) -> bool {
+    let genuine = verdict.failures().all(|check| check.rule != Rule::Genuine);
+    !verdict.passed()
+        && verdict.failures().all(|check| match check.rule {
+            Rule::Genuine => {
+                check.flaw.is_some_and(|flaw| is_of_collateral(flaw) || (accepted && flaw == Flaw::CertificateChain))
+            }
+            Rule::CollateralAge => true,
+            // Of a quote that is not known to be genuine they cannot be told.
+            Rule::TcbStatus | Rule::Advisories => !genuine,
+            _ => false,
+        })
+}
+
+fn is_of_collateral(flaw: Flaw) -> bool {
+    matches!(
+        flaw,
+        Flaw::RootRevocationList
+            | Flaw::PckRevocationList
+            | Flaw::RevocationListExpired
+            | Flaw::RevocationUnknown
+            | Flaw::CertificateExpired
+            | Flaw::CertificateNotYetValid
+            | Flaw::TcbInfoUnreadable
+            | Flaw::TcbInfoNotYetValid
+            | Flaw::TcbInfoExpired
+            | Flaw::TcbInfoSignature
+            | Flaw::TcbInfoKind
+            | Flaw::Fmspc
+            | Flaw::QeIdentityUnreadable
+            | Flaw::QeIdentityNotYetValid
+            | Flaw::QeIdentityExpired
+            | Flaw::QeIdentitySignature
+            | Flaw::QeIdentityKind
+    )
+}
+
+/// Which of Intel's publications the verdict rests on: a higher number is a newer one.
+pub(super) fn tcb_evaluation_number(verdict: &Verdict) -> u32 {
+    let claim = verdict.claims().iter().find(|claim| claim.name == "TCB evaluation number");
+    claim.and_then(|claim| claim.value.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,165 @@
+//! Accepted proofs that turn out to contradict what became known later. They move to `tee_proof_disagreements`, where
+//! they are an alarm, and make room for the proof that is right.
+
+use sqlx::AnyConnection;
+use tee_api::TeeType;
+use zksync_types::H256;
+
+use super::{JobRules, Storage};
+
+/// What moves, and the root that it contradicts, for `INSERT INTO … SELECT`.
+const MOVE: &str = "INSERT INTO tee_proof_disagreements
+     (l1_batch_number, tee_type, pubkey, signature, proof, accepted_proof, received_at, statement)";
+
+/// Only what was copied. A key that already has another disagreement on the batch keeps its proof where it is: the alarm
+/// is there, and nothing of a proof is lost.
+const DELETE_COPIED: &str = "AND EXISTS (SELECT 1 FROM tee_proof_disagreements d
+     WHERE d.l1_batch_number = tee_proofs.l1_batch_number AND d.tee_type = tee_proofs.tee_type
+         AND d.pubkey = tee_proofs.pubkey AND d.proof = tee_proofs.proof)";
+
+/// Proofs in force of the same batch as `p` that say another root.
+const OTHERS: &str = "FROM tee_proofs o JOIN tee_attestations a ON a.pubkey = o.pubkey
+     WHERE o.l1_batch_number = p.l1_batch_number AND o.proof <> p.proof AND o.pubkey <> p.pubkey
+         AND a.revoked_at IS NULL";
+
+/// How many proofs each TEE type needs.
+pub(super) type RequiredOf = [(TeeType, u32); 2];
+
+impl JobRules {
+    pub(super) fn required_of_types(&self) -> RequiredOf {
+        [TeeType::Sgx, TeeType::Tdx].map(|tee_type| (tee_type, self.required_proofs(tee_type)))
+    }
+}
+
+/// Holds the accepted proofs of a batch against its root, which has become known. Says how many contradict it. Their
+/// batch is proven again.
+pub(super) async fn displace(
+    connection: &mut AnyConnection,
+    number: u32,
+    root: H256,
+    required: RequiredOf,
+    now_ms: i64,
+) -> Result<u64, sqlx::Error> {
+    let copied = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "{MOVE} SELECT l1_batch_number, tee_type, pubkey, signature, proof, $2, received_at, statement
+         FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $2 ON CONFLICT DO NOTHING"
+    )))
+    .bind(i64::from(number))
+    .bind(root.as_bytes())
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if copied == 0 {
+        return Ok(0);
+    }
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "DELETE FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $2 {DELETE_COPIED}"
+    )))
+    .bind(i64::from(number))
+    .bind(root.as_bytes())
+    .execute(&mut *connection)
+    .await?;
+    for (tee_type, required) in required {
+        // Also a job that failed because the right proof was refused as the disagreeing one.
+        sqlx::query(
+            "UPDATE tee_proof_generation_details
+             SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $2, lease_id = NULL,
+                 lease_expires_at = NULL, created_at = $2, updated_at = $2
+             WHERE l1_batch_number = $1 AND tee_type = $3
+                 AND (status = 'generated' OR error_kind = 'disagreeing_root')
+                 AND (SELECT COUNT(*) FROM tee_proofs
+                      JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
+                      WHERE tee_proofs.l1_batch_number = $1 AND tee_proofs.tee_type = $3
+                          AND tee_attestations.revoked_at IS NULL) < $4",
+        )
+        .bind(i64::from(number))
+        .bind(now_ms)
+        .bind(tee_type.as_str())
+        .bind(i64::from(required))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(copied)
+}
+
+/// Finds proofs of a key that counts again, or anew, that contradict proofs of other keys in force: those that were
+/// accepted while the key did not count. Says how many.
+pub(super) async fn displace_of_key(
+    connection: &mut AnyConnection,
+    pubkey: &[u8],
+    lock_rows: bool,
+) -> Result<u64, sqlx::Error> {
+    if lock_rows {
+        // A proof of another key that is being stored now did not see this key count.
+        sqlx::query(
+            "SELECT 1 FROM batches WHERE number IN (SELECT l1_batch_number FROM tee_proofs WHERE pubkey = $1)
+             ORDER BY number FOR NO KEY UPDATE",
+        )
+        .bind(pubkey)
+        .execute(&mut *connection)
+        .await?;
+    }
+    let copied = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "{MOVE} SELECT p.l1_batch_number, p.tee_type, p.pubkey, p.signature, p.proof, (SELECT o.proof {OTHERS} LIMIT 1),
+             p.received_at, p.statement
+         FROM tee_proofs p WHERE p.pubkey = $1 AND EXISTS (SELECT 1 {OTHERS}) ON CONFLICT DO NOTHING"
+    )))
+    .bind(pubkey)
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if copied > 0 {
+        sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM tee_proofs WHERE pubkey = $1 {DELETE_COPIED}")))
+            .bind(pubkey)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(copied)
+}
+
+impl Storage {
+    /// Fills in the root of a batch that was taken in without one, and holds its proofs against it.
+    pub(crate) async fn fill_expected_root(&self, number: u32, root: H256, now_ms: i64) -> Result<(), sqlx::Error> {
+        let required = self.rules.required_of_types();
+        let displaced = self
+            .transaction(move |connection| {
+                Box::pin(async move {
+                    // The row's lock keeps proofs out until this is done.
+                    let filled = sqlx::query(
+                        "UPDATE batches SET expected_root = $2 WHERE number = $1 AND expected_root IS NULL",
+                    )
+                    .bind(i64::from(number))
+                    .bind(root.as_bytes())
+                    .execute(&mut *connection)
+                    .await?;
+                    match filled.rows_affected() {
+                        0 => Ok(0),
+                        _ => displace(connection, number, root, required, now_ms).await,
+                    }
+                })
+            })
+            .await?;
+        alarm_displaced(number, root, displaced);
+        self.jobs_added.notify_waiters();
+        Ok(())
+    }
+}
+
+/// The alarm's line in the log.
+pub(super) fn alarm_displaced(batch: u32, root: H256, displaced: u64) {
+    if displaced > 0 {
+        tracing::error!(batch, ?root, proofs = displaced, "ALARM: accepted proofs contradict the batch's root");
+    }
+}
+
+/// The alarm's line in the log.
+pub(super) fn alarm_of_key(pubkey: &[u8], displaced: u64) {
+    if displaced > 0 {
+        let pubkey = hex::encode(pubkey);
+        tracing::error!(
+            pubkey,
+            proofs = displaced,
+            "ALARM: proofs of a key that counts again contradict accepted ones"
+        );
+    }
+}

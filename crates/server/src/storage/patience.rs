@@ -1,0 +1,48 @@
+//! How long anybody waits for the database: less than a scraper (10 s) or a prover does, so that each hears that it is down.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+/// For a connection.
+pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// For the answer to what was asked, a connection included.
+const ANSWER: Duration = Duration::from_secs(6);
+
+/// How long SQLite waits for other processes that write to its file, in milliseconds.
+pub(super) const SQLITE_BUSY_MS: u32 = 4000;
+
+/// Bounds the wait for a database.
+pub(super) trait Within<T> {
+    /// The same, or the error of a database that does not answer in time.
+    async fn within(self) -> Result<T, sqlx::Error>;
+}
+
+impl<T, F: Future<Output = Result<T, sqlx::Error>>> Within<T> for F {
+    async fn within(self) -> Result<T, sqlx::Error> {
+        timeout(ANSWER, self).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+}
+
+/// Whether an error says that the database cannot be had now, rather than that it was asked for something wrong.
+pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            match code.parse::<i32>() {
+                // PostgreSQL's classes: connection, resources, operator's intervention. Some of them are numbers too.
+                _ if code.len() == 5 => ["08", "53", "57"].iter().any(|class| code.starts_with(class)),
+                // SQLite's: busy, no memory, input and output, full, cannot open. The low byte is the kind.
+                Ok(code) => [5, 7, 10, 13, 14].contains(&(code & 0xff)),
+                Err(_) => false,
+            }
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,170 @@
+//! One root for several batches, several roots for one batch, and roots that become known later.
+
+use std::time::Duration;
+
+use tee_api::{SubmitProof, TeeType};
+use tee_server::{AddedBatch, JobStatus, NewBatch};
+use zksync_types::H256;
+
+use crate::world::{Key, ROOT, World, new_batch, root};
+
+/// A batch that says from which root it starts.
+fn starting_from(number: u32, previous: H256) -> NewBatch {
+    let mut batch = new_batch(number, None);
+    batch.input.l1_batch_env.previous_batch_hash = Some(previous);
+    batch
+}
+
+fn stating(key: &Key, number: u32, root: H256) -> SubmitProof {
+    let statement = key.statement(|statement| {
+        statement.batch_number = number;
+        statement.root = root;
+    });
+    SubmitProof { statement: Some(statement), ..key.proof(root) }
+}
+
+async fn accepted_roots(world: &World) -> Vec<(u32, H256)> {
+    let rows = world.overview().await.into_iter();
+    rows.filter_map(|row| Some((row.number, row.proof?.root))).collect()
+}
+
+#[tokio::test]
+async fn a_bare_root_proves_one_batch_and_no_other() {
+    let world = World::start().await;
+    for number in 1..=45 {
+        world.add(number).await;
+    }
+    let key = world.registered_key(1).await;
+    world.submit(1, &key.proof(ROOT), None).await.assert_success();
+    for number in 2..=45 {
+        world.submit(number, &key.proof(ROOT), None).await.assert_problem(422, "reused_root");
+    }
+    assert_eq!(accepted_roots(&world).await, [(1, ROOT)]);
+    world.submit(1, &key.proof(ROOT), None).await.assert_success();
+
+    // What is tied to its batch, by a statement or by a root that is known, counts.
+    world.submit(3, &stating(&key, 3, ROOT), None).await.assert_success();
+    world.add_expecting(46, Some(ROOT)).await;
+    world.submit(46, &key.proof(ROOT), None).await.assert_success();
+}
+
+#[tokio::test]
+async fn one_bare_root_sent_for_many_batches_at_once_proves_one() {
+    let world = World::start().await;
+    for number in 1..=8 {
+        world.add(number).await;
+    }
+    let key = world.registered_key(1).await;
+    let proof = key.proof(ROOT);
+    let sent = (1..=8).map(|number| world.submit(number, &proof, None));
+    let answers = futures::future::join_all(sent).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    assert_eq!(accepted_roots(&world).await.len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_known_root_a_statement_is_required() {
+    let world = World::start_with(|config| config.danger_bare_roots = false).await;
+    let store = world.server.store();
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    world.submit(1, &key.proof(root(1)), None).await.assert_problem(422, "statement_required");
+    // The next batch says which root this one has.
+    store.add_batch(starting_from(2, root(1))).await.unwrap();
+    world.submit(1, &key.proof(root(9)), None).await.assert_problem(422, "wrong_root");
+    world.submit(1, &key.proof(root(1)), None).await.assert_success();
+    world.submit(2, &key.proof(root(2)), None).await.assert_problem(422, "statement_required");
+    world.submit(2, &stating(&key, 2, root(2)), None).await.assert_problem(422, "wrong_statement");
+    let statement = key.statement(|statement| {
+        (statement.batch_number, statement.previous_root, statement.root) = (2, root(1), root(2));
+    });
+    let proof = SubmitProof { statement: Some(statement), ..key.proof(root(2)) };
+    world.submit(2, &proof, None).await.assert_success();
+}
+
+#[tokio::test]
+async fn a_root_said_with_the_batch_counts_before_the_next_batchs() {
+    let world = World::start().await;
+    let store = world.server.store();
+    let key = world.registered_key(1).await;
+    world.add_expecting(1, Some(ROOT)).await;
+    store.add_batch(starting_from(2, root(9))).await.unwrap();
+    world.submit(1, &key.proof(ROOT), None).await.assert_success();
+    assert_eq!(store.disagreements().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_batch_is_proven_again() {
+    let world = World::start().await;
+    let store = world.server.store();
+    world.add(1).await;
+    let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    let forged = stating(&forger, 1, root(9));
+    world.submit(1, &forged, Some(&lease)).await.assert_success();
+    world.submit(1, &honest.proof(root(1)), None).await.assert_problem(409, "disagreeing_root");
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
+
+    store.add_batch(starting_from(2, root(1))).await.unwrap();
+    assert_eq!(accepted_roots(&world).await, []);
+    let kept = store.disagreements().await.unwrap();
+    let exposed = kept.iter().find(|kept| kept.pubkey == forger.public()).unwrap();
+    assert_eq!((exposed.number, exposed.root, exposed.accepted_root), (1, root(9), root(1)));
+    let published = world.rpc_proofs(1).await;
+    let exposed = published.as_array().unwrap().iter().find(|entry| entry["pubkey"] == forger.public().to_string());
+    assert!(exposed.unwrap()["statement"].is_object(), "{published}");
+
+    let (number, lease) = world.claim("sgx").await.unwrap();
+    assert_eq!(number, 1);
+    world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_success();
+    assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
+async fn an_expected_root_that_comes_later_is_filled_in_and_held_against_the_proofs() {
+    let world = World::start().await;
+    let store = world.server.store();
+    for number in [1, 2, 3] {
+        world.add(number).await;
+    }
+    let key = world.registered_key(1).await;
+    for number in [1, 2] {
+        let (_, lease) = world.claim("sgx").await.unwrap();
+        world.submit(number, &key.proof(root(number)), Some(&lease)).await.assert_success();
+    }
+    for (number, expected) in [(1, root(1)), (2, root(9)), (3, root(3))] {
+        assert_eq!(store.add_batch(new_batch(number, Some(expected))).await.unwrap(), AddedBatch::Known);
+    }
+    assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+    assert_eq!(store.disagreements().await.unwrap().len(), 1);
+    let statuses = world.statuses(TeeType::Sgx).await;
+    assert_eq!(statuses[..2], [(1, JobStatus::Generated), (2, JobStatus::ReadyToBeProven)]);
+    world.submit(3, &key.proof(root(8)), None).await.assert_problem(422, "wrong_root");
+    world.submit(2, &key.proof(root(9)), None).await.assert_success();
+    // Another root than the one that is known by now is refused, as ever.
+    assert!(store.add_batch(new_batch(3, Some(root(7)))).await.is_err());
+}
+
+#[tokio::test]
+async fn proofs_that_came_to_contradict_each_other_while_a_key_did_not_count_are_found_when_it_counts_again() {
+    let world = World::start().await;
+    world.add(1).await;
+    let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
+    world.submit(1, &first.proof(root(1)), None).await.assert_success();
+    // As a judgement does that refuses the key's quote.
+    world
+        .execute(&format!(
+            "UPDATE tee_attestations SET verdict = 'refused: tcb', revoked_at = 1 WHERE pubkey = {}",
+            world.bytes_literal(&first.public().to_bytes())
+        ))
+        .await;
+    world.clock.advance(Duration::from_secs(1));
+    world.submit(1, &second.proof(root(9)), None).await.assert_success();
+    assert_eq!(world.server.store().disagreements().await.unwrap(), []);
+
+    world.post("/tee/register_attestation", &first.registration()).await.assert_success();
+    let found = world.server.store().disagreements().await.unwrap();
+    let found: Vec<_> = found.iter().map(|found| (found.pubkey, found.root, found.accepted_root)).collect();
+    assert_eq!(found, [(first.public(), root(1), root(9))]);
+    assert_eq!(accepted_roots(&world).await, [(1, root(9))]);
+}
