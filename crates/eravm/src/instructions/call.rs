@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Address, Code, EVM_CODE_HASH, ERA_CODE_HASH, FatPointer, Limit, Page, Stop, U256, World,
+    Address, Code, ERA_CODE_HASH, EVM_CODE_HASH, FatPointer, Limit, Page, Stop, U256, World,
     frame::{Frame, NearFrame, is_kernel, lacks, memory_stipend},
     instruction::{FLAG_0, FLAG_1, Instruction, Operation},
     instructions::{
@@ -163,9 +163,7 @@ impl Machine {
 
         let (address, caller, context_value) = match operation {
             Operation::DelegateCall => (self.frame.address, self.frame.caller, self.frame.context_value),
-            Operation::MimicCall => {
-                (destination, word_address(self.registers[IMPLICIT_PARAMETER]), self.context_value)
-            }
+            Operation::MimicCall => (destination, word_address(self.registers[IMPLICIT_PARAMETER]), self.context_value),
             _ => (destination, self.frame.address, self.context_value),
         };
         let is_static = self.frame.is_static() || instruction.variant.flags & FLAG_0 != 0;
@@ -200,8 +198,7 @@ impl Machine {
         };
         self.frames.push(std::mem::replace(&mut self.frame, frame));
         self.context_value = 0;
-        let call_flags =
-            u64::from(is_constructor) | u64::from(is_system) << 1 | u64::from(is_evm && is_static) << 2;
+        let call_flags = u64::from(is_constructor) | u64::from(is_system) << 1 | u64::from(is_evm && is_static) << 2;
         self.set_call_registers(calldata, call_flags, is_system);
         Ok(if fails { Flow::Panic } else { Flow::Frame })
     }
@@ -217,11 +214,7 @@ impl Machine {
     }
 
     /// The target's code, if the frame can pay for its decommitment. What is already decommitted costs nothing.
-    fn paid_code<W: World>(
-        &mut self,
-        world: &mut W,
-        target: Target,
-    ) -> Result<Option<Arc<Code>>, Stop<W::Fault>> {
+    fn paid_code<W: World>(&mut self, world: &mut W, target: Target) -> Result<Option<Arc<Code>>, Stop<W::Fault>> {
         let hash = match target {
             Target::Own(hash) => hash,
             Target::DefaultAccount => self.settings.default_account,
