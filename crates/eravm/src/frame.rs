@@ -24,7 +24,7 @@ pub(crate) struct Frame {
     pub(crate) caller: Address,
     pub(crate) code_address: Address,
     pub(crate) code: Arc<Code>,
-    pub(crate) stack: Box<Stack>,
+    pub(crate) stack: Stack,
     pub(crate) base_page: Page,
     pub(crate) heap: HeapId,
     pub(crate) aux_heap: HeapId,

@@ -293,7 +293,7 @@ impl Machine {
             O::TransientRead => self.transient_read(instruction),
             O::TransientWrite => self.transient_write(instruction),
             O::Event => self.event(instruction),
-            O::ToL1Message => self.to_l1_message(instruction),
+            O::ToL1Message => self.message_to_l1(instruction),
             O::PrecompileCall => self.precompile_call(instruction)?,
             O::Decommit => return self.decommit(world, instruction),
             O::NearCall => self.near_call(instruction)?,

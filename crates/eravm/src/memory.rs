@@ -67,7 +67,7 @@ pub(crate) struct Memory {
     undo: Option<Vec<(HeapId, u32, U256)>>,
     /// Pages below this one stood when the snapshot was made.
     undo_below: Page,
-    stacks: Vec<Box<Stack>>,
+    stacks: Vec<Stack>,
 }
 
 impl Memory {
@@ -289,12 +289,12 @@ impl Memory {
     }
 
     /// A stack of zeros.
-    pub(crate) fn take_stack(&mut self) -> Box<Stack> {
+    pub(crate) fn take_stack(&mut self) -> Stack {
         self.stacks.pop().unwrap_or_default()
     }
 
     /// Takes back a stack that nothing refers to any more.
-    pub(crate) fn give_back_stack(&mut self, mut stack: Box<Stack>) {
+    pub(crate) fn give_back_stack(&mut self, mut stack: Stack) {
         if self.stacks.len() < MAX_KEPT_STACKS {
             stack.clear();
             self.stacks.push(stack);

@@ -8,12 +8,14 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
-use zksync_multivm::utils::{get_bootloader_encoding_space, get_bootloader_max_interop_roots_in_batch};
 use zksync_types::{
     ExecuteTransactionCommon, ProtocolVersionId, Transaction, block::L2BlockExecutionData, fee::encoding_len,
 };
 
-use crate::Rejection;
+use crate::{
+    Rejection,
+    machine::{Features, INTEROP_ROOT_WORDS, Layout},
+};
 
 /// Transactions that the bootloader has room for (`MAX_TXS_IN_BATCH` of the VM).
 pub(crate) const MAX_TRANSACTIONS: usize = 10_000;
@@ -32,13 +34,14 @@ pub(crate) fn check_bootloader_memory(
     version: ProtocolVersionId,
 ) -> Result<(), Rejection> {
     let words = blocks.iter().flat_map(|block| &block.txs).map(words).fold(0, usize::saturating_add);
-    let room = usize::try_from(get_bootloader_encoding_space(version.into())).unwrap_or(usize::MAX);
+    let layout = Layout::new(Features { interop: version >= ProtocolVersionId::Version29, settlement_layer: false });
+    let room = layout.transactions.words as usize;
     if words > room {
         return Err(Rejection::TransactionsTooLarge { got: words, limit: room });
     }
     let interop_roots = blocks.iter().map(|block| block.interop_roots.len()).fold(0, usize::saturating_add);
     // In versions that know none they would be listed and never looked at.
-    let room = get_bootloader_max_interop_roots_in_batch(version.into());
+    let room = layout.interop.map_or(0, |interop| (interop.roots.words / INTEROP_ROOT_WORDS) as usize);
     if interop_roots > room {
         return Err(Rejection::TooManyInteropRoots { got: interop_roots, limit: room });
     }

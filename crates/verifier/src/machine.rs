@@ -21,7 +21,7 @@ use tee_eravm::{Address, Limit, Stop, U256};
 use zksync_types::{AccountTreeId, H160, H256, StorageKey};
 
 pub(crate) use self::{
-    layout::Features,
+    layout::{Features, INTEROP_ROOT_WORDS, Layout},
     pubdata::Publication,
     refund::{Fees, base_fee},
     run::{BatchRun, Block, Finished, Parameters},

@@ -19,7 +19,7 @@ impl Machine {
         Flow::Next
     }
 
-    pub(crate) fn to_l1_message(&mut self, instruction: &Instruction) -> Flow {
+    pub(crate) fn message_to_l1(&mut self, instruction: &Instruction) -> Flow {
         let log = self.log(instruction);
         self.journal.logs.push(log);
         Flow::Next
