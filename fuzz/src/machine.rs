@@ -19,7 +19,7 @@ const VARIANTS: u64 = 1_104;
 pub fn machine(data: &[u8]) {
     let Some((gas, bytes)) = data.split_first_chunk::<4>() else { return };
     let gas = u32::from_le_bytes(*gas) % MAX_GAS;
-    let growth = if gas % 2 == 0 { HeapGrowth::Paid } else { HeapGrowth::Always };
+    let growth = if gas.is_multiple_of(2) { HeapGrowth::Paid } else { HeapGrowth::Always };
     assert_eq!(run(bytes, gas, growth), run(bytes, gas, growth), "the same program ran in two ways");
 }
 
@@ -79,7 +79,7 @@ impl Contracts {
 /// The number of the variant is made one that there is, in most cases. Registers then hold what they may.
 fn valid(encoded: u64) -> u64 {
     let number = encoded & 0x7ff;
-    if number == 0x7ff { encoded } else { encoded & !0x7ff | number % VARIANTS }
+    if number == 0x7ff { encoded } else { (encoded & !0x7ff) | (number % VARIANTS) }
 }
 
 fn code_hash(index: u64) -> U256 {
