@@ -74,7 +74,7 @@ impl SystemLog {
     /// The value as a person reads it, where it is no hash.
     fn reading(&self, version: u16) -> Option<String> {
         let (high, low) = self.value.0.split_at(16);
-        let [high, low] = [high, low].map(|half| U256::from_big_endian(half));
+        let [high, low] = [high, low].map(U256::from_big_endian);
         match self.name(version)? {
             "timestamps of the batch and its last block" => Some(format!("{high} and {low}")),
             "numbers of L1 and L2 transactions" => Some(format!("{low} and {high}")),
