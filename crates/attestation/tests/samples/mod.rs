@@ -11,17 +11,27 @@ use tee_attestation::{Collateral, Key, PcsAnswers};
 /// A file of the `dcap-qvl` package's samples.
 pub(crate) fn sample(name: &str) -> Vec<u8> {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let cargo = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-            .output()
-            .unwrap();
-        let metadata: Value = serde_json::from_slice(&cargo.stdout).unwrap();
+        let metadata = metadata();
         let packages = metadata["packages"].as_array().unwrap();
         let package = packages.iter().find(|package| package["name"] == "dcap-qvl").unwrap();
         PathBuf::from(package["manifest_path"].as_str().unwrap()).with_file_name("sample")
     });
     std::fs::read(FOLDER.join(name)).unwrap()
+}
+
+/// The packages of the workspace for this platform: a build never fetches those of others. Without the network where it can be done.
+fn metadata() -> Value {
+    let cargo = |args: &[&str]| Command::new(env!("CARGO")).args(args).output().unwrap();
+    let version = String::from_utf8(cargo(&["--version", "--verbose"]).stdout).unwrap();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let list = ["metadata", "--format-version=1", "--locked", "--filter-platform", host, "--manifest-path", manifest];
+    let mut output = cargo(&[list.as_slice(), &["--offline"]].concat());
+    if !output.status.success() {
+        output = cargo(&list);
+    }
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The collateral of a sample.

@@ -214,6 +214,32 @@ fn a_transaction_is_never_made_to_fail_by_an_invented_cost() {
     assert_eq!(judge(lie).unwrap_err(), "unproven_cost");
 }
 
+/// A transaction that truly fails for what its writes would cost to publish leaves slots without a path. The state before the batch has
+/// paths for them: an input that carries these, too, is proven.
+#[test]
+fn a_transaction_that_fails_for_its_cost_is_proven_with_further_paths() {
+    const SLOTS: u64 = 100;
+    let before = CHAIN.clone();
+    let call = Call::storage(Action::Write, 1_000, SLOTS, 1 << 40);
+    let seal = |gas_limit: u64| before.clone().seal_blocks(vec![vec![with_gas_limit(&call, gas_limit)]]).ok();
+    let mut sealed = (1..1_000).filter_map(|step| seal(step * 100_000));
+    let failed = sealed.find(|sealed| {
+        sealed.input.vm_run_data.witness_block_state.read_storage_key.contains_key(&slot(1_000 + SLOTS - 1))
+    });
+    let failed = failed.unwrap();
+    assert!(!has_path(&failed.input, 1_000));
+    assert_eq!(judge(failed.input.clone()).unwrap_err(), "unproven_cost");
+
+    let mut completed = failed.input;
+    let paths = (0..SLOTS).map(|number| before.prove(&slot(1_000 + number).hashed_key_u256()));
+    completed.merkle_paths.merkle_paths.extend(paths);
+    let verified = judge(completed.clone()).unwrap();
+    assert_eq!((verified.root(), verified.rolled_back_slots()), (failed.root, 0));
+    // What such a path proves is true or no path.
+    completed.merkle_paths.merkle_paths.last_mut().unwrap().merkle_paths[0][0] ^= 1;
+    assert_eq!(judge(completed).unwrap_err(), "previous_root");
+}
+
 fn with_gas_limit(call: &Call, gas_limit: u64) -> Transaction {
     let account = Account::new(0);
     let fee = Fee {
