@@ -7,6 +7,7 @@ use zksync_types::{
     Address, H256, ProtocolVersionId, StorageKey,
     block::L2BlockExecutionData,
     commitment::{PubdataParams, PubdataType},
+    fee_model::BatchFeeInput,
 };
 use zksync_vm_interface::{L1BatchEnv, SystemEnv};
 
@@ -108,7 +109,7 @@ fn block(listed: &L2BlockExecutionData) -> Block {
 fn parameters(run: Run<'_>) -> Parameters {
     let Run { batch, system, pubdata, .. } = run;
     let contracts = &system.base_system_smart_contracts;
-    let fees = (batch.fee_input.fair_l2_gas_price(), batch.fee_input.fair_pubdata_price());
+    let fees = (batch.fee_input.fair_l2_gas_price(), fair_pubdata_price(&batch.fee_input));
     let validator: Address = pubdata.l2_da_validator_address;
     Parameters {
         fee_account: batch.fee_account.0,
@@ -129,5 +130,15 @@ fn parameters(run: Run<'_>) -> Parameters {
         default_account: contracts.default_aa.hash.0,
         // The default account is what stands in where a chain has no emulator.
         evm_emulator: contracts.evm_emulator.as_ref().unwrap_or(&contracts.default_aa).hash.0,
+    }
+}
+
+/// What a byte of pubdata costs. At a price of L1 gas that no chain has seen it is as high as can be told, and no transaction pays it.
+fn fair_pubdata_price(fees: &BatchFeeInput) -> u64 {
+    /// Gas of L1 for a byte of calldata, with what it takes to hash it.
+    const L1_GAS_PER_PUBDATA_BYTE: u64 = 17;
+    match fees {
+        BatchFeeInput::L1Pegged(pegged) => pegged.l1_gas_price.saturating_mul(L1_GAS_PER_PUBDATA_BYTE),
+        BatchFeeInput::PubdataIndependent(independent) => independent.fair_pubdata_price,
     }
 }

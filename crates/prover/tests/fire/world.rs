@@ -41,7 +41,7 @@ impl Outcome {
 }
 
 impl World {
-    /// Tiny batches of the devnet; those at the places in `poison` claim to follow another root.
+    /// Tiny batches of the devnet; those at the places in `poison` claim that storage is in another shard, too.
     pub(crate) async fn with_batches(batches: u32, poison: &[usize]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Free now, and nobody else's for the moment: each test has its own server.
@@ -52,7 +52,7 @@ impl World {
         for index in 0..batches as usize {
             let mut new = next_batch(&mut chain);
             if poison.contains(&index) {
-                new.input.l1_batch_env.previous_batch_hash = Some([0xbd; 32].into());
+                new.input.system_env.zk_porter_available = true;
             }
             server.store().add_batch(new).await.unwrap();
         }
