@@ -21,7 +21,7 @@ impl Rng {
 
     /// Below `end`, which is not zero.
     pub(super) fn below(&mut self, end: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(end) >> 32) as u32
+        (((self.next() >> 32) * u64::from(end)) >> 32) as u32
     }
 
     /// One time of `n`.
