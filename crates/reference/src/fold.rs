@@ -1,18 +1,17 @@
-//! A second opinion on a batch, to compare the verifier with: the way of zksync-era's own verifier.
-//!
-//! The legacy VM runs the batch over the sequencer's values, and each Merkle path is folded in turn against the root that
-//! the one before left. It is slow, it checks far less than the verifier, and it shares nothing with it but the input: good
-//! for comparing roots and times, not for trust.
+//! The root after a batch: the run, and the paths folded one after another.
 
 use std::collections::HashMap;
 
 use blake2s_simd::blake2s;
 use tee_verifier::{BatchInput, MerklePath};
 use thiserror::Error;
-use zksync_types::{H256, U256, u256_to_h256};
+use zksync_types::{H256, U256, u256_to_h256, witness_block_state::WitnessStorageState};
 use zksync_vm_interface::storage::{StorageSnapshot, StorageView};
 
-use crate::legacy::{self, RunError};
+use crate::{
+    legacy::{self, RunError},
+    published::published,
+};
 
 /// Why there is no second opinion.
 #[derive(Debug, Error)]
@@ -20,6 +19,9 @@ pub enum ReferenceError {
     /// The VM does not finish the batch.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The published types do not know what the input holds.
+    #[error("not an input of the published types")]
+    Types(#[from] serde_json::Error),
     /// The batch names no root before it.
     #[error("no root of the batch before")]
     NoPreviousRoot,
@@ -40,7 +42,7 @@ pub enum ReferenceError {
 /// The root after a batch.
 pub fn reference_root(input: &BatchInput) -> Result<H256, ReferenceError> {
     let data = &input.vm_run_data;
-    let claims = &data.witness_block_state;
+    let claims: WitnessStorageState = published(&data.witness_block_state)?;
     // Leaf indices only matter for the data to publish, which is not compared.
     let values = claims.read_storage_key.iter().map(|(key, value)| (key.hashed_key(), Some((*value, 1))));
     let absent =
@@ -48,10 +50,10 @@ pub fn reference_root(input: &BatchInput) -> Result<H256, ReferenceError> {
     let bytecodes = data.used_bytecodes.iter().map(|(hash, words)| (u256_to_h256(*hash), words.concat()));
     let snapshot = StorageSnapshot::new(values.chain(absent).collect(), bytecodes.collect());
     let finished = legacy::run(
-        input.l1_batch_env.clone(),
-        input.system_env.clone(),
-        &input.l2_blocks_execution_data,
-        input.pubdata_params,
+        published(&input.l1_batch_env)?,
+        published(&input.system_env)?,
+        &published::<Vec<_>>(&input.l2_blocks_execution_data)?,
+        published(&input.pubdata_params)?,
         StorageView::new(snapshot).to_rc_ptr(),
     )?;
     let logs = finished.final_execution_state.deduplicated_storage_logs;
