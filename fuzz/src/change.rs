@@ -6,8 +6,10 @@
 use arbitrary::{Result, Unstructured};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tee_verifier::BatchInput;
-use zksync_types::{H256, ProtocolVersionId, StorageKey, Transaction, U256, block::L2BlockExecutionData};
+use tee_verifier::{
+    BatchInput, H256, ProtocolVersionId, StorageKey, U256,
+    input::{L2BlockExecutionData, Transaction},
+};
 
 /// One change. Fails where the bytes end.
 pub(crate) fn change(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Result<()> {

@@ -18,8 +18,7 @@ use reqwest::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
 use serde::Serialize;
-use tee_verifier::{BatchInput, MAX_INPUT_BYTES};
-use zksync_types::L1BatchNumber;
+use tee_verifier::{BatchInput, L1BatchNumber, MAX_INPUT_BYTES};
 
 pub use self::{
     claim::Claim,

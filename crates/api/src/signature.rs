@@ -8,7 +8,7 @@ use secp256k1::{
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::PublicKey;
 

@@ -151,15 +151,8 @@ impl Chain {
             return Err(SealError::Empty);
         }
         let blocks = self.blocks(blocks);
-        let mut state =
-            Recorded { state: &self.state, system: &self.genesis.system, claims: WitnessStorageState::default() };
-        let whole = Run {
-            batch: &self.next,
-            system: &self.genesis.system,
-            blocks: &blocks,
-            pubdata: &self.genesis.pubdata,
-        };
-        let BatchOutcome { accesses, code_hashes, .. } = run(whole, &mut state)?;
+        let mut state = self.state();
+        let BatchOutcome { accesses, code_hashes, .. } = run(self.run_of(&blocks), &mut state)?;
         let claims = state.claims;
         let merkle_paths = self.state.apply(accesses);
         for code in blocks.iter().flat_map(|block| &block.txs).flat_map(|tx| &tx.execute.factory_deps) {
@@ -179,8 +172,18 @@ impl Chain {
         Ok(SealedBatch { input, root, recorded_transaction: None })
     }
 
-    /// Blocks that follow one another, an empty one at the end.
-    fn blocks(&self, transactions: Vec<Vec<Transaction>>) -> Vec<L2BlockExecutionData> {
+    /// What would be run to seal these blocks next.
+    pub fn run_of<'a>(&'a self, blocks: &'a [L2BlockExecutionData]) -> Run<'a> {
+        Run { batch: &self.next, system: &self.genesis.system, blocks, pubdata: &self.genesis.pubdata }
+    }
+
+    /// The state so far, as a run reads it.
+    pub fn state(&self) -> ChainState<'_> {
+        ChainState { state: &self.state, system: &self.genesis.system, claims: WitnessStorageState::default() }
+    }
+
+    /// Blocks of these transactions that follow one another and the chain so far, an empty one at the end.
+    pub fn blocks(&self, transactions: Vec<Vec<Transaction>>) -> Vec<L2BlockExecutionData> {
         let mut env = self.next.first_l2_block.clone();
         let blocks = transactions.into_iter().chain([vec![]]).map(|txs| {
             let block = L2BlockExecutionData {
@@ -329,14 +332,15 @@ impl State {
     }
 }
 
-/// The state as a run reads it, and what it has read.
-struct Recorded<'a> {
+/// The state as a run reads it, and what was read.
+#[derive(Debug)]
+pub struct ChainState<'a> {
     state: &'a State,
     system: &'a SystemEnv,
     claims: WitnessStorageState,
 }
 
-impl tee_verifier::State for Recorded<'_> {
+impl tee_verifier::State for ChainState<'_> {
     fn slot(&mut self, address: &[u8; 20], key: &tee_eravm::U256) -> Result<Slot, Rejection> {
         let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
         let leaf = self.state.leaf(&key);

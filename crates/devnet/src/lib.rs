@@ -12,7 +12,7 @@ mod tree;
 
 pub use self::{
     account::{Account, Call, deposit, upgrade},
-    chain::{Chain, SealError, SealedBatch},
+    chain::{Chain, ChainState, SealError, SealedBatch},
     genesis::{Genesis, GenesisError},
     traffic::{Action, CONTRACT, Load},
 };

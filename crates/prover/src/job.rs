@@ -11,14 +11,13 @@ use crate::{
 };
 use std::{sync::Arc, time::Instant};
 use tee_api::{ClientError, FailReport, SubmitProof};
-use tee_verifier::{BatchInput, Options, Rejection, VerifiedBatch};
+use tee_verifier::{BatchInput, L1BatchNumber, Options, Rejection, VerifiedBatch};
 use tokio::{
     sync::OwnedSemaphorePermit,
     task::{JoinError, JoinHandle},
     time::timeout,
 };
 use vise::GaugeGuard;
-use zksync_types::L1BatchNumber;
 
 /// Our server's code for a lease that is over.
 const STALE_LEASE: &str = "stale_lease";

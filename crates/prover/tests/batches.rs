@@ -10,8 +10,7 @@ use std::{
 };
 use tee_api::{FailReport, SubmitProof, TeeType};
 use tee_prover::{Config, Event};
-use tee_verifier::Pins;
-use zksync_types::{H256, L1BatchNumber};
+use tee_verifier::{H256, L1BatchNumber, Pins};
 
 const BATCH: L1BatchNumber = L1BatchNumber(14034);
 const SUBMIT: &str = "/tee/submit_proofs/14034";

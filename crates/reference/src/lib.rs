@@ -10,5 +10,5 @@ mod published;
 
 pub use self::{
     fold::{ReferenceError, reference_root},
-    legacy::RunError,
+    legacy::{LegacyOutcome, RunError, legacy_run},
 };

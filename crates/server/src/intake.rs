@@ -1,9 +1,8 @@
 //! What makes a submitted proof acceptable.
 
 use tee_api::{LeaseId, SignatureError, Statement, SubmitProof, TeeType};
-use tee_verifier::{PinMismatch, Pins};
+use tee_verifier::{H256, PinMismatch, Pins};
 use thiserror::Error;
-use zksync_types::H256;
 
 use crate::{
     Store,

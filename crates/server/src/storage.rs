@@ -27,7 +27,7 @@ use tokio::{
     sync::{Mutex, Notify, OnceCell},
     time::Instant,
 };
-use zksync_types::H256;
+use tee_verifier::H256;
 
 pub use self::{
     admin::JobChange,

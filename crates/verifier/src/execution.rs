@@ -11,7 +11,8 @@ use crate::{
         SystemEnv,
     },
     machine::{
-        BatchRun, Block, BootloaderTransaction, Fees, Finished, Parameters, Publication, State, base_fee, storage_key,
+        BatchRun, Block, BootloaderTransaction, Fees, Finished, Parameters, Publication, State, TransactionOutcome, base_fee,
+        storage_key,
     },
     shape::Witness,
     signatures::Verdicts,
@@ -40,6 +41,8 @@ pub struct BatchOutcome {
     pub system_logs: Vec<[u8; 88]>,
     /// Hashes of the code that was run.
     pub code_hashes: Vec<H256>,
+    /// What each transaction came to.
+    pub transactions: Vec<TransactionOutcome>,
 }
 
 /// Runs a batch over a state that the caller trusts, to seal it. [`verify`](crate::verify()) does so over a state that is proven.
@@ -48,8 +51,10 @@ pub struct BatchOutcome {
 ///
 /// A transaction that halts, or one that a batch has no room for, is none of a batch.
 pub fn run<S: State>(run: Run<'_>, state: S) -> Result<BatchOutcome, Rejection> {
-    let Finished { accesses, system_logs, code_hashes } = execute(run, state, || Ok(None))?;
-    Ok(BatchOutcome { accesses, system_logs, code_hashes })
+    let mut transactions = Vec::new();
+    let finished = execute(run, state, || Ok(None), |outcome| transactions.push(outcome))?;
+    let Finished { accesses, system_logs, code_hashes } = finished;
+    Ok(BatchOutcome { accesses, system_logs, code_hashes, transactions })
 }
 
 /// What a run over a proven state leads to.
@@ -71,7 +76,7 @@ pub(crate) fn run_proven(
     state: ProvenState<'_>,
     signatures: &mut Verdicts,
 ) -> Result<Outcome, Rejection> {
-    Ok(outcome(witness, execute(run, state, || signatures.next_recovery())?))
+    Ok(outcome(witness, execute(run, state, || signatures.next_recovery(), |_| ())?))
 }
 
 /// `next_recovery` gives the recovery of each transaction's signer in turn, where it was made ahead.
@@ -79,15 +84,16 @@ fn execute<S: State>(
     run: Run<'_>,
     state: S,
     mut next_recovery: impl FnMut() -> Result<Option<Recovery>, Rejection>,
+    mut ended: impl FnMut(TransactionOutcome),
 ) -> Result<Finished, Rejection> {
     let [first, following @ ..] = run.blocks else {
         return Err(Rejection::TooFewBlocks { got: 0 });
     };
     let mut machine = BatchRun::new(parameters(run)?, block(first), state)?;
-    execute_block(&mut machine, first, &mut next_recovery)?;
+    execute_block(&mut machine, first, &mut next_recovery, &mut ended)?;
     for listed in following {
         machine.begin_block(block(listed));
-        execute_block(&mut machine, listed, &mut next_recovery)?;
+        execute_block(&mut machine, listed, &mut next_recovery, &mut ended)?;
     }
     machine.finish()
 }
@@ -96,12 +102,13 @@ fn execute_block<S: State>(
     machine: &mut BatchRun<S>,
     block: &L2BlockExecutionData,
     next_recovery: &mut impl FnMut() -> Result<Option<Recovery>, Rejection>,
+    ended: &mut impl FnMut(TransactionOutcome),
 ) -> Result<(), Rejection> {
     for transaction in &block.txs {
         if let Some(recovery) = next_recovery()? {
             machine.add_recovery(recovery);
         }
-        machine.execute(&BootloaderTransaction::new(transaction))?;
+        ended(machine.execute(&BootloaderTransaction::new(transaction))?);
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ pub use self::{
         PubdataIndependentBatchFeeModelInput, SettlementLayer, SettlementLayerKind, SystemContractCode, SystemEnv,
         TxExecutionMode,
     },
-    identifiers::{Address, L1BatchNumber, L2ChainId, ProtocolVersionId, StorageKey},
+    identifiers::{Address, L1BatchNumber, L2ChainId, ParseChainIdError, ProtocolVersionId, StorageKey},
     pubdata::{CommitmentScheme, PubdataParams, PubdataType, PubdataValidator},
     transaction::{
         Execute, ExecuteTransactionCommon, Fee, InputData, L1TxCommonData, L2TxCommonData, OpProcessingType,

@@ -19,7 +19,7 @@ mod world;
 
 use tee_eravm::{Address, Limit, Stop, U256};
 
-pub use self::world::State;
+pub use self::{run::TransactionOutcome, world::State};
 pub(crate) use self::{
     layout::{INTEROP_ROOT_WORDS, Layout},
     pubdata::Publication,

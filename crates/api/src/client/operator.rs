@@ -5,7 +5,7 @@ use reqwest::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{AnswerError, Client, ClientError, done, read_body};
 use crate::{AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, PublicKey, RevokeKey, TeeType};

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
     task::JoinHandle,
 };
-use zksync_types::{H256, L1BatchNumber};
+use tee_verifier::{H256, L1BatchNumber};
 
 use super::*;
 use crate::{Quote, Signature, SigningKey};

@@ -16,8 +16,7 @@ use std::{
     path::Path,
 };
 use tee_api::TeeType;
-use tee_verifier::{ChainPins, Pins};
-use zksync_types::L2ChainId;
+use tee_verifier::{ChainPins, L2ChainId, Pins};
 
 const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
 /// Secret, and no part of the configuration; only whether it is there is shown.

@@ -1,6 +1,5 @@
 use super::*;
-use tee_verifier::{ChainPins, CodeHashes, CodePin};
-use zksync_types::H256;
+use tee_verifier::{ChainPins, CodeHashes, CodePin, H256};
 
 /// Nothing but servers is of interest.
 const ANY_CODE: (&str, &str) = ("TEE_PROVER_DANGER_ANY_CODE", "true");

@@ -11,7 +11,7 @@ use serde_json::json;
 use tee_api::{PublicKey, Signature, SubmitProof, TeeType};
 use tee_attestation::{ReportData, simulated::Platform};
 use tokio::time::sleep;
-use zksync_types::H256;
+use tee_verifier::H256;
 
 static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
 

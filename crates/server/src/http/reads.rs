@@ -11,7 +11,7 @@ use std::{fmt::Display, str::FromStr};
 
 use axum::Json;
 use tee_api::{Page, PublicKey, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::request::malformed_query;
 use crate::problem::Problem;

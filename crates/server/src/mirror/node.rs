@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tee_api::PresentBatches;
 use thiserror::Error;
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::{AddBatchError, Compression, EncodedBatch, InputForm, MirrorConfig};
 

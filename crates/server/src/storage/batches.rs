@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use sqlx::{Any, Executor, Row, any::AnyRow};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{
     Storage,

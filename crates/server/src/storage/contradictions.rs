@@ -3,7 +3,7 @@
 
 use sqlx::AnyConnection;
 use tee_api::TeeType;
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{JobRules, Storage};
 

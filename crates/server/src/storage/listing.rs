@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{JobStatus, decoded, hash, number, patience::Within};
 use crate::Store;

@@ -2,7 +2,7 @@
 
 use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{JobStatus, Storage, decoded, hash, number, patience::Within};
 

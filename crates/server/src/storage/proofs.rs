@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{
     JobStatus, Storage, decoded, hash,

@@ -11,7 +11,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::world::{Answer, ROOT, World, input};
 

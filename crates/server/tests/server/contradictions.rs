@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tee_api::{SubmitProof, TeeType};
 use tee_server::{AddedBatch, JobStatus, NewBatch};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::world::{Key, ROOT, World, new_batch, root};
 

@@ -12,7 +12,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
-use zksync_types::{U256, web3::keccak256};
+use tee_verifier::{U256, keccak256};
 
 use crate::world::{World, new_batch};
 

@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
 };
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::world::{ROOT, World};
 

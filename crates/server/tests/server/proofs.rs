@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use tee_api::{Signature, SubmitProof, TeeType};
 use tee_server::{Config, JobStatus, OverviewProof, Server, StartError};
-use tee_verifier::{ChainPins, CodePin};
-use zksync_types::H256;
+use tee_verifier::{ChainPins, CodePin, H256};
 
 use crate::world::{CODE, Key, PREVIOUS_ROOT, ROOT, World, config};
 

@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 use tee_server::{
     AddBatchError, AddedBatch, Compression, EncodedBatch, ImportError, InputForm, MirrorConfig, ObjectStoreUrl,
 };
-use tee_verifier::BatchInput;
-use zksync_types::H256;
+use tee_verifier::{BatchInput, H256};
 
 use crate::world::{ROOT, World, input, new_batch};
 

@@ -13,14 +13,14 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tee_api::{PublicKey, Quote, Signature, SignedStatement, Statement, SubmitProof, TeeType};
 use tee_attestation::{ReportData, simulated::Platform};
 use tee_server::{AddedBatch, Clock, Config, JobStatus, ManualClock, NewBatch, ObjectStoreUrl, OverviewRow, Server};
-use tee_verifier::{BatchInput, CodeHashes, MerklePaths, VmRunData};
-use tempfile::TempDir;
-use zksync_contracts::{BaseSystemContracts, SystemContractCode};
-use zksync_types::{
-    Address, H256, L1BatchNumber, L2ChainId, ProtocolVersionId, U256, commitment::PubdataParams,
-    fee_model::BatchFeeInput, witness_block_state::WitnessStorageState,
+use tee_verifier::{
+    Address, BatchInput, CodeHashes, H256, L1BatchNumber, L2ChainId, MerklePaths, ProtocolVersionId, U256, VmRunData,
+    input::{
+        BaseSystemContracts, BatchFeeInput, L1BatchEnv, L1PeggedBatchFeeModelInput, L2BlockEnv, PubdataParams,
+        PubdataType, PubdataValidator, SystemContractCode, SystemEnv, TxExecutionMode, WitnessStorageState,
+    },
 };
-use zksync_vm_interface::{L1BatchEnv, L2BlockEnv, SystemEnv, TxExecutionMode};
+use tempfile::TempDir;
 
 pub(crate) const LEASE_SECS: u64 = 600;
 pub(crate) const PREVIOUS_ROOT: H256 = H256::repeat_byte(0xaa);

@@ -11,6 +11,7 @@ use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, Unexpected, Visitor},
 };
+use thiserror::Error;
 
 use crate::hash::slot_key;
 
@@ -66,6 +67,24 @@ impl From<u32> for L2ChainId {
     }
 }
 
+/// Why text is no chain id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not a chain id of at most {}", L2ChainId::MAX)]
+pub struct ParseChainIdError;
+
+/// A number, or in hex with 0x before it.
+impl FromStr for L2ChainId {
+    type Err = ParseChainIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseChainIdError> {
+        let id = match text.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16),
+            None => text.parse(),
+        };
+        id.ok().and_then(Self::new).ok_or(ParseChainIdError)
+    }
+}
+
 impl fmt::Display for L2ChainId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -89,12 +108,7 @@ impl<'de> Deserialize<'de> for L2ChainId {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<L2ChainId, E> {
-                let id = match text.strip_prefix("0x") {
-                    Some(hex) => u64::from_str_radix(hex, 16),
-                    None => text.parse(),
-                };
-                let id = id.ok().and_then(L2ChainId::new);
-                id.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+                text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
             }
         }
 

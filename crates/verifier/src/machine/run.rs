@@ -57,13 +57,14 @@ pub(crate) struct Block {
 }
 
 /// What a transaction came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TransactionOutcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionOutcome {
     /// Whether it succeeded; a revert is a normal outcome.
-    pub(crate) succeeded: bool,
-    /// What the operator proposed to give back.
-    pub(crate) refund: u64,
-    pub(crate) pubdata_bytes: u32,
+    pub succeeded: bool,
+    /// Gas that the operator proposed to give back.
+    pub refund: u64,
+    /// Bytes that it publishes.
+    pub pubdata_bytes: u32,
 }
 
 /// What a batch came to.
