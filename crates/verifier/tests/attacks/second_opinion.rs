@@ -10,21 +10,30 @@ use tee_verifier::{BatchOutcome, H256, StorageKey, input::Transaction, run};
 /// batch comes to: success, refund and published bytes of each transaction, what is written, and the system logs.
 #[track_caller]
 pub(crate) fn seal_as_both(chain: &mut Chain, transactions: Vec<Vec<Transaction>>) -> Option<SealedBatch> {
+    opinions(chain, transactions).unwrap_or_else(|disagreement| panic!("{disagreement}"))
+}
+
+/// The same, with what they disagree on as an error.
+pub(crate) fn opinions(chain: &mut Chain, transactions: Vec<Vec<Transaction>>) -> Result<Option<SealedBatch>, String> {
     let blocks = chain.blocks(transactions.clone());
     // It panics on some of what is no transaction of a batch.
     let legacy = panic::catch_unwind(AssertUnwindSafe(|| legacy_run(chain.run_of(&blocks), chain.state())));
     let ours = run(chain.run_of(&blocks), chain.state());
     let (legacy, ours) = match (legacy, ours) {
         (Ok(Ok(legacy)), Ok(ours)) => (legacy, ours),
-        (Ok(Err(_)) | Err(_), Err(_)) => return None,
-        (Ok(Ok(_)), Err(ours)) => panic!("the legacy VM seals it, ours does not: {ours}"),
-        (Ok(Err(legacy)), Ok(_)) => panic!("ours seals it, the legacy VM does not: {legacy}"),
-        (Err(_), Ok(_)) => panic!("ours seals it, the legacy VM panics"),
+        (Ok(Err(_)) | Err(_), Err(_)) => return Ok(None),
+        (Ok(Ok(_)), Err(ours)) => return Err(format!("the legacy VM seals it, ours does not: {ours}")),
+        (Ok(Err(legacy)), Ok(_)) => return Err(format!("ours seals it, the legacy VM does not: {legacy:?}")),
+        (Err(_), Ok(_)) => return Err("ours seals it, the legacy VM panics".to_owned()),
     };
-    assert_eq!(ours.transactions, legacy.transactions);
-    assert_eq!(writes(&ours), legacy.writes);
-    assert_eq!(ours.system_logs, legacy.system_logs);
-    Some(chain.seal_blocks(transactions).unwrap())
+    same("transactions", &ours.transactions, &legacy.transactions)?;
+    same("writes", &writes(&ours), &legacy.writes)?;
+    same("system logs", &ours.system_logs, &legacy.system_logs)?;
+    Ok(Some(chain.seal_blocks(transactions).map_err(|error| error.to_string())?))
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, legacy: &T) -> Result<(), String> {
+    if ours == legacy { Ok(()) } else { Err(format!("{what}: ours {ours:?}, the legacy VM's {legacy:?}")) }
 }
 
 fn writes(outcome: &BatchOutcome) -> Vec<(StorageKey, H256)> {

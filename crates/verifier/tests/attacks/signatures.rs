@@ -6,11 +6,11 @@
 
 use std::{collections::BTreeMap, panic, sync::LazyLock};
 
-use tee_devnet::{Account, Action, Call, Chain, Genesis, slots};
+use tee_devnet::{Account, Action, Call, Chain, Genesis, deposit, slots, upgrade};
 use tee_verifier::{
-    Address, H256, L2ChainId, StorageKey, U256, era_code_hash,
+    Address, H256, L2ChainId, ProtocolVersionId, StorageKey, U256, era_code_hash,
     input::{ExecuteTransactionCommon, Transaction},
-    keccak256,
+    keccak256, l1_transaction_hash, transaction_hashes,
 };
 use zksync_types::{
     Execute, InputData, K256PrivateKey, Nonce, PackedEthSignature,
@@ -22,7 +22,7 @@ use zksync_types::{
 
 use crate::{
     scene::{chain_blocks, hash, judge},
-    second_opinion::seal_as_both,
+    second_opinion::opinions,
 };
 
 const CHAIN_ID: u64 = 300;
@@ -237,9 +237,9 @@ fn verdicts_agree(chain: &Chain, account: &Account) {
     let other = Account::new(7).sign(Call::transfer(Address::repeat_byte(0x11), U256::one()), 300_u32.into());
     let seal = |transaction: &Transaction| {
         let blocks = vec![vec![other.clone(), transaction.clone()]];
-        seal_as_both(&mut chain.clone(), blocks)
+        opinions(&mut chain.clone(), blocks)
     };
-    let honest = seal(&finish(signed(Kind::Eip712, account))).unwrap();
+    let honest = seal(&finish(signed(Kind::Eip712, account))).unwrap().unwrap();
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let mut disagreements = Vec::new();
@@ -247,7 +247,8 @@ fn verdicts_agree(chain: &Chain, account: &Account) {
     for (name, transaction) in hostile {
         let transaction = finish(transaction);
         match seal(&transaction) {
-            Some(sealed) => {
+            Err(disagreement) => disagreements.push(format!("{name}: {disagreement}")),
+            Ok(Some(sealed)) => {
                 let verdict = judge(sealed.input).map(|verified| verified.root());
                 if verdict != Ok(sealed.root) {
                     disagreements.push(format!("{name}: the chain seals it, the verifier: {verdict:?}"));
@@ -255,7 +256,7 @@ fn verdicts_agree(chain: &Chain, account: &Account) {
                 taken.push(name);
             }
             // It halts, the end of the batch fails, or the legacy VM panics on it.
-            None => {
+            Ok(None) => {
                 let mut input = honest.input.clone();
                 input.l2_blocks_execution_data[0].txs[1] = transaction;
                 chain_blocks(&mut input);
@@ -307,4 +308,29 @@ fn the_verdicts_agree_on_accounts_that_are_contracts() {
     chain.set_slot(&kind, H256::from_low_u64_be(1));
 
     verdicts_agree(&chain, &account);
+}
+
+#[test]
+fn hashes_are_those_of_the_published_types() {
+    let chain_id = L2ChainId::from(CHAIN_ID as u32);
+    for kind in KINDS {
+        let published = signed(kind, &Account::new(3));
+        let mut request = TransactionRequest::from(published.clone());
+        request.chain_id = kind.chain_id();
+        let (message, hash) = request.get_signed_and_tx_hashes().unwrap();
+        let transaction = finish(published);
+        let ExecuteTransactionCommon::L2(common) = &transaction.common_data else { panic!("not signed") };
+        let ours = transaction_hashes(common, &transaction.execute, chain_id).unwrap();
+        assert_eq!((ours.signed, ours.transaction), (message, hash), "{kind:?}");
+    }
+    let calldata = Call::storage(Action::Write, 9, 2, 4).calldata;
+    for transaction in [
+        deposit(7, Address::repeat_byte(0x33), U256::exp10(18)),
+        upgrade(ProtocolVersionId::VERSION_29, Address::repeat_byte(0x44), calldata),
+    ] {
+        let json = serde_json::to_value(&transaction).unwrap();
+        let published: zksync_types::Transaction = serde_json::from_value(json).unwrap();
+        let zksync_types::abi::Transaction::L1 { tx, .. } = published.try_into().unwrap() else { panic!("not from L1") };
+        assert_eq!(l1_transaction_hash(&transaction), tx.hash());
+    }
 }
