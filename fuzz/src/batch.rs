@@ -6,8 +6,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use tee_devnet::{Chain, Genesis, Load};
 use tee_verifier::{BatchInput, MerklePaths, Options, VmRunData};
 
-use crate::panics;
-
 /// `{"V1": …}` in JSON, and on to the verifier.
 pub fn batch_json(data: &[u8]) {
     if let Ok(input) = BatchInput::from_json(data) {

@@ -144,7 +144,7 @@ fn system(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Result<()> {
     let system = &mut input.system_env;
     match bytes.int_in_range(0..=6)? {
         0 => system.zk_porter_available ^= true,
-        1 => system.version = ProtocolVersionId::try_from(bytes.int_in_range(0..=40_u16)?).unwrap_or(system.version),
+        1 => system.version = ProtocolVersionId::new(bytes.int_in_range(0..=40_u16)?),
         2 => integer(&mut system.bootloader_gas_limit, bytes)?,
         3 => edit(&mut system.execution_mode, bytes)?,
         4 => integer(&mut system.default_validation_computational_gas_limit, bytes)?,

@@ -6,7 +6,7 @@ use arbitrary::Unstructured;
 use tee_devnet::Load;
 use tee_verifier::{BatchInput, Options, VerifiedBatch};
 
-use crate::{batch::second_batch, change::change, panics};
+use crate::{batch::second_batch, change::change};
 
 /// Changes that are made to one batch at most.
 const MOST_CHANGES: usize = 4;

@@ -6,8 +6,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 use tee_verifier::H256;
+use thiserror::Error;
 
 use crate::{PublicKey, Signature, SignedStatement};
 

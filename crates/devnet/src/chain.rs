@@ -6,8 +6,8 @@ use blake2s_simd::blake2s;
 use serde_bytes::ByteArray;
 use tee_eravm::{Access, Slot};
 use tee_verifier::{
-    BatchInput, BatchOutcome, ChainPins, CodeHashes, CodePin, H256, L1BatchNumber, MerklePath, MerklePaths, Rejection, Run, StorageKey,
-    U256, VmRunData, era_code_hash,
+    BatchInput, BatchOutcome, ChainPins, CodeHashes, CodePin, H256, L1BatchNumber, MerklePath, MerklePaths, Rejection,
+    Run, StorageKey, U256, VmRunData, era_code_hash,
     input::{
         ExecuteTransactionCommon, L1BatchEnv, L2BlockEnv, L2BlockExecutionData, SystemEnv, Transaction,
         WitnessStorageState,
@@ -208,10 +208,7 @@ impl Chain {
         let number = |hash: &H256| U256::from_big_endian(hash.as_bytes());
         VmRunData {
             l1_batch_number: self.next.number,
-            used_bytecodes: code_hashes
-                .iter()
-                .filter_map(|hash| code(hash).map(|code| (number(hash), code)))
-                .collect(),
+            used_bytecodes: code_hashes.iter().filter_map(|hash| code(hash).map(|code| (number(hash), code))).collect(),
             // Nobody reads these, and this chain has no prover of circuits.
             initial_heap_content: vec![],
             storage_refunds: vec![],

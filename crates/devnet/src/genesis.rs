@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use tee_verifier::{
     Address, BatchInput, H256, ProtocolVersionId, StorageKey, U256, era_code_hash,
-    input::{
-        L1BatchEnv, L2BlockExecutionData, PubdataParams, PubdataType, PubdataValidator, SystemEnv, Transaction,
-    },
+    input::{L1BatchEnv, L2BlockExecutionData, PubdataParams, PubdataType, PubdataValidator, SystemEnv, Transaction},
 };
 use thiserror::Error;
 

@@ -3,7 +3,6 @@
 use tee_verifier::{Address, H256, L2ChainId, U256, era_code_hash, input::Transaction, keccak256};
 use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
 
-
 use crate::account::{Account, Call, deposit};
 
 /// Address of the contract for storage traffic.

@@ -34,9 +34,17 @@ pub enum ReferenceError {
 
 /// The root after a batch.
 pub fn reference_root(input: &BatchInput) -> Result<H256, ReferenceError> {
-    let BatchInput { vm_run_data, merkle_paths, l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params, .. } =
-        input;
-    let run = Run { batch: l1_batch_env, system: system_env, blocks: l2_blocks_execution_data, pubdata: pubdata_params };
+    let BatchInput {
+        vm_run_data,
+        merkle_paths,
+        l2_blocks_execution_data,
+        l1_batch_env,
+        system_env,
+        pubdata_params,
+        ..
+    } = input;
+    let run =
+        Run { batch: l1_batch_env, system: system_env, blocks: l2_blocks_execution_data, pubdata: pubdata_params };
     let outcome = legacy_run(run, Claims::new(vm_run_data))?;
     let writes = outcome.writes.iter().map(|(key, value)| (key.hashed_key_u256(), *value)).collect();
     let previous_root = l1_batch_env.previous_batch_hash.ok_or(ReferenceError::NoPreviousRoot)?;

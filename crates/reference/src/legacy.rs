@@ -5,7 +5,9 @@ use std::fmt;
 use tee_verifier::{Run, State, TransactionOutcome};
 use thiserror::Error;
 use zksync_multivm::{LegacyVmInstance, pubdata_builders::pubdata_params_to_builder, vm_latest::HistoryEnabled};
-use zksync_types::{H256, StorageKey, StorageValue, Transaction, block::L2BlockExecutionData, commitment::PubdataParams};
+use zksync_types::{
+    H256, StorageKey, StorageValue, Transaction, block::L2BlockExecutionData, commitment::PubdataParams,
+};
 use zksync_vm_interface::{
     ExecutionResult, FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv, VmExecutionResultAndLogs, VmFactory,
     VmInterface, VmInterfaceExt, VmInterfaceHistoryEnabled,

@@ -23,11 +23,11 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, any::AnyPoolOptions};
 use tee_api::TeeType;
+use tee_verifier::H256;
 use tokio::{
     sync::{Mutex, Notify, OnceCell},
     time::Instant,
 };
-use tee_verifier::H256;
 
 pub use self::{
     admin::JobChange,

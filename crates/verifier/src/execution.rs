@@ -11,8 +11,8 @@ use crate::{
         SystemEnv,
     },
     machine::{
-        BatchRun, Block, BootloaderTransaction, Fees, Finished, Parameters, Publication, State, TransactionOutcome, base_fee,
-        storage_key,
+        BatchRun, Block, BootloaderTransaction, Fees, Finished, Parameters, Publication, State, TransactionOutcome,
+        base_fee, storage_key,
     },
     shape::Witness,
     signatures::Verdicts,
@@ -158,11 +158,7 @@ fn parameters(run: Run<'_>) -> Result<Parameters, Rejection> {
         previous_root: batch.previous_batch_hash.ok_or(Rejection::NoPreviousRoot)?.0,
         timestamp: batch.timestamp,
         number: batch.number.0,
-        fees: Fees {
-            base_fee: base_fee(fair_l2_gas_price, fair_pubdata_price),
-            fair_l2_gas_price,
-            fair_pubdata_price,
-        },
+        fees: Fees { base_fee: base_fee(fair_l2_gas_price, fair_pubdata_price), fair_l2_gas_price, fair_pubdata_price },
         gas: system.bootloader_gas_limit,
         version,
         growth: if version < ProtocolVersionId::VERSION_27 { HeapGrowth::Always } else { HeapGrowth::Paid },

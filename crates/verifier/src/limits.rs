@@ -35,10 +35,7 @@ pub(crate) const MAX_BLOBS: usize = 16;
 pub(crate) const MAX_HEAP_WORDS: usize = 1 << 21;
 
 /// What the bootloader is given must fit its place in memory: the VM would write the rest over what comes after.
-pub(crate) fn check_bootloader_memory(
-    blocks: &[L2BlockExecutionData],
-    layout: &Layout,
-) -> Result<(), Rejection> {
+pub(crate) fn check_bootloader_memory(blocks: &[L2BlockExecutionData], layout: &Layout) -> Result<(), Rejection> {
     let words = blocks.iter().flat_map(|block| &block.txs).map(words).fold(0, usize::saturating_add);
     let room = layout.transactions.words as usize;
     if words > room {

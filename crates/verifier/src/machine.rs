@@ -19,7 +19,6 @@ mod world;
 
 use tee_eravm::{Address, Limit, Stop, U256};
 
-pub use self::{run::TransactionOutcome, world::State};
 pub(crate) use self::{
     layout::{INTEROP_ROOT_WORDS, Layout},
     pubdata::Publication,
@@ -27,6 +26,7 @@ pub(crate) use self::{
     run::{BatchRun, Block, Finished, Parameters},
     transaction::BootloaderTransaction,
 };
+pub use self::{run::TransactionOutcome, world::State};
 use crate::{H256, Rejection, StorageKey};
 
 pub(crate) fn storage_key(address: &Address, key: &U256) -> StorageKey {

@@ -151,11 +151,7 @@ fn check_next_block(
         block.timestamp <= next.timestamp
     };
     if !in_order {
-        return Err(Rejection::BlockTimestamp {
-            number: next.number,
-            previous: block.timestamp,
-            got: next.timestamp,
-        });
+        return Err(Rejection::BlockTimestamp { number: next.number, previous: block.timestamp, got: next.timestamp });
     }
     Ok(())
 }

@@ -39,9 +39,7 @@ pub fn transaction_hashes(
 ) -> Option<TransactionHashes> {
     let signed = signed_hash(common, execute, chain_id)?;
     let transaction = match common.transaction_type {
-        TransactionType::EIP712Transaction => {
-            keccak256([signed.0, keccak256(&common.signature)].as_flattened())
-        }
+        TransactionType::EIP712Transaction => keccak256([signed.0, keccak256(&common.signature)].as_flattened()),
         _ => {
             let mut fields = ethereum_fields(common, execute, chain_id)?;
             fields.extend(signature_fields(common, chain_id)?);
@@ -180,12 +178,7 @@ fn typed_data_hash(common: &L2TxCommonData, execute: &Execute, chain_id: L2Chain
         bytes
     };
     let address = |address: &Address| H256::from(*address).0;
-    let domain = [
-        keccak256(DOMAIN_TYPE),
-        keccak256(b"zkSync"),
-        keccak256(b"2"),
-        number(chain_id.as_u64().into()),
-    ];
+    let domain = [keccak256(DOMAIN_TYPE), keccak256(b"zkSync"), keccak256(b"2"), number(chain_id.as_u64().into())];
     let dependencies: Vec<_> = execute.factory_deps.iter().map(|code| era_code_hash(code)).collect();
     let transaction = [
         keccak256(TRANSACTION_TYPE),

@@ -9,8 +9,8 @@ use tee_devnet::{Chain, Genesis, Load, slots};
 use tee_verifier::{
     BatchInput, H256, L2ChainId, MerklePath, Options, Pins, ProtocolVersionId, U256,
     input::{
-        CommitmentScheme, ExecuteTransactionCommon, PubdataValidator, SettlementLayer, SettlementLayerKind, Transaction,
-        TransactionType, TxExecutionMode,
+        CommitmentScheme, ExecuteTransactionCommon, PubdataValidator, SettlementLayer, SettlementLayerKind,
+        Transaction, TransactionType, TxExecutionMode,
     },
     verify,
 };

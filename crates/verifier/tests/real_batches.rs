@@ -144,7 +144,15 @@ fn blobs_of_a_node_s_object_store_read_as_the_same_values() {
 #[test]
 fn a_chain_builds_on_the_state_that_a_real_batch_shows() {
     let Some(folder) = data() else { return };
-    for name in ["v26-transfers-200", "v29-mixed-40", "v29-l1-30", "v29-rollback-30", "v29-chain-3", "v31-chain-3", "v31-validium"] {
+    for name in [
+        "v26-transfers-200",
+        "v29-mixed-40",
+        "v29-l1-30",
+        "v29-rollback-30",
+        "v29-chain-3",
+        "v31-chain-3",
+        "v31-validium",
+    ] {
         let mut chain = Chain::new(Genesis::from_batch(load(&folder, name)));
         for _ in 0..2 {
             let previous_root = chain.root();

@@ -2,12 +2,12 @@
 
 use std::{io::Write, time::Duration};
 
+use tee_verifier::{H256, L1BatchNumber};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     task::JoinHandle,
 };
-use tee_verifier::{H256, L1BatchNumber};
 
 use super::*;
 use crate::{Quote, Signature, SigningKey};

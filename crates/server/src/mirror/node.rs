@@ -12,8 +12,8 @@ use reqwest::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tee_api::PresentBatches;
-use thiserror::Error;
 use tee_verifier::H256;
+use thiserror::Error;
 
 use crate::{AddBatchError, Compression, EncodedBatch, InputForm, MirrorConfig};
 

@@ -6,12 +6,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tee_api::{BatchUpload, Client, ClientError, ClientOptions, JobAction, JobsRequest, TeeType};
 use tee_server::JobStatus::{Failed, Generated, PermanentlyIgnored, PickedByProver, ReadyToBeProven};
+use tee_verifier::H256;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
-use tee_verifier::H256;
 
 use crate::world::{Answer, ROOT, World, input};
 

@@ -179,7 +179,7 @@ async fn the_proof_of_a_revoked_key_contradicts_nobodys() {
     let world = world(folder.path()).await;
     world.add(1).await;
     let (liar, honest) = (world.registered_key(1).await, world.registered_key(2).await);
-    let other_root = H256::repeat_byte(0x66);
+    let other_root = tee_verifier::H256::repeat_byte(0x66);
     world.submit(1, &liar.proof(other_root), None).await.assert_success();
     world.submit(1, &honest.proof(ROOT), None).await.assert_problem(409, "disagreeing_root");
     let revoke = format!("/admin/attestations/{}/revoke", liar.public());

@@ -4,12 +4,12 @@ use std::{fs, time::Duration};
 
 use reqwest::StatusCode;
 use serde_json::json;
+use tee_verifier::H256;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, timeout},
 };
-use tee_verifier::H256;
 
 use crate::world::{ROOT, World};
 

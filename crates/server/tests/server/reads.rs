@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 use tee_verifier::H256;
+use tokio::time::timeout;
 
 use crate::world::{ROOT, World, http, root};
 

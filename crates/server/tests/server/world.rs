@@ -321,7 +321,7 @@ pub(crate) fn input(number: u32) -> BatchInput {
             l1_batch_number: L1BatchNumber(number),
             used_bytecodes: [(U256::one(), vec![[7; 32]])].into(),
             initial_heap_content: vec![],
-            protocol_version: ProtocolVersionId::Version29,
+            protocol_version: ProtocolVersionId::VERSION_29,
             bootloader_code: vec![[0; 32]],
             default_account_code_hash: U256::one(),
             evm_emulator_code_hash: None,
@@ -336,7 +336,12 @@ pub(crate) fn input(number: u32) -> BatchInput {
             previous_batch_hash: (number == 1).then_some(PREVIOUS_ROOT),
             number: L1BatchNumber(number),
             timestamp: 1,
-            fee_input: BatchFeeInput::sensible_l1_pegged_default(),
+            fee_input: BatchFeeInput::L1Pegged(L1PeggedBatchFeeModelInput {
+                fair_l2_gas_price: 100_000_000,
+                l1_gas_price: 1_000_000_000,
+            }),
+            interop_fee: U256::zero(),
+            settlement_layer: None,
             fee_account: Address::zero(),
             enforced_base_fee: None,
             first_l2_block: L2BlockEnv {
@@ -349,7 +354,7 @@ pub(crate) fn input(number: u32) -> BatchInput {
         },
         system_env: SystemEnv {
             zk_porter_available: false,
-            version: ProtocolVersionId::Version29,
+            version: ProtocolVersionId::VERSION_29,
             base_system_smart_contracts: BaseSystemContracts {
                 bootloader: contract(),
                 default_aa: contract(),
@@ -360,7 +365,11 @@ pub(crate) fn input(number: u32) -> BatchInput {
             default_validation_computational_gas_limit: u32::MAX,
             chain_id: L2ChainId::from(270),
         },
-        pubdata_params: PubdataParams::default(),
+        pubdata_params: PubdataParams {
+            validator: PubdataValidator::Address(Address::zero()),
+            pubdata_type: PubdataType::Rollup,
+        },
+        commitment_input: None,
     }
 }
 

@@ -57,9 +57,9 @@ impl L2BlockExecutionData {
     /// The block's hash: `keccak256(number ‖ timestamp ‖ previous hash ‖ rolling hash of the transactions' hashes)`, each a
     /// word.
     pub fn hash(&self, transaction_hashes: impl IntoIterator<Item = H256>) -> H256 {
-        let rolling = transaction_hashes.into_iter().fold([0; 32], |rolling, H256(hash)| {
-            keccak256([rolling, hash].as_flattened())
-        });
+        let rolling = transaction_hashes
+            .into_iter()
+            .fold([0; 32], |rolling, H256(hash)| keccak256([rolling, hash].as_flattened()));
         let number = |number: u64| H256::from_low_u64_be(number).0;
         let words = [number(self.number.into()), number(self.timestamp), self.prev_block_hash.0, rolling];
         H256(keccak256(words.as_flattened()))

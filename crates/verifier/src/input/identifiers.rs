@@ -1,10 +1,6 @@
 //! Numbers and keys by which a chain names its things.
 
-use std::{
-    fmt,
-    num::ParseIntError,
-    str::FromStr,
-};
+use std::{fmt, num::ParseIntError, str::FromStr};
 
 use primitive_types::{H160, H256, U256};
 use serde::{
@@ -112,7 +108,11 @@ impl<'de> Deserialize<'de> for L2ChainId {
             }
         }
 
-        if from.is_human_readable() { from.deserialize_any(ChainIdVisitor) } else { from.deserialize_u64(ChainIdVisitor) }
+        if from.is_human_readable() {
+            from.deserialize_any(ChainIdVisitor)
+        } else {
+            from.deserialize_u64(ChainIdVisitor)
+        }
     }
 }
 

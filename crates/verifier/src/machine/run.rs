@@ -10,8 +10,8 @@ use crate::{
         bytecodes,
         events::{self, L1Messages},
         layout::{
-            BLOCK_WORDS, DESCRIPTION_WORDS, GAS_LIMIT, HEAP_BYTES, HOOK_PARAMETERS, INTEROP_ROOT_WORDS,
-            Layout, Region, batch,
+            BLOCK_WORDS, DESCRIPTION_WORDS, GAS_LIMIT, HEAP_BYTES, HOOK_PARAMETERS, INTEROP_ROOT_WORDS, Layout, Region,
+            batch,
         },
         pubdata::{self, Publication, StateChange},
         refund::{Fees, Usage, proposed_refund},

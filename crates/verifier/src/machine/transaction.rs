@@ -64,32 +64,30 @@ impl<'a> BootloaderTransaction<'a> {
             is_from_l1: true,
         };
         match &transaction.common_data {
-            ExecuteTransactionCommon::L2(common) => {
-                Self {
-                    kind: common.transaction_type as u8,
-                    from: common.initiator_address.0,
-                    gas_limit: word(common.fee.gas_limit),
-                    gas_per_pubdata_limit: if common.transaction_type.is_ethereum_type() {
-                        U256::from(ETHEREUM_PUBDATA_GAS)
-                    } else {
-                        word(common.fee.gas_per_pubdata_limit)
-                    },
-                    max_fee_per_gas: word(common.fee.max_fee_per_gas),
-                    max_priority_fee_per_gas: word(common.fee.max_priority_fee_per_gas),
-                    paymaster: common.paymaster_params.paymaster.0,
-                    nonce: U256::from(common.nonce),
-                    reserved: [
-                        U256::from(u8::from(common.names_chain())),
-                        U256::from(u8::from(execute.contract_address.is_none())),
-                        U256::ZERO,
-                        U256::ZERO,
-                    ],
-                    signature: &common.signature,
-                    paymaster_input: &common.paymaster_params.paymaster_input,
-                    is_from_l1: false,
-                    ..base
-                }
-            }
+            ExecuteTransactionCommon::L2(common) => Self {
+                kind: common.transaction_type as u8,
+                from: common.initiator_address.0,
+                gas_limit: word(common.fee.gas_limit),
+                gas_per_pubdata_limit: if common.transaction_type.is_ethereum_type() {
+                    U256::from(ETHEREUM_PUBDATA_GAS)
+                } else {
+                    word(common.fee.gas_per_pubdata_limit)
+                },
+                max_fee_per_gas: word(common.fee.max_fee_per_gas),
+                max_priority_fee_per_gas: word(common.fee.max_priority_fee_per_gas),
+                paymaster: common.paymaster_params.paymaster.0,
+                nonce: U256::from(common.nonce),
+                reserved: [
+                    U256::from(u8::from(common.names_chain())),
+                    U256::from(u8::from(execute.contract_address.is_none())),
+                    U256::ZERO,
+                    U256::ZERO,
+                ],
+                signature: &common.signature,
+                paymaster_input: &common.paymaster_params.paymaster_input,
+                is_from_l1: false,
+                ..base
+            },
             ExecuteTransactionCommon::L1(common) => Self {
                 kind: TransactionType::PriorityOpTransaction as u8,
                 from: common.sender.0,

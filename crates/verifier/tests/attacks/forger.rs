@@ -3,10 +3,10 @@
 
 use std::sync::LazyLock;
 
+use crate::scene::judge;
 use serde_bytes::ByteArray;
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, slots};
 use tee_verifier::{Address, BatchInput, H256, MerklePath, StorageKey, U256, input::Transaction};
-use crate::scene::judge;
 
 /// The honest chain after its first batch.
 struct Honest {
@@ -92,7 +92,10 @@ impl Loot {
     /// A nonce set back: the account's transfer once more.
     fn nonce() -> Self {
         Self {
-            key: StorageKey::new(Address::from_low_u64_be(NONCES), slots::mapping(&Account::new(REPLAYED).address(), 0)),
+            key: StorageKey::new(
+                Address::from_low_u64_be(NONCES),
+                slots::mapping(&Account::new(REPLAYED).address(), 0),
+            ),
             value: H256::zero(),
             transaction: HONEST.transfer.clone(),
             skipped_batches: 0,

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use crate::scene::{chain_blocks, judge};
 use serde_bytes::ByteArray;
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
 use tee_verifier::{
@@ -10,7 +11,6 @@ use tee_verifier::{
     input::{ExecuteTransactionCommon, InteropRoot, Transaction},
     keccak256,
 };
-use crate::scene::{chain_blocks, judge};
 
 struct Shape {
     name: &'static str,

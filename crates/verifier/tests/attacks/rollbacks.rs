@@ -3,7 +3,10 @@
 use std::sync::LazyLock;
 
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
-use tee_verifier::{Address, BatchInput, H256, StorageKey, U256, input::{ExecuteTransactionCommon, Transaction}};
+use tee_verifier::{
+    Address, BatchInput, H256, StorageKey, U256,
+    input::{ExecuteTransactionCommon, Transaction},
+};
 
 use crate::scene::judge;
 

@@ -110,8 +110,7 @@ fn interop_roots_are_executed_and_told() {
     let empty = slots::account_code(&Address::from_low_u64_be(0x8001)).hashed_key_u256();
     let empty = H256(chain.prove(&empty).value_read);
     chain.set_slot(&slots::account_code(&Address::from_low_u64_be(INTEROP_ROOT_STORAGE)), empty);
-    let root_of_another_chain =
-        |number: u32| InteropRoot {
+    let root_of_another_chain = |number: u32| InteropRoot {
         chain_id: L2ChainId::from(271_u32),
         block_number: number,
         sides: vec![H256::from_low_u64_be(number.into())],

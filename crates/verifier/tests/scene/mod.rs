@@ -25,8 +25,8 @@ pub(crate) fn hash(transaction: &Transaction, chain_id: L2ChainId) -> H256 {
     match &transaction.common_data {
         ExecuteTransactionCommon::L1(common) => common.canonical_tx_hash,
         ExecuteTransactionCommon::ProtocolUpgrade(common) => common.canonical_tx_hash,
-        ExecuteTransactionCommon::L2(common) => {
-            transaction_hashes(common, &transaction.execute, chain_id).map(|hashes| hashes.transaction).unwrap_or_default()
-        }
+        ExecuteTransactionCommon::L2(common) => transaction_hashes(common, &transaction.execute, chain_id)
+            .map(|hashes| hashes.transaction)
+            .unwrap_or_default(),
     }
 }
