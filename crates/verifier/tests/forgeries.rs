@@ -570,7 +570,17 @@ mod transactions {
 
     #[test]
     fn without_a_signature() {
-        rejected("malformed_transaction", |input| signature(input).clear());
+        rejected("transaction_halted", |input| {
+            signature(input).clear();
+            chain_blocks(input);
+        });
+        // A transaction of Ethereum's types has its signature in its hash.
+        rejected("malformed_transaction", |input| {
+            signature(input).clear();
+            if let ExecuteTransactionCommon::L2(common) = &mut last_l2_transaction(input).common_data {
+                common.transaction_type = TransactionType::EIP1559Transaction;
+            }
+        });
     }
 
     #[test]

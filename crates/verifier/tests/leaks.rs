@@ -26,7 +26,10 @@ const FORGERIES: [Forgery; 17] = [
     ("copies_differ", |input| input.vm_run_data.bootloader_code[0][0] ^= 1),
     ("too_few_blocks", |input| input.l2_blocks_execution_data.truncate(1)),
     ("bytecode_hash", |input| input.vm_run_data.used_bytecodes.values_mut().next().unwrap()[0][31] ^= 1),
-    ("malformed_transaction", |input| last_signature(input).clear()),
+    ("malformed_transaction", |input| {
+        let blocks = input.l2_blocks_execution_data.iter_mut();
+        blocks.flat_map(|block| &mut block.txs).last().unwrap().execute.contract_address = None;
+    }),
     ("block_hash", |input| input.l2_blocks_execution_data[1].prev_block_hash = H256::zero()),
     ("no_paths", |input| input.merkle_paths.merkle_paths.clear()),
     ("path_too_long", |input| {
