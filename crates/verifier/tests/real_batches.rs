@@ -140,23 +140,17 @@ fn blobs_of_a_node_s_object_store_read_as_the_same_values() {
     assert_eq!(paths, input.merkle_paths);
 }
 
-/// Where the batch shows no compressor, a deployment's first attempt fails and is undone, as on a node.
+/// Where the batch shows no compressor, a deployment's first attempt fails and is undone, as on a node. Most batches of version 31 show too
+/// little of it for anything to be published.
 #[test]
 fn a_chain_builds_on_the_state_that_a_real_batch_shows() {
     let Some(folder) = data() else { return };
-    for name in [
-        "v26-transfers-200",
-        "v29-mixed-40",
-        "v29-l1-30",
-        "v29-rollback-30",
-        "v29-chain-3",
-        "v31-chain-3",
-        "v31-validium",
-    ] {
+    for name in ["v26-transfers-200", "v29-mixed-40", "v29-l1-30", "v29-rollback-30", "v29-chain-3", "v31-validium"] {
         let mut chain = Chain::new(Genesis::from_batch(load(&folder, name)));
         for _ in 0..2 {
             let previous_root = chain.root();
-            let sealed = chain.seal(Load { transactions: 20, cold_reads: 30, l1_transactions: 2 }).unwrap();
+            let sealed = chain.seal(Load { transactions: 20, cold_reads: 30, l1_transactions: 2 });
+            let sealed = sealed.unwrap_or_else(|error| panic!("{name}: {error}"));
             let verified =
                 verify(sealed.input, &Options::danger_any_code()).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!((verified.previous_root(), verified.root()), (previous_root, sealed.root), "{name}");
