@@ -7,8 +7,17 @@ use zksync_types::H256;
 
 use crate::{
     Store,
-    storage::{NewProof, RecordedProof, Roots},
+    storage::{NewProof, RecordedProof, RootFit, Roots},
 };
+
+/// How a proof was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AcceptedProof {
+    /// Nothing contradicts it.
+    Undisputed,
+    /// ALARM: the next batch starts from another root. Kept as a disagreement.
+    Disputed { next_starts_from: H256 },
+}
 
 /// Why a proof was refused. But for a disagreement, nothing of it is stored.
 #[derive(Debug, Error)]
@@ -62,8 +71,10 @@ impl Store {
     /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
     /// 2. the batch is known;
     /// 3. the key signed the root;
-    /// 4. the root is the expected one, where one is known: by what was said with the batch, or as the root that the next
-    ///    batch starts from. Where none is known a statement is there, or a root signed for one batch would pass for all;
+    /// 4. the root is the expected one, where one was said with the batch. A bare root is also the one that the next batch
+    ///    starts from, where that is known; a statement that says another one is accepted under an alarm, or whoever
+    ///    uploads a batch could hold up the one before it. Where neither is known a statement is there, or a root signed for
+    ///    one batch would pass for all;
     /// 5. the statement, where there is one, says the same and is signed by the same key;
     /// 6. the statement is of the pinned chain, protocol version and code;
     /// 7. the key has not lost its standing, nor is it suspended;
@@ -81,7 +92,7 @@ impl Store {
         number: u32,
         submission: &SubmitProof,
         lease: Option<&LeaseId>,
-    ) -> Result<(), RefusedProof> {
+    ) -> Result<AcceptedProof, RefusedProof> {
         let expectation =
             self.storage.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
         if expectation.tee_type != submission.tee_type {
@@ -90,11 +101,12 @@ impl Store {
         }
         let roots = expectation.roots.ok_or(RefusedProof::UnknownBatch)?;
         submission.signature.verify(submission.proof, &submission.pubkey).map_err(RefusedProof::Signature)?;
-        if roots.expected.is_some_and(|expected| expected != submission.proof) {
-            return Err(RefusedProof::WrongRoot);
-        }
-        if roots.expected.is_none() && submission.statement.is_none() && !self.danger_bare_roots {
-            return Err(RefusedProof::StatementRequired);
+        match roots.fit(submission.proof, submission.statement.is_some()) {
+            RootFit::Wrong => return Err(RefusedProof::WrongRoot),
+            RootFit::Unknown if submission.statement.is_none() && !self.danger_bare_roots => {
+                return Err(RefusedProof::StatementRequired);
+            }
+            RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
         }
         check_statement(number, submission, &roots)?;
         if let Some(signed) = &submission.statement {
@@ -103,7 +115,8 @@ impl Store {
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
         let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
-            RecordedProof::Accepted | RecordedProof::Known => Ok(()),
+            RecordedProof::Accepted | RecordedProof::Known => Ok(AcceptedProof::Undisputed),
+            RecordedProof::Disputed { next_starts_from } => Ok(AcceptedProof::Disputed { next_starts_from }),
             RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
             RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
             RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),

@@ -26,7 +26,7 @@ pub(crate) struct Metrics {
     pub(crate) proofs_accepted: Family<OfTeeType, Counter>,
     /// Proofs refused, by the problem's code.
     proofs_refused: Family<Refused, Counter>,
-    /// ALARM when not 0: proofs refused because an accepted proof of their batch says another root.
+    /// ALARM when not 0: proofs that contradict an accepted proof of their batch, or the next batch.
     pub(crate) disagreements_seen: Counter,
     /// Open connections.
     pub(crate) open_connections: Gauge<usize>,
@@ -50,7 +50,7 @@ struct State {
     jobs: Family<JobLabels, Gauge<u64>>,
     /// The lowest batch of the jobs that are not finished, by type of enclave and status.
     jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,
-    /// ALARM when not 0: refused proofs that contradict accepted ones, kept.
+    /// ALARM when not 0: proofs kept that contradict what is accepted or known.
     disagreements: Gauge<u64>,
     /// Registered keys, by whether they are in force or revoked; those in force that are suspended once more.
     keys: Family<Standing, Gauge<u64>>,

@@ -41,7 +41,7 @@ pub(crate) use self::{
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     jobs::{JobFailure, JobRules},
     patience::is_unavailable,
-    proofs::{NewProof, RecordedProof, Roots},
+    proofs::{NewProof, RecordedProof, RootFit, Roots},
     published::PublishedProof,
     standing::Standing,
 };

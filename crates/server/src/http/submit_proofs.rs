@@ -8,7 +8,10 @@ use super::{
     request::{JsonBody, PathParameter, lease},
     success,
 };
-use crate::{intake::RefusedProof, problem::Problem};
+use crate::{
+    intake::{AcceptedProof, RefusedProof},
+    problem::Problem,
+};
 
 /// Takes a proof. The same again is a success. Under a lease, Tee-Lease-Id names it.
 #[utoipa::path(
@@ -25,9 +28,16 @@ pub(super) async fn handle(
     let lease = lease(&headers)?;
     let SubmitProof { pubkey, proof: root, tee_type, .. } = &submission;
     match app.store.take_proof(batch, &submission, lease.as_ref()).await {
-        Ok(()) => {
+        Ok(accepted) => {
             app.metrics.proofs_accepted[&(*tee_type).into()].inc();
             tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted");
+            if let AcceptedProof::Disputed { next_starts_from } = accepted {
+                app.metrics.disagreements_seen.inc();
+                tracing::error!(
+                    batch, %tee_type, %pubkey, ?root, ?next_starts_from,
+                    "ALARM: the proof was accepted, and the next batch starts from another root"
+                );
+            }
         }
         Err(refused) => {
             match &refused {

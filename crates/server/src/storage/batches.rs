@@ -7,7 +7,7 @@ use zksync_types::H256;
 
 use super::{
     Storage,
-    contradictions::{alarm_displaced, displace},
+    contradictions::{RootSource, alarm_displaced, displace},
     decoded, hash, number,
     patience::Within,
 };
@@ -97,6 +97,7 @@ impl Storage {
                 let lock = "UPDATE batches SET source = source WHERE number = $1 AND expected_root IS NULL";
                 let locked = sqlx::query(lock).bind(i64::from(before)).execute(&mut *connection).await?;
                 if locked.rows_affected() > 0 {
+                    let root = (root, RootSource::NextBatch);
                     displaced = displace(connection, before, root, required, now_ms).await?;
                 }
             }

@@ -1,5 +1,6 @@
 //! Accepted proofs that turn out to contradict what became known later. They move to `tee_proof_disagreements`, where
-//! they are an alarm, and make room for the proof that is right.
+//! they are an alarm, and make room for the proof that is right. Statements that contradict the next batch alone are noted
+//! there and stay accepted.
 
 use sqlx::AnyConnection;
 use tee_api::TeeType;
@@ -22,6 +23,15 @@ const OTHERS: &str = "FROM tee_proofs o JOIN tee_attestations a ON a.pubkey = o.
      WHERE o.l1_batch_number = p.l1_batch_number AND o.proof <> p.proof AND o.pubkey <> p.pubkey
          AND a.revoked_at IS NULL";
 
+/// Who says which root a batch has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RootSource {
+    /// It was said of the batch itself: a proof of another root is wrong.
+    Batch,
+    /// The next batch starts from it: a statement of another root stays accepted, as it would be if it came later.
+    NextBatch,
+}
+
 /// How many proofs each TEE type needs.
 pub(super) type RequiredOf = [(TeeType, u32); 2];
 
@@ -31,12 +41,12 @@ impl JobRules {
     }
 }
 
-/// Holds the accepted proofs of a batch against its root, which has become known. Says how many contradict it. Their
-/// batch is proven again.
+/// Holds the accepted proofs of a batch against its root, which has become known. Says how many contradict it. Where those
+/// that stay do not suffice, the batch is proven again.
 pub(super) async fn displace(
     connection: &mut AnyConnection,
     number: u32,
-    root: H256,
+    (root, source): (H256, RootSource),
     required: RequiredOf,
     now_ms: i64,
 ) -> Result<u64, sqlx::Error> {
@@ -52,8 +62,12 @@ pub(super) async fn displace(
     if copied == 0 {
         return Ok(0);
     }
+    let displaced = match source {
+        RootSource::Batch => "",
+        RootSource::NextBatch => "AND statement IS NULL",
+    };
     sqlx::query(sqlx::AssertSqlSafe(format!(
-        "DELETE FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $2 {DELETE_COPIED}"
+        "DELETE FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $2 {displaced} {DELETE_COPIED}"
     )))
     .bind(i64::from(number))
     .bind(root.as_bytes())
@@ -134,7 +148,7 @@ impl Storage {
                     .await?;
                     match filled.rows_affected() {
                         0 => Ok(0),
-                        _ => displace(connection, number, root, required, now_ms).await,
+                        _ => displace(connection, number, (root, RootSource::Batch), required, now_ms).await,
                     }
                 })
             })

@@ -1,6 +1,6 @@
 //! `tee_proofs`: accepted proofs, and those that contradict them.
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
 use zksync_types::H256;
 
@@ -23,8 +23,46 @@ pub(crate) struct Expectation {
 #[derive(Debug)]
 pub(crate) struct Roots {
     pub(crate) previous: Option<H256>,
-    /// The root after the batch: as it was said, or else the root that the next batch starts from.
+    /// The root after the batch, as it was said with the batch.
     pub(crate) expected: Option<H256>,
+    /// The root that the next batch's input starts from.
+    pub(crate) next_starts_from: Option<H256>,
+}
+
+/// How a proof's root stands to what is known of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RootFit {
+    /// It is the known one.
+    Right,
+    /// Nothing is known.
+    Unknown,
+    /// It is not the one that was said with the batch; or it is bare, and not the one that the next batch starts from.
+    Wrong,
+    /// A statement says it, and the next batch starts from another one. Whoever uploads the next batch could have made that
+    /// up, so it refuses no statement of an enclave.
+    Disputed {
+        next_starts_from: H256,
+    },
+}
+
+impl Roots {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let root = |column: &str| row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose();
+        Ok(Self {
+            previous: root("previous_root")?,
+            expected: root("expected_root")?,
+            next_starts_from: root("next_starts_from")?,
+        })
+    }
+
+    pub(crate) fn fit(&self, root: H256, has_statement: bool) -> RootFit {
+        match (self.expected, self.next_starts_from) {
+            (Some(known), _) | (None, Some(known)) if known == root => RootFit::Right,
+            (None, Some(next_starts_from)) if has_statement => RootFit::Disputed { next_starts_from },
+            (None, None) => RootFit::Unknown,
+            _ => RootFit::Wrong,
+        }
+    }
 }
 
 /// A proof whose signature, key and root are in order.
@@ -42,6 +80,10 @@ pub(crate) struct NewProof {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RecordedProof {
     Accepted,
+    /// Accepted, and kept as a disagreement with the next batch, which starts from another root.
+    Disputed {
+        next_starts_from: H256,
+    },
     /// This key's proof of this root was accepted before.
     Known,
     /// The key has no standing any more. Nothing was stored.
@@ -70,7 +112,7 @@ impl Storage {
     /// What a proof of this batch by this key is held against; nothing where the key is not registered.
     pub(crate) async fn expectation(&self, number: u32, key: &PublicKey) -> Result<Option<Expectation>, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT tee_type, b.number, b.previous_root, COALESCE(b.expected_root, next.previous_root) AS expected_root
+            "SELECT tee_type, b.number, b.previous_root, b.expected_root, next.previous_root AS next_starts_from
              FROM tee_attestations LEFT JOIN batches b ON b.number = $2 LEFT JOIN batches next ON next.number = $2 + 1
              WHERE pubkey = $1",
         )
@@ -80,8 +122,7 @@ impl Storage {
         .within()
         .await?;
         row.map(|row| {
-            let root = |column: &str| row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose();
-            let roots = Roots { previous: root("previous_root")?, expected: root("expected_root")? };
+            let roots = Roots::read(&row)?;
             Ok(Expectation {
                 tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
                 roots: row.try_get::<Option<i64>, _>("number")?.map(|_| roots),
@@ -146,10 +187,13 @@ impl NewProof {
         if self.lease.is_some() && !standing.lease_is_current {
             return Ok(RecordedProof::StaleLease);
         }
-        match standing.expected_root {
-            Some(expected) if expected != self.submission.proof => return Ok(RecordedProof::WrongRoot),
-            None if self.statement.is_none() && standing.other_batches > 0 => return Ok(RecordedProof::ReusedRoot),
-            _ => {}
+        let fit = standing.roots.fit(self.submission.proof, self.statement.is_some());
+        match fit {
+            RootFit::Wrong => return Ok(RecordedProof::WrongRoot),
+            RootFit::Unknown if self.statement.is_none() && standing.other_batches > 0 => {
+                return Ok(RecordedProof::ReusedRoot);
+            }
+            RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
         }
         if let Some(accepted) = standing.other_root {
             self.insert_disagreement(connection, accepted, now_ms).await?;
@@ -162,6 +206,10 @@ impl NewProof {
         self.insert(connection, now_ms).await?;
         let suffices = self.suffices(connection, required_proofs).await?;
         self.end_job(connection, suffices, now_ms).await?;
+        if let RootFit::Disputed { next_starts_from } = fit {
+            self.insert_disagreement(connection, next_starts_from, now_ms).await?;
+            return Ok(RecordedProof::Disputed { next_starts_from });
+        }
         Ok(RecordedProof::Accepted)
     }
 
@@ -179,9 +227,9 @@ impl NewProof {
                      WHERE l1_batch_number = $1 AND proof <> $4 AND revoked_at IS NULL LIMIT 1) AS other_root,
                  (SELECT COUNT(*) FROM tee_proofs
                      WHERE pubkey = $3 AND proof = $4 AND l1_batch_number <> $1) AS other_batches,
-                 (SELECT COALESCE(b.expected_root, next.previous_root)
-                     FROM batches b LEFT JOIN batches next ON next.number = b.number + 1
-                     WHERE b.number = $1) AS expected_root",
+                 (SELECT previous_root FROM batches WHERE number = $1) AS previous_root,
+                 (SELECT expected_root FROM batches WHERE number = $1) AS expected_root,
+                 (SELECT previous_root FROM batches WHERE number = $1 + 1) AS next_starts_from",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
@@ -197,7 +245,7 @@ impl NewProof {
             lease_is_current: row.try_get::<i64, _>("leases")? > 0,
             other_root: row.try_get::<Option<&[u8]>, _>("other_root")?.map(hash).transpose()?,
             other_batches: row.try_get("other_batches")?,
-            expected_root: row.try_get::<Option<&[u8]>, _>("expected_root")?.map(hash).transpose()?,
+            roots: Roots::read(&row)?,
         })
     }
 
@@ -314,5 +362,5 @@ struct Standing {
     other_root: Option<H256>,
     /// For how many other batches the key's signature of this root was accepted.
     other_batches: i64,
-    expected_root: Option<H256>,
+    roots: Roots,
 }

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, TeeType};
 
-use super::{Disagreement, JobStatus, Storage, decoded, patience::Within};
+use super::{Disagreement, JobStatus, Storage, decoded, overview::DISAGREEMENT_COLUMNS, patience::Within};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -36,7 +36,7 @@ pub(crate) struct SignedRoot {
 
 impl Storage {
     /// Proofs of a batch and jobs that have none, then refused proofs that contradict accepted ones. Jobs of TEE type
-    /// `none` never have a proof and are left out.
+    /// `none` never have a proof and are left out. A disagreement whose proof is accepted is there as a proof.
     pub(crate) async fn published_proofs(
         &self,
         number: u32,
@@ -64,6 +64,8 @@ impl Storage {
                  a.verdict, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_disagreements d JOIN tee_attestations a ON a.pubkey = d.pubkey
              WHERE d.l1_batch_number = $1 {of_type}
+                 AND NOT EXISTS (SELECT 1 FROM tee_proofs p WHERE p.l1_batch_number = d.l1_batch_number
+                     AND p.tee_type = d.tee_type AND p.pubkey = d.pubkey AND p.proof = d.proof)
              ORDER BY d.received_at, d.pubkey LIMIT $2"
         )))
         .bind(i64::from(number))
@@ -95,10 +97,11 @@ impl Storage {
         after: Option<(u32, TeeType, PublicKey)>,
         limit: u32,
     ) -> Result<Vec<Disagreement>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT * FROM tee_proof_disagreements WHERE (l1_batch_number, tee_type, pubkey) > ($1, $2, $3)
-             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $4",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d
+             WHERE (l1_batch_number, tee_type, pubkey) > ($1, $2, $3)
+             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $4"
+        )))
         .bind(after.map_or(-1, |(number, ..)| i64::from(number)))
         .bind(after.map_or("", |(_, tee_type, _)| tee_type.as_str()))
         .bind(after.map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))

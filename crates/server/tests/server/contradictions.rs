@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tee_api::{SubmitProof, TeeType};
 use tee_server::{AddedBatch, JobStatus, NewBatch};
 use zksync_types::H256;
@@ -73,6 +74,7 @@ async fn without_a_known_root_a_statement_is_required() {
     store.add_batch(starting_from(2, root(1))).await.unwrap();
     world.submit(1, &key.proof(root(9)), None).await.assert_problem(422, "wrong_root");
     world.submit(1, &key.proof(root(1)), None).await.assert_success();
+    assert_eq!(store.disagreements().await.unwrap(), []);
     world.submit(2, &key.proof(root(2)), None).await.assert_problem(422, "statement_required");
     world.submit(2, &stating(&key, 2, root(2)), None).await.assert_problem(422, "wrong_statement");
     let statement = key.statement(|statement| {
@@ -100,8 +102,7 @@ async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_bat
     world.add(1).await;
     let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
     let (_, lease) = world.claim("sgx").await.unwrap();
-    let forged = stating(&forger, 1, root(9));
-    world.submit(1, &forged, Some(&lease)).await.assert_success();
+    world.submit(1, &forger.proof(root(9)), Some(&lease)).await.assert_success();
     world.submit(1, &honest.proof(root(1)), None).await.assert_problem(409, "disagreeing_root");
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
 
@@ -110,14 +111,65 @@ async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_bat
     let kept = store.disagreements().await.unwrap();
     let exposed = kept.iter().find(|kept| kept.pubkey == forger.public()).unwrap();
     assert_eq!((exposed.number, exposed.root, exposed.accepted_root), (1, root(9), root(1)));
-    let published = world.rpc_proofs(1).await;
-    let exposed = published.as_array().unwrap().iter().find(|entry| entry["pubkey"] == forger.public().to_string());
-    assert!(exposed.unwrap()["statement"].is_object(), "{published}");
 
     let (number, lease) = world.claim("sgx").await.unwrap();
     assert_eq!(number, 1);
     world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_success();
     assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
+async fn a_next_batch_that_starts_elsewhere_refuses_no_statement_and_raises_an_alarm_whichever_comes_first() {
+    for next_comes_first in [true, false] {
+        let world = World::start().await;
+        let store = world.server.store();
+        world.add(1).await;
+        let key = world.registered_key(1).await;
+        let (_, lease) = world.claim("sgx").await.unwrap();
+        let add_next = async || store.add_batch(starting_from(2, root(9))).await.unwrap();
+        if next_comes_first {
+            add_next().await;
+        }
+        world.submit(1, &stating(&key, 1, root(1)), Some(&lease)).await.assert_success();
+        if !next_comes_first {
+            add_next().await;
+        }
+        world.submit(1, &stating(&key, 1, root(1)), None).await.assert_success();
+        assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
+        assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+        let listed = world.get("/api/disagreements").await.json();
+        let expected = (hex::encode(root(1)), hex::encode(root(9)), true);
+        let listed = &listed["items"].as_array().unwrap()[..];
+        let entry = &listed[0];
+        assert_eq!((listed.len(), &entry["root"], &entry["accepted_root"]), (1, &json!(expected.0), &json!(expected.1)));
+        assert_eq!(entry["is_accepted"], expected.2);
+        let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+        assert!(metrics.contains("tee_server_disagreements 1"), "{metrics}");
+        // It is published once, as the proof that it is.
+        let published = world.rpc_proofs(1).await;
+        let published = published.as_array().unwrap();
+        assert_eq!((published.len(), &published[0]["disagreesWith"]), (1, &Value::Null));
+    }
+}
+
+#[tokio::test]
+async fn a_root_said_with_the_batch_refuses_statements_too() {
+    let world = World::start().await;
+    world.add_expecting(1, Some(root(1))).await;
+    let key = world.registered_key(1).await;
+    world.submit(1, &stating(&key, 1, root(2)), None).await.assert_problem(422, "wrong_root");
+    // And displaces those that came before it.
+    world.add(2).await;
+    let statement = key.statement(|statement| {
+        (statement.batch_number, statement.previous_root, statement.root) = (2, root(1), root(3));
+    });
+    let proof = SubmitProof { statement: Some(statement), ..key.proof(root(3)) };
+    world.submit(2, &proof, None).await.assert_success();
+    world.server.store().add_batch(new_batch(2, Some(root(2)))).await.unwrap();
+    assert_eq!(accepted_roots(&world).await, []);
+    let published = world.rpc_proofs(2).await;
+    let exposed = published.as_array().unwrap().iter().find(|entry| entry["disagreesWith"].is_string());
+    assert!(exposed.unwrap()["statement"].is_object(), "{published}");
 }
 
 #[tokio::test]
