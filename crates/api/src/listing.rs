@@ -46,6 +46,29 @@ pub struct JobEntry {
     pub updated_at: String,
 }
 
+/// A prover that asks for work: a token, or where nobody is asked for a token, an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProverEntry {
+    /// `token:NAME`, `address:…`, or `others` for those that are too many to be told apart.
+    #[cfg_attr(feature = "openapi", schema(example = "token:eu-1"))]
+    pub prover: String,
+    /// What it asks for.
+    pub tee_type: TeeType,
+    /// When it last asked, to within a minute.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub asked_at: String,
+    /// How many leases it holds.
+    pub leases: u64,
+    /// How often it failed since its last accepted proof.
+    pub failures_in_a_row: u64,
+    /// Until when it gets no work, where it is paused.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub paused_until: Option<String>,
+    /// What it failed with last, for machines.
+    pub last_error_kind: Option<String>,
+}
+
 /// What an operator does to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

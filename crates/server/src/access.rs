@@ -1,5 +1,6 @@
 //! Who may do what: tokens by role, kept as hashes and replaced while the server runs.
 
+mod prover_name;
 mod tokens;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 
 use thiserror::Error;
 
+pub(crate) use self::prover_name::ProverName;
 use self::tokens::Tokens;
 pub use self::tokens::{NewToken, Role, RoleError, TokenName, TokenNameError, TokensError};
 use crate::Config;

@@ -51,6 +51,9 @@ pub struct Config {
     /// How often a batch is handed out before it is given up.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u32,
+    /// How many batches one prover may have in work: a token, or where no tokens are asked for, an address.
+    #[serde(default = "default_max_leases_per_prover")]
+    pub max_leases_per_prover: u32,
     /// A batch that waited this long for its proof is given up once it fails.
     #[serde(default = "default_batch_permanently_ignored_timeout_hours")]
     pub batch_permanently_ignored_timeout_hours: u32,
@@ -194,6 +197,7 @@ impl Config {
             first_processed_batch: 0,
             proof_generation_timeout_secs: default_proof_generation_timeout_secs(),
             max_attempts: default_max_attempts(),
+            max_leases_per_prover: default_max_leases_per_prover(),
             batch_permanently_ignored_timeout_hours: default_batch_permanently_ignored_timeout_hours(),
             required_proofs: RequiredProofs::default(),
             mirror: None,
@@ -232,6 +236,10 @@ fn default_proof_generation_timeout_secs() -> u32 {
 
 fn default_max_attempts() -> u32 {
     10
+}
+
+fn default_max_leases_per_prover() -> u32 {
+    256
 }
 
 /// zksync-era's.

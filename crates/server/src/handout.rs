@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     ObjectStoreFault, Store,
+    access::ProverName,
     inputs::{CorruptInput, InputForm, OpenInputError},
     random,
-    storage::JobFailure,
 };
 
 /// How often one who waits looks for what other servers and the time make ready.
@@ -46,6 +46,7 @@ impl Store {
     pub(crate) async fn hand_out(
         &self,
         tee_type: TeeType,
+        prover: &ProverName,
         form: InputForm,
         wait: Duration,
     ) -> Result<Option<HandedOut>, HandOutError> {
@@ -55,7 +56,7 @@ impl Store {
             let mut added = std::pin::pin!(added.notified());
             // From here on: what is added while the queue is looked through is not missed.
             added.as_mut().enable();
-            if let Some(handed_out) = self.hand_out_now(tee_type, form).await? {
+            if let Some(handed_out) = self.hand_out_now(tee_type, prover, form).await? {
                 return Ok(Some(handed_out));
             }
             let now = Instant::now();
@@ -70,7 +71,12 @@ impl Store {
         }
     }
 
-    async fn hand_out_now(&self, tee_type: TeeType, form: InputForm) -> Result<Option<HandedOut>, HandOutError> {
+    async fn hand_out_now(
+        &self,
+        tee_type: TeeType,
+        prover: &ProverName,
+        form: InputForm,
+    ) -> Result<Option<HandedOut>, HandOutError> {
         let mut unreadable = 0;
         // Every turn but the last takes a batch out of the queue that would block those behind it.
         loop {
@@ -78,15 +84,10 @@ impl Store {
                 return Err(HandOutError::Unreadable);
             }
             let lease = LeaseId::from(random::<16>());
-            let Some(claim) = self.storage.claim(tee_type, &lease, self.clock.now_ms()).await? else {
+            let Some(claim) = self.storage.claim(tee_type, prover, &lease, self.clock.now_ms()).await? else {
                 return Ok(None);
             };
             let number = claim.number;
-            if claim.exhausted {
-                let error = "its provers gave no sign of life";
-                self.fail(&lease, number, JobFailure { kind: "attempts_exhausted", error }).await?;
-                continue;
-            }
             let input = match self.inputs.open_blob(&claim.batch, form).await {
                 Ok(input) => input,
                 Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
@@ -117,7 +118,7 @@ impl Store {
                 }
             });
             let input_bytes = form.blob(&claim.batch).bytes;
-            tracing::info!(batch = number, %tee_type, "batch handed out");
+            tracing::info!(batch = number, %tee_type, %prover, "batch handed out");
             return Ok(Some(HandedOut { lease, input: input.boxed(), input_bytes }));
         }
     }
@@ -126,10 +127,5 @@ impl Store {
     async fn set_aside(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
         tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
         self.storage.set_aside(lease, error, self.clock.now_ms()).await.map(drop)
-    }
-
-    async fn fail(&self, lease: &LeaseId, batch: u32, failure: JobFailure<'_>) -> Result<(), sqlx::Error> {
-        tracing::error!(batch, kind = failure.kind, error = failure.error, "batch cannot be handed out");
-        self.storage.fail_lease(lease, failure, self.clock.now_ms()).await.map(drop)
     }
 }

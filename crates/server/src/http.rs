@@ -87,6 +87,7 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .routes(routes!(reads::batches::list))
         .routes(routes!(reads::jobs::list))
         .routes(routes!(reads::proofs::list))
+        .routes(routes!(reads::provers::list))
         .routes(routes!(reads::disagreements::list))
         .routes(routes!(reads::attestations::list))
         .routes(routes!(reads::events::follow))

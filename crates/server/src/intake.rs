@@ -7,6 +7,7 @@ use zksync_types::H256;
 
 use crate::{
     Store,
+    access::ProverName,
     storage::{NewProof, RecordedProof, RootFit, Roots},
 };
 
@@ -44,8 +45,6 @@ pub(crate) enum RefusedProof {
     Statement(#[from] StatementMismatch),
     #[error("the statement is not of the pinned code: {0}")]
     NotPinned(#[from] PinMismatch),
-    #[error("the lease is not current")]
-    StaleLease,
     #[error("an accepted proof of the batch says another root")]
     DisagreeingRoot { accepted: H256 },
     #[error("database: {0}")]
@@ -78,20 +77,20 @@ impl Store {
     /// 5. the statement, where there is one, says the same and is signed by the same key;
     /// 6. the statement is of the pinned chain, protocol version and code;
     /// 7. the key has not lost its standing, nor is it suspended;
-    /// 8. the lease, where there is one, is current;
-    /// 9. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
+    /// 8. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
     ///    one;
-    /// 10. no accepted proof of the batch says another root.
+    /// 9. no accepted proof of the batch says another root.
     ///
     /// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
     ///
-    /// A proof that was accepted before is accepted again, whatever became of its lease: the prover may have missed the
-    /// answer.
+    /// Whoever has the batch in work, a proof that is in order ends that. One that was accepted before is accepted again: the
+    /// prover may have missed the answer.
     pub(crate) async fn take_proof(
         &self,
         number: u32,
         submission: &SubmitProof,
         lease: Option<&LeaseId>,
+        prover: &ProverName,
     ) -> Result<AcceptedProof, RefusedProof> {
         let expectation =
             self.storage.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
@@ -113,7 +112,8 @@ impl Store {
             check_code(&signed.statement, &self.pins)?;
         }
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
-        let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
+        let (submission, lease, prover) = (submission.clone(), lease.cloned(), prover.clone());
+        let proof = NewProof { number, submission, statement, lease, prover };
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
             RecordedProof::Accepted | RecordedProof::Known => Ok(AcceptedProof::Undisputed),
             RecordedProof::Disputed { next_starts_from } => Ok(AcceptedProof::Disputed { next_starts_from }),
@@ -121,7 +121,6 @@ impl Store {
             RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
             RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),
             RecordedProof::ReusedRoot => Err(RefusedProof::ReusedRoot),
-            RecordedProof::StaleLease => Err(RefusedProof::StaleLease),
             RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
         }
     }

@@ -54,7 +54,7 @@ pub use self::{
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
-        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, migrate,
+        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry, migrate,
     },
     tls::{TlsConfig, TlsError},
 };
@@ -227,6 +227,7 @@ impl Config {
             max_attempts: self.max_attempts,
             ignored_after_ms: millis(u64::from(self.batch_permanently_ignored_timeout_hours) * 3600),
             required_proofs: self.required_proofs,
+            max_leases_per_prover: self.max_leases_per_prover,
         }
     }
 }

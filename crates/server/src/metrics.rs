@@ -54,6 +54,8 @@ struct State {
     disagreements: Gauge<u64>,
     /// Registered keys, by whether they are in force or revoked; those in force that are suspended once more.
     keys: Family<Standing, Gauge<u64>>,
+    /// Provers that asked for work within the last day, by type of enclave and whether they are paused because they only fail.
+    provers: Family<ProverLabels, Gauge<u64>>,
     /// How long ago the quote of a key in force passed that has waited longest to be judged again: for lack of collateral,
     /// once it is more than the interval of judging again.
     #[metrics(unit = Unit::Seconds)]
@@ -101,6 +103,12 @@ struct JobLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Standing {
     standing: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProverLabels {
+    tee_type: &'static str,
+    state: &'static str,
 }
 
 impl From<TeeType> for OfTeeType {
@@ -161,6 +169,11 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
         let labels = JobLabels { tee_type: count.tee_type.as_str(), status: JobStatus::as_str(count.status) };
         state.jobs[&labels].set(count.jobs);
         state.jobs_lowest_batch[&labels].set(count.lowest_batch.into());
+    }
+    for count in storage.prover_counts(store.clock.now_ms()).await? {
+        let labels = |state| ProverLabels { tee_type: count.tee_type.as_str(), state };
+        state.provers[&labels("working")].set(count.active.saturating_sub(count.paused));
+        state.provers[&labels("paused")].set(count.paused);
     }
     let counts = storage.state_counts().await?;
     state.disagreements.set(counts.disagreements);

@@ -14,6 +14,7 @@ mod object_store_marker;
 mod overview;
 mod patience;
 mod proofs;
+mod provers;
 mod published;
 mod sqlite_writer;
 mod standing;
@@ -35,6 +36,7 @@ pub use self::{
     listing::{AttestationEntry, BatchEntry, Job, JobCount, JobCursor, JobFilter, Proof, ProofFilter},
     migrations::{Migrated, MigrationError, migrate},
     overview::{Disagreement, OverviewProof, OverviewRow},
+    provers::ProverEntry,
 };
 pub(crate) use self::{
     attestations::NewAttestation,
@@ -45,7 +47,7 @@ pub(crate) use self::{
     published::PublishedProof,
     standing::Standing,
 };
-use self::{patience::Within, sqlite_writer::SqliteWriter};
+use self::{patience::Within, provers::AskedProvers, sqlite_writer::SqliteWriter};
 use crate::config::DatabaseUrl;
 
 /// The most connections that read a SQLite file at the same time.
@@ -71,6 +73,7 @@ pub(crate) struct Storage {
     rules: Arc<JobRules>,
     /// Which TEE types are known to have their jobs; only spares statements.
     prepared_tee_types: Arc<[OnceCell<()>; 3]>,
+    asked: AskedProvers,
     /// When the database last took a write that was made to try it.
     last_write: Arc<Mutex<Option<Instant>>>,
     /// Told when this process makes a job claimable.
@@ -98,8 +101,9 @@ impl Storage {
             .connect(&url)
             .await?;
         let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
-        let (prepared_tee_types, last_write, jobs_added) = Default::default();
-        let storage = Self { pool, sqlite_writer, rules: Arc::new(rules), prepared_tee_types, last_write, jobs_added };
+        let (prepared_tee_types, asked, last_write, jobs_added) = Default::default();
+        let rules = Arc::new(rules);
+        let storage = Self { pool, sqlite_writer, rules, prepared_tee_types, asked, last_write, jobs_added };
         for tee_type in [TeeType::Sgx, TeeType::Tdx] {
             if storage.rules.expects(tee_type) {
                 storage.prepare_tee_type(tee_type, now_ms).await?;

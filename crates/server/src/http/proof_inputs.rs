@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
@@ -14,7 +15,7 @@ use super::{
     input_answer::{answer, wanted_form},
     request::JsonBody,
 };
-use crate::problem::Problem;
+use crate::{access::ProverName, problem::Problem};
 
 /// The longest wait, in seconds. What asks for more waits this long: it stays below the time-outs of clients and proxies.
 const MAX_WAIT_SECS: u64 = 25;
@@ -30,6 +31,7 @@ const MAX_WAIT_SECS: u64 = 25;
 )]
 pub(super) async fn handle(
     State(App { store, metrics, limits, .. }): State<App>,
+    Extension(prover): Extension<ProverName>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonBody(ProofInputsRequest { tee_type }): JsonBody<ProofInputsRequest>,
@@ -37,7 +39,7 @@ pub(super) async fn handle(
     let form = wanted_form(&headers);
     // An answer that there is nothing still comes in time.
     let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
-    let handed_out = store.hand_out(tee_type, form, wait).await?;
+    let handed_out = store.hand_out(tee_type, &prover, form, wait).await?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     metrics.batches_handed_out[&tee_type.into()].inc();
     let mut response = answer(&headers, form, handed_out.input, handed_out.input_bytes);

@@ -1,6 +1,6 @@
 //! `POST /tee/submit_proofs/{batch}`: takes a proof.
 
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{Extension, Json, extract::State, http::HeaderMap};
 use tee_api::SubmitProof;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
     success,
 };
 use crate::{
+    access::ProverName,
     intake::{AcceptedProof, RefusedProof},
     problem::Problem,
 };
@@ -21,13 +22,14 @@ use crate::{
 )]
 pub(super) async fn handle(
     State(app): State<App>,
+    Extension(prover): Extension<ProverName>,
     PathParameter(batch): PathParameter<u32>,
     headers: HeaderMap,
     JsonBody(submission): JsonBody<SubmitProof>,
 ) -> Result<Json<&'static str>, Problem> {
     let lease = lease(&headers)?;
     let SubmitProof { pubkey, proof: root, tee_type, .. } = &submission;
-    match app.store.take_proof(batch, &submission, lease.as_ref()).await {
+    match app.store.take_proof(batch, &submission, lease.as_ref(), &prover).await {
         Ok(accepted) => {
             app.metrics.proofs_accepted[&(*tee_type).into()].inc();
             tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted");
@@ -48,8 +50,13 @@ pub(super) async fn handle(
                 }
                 refused => tracing::warn!(batch, %tee_type, %pubkey, ?root, %refused, "proof refused"),
             }
+            let speaks_of_prover = !matches!(refused, RefusedProof::Database(_) | RefusedProof::SuspendedKey);
             let problem = Problem::from(refused);
             app.metrics.refused(problem.code());
+            if speaks_of_prover && lease.is_none() {
+                let (code, now_ms) = (problem.code(), app.store.clock.now_ms());
+                app.store.storage.note_refused_proof(&prover, *tee_type, code, now_ms).await?;
+            }
             return Err(problem);
         }
     }

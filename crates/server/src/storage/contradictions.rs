@@ -6,7 +6,7 @@ use sqlx::AnyConnection;
 use tee_api::TeeType;
 use zksync_types::H256;
 
-use super::{JobRules, Storage};
+use super::{JobRules, Storage, provers::forget_failures};
 
 /// What moves, and the root that it contradicts, for `INSERT INTO … SELECT`.
 const MOVE: &str = "INSERT INTO tee_proof_disagreements
@@ -75,7 +75,7 @@ pub(super) async fn displace(
     .await?;
     for (tee_type, required) in required {
         // Also a job that failed because the right proof was refused as the disagreeing one.
-        sqlx::query(
+        let requeued = sqlx::query(
             "UPDATE tee_proof_generation_details
              SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $2, lease_id = NULL,
                  lease_expires_at = NULL, created_at = $2, updated_at = $2
@@ -92,6 +92,9 @@ pub(super) async fn displace(
         .bind(i64::from(required))
         .execute(&mut *connection)
         .await?;
+        if requeued.rows_affected() > 0 {
+            forget_failures(connection, number.into(), tee_type.as_str()).await?;
+        }
     }
     Ok(copied)
 }

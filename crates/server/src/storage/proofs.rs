@@ -8,7 +8,9 @@ use super::{
     JobStatus, Storage, decoded, hash,
     jobs::{FailedLease, JobFailure},
     patience::Within,
+    provers::{note_success, rest_from_job},
 };
+use crate::access::ProverName;
 
 /// What a proof of a registered key is held against.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub(crate) struct NewProof {
     pub(crate) statement: Option<String>,
     /// The lease that it was made under; provers of zksync-era have none.
     pub(crate) lease: Option<LeaseId>,
+    /// Who sent it.
+    pub(crate) prover: ProverName,
 }
 
 /// What became of a proof.
@@ -94,15 +98,13 @@ pub(crate) enum RecordedProof {
     WrongRoot,
     /// This key's signature of this root was accepted for another batch, and nothing ties it to this one. Nothing was stored.
     ReusedRoot,
-    /// The batch is not this lease's any more. Nothing was stored.
-    StaleLease,
     /// An accepted proof of the batch says another root. Kept as a disagreement.
     Disagrees {
         accepted: H256,
     },
 }
 
-/// How long a job rests that a key got which had proven it, in milliseconds.
+/// How long a prover rests from a job that its key had proven, in milliseconds.
 const REPEATED_REST_MS: i64 = 10_000;
 
 const DISAGREEMENT: JobFailure<'static> =
@@ -137,7 +139,7 @@ impl Storage {
         // see that they disagree; and a key loses its standing before its proof is looked at, or after it is stored.
         let lock_rows = !self.is_sqlite();
         let required_proofs = self.rules.required_proofs(proof.submission.tee_type);
-        let failed_lease = proof.lease.as_ref().map(|lease| self.rules.failed_lease(lease, DISAGREEMENT, now_ms));
+        let failed_lease = proof.lease.as_ref().map(|lease| self.failed_lease(lease, DISAGREEMENT, now_ms));
         // Or one bare root for two batches, sent at the same time, would be taken for both.
         let key_lock = if proof.statement.is_some() { "SHARE" } else { "NO KEY UPDATE" };
         self.transaction(move |connection| {
@@ -176,16 +178,14 @@ impl NewProof {
             if standing.lease_is_current || self.lease.is_none() {
                 match self.suffices(connection, required_proofs).await? {
                     true => self.end_job(connection, true, now_ms).await?,
-                    false => self.leave_to_others(connection, now_ms).await?,
+                    false if standing.lease_is_current => self.leave_to_others(connection, now_ms).await?,
+                    false => {}
                 }
             }
             return Ok(RecordedProof::Known);
         }
         if standing.key_is_suspended {
             return Ok(RecordedProof::SuspendedKey);
-        }
-        if self.lease.is_some() && !standing.lease_is_current {
-            return Ok(RecordedProof::StaleLease);
         }
         let fit = standing.roots.fit(self.submission.proof, self.statement.is_some());
         match fit {
@@ -204,6 +204,9 @@ impl NewProof {
             return Ok(RecordedProof::Disagrees { accepted });
         }
         self.insert(connection, now_ms).await?;
+        if standing.has_failed {
+            note_success(connection, &self.prover, self.submission.tee_type).await?;
+        }
         let suffices = self.suffices(connection, required_proofs).await?;
         self.end_job(connection, suffices, now_ms).await?;
         if let RootFit::Disputed { next_starts_from } = fit {
@@ -227,6 +230,8 @@ impl NewProof {
                      WHERE l1_batch_number = $1 AND proof <> $4 AND revoked_at IS NULL LIMIT 1) AS other_root,
                  (SELECT COUNT(*) FROM tee_proofs
                      WHERE pubkey = $3 AND proof = $4 AND l1_batch_number <> $1) AS other_batches,
+                 (SELECT COUNT(*) FROM tee_provers
+                     WHERE name = $6 AND tee_type = $2 AND failures_in_a_row > 0) AS failing_provers,
                  (SELECT previous_root FROM batches WHERE number = $1) AS previous_root,
                  (SELECT expected_root FROM batches WHERE number = $1) AS expected_root,
                  (SELECT previous_root FROM batches WHERE number = $1 + 1) AS next_starts_from",
@@ -236,6 +241,7 @@ impl NewProof {
         .bind(self.submission.pubkey.to_bytes().as_slice())
         .bind(self.submission.proof.as_bytes())
         .bind(self.lease.as_ref().map(LeaseId::as_str))
+        .bind(self.prover.as_str())
         .fetch_one(connection)
         .await?;
         Ok(Standing {
@@ -245,6 +251,7 @@ impl NewProof {
             lease_is_current: row.try_get::<i64, _>("leases")? > 0,
             other_root: row.try_get::<Option<&[u8]>, _>("other_root")?.map(hash).transpose()?,
             other_batches: row.try_get("other_batches")?,
+            has_failed: row.try_get::<i64, _>("failing_provers")? > 0,
             roots: Roots::read(&row)?,
         })
     }
@@ -294,21 +301,24 @@ impl NewProof {
         .map(drop)
     }
 
-    /// A key that proves again what lacks another key's proof gains nothing and loses nothing: the job rests a little, so that
-    /// another one may come first, and the attempt does not count.
+    /// A key that proves again what lacks another key's proof gains nothing and loses nothing: its prover rests from the job
+    /// for a little, so that another one may come first, and the attempt does not count.
     async fn leave_to_others(&self, connection: &mut AnyConnection, now_ms: i64) -> Result<(), sqlx::Error> {
-        sqlx::query(
+        let row = sqlx::query(
             "UPDATE tee_proof_generation_details
              SET status = 'ready_to_be_proven', attempts = attempts - 1, claimable_at = $2, lease_id = NULL,
-                 lease_expires_at = NULL, updated_at = $3
-             WHERE lease_id = $1",
+                 lease_expires_at = NULL, updated_at = $2
+             WHERE lease_id = $1 RETURNING prover",
         )
         .bind(self.lease.as_ref().map(LeaseId::as_str))
-        .bind(now_ms.saturating_add(REPEATED_REST_MS))
         .bind(now_ms)
-        .execute(connection)
-        .await
-        .map(drop)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(prover) = row.map(|row| row.try_get::<Option<String>, _>("prover")).transpose()?.flatten() else {
+            return Ok(());
+        };
+        let job = (i64::from(self.number), self.submission.tee_type.as_str());
+        rest_from_job(connection, job, &prover, now_ms.saturating_add(REPEATED_REST_MS)).await
     }
 
     /// Whether as many keys have proven the batch as are required.
@@ -362,5 +372,7 @@ struct Standing {
     other_root: Option<H256>,
     /// For how many other batches the key's signature of this root was accepted.
     other_batches: i64,
+    /// The prover failed since its last accepted proof.
+    has_failed: bool,
     roots: Roots,
 }

@@ -19,6 +19,7 @@ mod page;
 mod postgres;
 mod process;
 mod proofs;
+mod provers;
 mod queue;
 mod reads;
 mod requests;

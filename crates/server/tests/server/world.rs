@@ -1,6 +1,7 @@
 //! A running server with its files, and what tests do to it.
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, LazyLock},
     time::SystemTime,
@@ -365,6 +366,15 @@ pub(crate) fn input(number: u32) -> BatchInput {
 }
 
 pub(crate) fn http() -> reqwest::Client {
+    client(None)
+}
+
+/// A client at an address of this machine's.
+pub(crate) fn http_from(address: IpAddr) -> reqwest::Client {
+    client(Some(address))
+}
+
+fn client(address: Option<IpAddr>) -> reqwest::Client {
     let provider = rustls::crypto::ring::default_provider();
     let tls = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -372,6 +382,6 @@ pub(crate) fn http() -> reqwest::Client {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     // A connection kept for later may be one that the server ends just as it is used.
-    let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+    let builder = reqwest::Client::builder().pool_max_idle_per_host(0).local_address(address);
     builder.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }
