@@ -82,6 +82,17 @@ pub enum JobAction {
     Requeue,
 }
 
+/// What an operator does to a type of enclave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum TeeTypeAction {
+    /// Removes its jobs that have no proof; its provers get no work.
+    Retire,
+    /// Undoes that.
+    Serve,
+}
+
 /// What became of a batch that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -164,3 +175,26 @@ impl std::str::FromStr for JobAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("action: none of retry, ignore, requeue")]
 pub struct JobActionError;
+
+impl TeeTypeAction {
+    /// As it stands in a path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retire => "retire",
+            Self::Serve => "serve",
+        }
+    }
+}
+
+impl std::str::FromStr for TeeTypeAction {
+    type Err = TeeTypeActionError;
+
+    fn from_str(text: &str) -> Result<Self, TeeTypeActionError> {
+        [Self::Retire, Self::Serve].into_iter().find(|action| action.as_str() == text).ok_or(TeeTypeActionError)
+    }
+}
+
+/// Not something that is done to a type of enclave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("action: neither retire nor serve")]
+pub struct TeeTypeActionError;

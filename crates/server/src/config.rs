@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use tee_api::TeeType;
 use tee_verifier::{ChainPins, Pins};
 use thiserror::Error;
 
@@ -57,6 +58,9 @@ pub struct Config {
     /// A batch that waited this long for its proof is given up once it fails.
     #[serde(default = "default_batch_permanently_ignored_timeout_hours")]
     pub batch_permanently_ignored_timeout_hours: u32,
+    /// Which types of enclave get work. `none`, which is for trying provers out, submits nothing.
+    #[serde(default = "default_tee_types")]
+    pub tee_types: Vec<TeeType>,
     /// How many keys must prove a batch.
     #[serde(default)]
     pub required_proofs: RequiredProofs,
@@ -199,6 +203,7 @@ impl Config {
             max_attempts: default_max_attempts(),
             max_leases_per_prover: default_max_leases_per_prover(),
             batch_permanently_ignored_timeout_hours: default_batch_permanently_ignored_timeout_hours(),
+            tee_types: default_tee_types(),
             required_proofs: RequiredProofs::default(),
             mirror: None,
             attestation: None,
@@ -236,6 +241,10 @@ fn default_proof_generation_timeout_secs() -> u32 {
 
 fn default_max_attempts() -> u32 {
     10
+}
+
+fn default_tee_types() -> Vec<TeeType> {
+    vec![TeeType::Sgx, TeeType::Tdx]
 }
 
 fn default_max_leases_per_prover() -> u32 {

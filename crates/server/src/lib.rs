@@ -9,6 +9,7 @@ mod attestations;
 mod clock;
 mod config;
 mod handout;
+mod housekeeping;
 mod http;
 mod import;
 mod ingest;
@@ -161,6 +162,7 @@ impl Server {
         if let Some(mirror) = config.mirror {
             mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror)));
         }
+        mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone())));
         if let Some(attestor) = &store.attestor {
             mirroring.spawn(attestations::watch(store.clone(), attestor.clone(), stop.clone()));
         }
@@ -226,6 +228,7 @@ impl Config {
             first_processed_batch: self.first_processed_batch,
             max_attempts: self.max_attempts,
             ignored_after_ms: millis(u64::from(self.batch_permanently_ignored_timeout_hours) * 3600),
+            served_tee_types: self.tee_types.clone(),
             required_proofs: self.required_proofs,
             max_leases_per_prover: self.max_leases_per_prover,
         }

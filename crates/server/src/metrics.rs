@@ -46,7 +46,7 @@ struct Database {
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct State {
-    /// Jobs that are not finished, by type of enclave and status.
+    /// Jobs that are not finished, by type of enclave and status; 100,000 where there are more.
     jobs: Family<JobLabels, Gauge<u64>>,
     /// The lowest batch of the jobs that are not finished, by type of enclave and status.
     jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,

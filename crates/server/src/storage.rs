@@ -18,6 +18,7 @@ mod provers;
 mod published;
 mod sqlite_writer;
 mod standing;
+mod tee_types;
 
 use std::{sync::Arc, time::Duration};
 

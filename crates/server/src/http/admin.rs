@@ -3,3 +3,4 @@
 pub(super) mod attestations;
 pub(super) mod batches;
 pub(super) mod jobs;
+pub(super) mod tee_types;

@@ -85,7 +85,8 @@ impl Storage {
             sqlx::query(
                 "INSERT INTO tee_proof_generation_details
                      (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
-                 SELECT $1, tee_type, 'ready_to_be_proven', $2, $2, $2 FROM claimed_tee_types",
+                 SELECT $1, tee_type, 'ready_to_be_proven', $2, $2, $2 FROM claimed_tee_types
+                 WHERE retired_at IS NULL",
             )
             .bind(i64::from(new.number))
             .bind(now_ms)

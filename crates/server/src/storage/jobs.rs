@@ -41,6 +41,7 @@ pub(crate) struct JobRules {
     pub(crate) max_attempts: u32,
     /// A job of this age is not tried again once it fails.
     pub(crate) ignored_after_ms: i64,
+    pub(crate) served_tee_types: Vec<TeeType>,
     pub(crate) required_proofs: RequiredProofs,
     pub(crate) max_leases_per_prover: u32,
 }
@@ -96,6 +97,11 @@ impl JobRules {
         }
     }
 
+    /// Whether provers of this TEE type get work.
+    fn serves(&self, tee_type: TeeType) -> bool {
+        self.served_tee_types.contains(&tee_type) && self.required_proofs(tee_type) > 0
+    }
+
     /// Whether the configuration asks for proofs of this TEE type, rather than leaving it to whether a prover comes.
     pub(super) fn expects(&self, tee_type: TeeType) -> bool {
         let listed = match tee_type {
@@ -103,7 +109,7 @@ impl JobRules {
             TeeType::Sgx => self.required_proofs.sgx,
             TeeType::Tdx => self.required_proofs.tdx,
         };
-        listed.is_some_and(|proofs| proofs > 0)
+        listed.is_some() && self.serves(tee_type)
     }
 }
 
@@ -121,7 +127,7 @@ impl Storage {
         lease: &LeaseId,
         now_ms: i64,
     ) -> Result<Option<Claim>, sqlx::Error> {
-        if self.rules.required_proofs(tee_type) == 0 {
+        if !self.rules.serves(tee_type) {
             return Ok(None);
         }
         self.prepare_tee_type(tee_type, now_ms).await?;
@@ -307,46 +313,6 @@ impl Storage {
             .await?;
         self.jobs_added.notify_waiters();
         Ok(given_back)
-    }
-
-    /// The first claim of a TEE type makes its jobs for all batches; from then on insertions make them. So a chain
-    /// without TDX provers has no TDX jobs that wait for ever.
-    pub(super) async fn prepare_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<(), sqlx::Error> {
-        let [none, sgx, tdx] = &*self.prepared_tee_types;
-        let prepared = match tee_type {
-            TeeType::None => none,
-            TeeType::Sgx => sgx,
-            TeeType::Tdx => tdx,
-        };
-        let type_lock = self.type_lock("pg_advisory_xact_lock");
-        let prepare = || {
-            self.long_transaction(move |connection| {
-                Box::pin(async move {
-                    let new =
-                        sqlx::query("INSERT INTO claimed_tee_types (tee_type) VALUES ($1) ON CONFLICT DO NOTHING")
-                            .bind(tee_type.as_str())
-                            .execute(&mut *connection)
-                            .await?;
-                    if new.rows_affected() == 0 {
-                        return Ok(());
-                    }
-                    type_lock.take(connection).await?;
-                    // A proof that came unasked has made its job already. `WHERE TRUE` parts SELECT from ON for SQLite.
-                    sqlx::query(
-                        "INSERT INTO tee_proof_generation_details
-                             (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
-                         SELECT number, $1, 'ready_to_be_proven', $2, $2, $2 FROM batches WHERE TRUE
-                         ON CONFLICT DO NOTHING",
-                    )
-                    .bind(tee_type.as_str())
-                    .bind(now_ms)
-                    .execute(connection)
-                    .await
-                    .map(drop)
-                })
-            })
-        };
-        prepared.get_or_try_init(prepare).await.copied()
     }
 }
 

@@ -11,6 +11,9 @@ use crate::Store;
 /// one that takes this long to reach the database, or comes from a clock this late, is passed over.
 const CHANGES_SETTLE_MS: i64 = 2000;
 
+/// The most jobs of one type and status that are counted.
+const MAX_COUNTED: u32 = 100_000;
+
 /// A batch, without its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchEntry {
@@ -79,14 +82,14 @@ pub struct JobFilter {
     pub status: Option<JobStatus>,
 }
 
-/// How many jobs of a TEE type stand where. Generated ones are not counted: there may be millions.
+/// How many jobs of a TEE type stand where. Generated ones are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobCount {
     /// The TEE type.
     pub tee_type: TeeType,
     /// The status.
     pub status: JobStatus,
-    /// How many there are.
+    /// How many there are, up to 100,000: more are not counted.
     pub jobs: u64,
     /// The lowest batch among them.
     pub lowest_batch: u32,
@@ -172,28 +175,36 @@ impl Store {
         after: Option<(u32, TeeType)>,
         limit: u32,
     ) -> Result<Vec<Job>, sqlx::Error> {
-        // Names of statuses and types stand in the text, for the planners to see that a partial index fits.
-        let status = filter.status.map_or_else(String::new, |status| format!("AND status = '{status}'"));
-        let unfinished = match filter.status {
-            None | Some(JobStatus::Generated) => "",
-            Some(_) => "AND status <> 'generated'",
-        };
-        let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
+        let of_each_type = filter.tee_type.is_none() && filter.status.is_some_and(|status| status != JobStatus::Generated);
+        if !of_each_type {
+            return self.jobs_of(filter, after, limit).await;
+        }
+        // The index on what is not finished is by type.
+        let mut jobs = vec![];
+        for tee_type in [TeeType::None, TeeType::Sgx, TeeType::Tdx] {
+            jobs.extend(self.jobs_of(&JobFilter { tee_type: Some(tee_type), ..*filter }, after, limit).await?);
+        }
+        jobs.sort_by_key(|job| (job.number, job.tee_type.as_str()));
+        jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(jobs)
+    }
+
+    async fn jobs_of(
+        &self,
+        filter: &JobFilter,
+        after: Option<(u32, TeeType)>,
+        limit: u32,
+    ) -> Result<Vec<Job>, sqlx::Error> {
         let (lowest, highest) = range(filter.number);
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT * FROM tee_proof_generation_details
-             WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 AND (l1_batch_number, tee_type) > ($3, $4)
-                 {status} {unfinished} {tee_type}
-             ORDER BY l1_batch_number, tee_type LIMIT $5"
-        )))
-        .bind(after.map_or(lowest, |(number, _)| lowest.max(number.into())))
-        .bind(highest)
-        .bind(after.map_or(-1, |(number, _)| i64::from(number)))
-        .bind(after.map_or("", |(_, tee_type)| tee_type.as_str()))
-        .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
-        .within()
-        .await?;
+        let rows = sqlx::query(AssertSqlSafe(jobs_statement(filter)))
+            .bind(after.map_or(lowest, |(number, _)| lowest.max(number.into())))
+            .bind(highest)
+            .bind(after.map_or(-1, |(number, _)| i64::from(number)))
+            .bind(after.map_or("", |(_, tee_type)| tee_type.as_str()))
+            .bind(i64::from(limit))
+            .fetch_all(&self.storage.pool)
+            .within()
+            .await?;
         rows.iter().map(Job::read).collect()
     }
 
@@ -215,24 +226,21 @@ impl Store {
         rows.iter().map(Job::read).collect()
     }
 
-    /// How many jobs stand where.
+    /// How many unfinished jobs stand where, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT status, tee_type, COUNT(*) AS jobs, MIN(l1_batch_number) AS lowest
-             FROM tee_proof_generation_details WHERE status <> 'generated' GROUP BY status, tee_type",
-        )
-        .fetch_all(&self.storage.pool)
-        .within()
-        .await?;
+        let rows =
+            sqlx::query(AssertSqlSafe(job_counts_statement())).fetch_all(&self.storage.pool).within().await?;
         rows.iter()
             .map(|row| {
-                Ok(JobCount {
+                let Some(lowest_batch) = row.try_get::<Option<i64>, _>("lowest")? else { return Ok(None) };
+                Ok(Some(JobCount {
                     tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
                     status: JobStatus::stored(row.try_get("status")?)?,
                     jobs: decoded(u64::try_from(row.try_get::<i64, _>("jobs")?))?,
-                    lowest_batch: number(row.try_get("lowest")?)?,
-                })
+                    lowest_batch: number(lowest_batch)?,
+                }))
             })
+            .filter_map(Result::transpose)
             .collect()
     }
 
@@ -243,14 +251,8 @@ impl Store {
         after: Option<(u32, TeeType, PublicKey)>,
         limit: u32,
     ) -> Result<Vec<Proof>, sqlx::Error> {
-        let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
         let (lowest, highest) = range(filter.number);
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT * FROM tee_proofs
-             WHERE l1_batch_number >= $1 AND l1_batch_number <= $2
-                 AND (l1_batch_number, tee_type, pubkey) > ($3, $4, $5) {tee_type}
-             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $6"
-        )))
+        let rows = sqlx::query(AssertSqlSafe(proofs_statement(filter)))
         .bind(after.as_ref().map_or(lowest, |(number, ..)| lowest.max((*number).into())))
         .bind(highest)
         .bind(after.as_ref().map_or(-1, |(number, ..)| i64::from(*number)))
@@ -277,6 +279,55 @@ impl Store {
             .await?;
         rows.iter().map(AttestationEntry::read).collect()
     }
+}
+
+/// Names of statuses and types stand in the text, for the planners to see which index fits.
+fn jobs_statement(filter: &JobFilter) -> String {
+    let status = filter.status.map_or_else(String::new, |status| format!("AND status = '{status}'"));
+    let unfinished = match filter.status {
+        None | Some(JobStatus::Generated) => "",
+        Some(_) => "AND status <> 'generated'",
+    };
+    let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
+    format!(
+        "SELECT * FROM tee_proof_generation_details
+         WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 AND (l1_batch_number, tee_type) > ($3, $4)
+             {status} {unfinished} {tee_type}
+         ORDER BY l1_batch_number, tee_type LIMIT $5"
+    )
+}
+
+fn proofs_statement(filter: &ProofFilter) -> String {
+    let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
+    format!(
+        "SELECT * FROM tee_proofs
+         WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 AND (l1_batch_number, tee_type, pubkey) > ($3, $4, $5)
+             {tee_type}
+         ORDER BY l1_batch_number, tee_type, pubkey LIMIT $6"
+    )
+}
+
+/// Each count and each lowest batch by an index, and none of more rows than a scrape may look at.
+fn job_counts_statement() -> String {
+    let unfinished = [
+        JobStatus::ReadyToBeProven,
+        JobStatus::PickedByProver,
+        JobStatus::Failed,
+        JobStatus::PermanentlyIgnored,
+    ];
+    let of = |tee_type: TeeType, status: JobStatus| {
+        let jobs = format!(
+            "FROM tee_proof_generation_details
+             WHERE tee_type = '{tee_type}' AND status = '{status}' AND status <> 'generated'"
+        );
+        format!(
+            "SELECT '{tee_type}' AS tee_type, '{status}' AS status,
+                 (SELECT COUNT(*) FROM (SELECT 1 {jobs} LIMIT {MAX_COUNTED}) counted) AS jobs,
+                 (SELECT MIN(l1_batch_number) {jobs}) AS lowest"
+        )
+    };
+    let types = [TeeType::None, TeeType::Sgx, TeeType::Tdx].into_iter();
+    types.flat_map(|tee_type| unfinished.map(|status| of(tee_type, status))).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
 fn range(number: Option<u32>) -> (i64, i64) {

@@ -306,6 +306,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         danger_unjudged_quotes: true,
         danger_any_code: true,
         danger_bare_roots: true,
+        tee_types: vec![TeeType::None, TeeType::Sgx, TeeType::Tdx],
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }
