@@ -45,7 +45,7 @@ use self::{
 pub use self::{
     access::{AccessError, NewToken, Role, RoleError, TokenName, TokenNameError, TokensError},
     attestations::{AttestationConfig, AttestationSetupError},
-    clock::{Clock, ManualClock},
+    clock::{Clock, DatabaseClock, ManualClock},
     config::{Config, ConfigError, DatabaseUrl, DatabaseUrlError, LogFormat, MirrorConfig, RequiredProofs},
     import::ImportError,
     ingest::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
@@ -244,7 +244,7 @@ impl Store {
             None => return Err(StartError::Unjudged),
         };
         let pins = Arc::new(config.pins().ok_or(StartError::AnyCode)?);
-        let storage = Storage::open(&config.database_url, config.job_rules(), clock.now_ms()).await?;
+        let (storage, clock) = Storage::open(&config.database_url, config.job_rules(), clock).await?;
         let inputs = Inputs::open(&config.object_store)?;
         Ok(Self {
             object_store_marker: object_store_marker::marker(&storage, &inputs).await?.into(),

@@ -6,7 +6,7 @@ use tee_api::TeeType;
 use tokio::time::timeout;
 use vise::{Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Metrics as Group, Registry, Unit};
 
-use crate::{Store, storage::JobStatus};
+use crate::{Clock, Store, storage::JobStatus};
 
 /// How long the state may take to be read: a scraper waits 10 s as a rule.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -60,6 +60,15 @@ struct State {
     /// once it is more than the interval of judging again.
     #[metrics(unit = Unit::Seconds)]
     oldest_judgement_age: Gauge<Duration>,
+}
+
+/// Where the time is the database's.
+#[derive(Debug, Group)]
+#[metrics(prefix = "tee_server")]
+struct Time {
+    /// How far this machine's clock is ahead of the database's, which leases go by; negative where it is late.
+    #[metrics(unit = Unit::Seconds)]
+    clock_skew: Gauge<f64>,
 }
 
 /// The batches that are there, if any.
@@ -140,6 +149,11 @@ impl Metrics {
         registry.register_metrics(self);
         let database = Database::default();
         registry.register_metrics(&database);
+        let time = Time::default();
+        if let Clock::Database(clock) = &store.clock {
+            time.clock_skew.set(clock.skew_ms() as f64 / 1000.0);
+            registry.register_metrics(&time);
+        }
         let read = timeout(PATIENCE, read_state(store));
         let (written, state) = tokio::join!(store.storage.ping(store.clock.now_ms()), read);
         let state = state.unwrap_or(Err(sqlx::Error::PoolTimedOut));

@@ -23,7 +23,7 @@ mod tee_types;
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, any::AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row, any::AnyPoolOptions};
 use tee_api::TeeType;
 use tokio::{
     sync::{Mutex, Notify, OnceCell},
@@ -42,14 +42,17 @@ pub use self::{
 pub(crate) use self::{
     attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
-    jobs::{JobFailure, JobRules},
+    jobs::{Claim, JobFailure, JobRules},
     patience::is_unavailable,
     proofs::{NewProof, RecordedProof, RootFit, Roots},
     published::PublishedProof,
     standing::Standing,
 };
 use self::{patience::Within, provers::AskedProvers, sqlite_writer::SqliteWriter};
-use crate::config::DatabaseUrl;
+use crate::{
+    clock::{Clock, millis},
+    config::DatabaseUrl,
+};
 
 /// The most connections that read a SQLite file at the same time.
 const MAX_SQLITE_READERS: u32 = 4;
@@ -82,8 +85,13 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Connects, makes a SQLite file that is not there, and applies the migrations.
-    pub(crate) async fn open(url: &DatabaseUrl, rules: JobRules, now_ms: i64) -> Result<Self, MigrationError> {
+    /// Connects, makes a SQLite file that is not there, and applies the migrations. The time is a shared database's from then
+    /// on.
+    pub(crate) async fn open(
+        url: &DatabaseUrl,
+        rules: JobRules,
+        clock: Clock,
+    ) -> Result<(Self, Clock), MigrationError> {
         migrations::migrate(url).await?;
         let url = url.connection_url()?;
         let is_sqlite = url.starts_with("sqlite:");
@@ -105,12 +113,32 @@ impl Storage {
         let (prepared_tee_types, asked, last_write, jobs_added) = Default::default();
         let rules = Arc::new(rules);
         let storage = Self { pool, sqlite_writer, rules, prepared_tee_types, asked, last_write, jobs_added };
+        let clock = match storage.database_now_ms().await? {
+            Some(now_ms) => clock.of_database(now_ms),
+            None => clock,
+        };
         for tee_type in [TeeType::Sgx, TeeType::Tdx] {
             if storage.rules.expects(tee_type) {
-                storage.prepare_tee_type(tee_type, now_ms).await?;
+                storage.prepare_tee_type(tee_type, clock.now_ms()).await?;
             }
         }
-        Ok(storage)
+        Ok((storage, clock))
+    }
+
+    /// The time of a database that several machines share, in milliseconds since 1970; nothing of a file, whose servers share
+    /// this machine's clock.
+    pub(crate) async fn database_now_ms(&self) -> Result<Option<i64>, sqlx::Error> {
+        if self.is_sqlite() {
+            return Ok(None);
+        }
+        // In the middle of the question and the answer, as far as can be told.
+        let asked = Instant::now();
+        let row = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+            .fetch_one(&self.pool)
+            .within()
+            .await?;
+        let now_ms: i64 = row.try_get(0)?;
+        Ok(Some(now_ms.saturating_add(millis(asked.elapsed() / 2))))
     }
 
     /// Whether the database takes a write: one whose disk is full still answers what is read. Whoever asks often gets the

@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::{
     Extension,
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode},
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_LENGTH},
     response::{IntoResponse, Response},
 };
 use tee_api::{LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, ProofInputsRequest};
@@ -42,8 +43,11 @@ pub(super) async fn handle(
     let handed_out = store.hand_out(tee_type, &prover, form, wait).await?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     metrics.batches_handed_out[&tee_type.into()].inc();
-    let mut response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
-    let lease = HeaderValue::try_from(handed_out.lease.as_str()).map_err(Problem::internal)?;
+    let response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
+    let lease = HeaderValue::try_from(handed_out.lease.lease.as_str()).map_err(Problem::internal)?;
+    let length = response.headers().contains_key(CONTENT_LENGTH).then_some(handed_out.input_bytes);
+    let mut response =
+        response.map(|body| Body::from_stream(handed_out.lease.until_sent(body.into_data_stream(), length)));
     response.headers_mut().insert(LEASE_ID_HEADER, lease);
     response.headers_mut().insert(LEASE_EXPIRES_IN_HEADER, store.lease_secs().into());
     Ok(response)
