@@ -136,7 +136,7 @@ pub struct AttestationEntry {
 pub struct RevokeKey {
     /// Why, for those who ask later.
     pub reason: String,
-    /// Leave alone the batches that only this key proved.
+    /// Leave alone the batches that this key touched.
     #[serde(default)]
     pub keep_batches: bool,
 }
@@ -145,8 +145,20 @@ pub struct RevokeKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyRevoked {
-    /// How many batches are proven again.
+    /// How many batches are proven again of those that were looked at, the highest first.
     pub requeued: u64,
+    /// Whether there are more to look at. That goes on in the background.
+    #[serde(default)]
+    pub goes_on: bool,
+}
+
+/// Body of `POST /admin/disagreements/{batch}/{tee_type}/{pubkey}/resolve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ResolveDisagreement {
+    /// What came to light, for those who ask later.
+    pub reason: String,
 }
 
 impl JobAction {

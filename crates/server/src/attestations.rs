@@ -20,7 +20,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Store, clock::millis, storage::Standing};
+use crate::{Requeued, Store, clock::millis};
 
 /// How often the policy's file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,9 +43,6 @@ pub struct AttestationConfig {
     /// it proved counts.
     #[serde(default = "week")]
     pub suspend_after_secs: u64,
-    /// Batches that only a key proved that lost its standing are proven again.
-    #[serde(default = "yes")]
-    pub reprove_on_revocation: bool,
     /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
     #[serde(default)]
     pub danger_root_certificate: Option<PathBuf>,
@@ -146,7 +143,6 @@ impl AttestationConfig {
             refresh_before_secs: day(),
             rejudge_interval_secs: hour(),
             suspend_after_secs: week(),
-            reprove_on_revocation: yes(),
             danger_root_certificate: None,
         }
     }
@@ -231,10 +227,6 @@ impl Attestor {
         self.last_good().insert(kind, good);
     }
 
-    pub(crate) fn reprove_on_revocation(&self) -> bool {
-        self.config.reprove_on_revocation
-    }
-
     /// Whether the policy's file has changed, and to a policy. One that is none is told once and changes nothing.
     fn policy_changed(&self) -> bool {
         let known = self.policy.read().unwrap_or_else(PoisonError::into_inner).text.clone();
@@ -306,15 +298,13 @@ impl Store {
                     self.storage.restore_standing(&key.pubkey, &judged, now_ms).await?;
                     tracing::info!(pubkey = %key.pubkey, "key is accepted again");
                 }
-                (false, stands) => {
-                    let standing = Standing::Refused { reason: judged.verdict.refusal() };
-                    let requeued = self
-                        .storage
-                        .end_standing(&key.pubkey, standing, attestor.reprove_on_revocation(), now_ms)
-                        .await?;
-                    if stands {
-                        let refusal = judged.verdict.refusal();
-                        tracing::warn!(pubkey = %key.pubkey, refusal, requeued, "key is no longer accepted");
+                (false, _) => {
+                    let refusal = judged.verdict.refusal();
+                    if self.storage.refuse(&key.pubkey, &refusal, now_ms).await? {
+                        tracing::error!(
+                            pubkey = %key.pubkey, refusal,
+                            "ALARM: the key is no longer accepted: revoke it to have its batches proven again"
+                        );
                     }
                 }
             }
@@ -328,18 +318,17 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a key its standing for good. `None` when it is not registered, else how many batches are proven again.
+    /// Revokes a key for good. `None` when it is not registered.
     pub async fn revoke_key(
         &self,
         pubkey: &PublicKey,
         reason: &str,
         reprove: bool,
-    ) -> Result<Option<u64>, sqlx::Error> {
+    ) -> Result<Option<Requeued>, sqlx::Error> {
         if self.storage.is_revoked(pubkey).await?.is_none() {
             return Ok(None);
         }
-        let standing = Standing::Revoked { reason: reason.to_owned() };
-        self.storage.end_standing(pubkey, standing, reprove, self.clock.now_ms()).await.map(Some)
+        self.storage.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
     }
 }
 
@@ -357,8 +346,4 @@ fn week() -> u64 {
 
 fn hour() -> u64 {
     60 * 60
-}
-
-fn yes() -> bool {
-    true
 }

@@ -1,4 +1,5 @@
-//! What goes on in the background: jobs of TEE types that come or go, in many small steps, and the database's clock.
+//! What goes on in the background: jobs of TEE types that come or go and batches of revoked keys, in many small steps, and the
+//! database's clock.
 
 use std::time::Duration;
 
@@ -25,16 +26,24 @@ pub(crate) async fn run(store: Store) {
                 tracing::error!(%error, "the database does not say the time");
             }
         }
-        match store.storage.advance_tee_types(store.clock.now_ms()).await {
+        match store.advance().await {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) => tracing::error!(%error, "jobs of a type of enclave cannot be made or removed"),
+            Err(error) => tracing::error!(%error, "what goes on in the background does not"),
         }
         sleep(LOOK_INTERVAL).await;
     }
 }
 
 impl Store {
+    /// One step of all that is to be done. False when nothing is left.
+    async fn advance(&self) -> Result<bool, sqlx::Error> {
+        let now_ms = self.clock.now_ms();
+        let (of_types, of_keys) =
+            (self.storage.advance_tee_types(now_ms).await?, self.storage.advance_revocations(now_ms).await?);
+        Ok(of_types || of_keys)
+    }
+
     async fn ask_clock(&self) -> Result<(), sqlx::Error> {
         let Clock::Database(clock) = &self.clock else { return Ok(()) };
         if let Some(now_ms) = self.storage.database_now_ms().await? {

@@ -95,6 +95,7 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
     let administer = OpenApiRouter::new()
         .routes(routes!(admin::jobs::change))
         .routes(routes!(admin::attestations::revoke))
+        .routes(routes!(admin::disagreements::resolve))
         .routes(routes!(admin::tee_types::change));
     let upload = OpenApiRouter::new().routes(routes!(admin::batches::add));
     let anyone = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));

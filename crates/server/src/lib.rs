@@ -55,7 +55,7 @@ pub use self::{
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
-        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry, migrate,
+        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry, Requeued, migrate,
     },
     tls::{TlsConfig, TlsError},
 };

@@ -50,7 +50,7 @@ struct State {
     jobs: Family<JobLabels, Gauge<u64>>,
     /// The lowest batch of the jobs that are not finished, by type of enclave and status.
     jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,
-    /// ALARM when not 0: proofs kept that contradict what is accepted or known.
+    /// ALARM when not 0: proofs kept that contradict what is accepted or known, and that nobody has explained yet.
     disagreements: Gauge<u64>,
     /// Registered keys, by whether they are in force or revoked; those in force that are suspended once more.
     keys: Family<Standing, Gauge<u64>>,

@@ -16,6 +16,7 @@ mod patience;
 mod proofs;
 mod provers;
 mod published;
+mod revocations;
 mod sqlite_writer;
 mod standing;
 mod tee_types;
@@ -38,6 +39,7 @@ pub use self::{
     migrations::{Migrated, MigrationError, migrate},
     overview::{Disagreement, OverviewProof, OverviewRow},
     provers::ProverEntry,
+    revocations::Requeued,
 };
 pub(crate) use self::{
     attestations::NewAttestation,
@@ -46,7 +48,6 @@ pub(crate) use self::{
     patience::is_unavailable,
     proofs::{NewProof, RecordedProof, RootFit, Roots},
     published::PublishedProof,
-    standing::Standing,
 };
 use self::{patience::Within, provers::AskedProvers, sqlite_writer::SqliteWriter};
 use crate::{

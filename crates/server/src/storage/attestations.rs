@@ -3,11 +3,7 @@
 use sqlx::Row;
 use tee_api::{PublicKey, Quote, TeeType};
 
-use super::{
-    Storage,
-    contradictions::{alarm_of_key, displace_of_key},
-    patience::Within,
-};
+use super::{Storage, patience::Within};
 use crate::attestations::Judged;
 
 /// A key to register.
@@ -32,10 +28,9 @@ impl Storage {
         let tcb_status = new.judged.and_then(|judged| judged.verdict.tcb_status().map(str::to_owned));
         let valid_until_ms = new.judged.and_then(Judged::valid_until_ms);
         let advisories = new.judged.map(|judged| judged.verdict.advisories().join(" "));
-        let lock_rows = !self.is_sqlite();
-        let displaced = self.transaction(move |connection| {
+        self.statement(move |connection| {
             Box::pin(async move {
-                let registered = sqlx::query(
+                sqlx::query(
                     "INSERT INTO tee_attestations
                          (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, verdict,
                           registered_at, passed_at, valid_until)
@@ -61,16 +56,12 @@ impl Storage {
                 .bind(verdict)
                 .bind(now_ms)
                 .bind(valid_until_ms)
-                .execute(&mut *connection)
-                .await?;
-                match registered.rows_affected() {
-                    0 => Ok(0),
-                    _ => displace_of_key(connection, &pubkey, lock_rows).await,
-                }
+                .execute(connection)
+                .await
+                .map(drop)
             })
-        });
-        alarm_of_key(&pubkey, displaced.await?);
-        Ok(())
+        })
+        .await
     }
 
     /// Whether a key has lost its standing; nothing where it is not registered.

@@ -66,6 +66,10 @@ pub struct Disagreement {
     pub is_accepted: bool,
     /// When it came, in milliseconds since 1970.
     pub received_at_ms: i64,
+    /// When a person had explained it, in milliseconds since 1970.
+    pub resolved_at_ms: Option<i64>,
+    /// How.
+    pub resolution: Option<String>,
 }
 
 /// Columns of a row `d` of `tee_proof_disagreements`.
@@ -143,6 +147,8 @@ impl Disagreement {
             accepted_root: hash(row.try_get("accepted_proof")?)?,
             is_accepted: row.try_get::<i64, _>("accepted")? > 0,
             received_at_ms: row.try_get("received_at")?,
+            resolved_at_ms: row.try_get("resolved_at")?,
+            resolution: row.try_get("resolution")?,
         })
     }
 }

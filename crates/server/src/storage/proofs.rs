@@ -227,7 +227,7 @@ impl NewProof {
                  (SELECT COUNT(*) FROM tee_proof_generation_details
                      WHERE lease_id = $5 AND l1_batch_number = $1 AND tee_type = $2) AS leases,
                  (SELECT proof FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
-                     WHERE l1_batch_number = $1 AND proof <> $4 AND revoked_at IS NULL LIMIT 1) AS other_root,
+                     WHERE l1_batch_number = $1 AND proof <> $4 AND verdict NOT LIKE 'revoked%' LIMIT 1) AS other_root,
                  (SELECT COUNT(*) FROM tee_proofs
                      WHERE pubkey = $3 AND proof = $4 AND l1_batch_number <> $1) AS other_batches,
                  (SELECT COUNT(*) FROM tee_provers
@@ -328,7 +328,7 @@ impl NewProof {
         }
         let row = sqlx::query(
             "SELECT COUNT(*) FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
-             WHERE l1_batch_number = $1 AND tee_proofs.tee_type = $2 AND revoked_at IS NULL",
+             WHERE l1_batch_number = $1 AND tee_proofs.tee_type = $2 AND verdict NOT LIKE 'revoked%'",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
@@ -337,7 +337,7 @@ impl NewProof {
         Ok(row.try_get::<i64, _>(0)? >= required_proofs.into())
     }
 
-    /// One a key, so that a key cannot fill the table.
+    /// One a key, so that a key cannot fill the table. One that was explained makes room for another.
     async fn insert_disagreement(
         &self,
         connection: &mut AnyConnection,
@@ -348,7 +348,13 @@ impl NewProof {
             "INSERT INTO tee_proof_disagreements
                  (l1_batch_number, tee_type, pubkey, signature, proof, accepted_proof, received_at, statement)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (l1_batch_number, tee_type, pubkey) DO UPDATE
+             SET signature = excluded.signature, proof = excluded.proof, accepted_proof = excluded.accepted_proof,
+                 received_at = excluded.received_at, statement = excluded.statement, resolved_at = NULL,
+                 resolution = NULL
+             WHERE tee_proof_disagreements.resolved_at IS NOT NULL
+                 AND (tee_proof_disagreements.proof <> excluded.proof
+                     OR tee_proof_disagreements.accepted_proof <> excluded.accepted_proof)",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())

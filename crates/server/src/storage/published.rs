@@ -115,7 +115,7 @@ impl Storage {
     /// Counts for metrics.
     pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements),
+            "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),

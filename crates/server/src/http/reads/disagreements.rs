@@ -39,6 +39,11 @@ pub(crate) struct DisagreementEntry {
     /// When it came.
     #[schema(format = DateTime)]
     received_at: String,
+    /// When a person had explained it: it is no alarm any more.
+    #[schema(format = DateTime)]
+    resolved_at: Option<String>,
+    /// How it was explained.
+    resolution: Option<String>,
 }
 
 /// Proofs that contradict what is accepted or known, by batch, type of enclave and key.
@@ -66,5 +71,7 @@ pub(crate) async fn list(
         accepted_root: hex_of(row.accepted_root),
         is_accepted: row.is_accepted,
         received_at: rfc3339(row.received_at_ms),
+        resolved_at: row.resolved_at_ms.map(rfc3339),
+        resolution: row.resolution,
     }))
 }
