@@ -48,6 +48,7 @@ pub(crate) use self::{
     patience::is_unavailable,
     proofs::{NewProof, RecordedProof, RootFit, Roots},
     published::PublishedProof,
+    standing::KeyToJudge,
 };
 use self::{patience::Within, provers::AskedProvers, sqlite_writer::SqliteWriter};
 use crate::{

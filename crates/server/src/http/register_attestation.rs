@@ -42,6 +42,10 @@ pub(super) async fn handle(
                 tracing::warn!(%pubkey, refusal, "quote refused");
                 return Err(refuse("quote_refused", refusal));
             }
+            Err(JudgeError::Policy(refusal)) => {
+                tracing::warn!(%pubkey, refusal, "quote refused");
+                return Err(refuse("quote_refused", refusal));
+            }
             Err(error @ JudgeError::Quote(_)) => return Err(refuse("malformed_quote", error.to_string())),
             Err(error @ JudgeError::NoCollateral(_)) => {
                 tracing::error!(%error, "no collateral");

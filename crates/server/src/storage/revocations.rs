@@ -4,7 +4,7 @@
 //! have been given up for that. There may be millions: they are looked at in chunks, the highest first, which are the ones that
 //! are needed soonest.
 
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::PublicKey;
 
 use super::{Storage, contradictions::RequiredOf};
@@ -97,30 +97,31 @@ async fn requeue_chunk(
     .await?;
     let Some(row) = row else { return Ok(Requeued { batches: 0, goes_on: false }) };
     let below: i64 = row.try_get("requeue_below")?;
-    let row = sqlx::query(
-        "SELECT (SELECT MIN(l1_batch_number) FROM (SELECT l1_batch_number FROM tee_proofs
-                 WHERE pubkey = $1 AND l1_batch_number < $2 ORDER BY l1_batch_number DESC LIMIT $3) p) AS proofs,
-             (SELECT MIN(l1_batch_number) FROM (SELECT l1_batch_number FROM tee_proof_disagreements
-                 WHERE pubkey = $1 AND l1_batch_number < $2 ORDER BY l1_batch_number DESC LIMIT $3) d) AS disagreements",
-    )
-    .bind(key)
-    .bind(below)
-    .bind(CHUNK)
-    .fetch_one(&mut *connection)
-    .await?;
-    let lowest = row.try_get::<Option<i64>, _>("proofs")?.max(row.try_get("disagreements")?);
+    // The chunk ends with the batch that fills it, of proofs or of disagreements.
+    let mut end_of_chunk = None;
+    for table in ["tee_proofs", "tee_proof_disagreements"] {
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT l1_batch_number FROM {table} WHERE pubkey = $1 AND l1_batch_number < $2
+             ORDER BY l1_batch_number DESC LIMIT 1 OFFSET $3"
+        )))
+        .bind(key)
+        .bind(below)
+        .bind(CHUNK - 1)
+        .fetch_optional(&mut *connection)
+        .await?;
+        end_of_chunk = end_of_chunk.max(row.map(|row| row.try_get::<i64, _>("l1_batch_number")).transpose()?);
+    }
+    let range = (end_of_chunk.unwrap_or(0), below);
     let mut batches = 0;
-    if let Some(lowest) = lowest {
-        for (tee_type, required) in required {
-            batches += requeue_range(connection, key, (lowest, below), (tee_type.as_str(), required), now_ms).await?;
-        }
+    for (tee_type, required) in required {
+        batches += requeue_range(connection, key, range, (tee_type.as_str(), required), now_ms).await?;
     }
     sqlx::query("UPDATE tee_attestations SET requeue_below = $2 WHERE pubkey = $1")
         .bind(key)
-        .bind(lowest)
+        .bind(end_of_chunk)
         .execute(connection)
         .await?;
-    Ok(Requeued { batches, goes_on: lowest.is_some() })
+    Ok(Requeued { batches, goes_on: end_of_chunk.is_some() })
 }
 
 /// Has the batches of a range proven again, its end not included, that the key touched and that lack proofs.
@@ -137,7 +138,7 @@ async fn requeue_range(
             WHERE pubkey = $1 AND l1_batch_number >= $3 AND l1_batch_number < $4
             UNION SELECT l1_batch_number FROM tee_proof_disagreements
             WHERE pubkey = $1 AND l1_batch_number >= $3 AND l1_batch_number < $4)";
-    let requeued = sqlx::query(sqlx::AssertSqlSafe(format!(
+    let requeued = sqlx::query(AssertSqlSafe(format!(
         "UPDATE tee_proof_generation_details
          SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $5, lease_id = NULL, lease_expires_at = NULL,
              error_kind = NULL, error = NULL, created_at = $5, updated_at = $5
@@ -157,7 +158,7 @@ async fn requeue_range(
     .rows_affected();
     if requeued > 0 {
         // What is proven is not looked at again: its failures may go with the others'.
-        sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM tee_job_failures WHERE {LACKING}")))
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM tee_job_failures WHERE {LACKING}")))
             .bind(key)
             .bind(tee_type)
             .bind(first)

@@ -198,7 +198,7 @@ async fn an_expected_root_that_comes_later_is_filled_in_and_held_against_the_pro
 }
 
 #[tokio::test]
-async fn proofs_that_came_to_contradict_each_other_while_a_key_did_not_count_are_found_when_it_counts_again() {
+async fn the_proof_of_a_key_that_is_refused_now_still_contradicts_others() {
     let world = World::start().await;
     world.add(1).await;
     let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
@@ -210,13 +210,105 @@ async fn proofs_that_came_to_contradict_each_other_while_a_key_did_not_count_are
             world.bytes_literal(&first.public().to_bytes())
         ))
         .await;
-    world.clock.advance(Duration::from_secs(1));
-    world.submit(1, &second.proof(root(9)), None).await.assert_success();
-    assert_eq!(world.server.store().disagreements().await.unwrap(), []);
-
-    world.post("/tee/register_attestation", &first.registration()).await.assert_success();
+    world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
     let found = world.server.store().disagreements().await.unwrap();
     let found: Vec<_> = found.iter().map(|found| (found.pubkey, found.root, found.accepted_root)).collect();
-    assert_eq!(found, [(first.public(), root(1), root(9))]);
-    assert_eq!(accepted_roots(&world).await, [(1, root(9))]);
+    assert_eq!(found, [(second.public(), root(9), root(1))]);
+    assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
+async fn once_a_forger_is_revoked_all_that_it_touched_is_proven_again() {
+    let world = World::start_with(|config| config.max_attempts = 1).await;
+    for number in 1..=6 {
+        world.add(number).await;
+    }
+    world.server.store().serve_tee_type(TeeType::Sgx).await.unwrap();
+    let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
+    // The honest proof was refused and its batch given up; in one case somebody gave the batch up by hand.
+    for number in 1..=4 {
+        world.submit(number, &forger.proof(root(100 + number)), None).await.assert_success();
+        if number == 2 {
+            world.post("/admin/jobs/2/sgx/requeue", &json!({})).await.assert_success();
+            let (_, lease) = world.claim("sgx").await.unwrap();
+            let refused = world.submit(2, &honest.proof(root(2)), Some(&lease)).await;
+            refused.assert_problem(409, "disagreeing_root");
+        }
+        if number == 3 {
+            world.post("/admin/jobs/3/sgx/requeue", &json!({})).await.assert_success();
+            world.post("/admin/jobs/3/sgx/ignore", &json!({})).await.assert_success();
+        }
+    }
+    // Of this one the right proof came first, and the forger's was the one that was refused.
+    world.submit(5, &honest.proof(root(5)), None).await.assert_success();
+    world.submit(5, &forger.proof(root(105)), None).await.assert_problem(409, "disagreeing_root");
+    let statuses: Vec<_> = world.statuses(TeeType::Sgx).await.into_iter().map(|(_, status)| status).collect();
+    use JobStatus::*;
+    assert_eq!(statuses, [Generated, PermanentlyIgnored, PermanentlyIgnored, Generated, Generated, ReadyToBeProven]);
+
+    let revoke = format!("/admin/attestations/{}/revoke", forger.public());
+    let revoked = world.post(&revoke, &json!({"reason": "forged"})).await.json();
+    assert_eq!(revoked["requeued"], 4);
+    for number in 1..=4 {
+        let (claimed, lease) = world.claim("sgx").await.unwrap();
+        assert_eq!(claimed, number);
+        world.submit(number, &honest.proof(root(number)), Some(&lease)).await.assert_success();
+    }
+    let statuses: Vec<_> = world.statuses(TeeType::Sgx).await.into_iter().map(|(_, status)| status).collect();
+    assert_eq!(statuses, [Generated, Generated, Generated, Generated, Generated, ReadyToBeProven]);
+}
+
+#[tokio::test]
+async fn a_revocation_goes_on_in_chunks_from_the_highest_batch_and_after_a_restart() {
+    let world = World::start().await;
+    for number in [1, 2, 3] {
+        world.add(number).await;
+    }
+    let key = world.registered_key(1).await;
+    for number in [1, 2, 3] {
+        world.submit(number, &key.proof(root(number)), None).await.assert_success();
+    }
+    // As a server leaves it that was stopped after the chunk with batch 3.
+    let pubkey = world.bytes_literal(&key.public().to_bytes());
+    world
+        .execute(&format!(
+            "UPDATE tee_attestations SET verdict = 'revoked: sold', revoked_at = 1, requeue_below = 3 WHERE pubkey = {pubkey}"
+        ))
+        .await;
+    for _ in 0..400 {
+        if world.statuses(TeeType::Sgx).await[0].1 == JobStatus::ReadyToBeProven {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    use JobStatus::*;
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, ReadyToBeProven), (2, ReadyToBeProven), (3, Generated)]);
+}
+
+#[tokio::test]
+async fn a_disagreement_that_is_explained_is_kept_and_is_no_alarm_any_more() {
+    let world = World::start().await;
+    world.add(1).await;
+    let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
+    world.submit(1, &first.proof(root(1)), None).await.assert_success();
+    world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
+    let open = async |expected: u32| {
+        let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+        assert!(metrics.contains(&format!("tee_server_disagreements {expected}\n")), "{metrics}");
+    };
+    open(1).await;
+    let path = |key: &Key| format!("/admin/disagreements/1/sgx/{}/resolve", key.public());
+    world.post(&path(&second), &json!({"reason": " "})).await.assert_problem(400, "malformed_body");
+    world.post(&path(&first), &json!({"reason": "x"})).await.assert_problem(404, "unknown_disagreement");
+    world.post(&path(&second), &json!({"reason": "memory was bad"})).await.assert_success();
+    world.post(&path(&second), &json!({"reason": "another story"})).await.assert_success();
+    open(0).await;
+    let listed = world.get("/api/disagreements").await.json();
+    assert_eq!(listed["items"][0]["resolution"], "memory was bad");
+    assert!(listed["items"][0]["resolved_at"].is_string());
+    // The same again was explained; another is an alarm.
+    world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
+    open(0).await;
+    world.submit(1, &second.proof(root(8)), None).await.assert_problem(409, "disagreeing_root");
+    open(1).await;
 }

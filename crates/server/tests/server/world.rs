@@ -74,17 +74,27 @@ impl World {
 
     /// Stops the server and starts another on the same files.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, clock, folder, config, database_url, http } = self;
+        let Self { server, clock, folder, config, database_url, .. } = self;
         server.stop().await;
+        Self::start_on(folder, config, clock, database_url).await
+    }
+
+    /// A server on files that are there.
+    pub(crate) async fn start_on(folder: Arc<TempDir>, config: Config, clock: ManualClock, database_url: String) -> Self {
         let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
-        Self { server, clock, folder, config, database_url, http }
+        Self { server, clock, folder, config, database_url, http: http() }
     }
 
     /// A second server on the same files.
     pub(crate) async fn beside(&self) -> Self {
-        let (clock, folder, config) = (self.clock.clone(), self.folder.clone(), self.config.clone());
-        let database_url = self.database_url.clone();
-        let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
+        self.beside_with(Clock::Manual(self.clock.clone())).await
+    }
+
+    /// The same, with another clock.
+    pub(crate) async fn beside_with(&self, clock: Clock) -> Self {
+        let (folder, config, database_url) = (self.folder.clone(), self.config.clone(), self.database_url.clone());
+        let server = Server::start_with_clock(config.clone(), clock).await.unwrap();
+        let clock = self.clock.clone();
         Self { server, clock, folder, config, database_url, http: http() }
     }
 
