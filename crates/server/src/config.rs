@@ -107,8 +107,9 @@ pub struct RequiredProofs {
     pub tdx: Option<u32>,
 }
 
-/// A zksync-era node, or another server of this kind, whose batches are taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A zksync-era node, or another server of this kind, whose batches are taken over. Its URLs may hold secrets, so they are not
+/// shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorConfig {
     /// Its API for provers: what stands before `/tee/present_batches`.
@@ -120,6 +121,25 @@ pub struct MirrorConfig {
     /// The first batch to take over. By default the oldest that the node has.
     #[serde(default)]
     pub first_batch: u32,
+    /// A file with the token for `node_url`, which a server of this kind asks for.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+impl MirrorConfig {
+    /// A configuration with the defaults for all that has one.
+    pub fn new(node_url: String) -> Self {
+        Self { node_url, rpc_url: None, first_batch: 0, token_file: None }
+    }
+}
+
+impl std::fmt::Debug for MirrorConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MirrorConfig")
+            .field("first_batch", &self.first_batch)
+            .field("token_file", &self.token_file)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the database is. It may hold a password, so it is not shown.

@@ -158,9 +158,10 @@ impl Server {
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
         let store = Store::open(&config, clock).await?;
         let stop = store.stopping.clone();
+        let metrics = Metrics::new();
         let mirroring = TaskTracker::new();
         if let Some(mirror) = config.mirror {
-            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror)));
+            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror, metrics.clone())));
         }
         mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone())));
         if let Some(attestor) = &store.attestor {
@@ -173,7 +174,7 @@ impl Server {
             provers_need_certificate: tls.as_ref().is_some_and(|tls| tls.asks_provers()),
         };
         tokio::spawn(reload(access, tls.clone(), stop.clone()));
-        let (limits, metrics) = (config.limits, Metrics::new());
+        let limits = config.limits;
         let app = App::new(store.clone(), metrics.clone(), limits.clone());
         let router = http::router(app, gate);
         let serving = tokio::spawn(serve::serve(listener, router, tls, limits, metrics, stop));

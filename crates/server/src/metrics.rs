@@ -28,6 +28,10 @@ pub(crate) struct Metrics {
     proofs_refused: Family<Refused, Counter>,
     /// ALARM when not 0: proofs that contradict an accepted proof of their batch, or the next batch.
     pub(crate) disagreements_seen: Counter,
+    /// How many batches the node that is followed has and this server does not.
+    pub(crate) mirror_lag_batches: Gauge<u64>,
+    /// Those of them that could not be had and are tried again later.
+    pub(crate) mirror_put_off_batches: Gauge<usize>,
     /// Open connections.
     pub(crate) open_connections: Gauge<usize>,
     /// Clients that follow the events.
