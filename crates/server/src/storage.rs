@@ -63,6 +63,12 @@ const MAX_SQLITE_READERS: u32 = 4;
 /// machine is slower.
 const MAX_POSTGRES_CONNECTIONS: u32 = 12;
 
+/// The most connections for listings and counts.
+const MAX_READERS: u32 = 4;
+
+/// How long PostgreSQL works on one of those. Nobody waits longer for it.
+const READER_STATEMENT_TIMEOUT_MS: u32 = 6000;
+
 /// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
@@ -74,6 +80,8 @@ const TRUSTED_WRITE: Duration = Duration::from_secs(1);
 pub(crate) struct Storage {
     /// All connections to PostgreSQL; those that read SQLite.
     pool: AnyPool,
+    /// What lists and counts for people and scrapers: however long that takes, provers find a connection.
+    readers: AnyPool,
     /// What writes to SQLite; PostgreSQL has as many writers as connections.
     sqlite_writer: Option<SqliteWriter>,
     rules: Arc<JobRules>,
@@ -97,24 +105,13 @@ impl Storage {
         migrations::migrate(url).await?;
         let url = url.connection_url()?;
         let is_sqlite = url.starts_with("sqlite:");
-        let pool = AnyPoolOptions::new()
-            .acquire_timeout(patience::ACQUIRE)
-            .max_connections(if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS })
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > TRUSTED_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect(&url)
-            .await?;
+        let pool = connect(&url, if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS }, None).await?;
+        let reader_timeout_ms = (!is_sqlite).then_some(READER_STATEMENT_TIMEOUT_MS);
+        let readers = connect(&url, MAX_READERS, reader_timeout_ms).await?;
         let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
         let (prepared_tee_types, asked, last_write, jobs_added) = Default::default();
         let rules = Arc::new(rules);
-        let storage = Self { pool, sqlite_writer, rules, prepared_tee_types, asked, last_write, jobs_added };
+        let storage = Self { pool, readers, sqlite_writer, rules, prepared_tee_types, asked, last_write, jobs_added };
         let clock = match storage.database_now_ms().await? {
             Some(now_ms) => clock.of_database(now_ms),
             None => clock,
@@ -167,6 +164,7 @@ impl Storage {
             writer.close().await;
         }
         self.pool.close().await;
+        self.readers.close().await;
     }
 
     /// Runs a write of one statement. It is on disk when this returns.
@@ -225,6 +223,31 @@ impl Storage {
     fn type_lock(&self, function: &'static str) -> TypeLock {
         TypeLock((!self.is_sqlite()).then_some(function))
     }
+}
+
+/// Connections. Where a time is given, PostgreSQL breaks a statement off after it.
+async fn connect(url: &str, max_connections: u32, statement_timeout_ms: Option<u32>) -> Result<AnyPool, sqlx::Error> {
+    AnyPoolOptions::new()
+        .acquire_timeout(patience::ACQUIRE)
+        .max_connections(max_connections)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                let Some(timeout_ms) = statement_timeout_ms else { return Ok(()) };
+                let set = AssertSqlSafe(format!("SET statement_timeout = {timeout_ms}"));
+                sqlx::raw_sql(set).execute(connection).await.map(drop)
+            })
+        })
+        .connect(url)
+        .await
 }
 
 /// The lock between new batches, which share it, and a new TEE type.

@@ -17,7 +17,8 @@ pub(crate) struct NewAttestation<'a> {
 }
 
 impl Storage {
-    /// Registers a key, or replaces its quote by a newer one. A key that somebody revoked stays so.
+    /// Registers a key, or takes a newer quote of one that may not sign now. Of a key that may, nothing changes: whoever has
+    /// seen its quote could send it with other bytes behind what is signed. A key that somebody revoked stays so.
     pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
         let pubkey = new.pubkey.to_bytes();
         let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
@@ -41,9 +42,8 @@ impl Storage {
                          collateral = excluded.collateral, judged_at = excluded.judged_at, verdict = excluded.verdict,
                          registered_at = excluded.registered_at, revoked_at = NULL, passed_at = excluded.passed_at,
                          valid_until = excluded.valid_until, suspended_at = NULL
-                     WHERE tee_attestations.verdict NOT LIKE 'revoked%'
-                         AND (tee_attestations.quote <> excluded.quote OR tee_attestations.verdict <> excluded.verdict
-                             OR tee_attestations.suspended_at IS NOT NULL)",
+                     WHERE tee_attestations.verdict LIKE 'refused%' OR tee_attestations.suspended_at IS NOT NULL
+                         OR (tee_attestations.verdict = 'unjudged' AND excluded.verdict = 'accepted')",
                 )
                 .bind(pubkey.as_slice())
                 .bind(quote)

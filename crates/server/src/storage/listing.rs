@@ -162,7 +162,7 @@ impl Store {
         )
         .bind(after.map_or(-1, i64::from))
         .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
+        .fetch_all(&self.storage.readers)
         .within()
         .await?;
         rows.iter().map(BatchEntry::read).collect()
@@ -202,7 +202,7 @@ impl Store {
             .bind(after.map_or(-1, |(number, _)| i64::from(number)))
             .bind(after.map_or("", |(_, tee_type)| tee_type.as_str()))
             .bind(i64::from(limit))
-            .fetch_all(&self.storage.pool)
+            .fetch_all(&self.storage.readers)
             .within()
             .await?;
         rows.iter().map(Job::read).collect()
@@ -220,7 +220,7 @@ impl Store {
         .bind(after.tee_type.as_str())
         .bind(self.clock.now_ms().saturating_sub(CHANGES_SETTLE_MS))
         .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
+        .fetch_all(&self.storage.readers)
         .within()
         .await?;
         rows.iter().map(Job::read).collect()
@@ -229,7 +229,7 @@ impl Store {
     /// How many unfinished jobs stand where, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
         let rows =
-            sqlx::query(AssertSqlSafe(job_counts_statement())).fetch_all(&self.storage.pool).within().await?;
+            sqlx::query(AssertSqlSafe(job_counts_statement())).fetch_all(&self.storage.readers).within().await?;
         rows.iter()
             .map(|row| {
                 let Some(lowest_batch) = row.try_get::<Option<i64>, _>("lowest")? else { return Ok(None) };
@@ -259,7 +259,7 @@ impl Store {
         .bind(after.as_ref().map_or("", |(_, tee_type, _)| tee_type.as_str()))
         .bind(after.as_ref().map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
         .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
+        .fetch_all(&self.storage.readers)
         .within()
         .await?;
         rows.iter().map(Proof::read).collect()
@@ -274,7 +274,7 @@ impl Store {
         let rows = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
             .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
             .bind(i64::from(limit))
-            .fetch_all(&self.storage.pool)
+            .fetch_all(&self.storage.readers)
             .within()
             .await?;
         rows.iter().map(AttestationEntry::read).collect()

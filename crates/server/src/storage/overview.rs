@@ -91,7 +91,7 @@ impl Storage {
         )
         .bind(i64::from(first))
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         rows.iter()
@@ -129,7 +129,7 @@ impl Storage {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d ORDER BY received_at DESC, l1_batch_number"
         )))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         rows.iter().map(Disagreement::read).collect()

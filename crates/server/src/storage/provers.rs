@@ -289,7 +289,7 @@ impl Storage {
         )
         .bind(now_ms.saturating_sub(ACTIVE_MS))
         .bind(now_ms)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         rows.iter()
@@ -317,7 +317,7 @@ impl Store {
         .bind(after.map_or("", |(_, name)| name))
         .bind(self.clock.now_ms())
         .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
+        .fetch_all(&self.storage.readers)
         .within()
         .await?;
         rows.iter().map(ProverEntry::read).collect()

@@ -54,7 +54,7 @@ impl Storage {
         )))
         .bind(i64::from(number))
         .bind(MAX_PROOFS)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND d.tee_type = '{tee_type}'"));
@@ -70,7 +70,7 @@ impl Storage {
         )))
         .bind(i64::from(number))
         .bind(MAX_PROOFS)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         let accepted = rows.iter().map(PublishedProof::accepted);
@@ -106,7 +106,7 @@ impl Storage {
         .bind(after.map_or("", |(_, tee_type, _)| tee_type.as_str()))
         .bind(after.map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         rows.iter().map(Disagreement::read).collect()
@@ -121,7 +121,7 @@ impl Storage {
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),
                  (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL)",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.readers)
         .within()
         .await?;
         let count = |index: usize| decoded(u64::try_from(row.try_get::<i64, _>(index)?));
