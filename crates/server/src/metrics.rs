@@ -175,7 +175,7 @@ impl Metrics {
             Err(error) => tracing::error!(%error, "the state for metrics cannot be read"),
         }
         let mut text = String::new();
-        registry.encode(&mut text, Format::OpenMetricsForPrometheus).expect("a string takes all");
+        registry.encode(&mut text, Format::OpenMetrics).expect("a string takes all");
         text
     }
 }

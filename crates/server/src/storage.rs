@@ -13,6 +13,7 @@ mod migrations;
 mod object_store_marker;
 mod overview;
 mod patience;
+mod plans;
 mod proofs;
 mod provers;
 mod published;

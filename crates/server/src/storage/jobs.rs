@@ -88,6 +88,11 @@ macro_rules! claim_statement {
     };
 }
 
+/// SQLite has one writer at a time and needs no row lock.
+pub(super) fn claim_statement(is_sqlite: bool) -> &'static str {
+    if is_sqlite { claim_statement!("") } else { claim_statement!("FOR UPDATE OF j SKIP LOCKED") }
+}
+
 impl JobRules {
     pub(super) fn required_proofs(&self, tee_type: TeeType) -> u32 {
         match tee_type {
@@ -152,10 +157,7 @@ impl Storage {
         lease: &LeaseId,
         now_ms: i64,
     ) -> Result<Option<Taken>, sqlx::Error> {
-        let statement = match self.is_sqlite() {
-            true => claim_statement!(""),
-            false => claim_statement!("FOR UPDATE OF j SKIP LOCKED"),
-        };
+        let statement = claim_statement(self.is_sqlite());
         let (lease, prover) = (lease.clone(), prover.clone());
         let expires_at_ms = now_ms.saturating_add(self.rules.lease_ms);
         let claimable_at_ms = (tee_type != TeeType::None).then_some(expires_at_ms);

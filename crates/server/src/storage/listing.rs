@@ -1,5 +1,7 @@
 //! Reading it all, a page at a time. A page starts after a key, so that it costs the same wherever it is.
 
+use std::cmp::Ordering;
+
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use zksync_types::H256;
@@ -196,15 +198,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Job>, sqlx::Error> {
         let (lowest, highest) = range(filter.number);
-        let rows = sqlx::query(AssertSqlSafe(jobs_statement(filter)))
-            .bind(after.map_or(lowest, |(number, _)| lowest.max(number.into())))
-            .bind(highest)
-            .bind(after.map_or(-1, |(number, _)| i64::from(number)))
-            .bind(after.map_or("", |(_, tee_type)| tee_type.as_str()))
-            .bind(i64::from(limit))
-            .fetch_all(&self.storage.readers)
-            .within()
-            .await?;
+        let (number, tee_type) = after.map_or((-1, ""), |(number, tee_type)| (i64::from(number), tee_type.as_str()));
+        // Of one type, the next batch is the one after, or the same where its other types came before.
+        let next = filter.tee_type.map_or(number, |wanted| number + i64::from(wanted.as_str() <= tee_type));
+        let statement = AssertSqlSafe(jobs_statement(filter));
+        let mut jobs = sqlx::query(statement).bind(lowest.max(next)).bind(highest).bind(i64::from(limit));
+        if filter.tee_type.is_none() {
+            jobs = jobs.bind(number).bind(tee_type);
+        }
+        let rows = jobs.fetch_all(&self.storage.readers).within().await?;
         rows.iter().map(Job::read).collect()
     }
 
@@ -252,16 +254,20 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Proof>, sqlx::Error> {
         let (lowest, highest) = range(filter.number);
-        let rows = sqlx::query(AssertSqlSafe(proofs_statement(filter)))
-        .bind(after.as_ref().map_or(lowest, |(number, ..)| lowest.max((*number).into())))
-        .bind(highest)
-        .bind(after.as_ref().map_or(-1, |(number, ..)| i64::from(*number)))
-        .bind(after.as_ref().map_or("", |(_, tee_type, _)| tee_type.as_str()))
-        .bind(after.as_ref().map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
-        .bind(i64::from(limit))
-        .fetch_all(&self.storage.readers)
-        .within()
-        .await?;
+        let (number, tee_type, pubkey) = match &after {
+            None => (-1, "", vec![]),
+            Some((number, tee_type, pubkey)) => (i64::from(*number), tee_type.as_str(), pubkey.to_bytes().to_vec()),
+        };
+        let proofs = sqlx::query(AssertSqlSafe(proofs_statement(filter)));
+        let proofs = proofs.bind(lowest.max(number)).bind(highest).bind(i64::from(limit));
+        let proofs = match filter.tee_type.map(|wanted| wanted.as_str().cmp(tee_type)) {
+            None => proofs.bind(number).bind(pubkey).bind(tee_type),
+            // Of one type, the place is among that type's proofs of the batch, or before or behind them.
+            Some(Ordering::Equal) => proofs.bind(number).bind(pubkey),
+            Some(Ordering::Greater) => proofs.bind(number).bind(vec![]),
+            Some(Ordering::Less) => proofs.bind(number + 1).bind(vec![]),
+        };
+        let rows = proofs.fetch_all(&self.storage.readers).within().await?;
         rows.iter().map(Proof::read).collect()
     }
 
@@ -282,33 +288,37 @@ impl Store {
 }
 
 /// Names of statuses and types stand in the text, for the planners to see which index fits.
-fn jobs_statement(filter: &JobFilter) -> String {
+pub(super) fn jobs_statement(filter: &JobFilter) -> String {
     let status = filter.status.map_or_else(String::new, |status| format!("AND status = '{status}'"));
     let unfinished = match filter.status {
         None | Some(JobStatus::Generated) => "",
         Some(_) => "AND status <> 'generated'",
     };
-    let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
+    // In order of both, a database would look through the batches of all types.
+    let of_type = match filter.tee_type {
+        Some(tee_type) => format!("AND tee_type = '{tee_type}'"),
+        None => "AND (l1_batch_number, tee_type) > ($4, $5)".to_owned(),
+    };
     format!(
         "SELECT * FROM tee_proof_generation_details
-         WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 AND (l1_batch_number, tee_type) > ($3, $4)
-             {status} {unfinished} {tee_type}
-         ORDER BY l1_batch_number, tee_type LIMIT $5"
+         WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 {of_type} {status} {unfinished}
+         ORDER BY l1_batch_number, tee_type LIMIT $3"
     )
 }
 
-fn proofs_statement(filter: &ProofFilter) -> String {
-    let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
+pub(super) fn proofs_statement(filter: &ProofFilter) -> String {
+    let of_type = match filter.tee_type {
+        Some(tee_type) => format!("AND tee_type = '{tee_type}' AND (l1_batch_number, pubkey) > ($4, $5)"),
+        None => "AND (l1_batch_number, tee_type, pubkey) > ($4, $6, $5)".to_owned(),
+    };
     format!(
-        "SELECT * FROM tee_proofs
-         WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 AND (l1_batch_number, tee_type, pubkey) > ($3, $4, $5)
-             {tee_type}
-         ORDER BY l1_batch_number, tee_type, pubkey LIMIT $6"
+        "SELECT * FROM tee_proofs WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 {of_type}
+         ORDER BY l1_batch_number, tee_type, pubkey LIMIT $3"
     )
 }
 
 /// Each count and each lowest batch by an index, and none of more rows than a scrape may look at.
-fn job_counts_statement() -> String {
+pub(super) fn job_counts_statement() -> String {
     let unfinished = [
         JobStatus::ReadyToBeProven,
         JobStatus::PickedByProver,

@@ -269,3 +269,29 @@ async fn collateral_that_is_not_good_takes_no_key_its_standing_and_registers_non
     until_verdict(&world, &key, "accepted").await;
     assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
 }
+
+#[tokio::test]
+async fn a_quote_is_kept_without_padding_and_a_registration_of_a_key_that_may_sign_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let (key, other) = (Key::new(1), Key::new(2));
+    let padded = |key: &Key, padding: u8| {
+        let bytes = [key.quote().as_bytes(), &vec![padding; 20_000]].concat();
+        json!({ "attestation": hex::encode(bytes), "pubkey": key.public().to_string() })
+    };
+    let stored = async |key: &Key| {
+        let keys = world.server.store().attestations(None, 9).await.unwrap();
+        keys.into_iter().find(|entry| entry.pubkey == key.public()).unwrap()
+    };
+    world.post("/tee/register_attestation", &padded(&key, 7)).await.assert_success();
+    let before = stored(&key).await;
+    // Quotes of one key are signed anew each time, and as long.
+    assert_eq!(before.quote.len(), key.quote().as_bytes().len());
+    world.clock.advance(Duration::from_secs(1));
+    for registration in [padded(&key, 8), key.registration()] {
+        world.post("/tee/register_attestation", &registration).await.assert_success();
+        assert_eq!(stored(&key).await, before);
+    }
+    world.post("/tee/register_attestation", &other.registration()).await.assert_success();
+    assert_eq!(stored(&other).await.registered_at_ms, before.registered_at_ms + 1000);
+}

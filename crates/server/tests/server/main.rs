@@ -17,6 +17,7 @@ mod openapi;
 mod operating;
 mod outages;
 mod page;
+mod plans;
 mod postgres;
 mod process;
 mod proofs;

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
 use futures::stream;
-use reqwest::StatusCode;
+use reqwest::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use tee_server::{
     AddBatchError, AddedBatch, Compression, EncodedBatch, ImportError, InputForm, MirrorConfig, ObjectStoreUrl,
@@ -91,8 +91,8 @@ async fn hanging_node(node_url: String, hanging: &'static [u32], token: &'static
             return (StatusCode::UNAUTHORIZED, HeaderMap::new(), Bytes::new()).into_response();
         }
         let answer = crate::world::http().get(format!("{node_url}/tee/{path}")).send().await.unwrap();
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        (status, headers, answer.bytes().await.unwrap()).into_response()
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, answer.headers()[CONTENT_TYPE].clone())]);
+        (answer.status(), headers, answer.bytes().await.unwrap()).into_response()
     };
     let present = {
         let ask = ask.clone();
