@@ -285,25 +285,24 @@ impl Attestor {
         Duration::from_secs(self.config.rejudge_interval_secs)
     }
 
-    /// Whether the policy's file has changed, and to a policy. One that is none is told once and changes nothing.
-    fn policy_changed(&self) -> bool {
+    /// Takes over the policy's file if it has changed, and says whether it is a policy. One that is none is told once and changes
+    /// nothing.
+    fn reload_policy(&self) -> Option<bool> {
         let known = self.policy.read().unwrap_or_else(PoisonError::into_inner).text.clone();
-        match fs::read_to_string(&self.config.policy) {
-            Ok(text) if text == known => false,
-            Ok(text) => match Policy::from_yaml(&text) {
-                Ok(policy) => {
-                    let loaded = LoadedPolicy { text, policy: Arc::new(policy) };
-                    *self.policy.write().unwrap_or_else(PoisonError::into_inner) = loaded;
-                    true
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the new policy is none: the one before stays");
-                    self.policy.write().unwrap_or_else(PoisonError::into_inner).text = text;
-                    false
-                }
-            },
-            // It may be just being replaced.
-            Err(_) => false,
+        // It may be just being replaced.
+        let text = fs::read_to_string(&self.config.policy).ok().filter(|text| *text != known)?;
+        let parsed = Policy::from_yaml(&text);
+        let mut loaded = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.text = text;
+        match parsed {
+            Ok(policy) => {
+                loaded.policy = Arc::new(policy);
+                Some(true)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new policy is none: the one before stays");
+                Some(false)
+            }
         }
     }
 }

@@ -187,11 +187,7 @@ impl Store {
     }
 
     /// In a task of its own: where the client goes away meanwhile, the claim is made all the same, and then undone.
-    async fn claim(
-        &self,
-        tee_type: TeeType,
-        prover: &ProverName,
-    ) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
+    async fn claim(&self, tee_type: TeeType, prover: &ProverName) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
         let (store, prover) = (self.clone(), prover.clone());
         let lease = LeaseId::from(random::<16>());
         let claiming = tokio::spawn(async move {

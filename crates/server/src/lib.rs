@@ -55,7 +55,8 @@ pub use self::{
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
-        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry, Requeued, migrate,
+        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry,
+        Requeued, migrate,
     },
     tls::{TlsConfig, TlsError},
 };
@@ -161,11 +162,15 @@ impl Server {
         let metrics = Metrics::new();
         let mirroring = TaskTracker::new();
         if let Some(mirror) = config.mirror {
-            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror, metrics.clone())));
+            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(
+                store.clone(),
+                mirror,
+                metrics.clone(),
+            )));
         }
         mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone())));
         if let Some(attestor) = &store.attestor {
-            mirroring.spawn(attestations::watch(store.clone(), attestor.clone(), stop.clone()));
+            mirroring.spawn(attestations::watch(store.clone(), attestor.clone(), metrics.clone(), stop.clone()));
         }
         mirroring.close();
         let gate = Gate {
@@ -173,7 +178,7 @@ impl Server {
             rate: RateLimiter::new(&config.limits),
             provers_need_certificate: tls.as_ref().is_some_and(|tls| tls.asks_provers()),
         };
-        tokio::spawn(reload(access, tls.clone(), stop.clone()));
+        tokio::spawn(reload(access, tls.clone(), metrics.clone(), stop.clone()));
         let limits = config.limits;
         let app = App::new(store.clone(), metrics.clone(), limits.clone());
         let router = http::router(app, gate);
@@ -205,15 +210,15 @@ impl Server {
 }
 
 /// Takes over tokens and certificates that change.
-async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
+async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, metrics: Metrics, stop: CancellationToken) {
     if access.is_open() && tls.is_none() {
         return;
     }
     while stop.run_until_cancelled(tokio::time::sleep(RELOAD_INTERVAL)).await.is_some() {
-        let (access, tls) = (access.clone(), tls.clone());
+        let (access, tls, metrics) = (access.clone(), tls.clone(), metrics.clone());
         let look = tokio::task::spawn_blocking(move || {
-            access.reload();
-            tls.iter().for_each(|tls| tls.reload());
+            metrics.reloaded("tokens", access.reload());
+            metrics.reloaded("certificate", tls.and_then(|tls| tls.reload()));
         });
         if let Err(error) = look.await {
             tracing::error!(%error, "tokens and certificates cannot be looked at");

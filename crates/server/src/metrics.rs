@@ -28,6 +28,10 @@ pub(crate) struct Metrics {
     proofs_refused: Family<Refused, Counter>,
     /// ALARM when not 0: proofs that contradict an accepted proof of their batch, or the next batch.
     pub(crate) disagreements_seen: Counter,
+    /// Judgements of registered keys that could not be made, for lack of collateral.
+    pub(crate) judgements_failed: Counter,
+    /// Changes of the tokens file, the certificate and the policy while the server runs: taken over, or refused.
+    reloads: Family<Reload, Counter>,
     /// How many batches the node that is followed has and this server does not.
     pub(crate) mirror_lag_batches: Gauge<u64>,
     /// Those of them that could not be had and are tried again later.
@@ -44,6 +48,9 @@ pub(crate) struct Metrics {
 struct Database {
     /// Whether the database takes a write: 1 or 0. The gauges of state are there when it answers what is read.
     database_up: Gauge<u64>,
+    /// How long ago the database last took a write that was made to try it.
+    #[metrics(unit = Unit::Seconds)]
+    database_last_write_age: Gauge<Duration>,
 }
 
 /// What the database says at the time of a scrape, whichever server did it.
@@ -64,6 +71,9 @@ struct State {
     /// once it is more than the interval of judging again.
     #[metrics(unit = Unit::Seconds)]
     oldest_judgement_age: Gauge<Duration>,
+    /// How long the collateral lasts of the key in force whose collateral ends first; negative once it has ended.
+    #[metrics(unit = Unit::Seconds)]
+    collateral_left: Gauge<f64>,
 }
 
 /// Where the time is the database's.
@@ -119,6 +129,12 @@ struct Standing {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reload {
+    file: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProverLabels {
     tee_type: &'static str,
     state: &'static str,
@@ -142,6 +158,13 @@ impl Metrics {
         self.requests[&Answered { route, status }].inc();
     }
 
+    /// Counts a change of a file that was taken over or not, if there was one.
+    pub(crate) fn reloaded(&self, file: &'static str, reloaded: Option<bool>) {
+        if let Some(taken_over) = reloaded {
+            self.reloads[&Reload { file, outcome: if taken_over { "taken_over" } else { "refused" } }].inc();
+        }
+    }
+
     /// Counts a refused proof.
     pub(crate) fn refused(&self, code: &'static str) {
         self.proofs_refused[&Refused { reason: code }].inc();
@@ -160,6 +183,9 @@ impl Metrics {
         }
         let read = timeout(PATIENCE, read_state(store));
         let (written, state) = tokio::join!(store.storage.ping(store.clock.now_ms()), read);
+        if let Some(age) = store.storage.last_write_age().await {
+            database.database_last_write_age.set(age);
+        }
         let state = state.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         match written {
             Ok(()) => {
@@ -200,6 +226,9 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
     state.keys[&Standing { standing: "suspended" }].set(counts.keys_suspended);
     let age_ms = counts.oldest_judgement_ms.map_or(0, |passed_ms| store.clock.now_ms().saturating_sub(passed_ms));
     state.oldest_judgement_age.set(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)));
+    if let Some(valid_until_ms) = counts.first_collateral_end_ms {
+        state.collateral_left.set(valid_until_ms.saturating_sub(store.clock.now_ms()) as f64 / 1000.0);
+    }
     let batches = match storage.present_batches().await? {
         (Some(oldest), Some(latest)) => {
             let batches = Batches::default();

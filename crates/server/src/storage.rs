@@ -159,6 +159,11 @@ impl Storage {
         Ok(())
     }
 
+    /// How long ago that was, if ever.
+    pub(crate) async fn last_write_age(&self) -> Option<Duration> {
+        self.last_write.lock().await.map(|written| written.elapsed())
+    }
+
     /// Waits for what is being done and closes all connections.
     pub(crate) async fn close(&self) {
         if let Some(writer) = &self.sqlite_writer {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Attestor, JudgeError, secs};
-use crate::{Store, clock::millis, storage::KeyToJudge};
+use crate::{Store, clock::millis, metrics::Metrics, storage::KeyToJudge};
 
 /// How often the policy's file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const KEYS_AT_A_TIME: usize = 16;
 
 /// Judges all registered keys again, at the start, from time to time, when the policy changes, and soon where some could not
 /// be judged, until it is told to stop. A source of collateral that hangs keeps no change of the policy waiting.
-pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, stop: CancellationToken) {
+pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, metrics: Metrics, stop: CancellationToken) {
     let mut due = Instant::now();
     let mut judging: Option<BoxFuture<'static, bool>> = None;
     loop {
@@ -38,13 +38,15 @@ pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, stop: Cancellat
             }
             () = sleep(LOOK_INTERVAL) => {}
         }
-        let changed = attestor.policy_changed();
+        let reloaded = attestor.reload_policy();
+        metrics.reloaded("policy", reloaded);
+        let changed = reloaded == Some(true);
         if changed {
             tracing::info!("the policy has changed");
         }
         if changed || (judging.is_none() && Instant::now() >= due) {
-            let (store, attestor) = (store.clone(), attestor.clone());
-            judging = Some(Box::pin(async move { store.rejudge(&attestor).await }));
+            let (store, attestor, metrics) = (store.clone(), attestor.clone(), metrics.clone());
+            judging = Some(Box::pin(async move { store.rejudge(&attestor, &metrics).await }));
         }
     }
 }
@@ -52,7 +54,7 @@ pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, stop: Cancellat
 impl Store {
     /// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
     /// until it is suspended. False if some could not be judged.
-    async fn rejudge(&self, attestor: &Attestor) -> bool {
+    async fn rejudge(&self, attestor: &Attestor, metrics: &Metrics) -> bool {
         let keys = match self.storage.keys_to_judge().await {
             Ok(keys) => keys,
             Err(error) => {
@@ -69,18 +71,20 @@ impl Store {
                 None => left.push(key),
             }
         }
-        let judging = stream::iter(left).map(|key| self.rejudge_key(attestor, key)).buffer_unordered(KEYS_AT_A_TIME);
+        let judging =
+            stream::iter(left).map(|key| self.rejudge_key(attestor, metrics, key)).buffer_unordered(KEYS_AT_A_TIME);
         all_judged &= judging.fold(true, async |all, judged| all & judged).await;
         self.suspend(attestor).await;
         all_judged
     }
 
-    async fn rejudge_key(&self, attestor: &Attestor, key: KeyToJudge) -> bool {
+    async fn rejudge_key(&self, attestor: &Attestor, metrics: &Metrics, key: KeyToJudge) -> bool {
         let now_ms = self.clock.now_ms();
         let judged = match attestor.judge(&key.quote, &key.pubkey, key.stands, secs(now_ms)).await {
             Ok(judged) => judged,
             Err(JudgeError::Policy(refusal)) => return self.refuse(&key, &refusal).await,
             Err(error) => {
+                metrics.judgements_failed.inc();
                 tracing::error!(pubkey = %key.pubkey, %error, "ALARM: the key cannot be judged again");
                 return false;
             }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::{
     Extension,
-    extract::{RawQuery, State},
     body::Body,
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_LENGTH},
     response::{IntoResponse, Response},
 };

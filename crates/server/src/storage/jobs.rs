@@ -188,12 +188,7 @@ impl Storage {
 
     /// Counts that a prover did not finish what is now handed out to another one. Gives the job up if that was the last
     /// hope, and then says so.
-    async fn note_expired(
-        &self,
-        lease: &LeaseId,
-        expired_prover: String,
-        now_ms: i64,
-    ) -> Result<bool, sqlx::Error> {
+    async fn note_expired(&self, lease: &LeaseId, expired_prover: String, now_ms: i64) -> Result<bool, sqlx::Error> {
         let lease = lease.clone();
         let max_attempts = i64::from(self.rules.max_attempts);
         self.transaction(move |connection| {
@@ -263,7 +258,8 @@ impl Storage {
         now_ms: i64,
     ) -> Result<bool, sqlx::Error> {
         let failed = self.failed_lease(lease, failure, now_ms);
-        let failed = self.transaction(move |connection| Box::pin(async move { failed.record(connection).await })).await?;
+        let failed =
+            self.transaction(move |connection| Box::pin(async move { failed.record(connection).await })).await?;
         // Another prover may have it at once.
         self.jobs_added.notify_waiters();
         Ok(failed)

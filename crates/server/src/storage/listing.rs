@@ -177,7 +177,8 @@ impl Store {
         after: Option<(u32, TeeType)>,
         limit: u32,
     ) -> Result<Vec<Job>, sqlx::Error> {
-        let of_each_type = filter.tee_type.is_none() && filter.status.is_some_and(|status| status != JobStatus::Generated);
+        let of_each_type =
+            filter.tee_type.is_none() && filter.status.is_some_and(|status| status != JobStatus::Generated);
         if !of_each_type {
             return self.jobs_of(filter, after, limit).await;
         }
@@ -230,8 +231,7 @@ impl Store {
 
     /// How many unfinished jobs stand where, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
-        let rows =
-            sqlx::query(AssertSqlSafe(job_counts_statement())).fetch_all(&self.storage.readers).within().await?;
+        let rows = sqlx::query(AssertSqlSafe(job_counts_statement())).fetch_all(&self.storage.readers).within().await?;
         rows.iter()
             .map(|row| {
                 let Some(lowest_batch) = row.try_get::<Option<i64>, _>("lowest")? else { return Ok(None) };
@@ -319,12 +319,8 @@ pub(super) fn proofs_statement(filter: &ProofFilter) -> String {
 
 /// Each count and each lowest batch by an index, and none of more rows than a scrape may look at.
 pub(super) fn job_counts_statement() -> String {
-    let unfinished = [
-        JobStatus::ReadyToBeProven,
-        JobStatus::PickedByProver,
-        JobStatus::Failed,
-        JobStatus::PermanentlyIgnored,
-    ];
+    let unfinished =
+        [JobStatus::ReadyToBeProven, JobStatus::PickedByProver, JobStatus::Failed, JobStatus::PermanentlyIgnored];
     let of = |tee_type: TeeType, status: JobStatus| {
         let jobs = format!(
             "FROM tee_proof_generation_details

@@ -13,7 +13,7 @@ use crate::Store;
 /// For each statement its name and its plan, as the database words it.
 #[doc(hidden)]
 impl Store {
-    pub async fn plans(&self) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
+    pub async fn plans(&self, key: &[u8]) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
         let is_sqlite = self.storage.is_sqlite();
         let job_filter = |tee_type, status| JobFilter { number: None, tee_type, status };
         let sgx = Some(TeeType::Sgx);
@@ -40,11 +40,15 @@ impl Store {
                 &[],
             ),
         ];
-        let (explain, key) = if is_sqlite { ("EXPLAIN QUERY PLAN", "x'00'") } else { ("EXPLAIN", "'\\x00'") };
+        let key = hex::encode(key);
+        let (explain, key) = match is_sqlite {
+            true => ("EXPLAIN QUERY PLAN", format!("x'{key}'")),
+            false => ("EXPLAIN", format!("'\\x{key}'")),
+        };
         let mut plans = vec![];
         for (name, mut statement, parameters) in statements {
             for (index, parameter) in parameters.iter().enumerate() {
-                let value = if *parameter == "KEY" { key } else { parameter };
+                let value = if *parameter == "KEY" { key.as_str() } else { parameter };
                 statement = statement.replace(&format!("${}", index + 1), value);
             }
             let plan = sqlx::raw_sql(AssertSqlSafe(format!("{explain} {statement}")));

@@ -42,9 +42,7 @@ pub(crate) enum RootFit {
     Wrong,
     /// A statement says it, and the next batch starts from another one. Whoever uploads the next batch could have made that
     /// up, so it refuses no statement of an enclave.
-    Disputed {
-        next_starts_from: H256,
-    },
+    Disputed { next_starts_from: H256 },
 }
 
 impl Roots {

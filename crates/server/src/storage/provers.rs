@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 use tee_api::TeeType;
 
 use super::{JobRules, Storage, decoded, patience::Within};
-use crate::{access::ProverName, Store};
+use crate::{Store, access::ProverName};
 
 /// Whoever asked for work within this time is expected to try a job before it is given up.
 const ACTIVE_MS: i64 = 24 * 3600 * 1000;
@@ -274,9 +274,7 @@ impl Storage {
     ) -> Result<(), sqlx::Error> {
         let prover = prover.clone();
         self.transaction(move |connection| {
-            Box::pin(
-                async move { note_failure(connection, prover.as_str(), tee_type.as_str(), kind, now_ms).await },
-            )
+            Box::pin(async move { note_failure(connection, prover.as_str(), tee_type.as_str(), kind, now_ms).await })
         })
         .await
     }

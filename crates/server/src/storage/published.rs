@@ -88,6 +88,8 @@ pub(crate) struct StateCounts {
     pub(crate) keys_suspended: u64,
     /// When the quote of a key in force passed that has waited longest to be judged again.
     pub(crate) oldest_judgement_ms: Option<i64>,
+    /// When the collateral ends of the key in force whose collateral ends first.
+    pub(crate) first_collateral_end_ms: Option<i64>,
 }
 
 impl Storage {
@@ -119,7 +121,8 @@ impl Storage {
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),
-                 (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL)",
+                 (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL),
+                 (SELECT MIN(valid_until) FROM tee_attestations WHERE revoked_at IS NULL)",
         )
         .fetch_one(&self.readers)
         .within()
@@ -131,6 +134,7 @@ impl Storage {
             keys_revoked: count(2)?,
             keys_suspended: count(3)?,
             oldest_judgement_ms: row.try_get(4)?,
+            first_collateral_end_ms: row.try_get(5)?,
         })
     }
 }

@@ -39,7 +39,9 @@ impl Storage {
         .await?;
         let read = |row| {
             KeyToJudge::read(row)
-                .inspect_err(|error| tracing::error!(%error, "ALARM: a registered key cannot be read, nor judged again"))
+                .inspect_err(
+                    |error| tracing::error!(%error, "ALARM: a registered key cannot be read, nor judged again"),
+                )
                 .ok()
         };
         Ok(rows.iter().filter_map(read).collect())

@@ -133,7 +133,8 @@ async fn make_jobs(
     from: i64,
     now_ms: i64,
 ) -> Result<Option<i64>, sqlx::Error> {
-    let Some((first, end)) = chunk(connection, "SELECT MIN(number) FROM batches WHERE number >= $1", from).await? else {
+    let Some((first, end)) = chunk(connection, "SELECT MIN(number) FROM batches WHERE number >= $1", from).await?
+    else {
         return Ok(None);
     };
     // A proof that came unasked has made its job already. `number >= $3` parts SELECT from ON for SQLite.
@@ -174,12 +175,18 @@ async fn remove_jobs(
     now_ms: i64,
 ) -> Result<Option<i64>, sqlx::Error> {
     let lowest = match tee_type {
-        TeeType::None => "SELECT MIN(l1_batch_number) FROM tee_proof_generation_details
-                          WHERE tee_type = 'none' AND l1_batch_number >= $1",
-        TeeType::Sgx => "SELECT MIN(l1_batch_number) FROM tee_proof_generation_details
-                         WHERE tee_type = 'sgx' AND l1_batch_number >= $1",
-        TeeType::Tdx => "SELECT MIN(l1_batch_number) FROM tee_proof_generation_details
-                         WHERE tee_type = 'tdx' AND l1_batch_number >= $1",
+        TeeType::None => {
+            "SELECT MIN(l1_batch_number) FROM tee_proof_generation_details
+                          WHERE tee_type = 'none' AND l1_batch_number >= $1"
+        }
+        TeeType::Sgx => {
+            "SELECT MIN(l1_batch_number) FROM tee_proof_generation_details
+                         WHERE tee_type = 'sgx' AND l1_batch_number >= $1"
+        }
+        TeeType::Tdx => {
+            "SELECT MIN(l1_batch_number) FROM tee_proof_generation_details
+                         WHERE tee_type = 'tdx' AND l1_batch_number >= $1"
+        }
     };
     let Some((first, end)) = chunk(connection, lowest, from).await? else { return Ok(None) };
     for statement in [

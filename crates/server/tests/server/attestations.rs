@@ -118,6 +118,8 @@ async fn a_key_that_a_new_policy_refuses_makes_no_new_proofs_keeps_its_batches_a
     fs::write(folder.path().join("policy.yaml"), format!("sgx: {{mrenclaves: ['{}']}}", "07".repeat(32))).unwrap();
     let verdict = until_verdict(&world, &key, "refused").await;
     assert!(verdict.contains("mrenclave"), "{verdict}");
+    let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+    assert!(metrics.contains(r#"tee_server_reloads_total{file="policy",outcome="taken_over"} 1"#), "{metrics}");
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
     world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
 
@@ -211,7 +213,10 @@ async fn batches_that_another_key_proved_too_stay_proven() {
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
 
     let revoke = format!("/admin/attestations/{}/revoke", second.public());
-    assert_eq!(world.post(&revoke, &json!({"reason": "stolen"})).await.json(), json!({"requeued": 1, "goes_on": false}));
+    assert_eq!(
+        world.post(&revoke, &json!({"reason": "stolen"})).await.json(),
+        json!({"requeued": 1, "goes_on": false})
+    );
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven)]);
     // It stays revoked, whatever it sends.
     world.post("/tee/register_attestation", &second.registration()).await.assert_problem(403, "revoked_key");
@@ -265,6 +270,14 @@ async fn collateral_that_is_not_good_takes_no_key_its_standing_and_registers_non
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+    let sample = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_default();
+        line.split(' ').nth(1).and_then(|value| value.parse::<f64>().ok())
+    };
+    assert!(sample("tee_server_collateral_left_seconds").unwrap() < 0.0, "{metrics}");
+    assert!(sample("tee_server_judgements_failed_total").unwrap() >= 1.0, "{metrics}");
+    assert!(sample("tee_server_database_last_write_age_seconds").unwrap() < 60.0, "{metrics}");
     world.submit(2, &proof, None).await.assert_problem(503, "no_collateral");
     until_verdict(&world, &key, "accepted").await;
     assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));

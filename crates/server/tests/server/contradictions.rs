@@ -141,7 +141,10 @@ async fn a_next_batch_that_starts_elsewhere_refuses_no_statement_and_raises_an_a
         let expected = (hex::encode(root(1)), hex::encode(root(9)), true);
         let listed = &listed["items"].as_array().unwrap()[..];
         let entry = &listed[0];
-        assert_eq!((listed.len(), &entry["root"], &entry["accepted_root"]), (1, &json!(expected.0), &json!(expected.1)));
+        assert_eq!(
+            (listed.len(), &entry["root"], &entry["accepted_root"]),
+            (1, &json!(expected.0), &json!(expected.1))
+        );
         assert_eq!(entry["is_accepted"], expected.2);
         let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
         assert!(metrics.contains("tee_server_disagreements 1"), "{metrics}");

@@ -148,7 +148,11 @@ async fn followers_of_events_do_not_hold_up_a_stop() {
 #[tokio::test]
 async fn the_reference_parser_reads_a_scrape() {
     let has_parser = |python: &mut std::process::Command| {
-        python.args(["-c", "import prometheus_client"]).stderr(std::process::Stdio::null()).status().is_ok_and(|s| s.success())
+        python
+            .args(["-c", "import prometheus_client"])
+            .stderr(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
     };
     if !has_parser(&mut std::process::Command::new("python3")) {
         assert!(std::env::var_os("CI").is_none(), "prometheus-client is not there for python3");

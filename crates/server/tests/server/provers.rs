@@ -267,7 +267,8 @@ async fn provers_are_listed_page_by_page() {
     let (mut names, mut after) = (vec![], String::new());
     loop {
         let page = world.get(&format!("/api/provers?limit=2{after}")).await.json();
-        names.extend(page["items"].as_array().unwrap().iter().map(|entry| entry["prover"].as_str().unwrap().to_owned()));
+        names
+            .extend(page["items"].as_array().unwrap().iter().map(|entry| entry["prover"].as_str().unwrap().to_owned()));
         let Some(next) = page["next"].as_str() else { break };
         after = format!("&after={next}");
     }

@@ -132,7 +132,9 @@ async fn unfinished_jobs_are_listed_by_status_whatever_their_type() {
         let Some(next) = page["next"].as_str() else { break };
         after = format!("&after={next}");
     }
-    let expected: Vec<_> =
-        [2, 3].into_iter().flat_map(|number| ["none", "sgx", "tdx"].map(|tee_type| (number, tee_type.to_owned()))).collect();
+    let expected: Vec<_> = [2, 3]
+        .into_iter()
+        .flat_map(|number| ["none", "sgx", "tdx"].map(|tee_type| (number, tee_type.to_owned())))
+        .collect();
     assert_eq!(listed, expected);
 }

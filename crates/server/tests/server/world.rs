@@ -80,7 +80,12 @@ impl World {
     }
 
     /// A server on files that are there.
-    pub(crate) async fn start_on(folder: Arc<TempDir>, config: Config, clock: ManualClock, database_url: String) -> Self {
+    pub(crate) async fn start_on(
+        folder: Arc<TempDir>,
+        config: Config,
+        clock: ManualClock,
+        database_url: String,
+    ) -> Self {
         let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
         Self { server, clock, folder, config, database_url, http: http() }
     }
