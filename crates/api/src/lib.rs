@@ -18,7 +18,10 @@ pub use self::{
         ClientSetupError, EncodedInput, JobsRequest, NetworkError, UnreadableInput, Work,
     },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
-    listing::{AttestationEntry, BatchAdded, JobAction, JobActionError, JobEntry, KeyRevoked, Page, RevokeKey},
+    listing::{
+        AttestationEntry, BatchAdded, JobAction, JobActionError, JobEntry, KeyRevoked, Page, ProverEntry,
+        ResolveDisagreement, RevokeKey, TeeTypeAction, TeeTypeActionError,
+    },
     published::{TEE_PROOFS_METHOD, TeeProof},
     signature::{Signature, SignatureError},
     statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},

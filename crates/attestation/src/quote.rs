@@ -57,6 +57,7 @@ impl fmt::Display for Tee {
 pub struct Quote {
     version: u16,
     report: Report,
+    padding_bytes: usize,
 }
 
 /// The signed statement inside a quote.
@@ -158,12 +159,17 @@ impl Quote {
         };
         let signature_bytes = reader.u32()?;
         reader.skip(usize::try_from(signature_bytes).map_err(|_| QuoteError::Truncated)?)?;
-        Ok(Self { version, report })
+        Ok(Self { version, report, padding_bytes: reader.rest.len() })
     }
 
     /// The version of the quote's format: 3, 4 or 5.
     pub fn version(&self) -> u16 {
         self.version
+    }
+
+    /// How many bytes come after the quote. Nobody signed them.
+    pub fn padding_bytes(&self) -> usize {
+        self.padding_bytes
     }
 
     /// The kind of trusted environment.

@@ -8,7 +8,10 @@ use serde::de::DeserializeOwned;
 use tee_verifier::H256;
 
 use super::{AnswerError, Client, ClientError, done, read_body};
-use crate::{AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, PublicKey, RevokeKey, TeeType};
+use crate::{
+    AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, ProverEntry, PublicKey, ResolveDisagreement,
+    RevokeKey, TeeType, TeeTypeAction,
+};
 
 /// The most that is read of one page of jobs, in bytes.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
@@ -79,6 +82,32 @@ impl Client {
     pub async fn revoke_key(&self, key: &PublicKey, request: &RevokeKey) -> Result<KeyRevoked, ClientError> {
         let path = format!("admin/attestations/{key}/revoke");
         read(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
+    }
+
+    /// Notes how a disagreement was explained. Needs an admin's token where the server asks for one.
+    pub async fn resolve_disagreement(
+        &self,
+        batch: u32,
+        tee_type: TeeType,
+        key: &PublicKey,
+        request: &ResolveDisagreement,
+    ) -> Result<(), ClientError> {
+        let path = format!("admin/disagreements/{batch}/{tee_type}/{key}/resolve");
+        done(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
+    }
+
+    /// Retires a type of enclave, or serves it again. Needs an admin's token where the server asks for one.
+    pub async fn change_tee_type(&self, tee_type: TeeType, action: TeeTypeAction) -> Result<(), ClientError> {
+        let path = format!("admin/tee_types/{tee_type}/{}", action.as_str());
+        done(self.send(self.request(Method::POST, &path)).await?).await
+    }
+
+    /// A page of provers. Needs a reader's token where the server asks for one.
+    pub async fn provers(&self, after: Option<&str>, limit: u32) -> Result<Page<ProverEntry>, ClientError> {
+        let mut url = self.url("api/provers");
+        url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        after.into_iter().for_each(|after| _ = url.query_pairs_mut().append_pair("after", after));
+        read(self.send(self.http.get(url)).await?).await
     }
 
     /// Adds a batch. Needs an admin's token where the server asks for one.

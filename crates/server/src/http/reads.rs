@@ -6,6 +6,7 @@ pub(super) mod disagreements;
 pub(super) mod events;
 pub(super) mod jobs;
 pub(super) mod proofs;
+pub(super) mod provers;
 
 use std::{fmt::Display, str::FromStr};
 

@@ -1,12 +1,12 @@
 //! What is asked of a node.
 
-use std::{io, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName},
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
     redirect,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -31,6 +31,8 @@ pub(super) struct Node {
     /// Ends with a slash.
     node_url: Url,
     rpc_url: Option<Url>,
+    /// For the node's API for provers only.
+    token: Option<HeaderValue>,
 }
 
 /// What the chain says of a batch.
@@ -45,8 +47,10 @@ pub(super) struct BatchDetails {
 pub(super) enum MirrorError {
     #[error("mirror: {0} is no http or https URL")]
     Url(&'static str),
+    #[error("mirror.token_file: {0}")]
+    Token(String),
     #[error("{0}")]
-    Http(#[from] reqwest::Error),
+    Http(#[source] reqwest::Error),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("malformed answer: {0}")]
@@ -61,15 +65,10 @@ pub(super) enum MirrorError {
     Database(#[from] sqlx::Error),
 }
 
-impl MirrorError {
-    /// Whether other batches may fare better.
-    pub(super) fn is_of_batch(&self) -> bool {
-        match self {
-            Self::NoInput(_) | Self::NoRoot | Self::Status(_) | Self::Answer(_) => true,
-            Self::Add(AddBatchError::ObjectStore(_) | AddBatchError::Database(_)) => false,
-            Self::Add(_) => true,
-            Self::Url(_) | Self::Http(_) | Self::Database(_) => false,
-        }
+impl From<reqwest::Error> for MirrorError {
+    /// A URL may hold a secret, and the log is no place for it.
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
     }
 }
 
@@ -103,12 +102,13 @@ impl Node {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("tee-proof-server/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, node_url, rpc_url })
+        let token = config.token_file.as_deref().map(token).transpose()?;
+        Ok(Self { http, node_url, rpc_url, token })
     }
 
     /// Which batches there are.
     pub(super) async fn present_batches(&self) -> Result<PresentBatches, MirrorError> {
-        let answer = self.http.get(self.path("tee/present_batches")).send().await?;
+        let answer = self.ask("tee/present_batches").send().await?;
         json_answer(answer).await
     }
 
@@ -133,8 +133,7 @@ impl Node {
         details: BatchDetails,
     ) -> Result<EncodedBatch<BoxStream<'static, io::Result<Bytes>>>, MirrorError> {
         let answer = self
-            .http
-            .get(self.path(&format!("tee/proof_inputs_no_lock/{number}")))
+            .ask(&format!("tee/proof_inputs_no_lock/{number}"))
             .header(ACCEPT, "application/cbor, application/json")
             .header(ACCEPT_ENCODING, "zstd, gzip;q=0.5")
             .send()
@@ -155,7 +154,7 @@ impl Node {
         Ok(EncodedBatch {
             form,
             compression,
-            body: answer.bytes_stream().map_err(io::Error::other).boxed(),
+            body: answer.bytes_stream().map_err(|error| io::Error::other(error.without_url())).boxed(),
             number: Some(number),
             expected_root: details.root,
             sealed_at_ms: details.sealed_at_ms,
@@ -163,11 +162,28 @@ impl Node {
         })
     }
 
+    fn ask(&self, path: &str) -> RequestBuilder {
+        let request = self.http.get(self.path(path));
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
     fn path(&self, path: &str) -> Url {
         let mut url = self.node_url.clone();
         url.set_path(&format!("{}{path}", url.path()));
         url
     }
+}
+
+/// What a file says, as a header that no log shows.
+fn token(path: &Path) -> Result<HeaderValue, MirrorError> {
+    let text = fs::read_to_string(path).map_err(|error| MirrorError::Token(error.to_string()))?;
+    let mut header = HeaderValue::try_from(format!("Bearer {}", text.trim()))
+        .map_err(|_| MirrorError::Token("not a token".to_owned()))?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 fn url(name: &'static str, text: &str) -> Result<Url, MirrorError> {

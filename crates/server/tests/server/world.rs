@@ -1,6 +1,7 @@
 //! A running server with its files, and what tests do to it.
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, LazyLock},
     time::SystemTime,
@@ -73,17 +74,32 @@ impl World {
 
     /// Stops the server and starts another on the same files.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, clock, folder, config, database_url, http } = self;
+        let Self { server, clock, folder, config, database_url, .. } = self;
         server.stop().await;
+        Self::start_on(folder, config, clock, database_url).await
+    }
+
+    /// A server on files that are there.
+    pub(crate) async fn start_on(
+        folder: Arc<TempDir>,
+        config: Config,
+        clock: ManualClock,
+        database_url: String,
+    ) -> Self {
         let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
-        Self { server, clock, folder, config, database_url, http }
+        Self { server, clock, folder, config, database_url, http: http() }
     }
 
     /// A second server on the same files.
     pub(crate) async fn beside(&self) -> Self {
-        let (clock, folder, config) = (self.clock.clone(), self.folder.clone(), self.config.clone());
-        let database_url = self.database_url.clone();
-        let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
+        self.beside_with(Clock::Manual(self.clock.clone())).await
+    }
+
+    /// The same, with another clock.
+    pub(crate) async fn beside_with(&self, clock: Clock) -> Self {
+        let (folder, config, database_url) = (self.folder.clone(), self.config.clone(), self.database_url.clone());
+        let server = Server::start_with_clock(config.clone(), clock).await.unwrap();
+        let clock = self.clock.clone();
         Self { server, clock, folder, config, database_url, http: http() }
     }
 
@@ -305,6 +321,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         danger_unjudged_quotes: true,
         danger_any_code: true,
         danger_bare_roots: true,
+        tee_types: vec![TeeType::None, TeeType::Sgx, TeeType::Tdx],
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }
@@ -374,6 +391,15 @@ pub(crate) fn input(number: u32) -> BatchInput {
 }
 
 pub(crate) fn http() -> reqwest::Client {
+    client(None)
+}
+
+/// A client at an address of this machine's.
+pub(crate) fn http_from(address: IpAddr) -> reqwest::Client {
+    client(Some(address))
+}
+
+fn client(address: Option<IpAddr>) -> reqwest::Client {
     let provider = rustls::crypto::ring::default_provider();
     let tls = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -381,6 +407,6 @@ pub(crate) fn http() -> reqwest::Client {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     // A connection kept for later may be one that the server ends just as it is used.
-    let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+    let builder = reqwest::Client::builder().pool_max_idle_per_host(0).local_address(address);
     builder.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }
