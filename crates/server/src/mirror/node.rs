@@ -1,6 +1,14 @@
 //! What is asked of a node.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
@@ -33,6 +41,31 @@ pub(super) struct Node {
     rpc_url: Option<Url>,
     /// For the node's API for provers only.
     token: Option<HeaderValue>,
+    /// Which API the node was last seen to have.
+    has_airbender: Arc<AtomicBool>,
+}
+
+/// The two APIs under which nodes give batch inputs; up to version 29 the one, since 2026 the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    Tee,
+    Airbender,
+}
+
+impl Api {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Tee => "tee",
+            Self::Airbender => "airbender",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Tee => Self::Airbender,
+            Self::Airbender => Self::Tee,
+        }
+    }
 }
 
 /// What the chain says of a batch.
@@ -55,6 +88,8 @@ pub(super) enum MirrorError {
     Status(StatusCode),
     #[error("malformed answer: {0}")]
     Answer(String),
+    #[error("the node has neither /tee/present_batches nor /airbender/present_batches there: is node_url right?")]
+    NoApi,
     #[error("the node does not give the batch's input: status {0}")]
     NoInput(StatusCode),
     #[error("the chain does not say the batch's root yet")]
@@ -103,13 +138,31 @@ impl Node {
             .user_agent(concat!("tee-proof-server/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let token = config.token_file.as_deref().map(token).transpose()?;
-        Ok(Self { http, node_url, rpc_url, token })
+        Ok(Self { http, node_url, rpc_url, token, has_airbender: Arc::default() })
     }
 
-    /// Which batches there are.
+    /// Which batches there are. A node that does not know the one API is asked by the other, and a node may be replaced by a newer
+    /// one at any time.
     pub(super) async fn present_batches(&self) -> Result<PresentBatches, MirrorError> {
-        let answer = self.ask("tee/present_batches").send().await?;
+        let api = self.api();
+        let mut answer = self.ask(api, "present_batches").send().await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            let other = api.other();
+            let second = self.ask(other, "present_batches").send().await?;
+            if second.status() == StatusCode::NOT_FOUND {
+                return Err(MirrorError::NoApi);
+            }
+            if second.status() == StatusCode::OK {
+                tracing::info!("the node gives batches under /{}", other.folder());
+                self.has_airbender.store(other == Api::Airbender, Ordering::Relaxed);
+            }
+            answer = second;
+        }
         json_answer(answer).await
+    }
+
+    fn api(&self) -> Api {
+        if self.has_airbender.load(Ordering::Relaxed) { Api::Airbender } else { Api::Tee }
     }
 
     /// What the chain says of a batch: nothing where no JSON-RPC is given, and an error while it knows no root.
@@ -133,7 +186,7 @@ impl Node {
         details: BatchDetails,
     ) -> Result<EncodedBatch<BoxStream<'static, io::Result<Bytes>>>, MirrorError> {
         let answer = self
-            .ask(&format!("tee/proof_inputs_no_lock/{number}"))
+            .ask(self.api(), &format!("proof_inputs_no_lock/{number}"))
             .header(ACCEPT, "application/cbor, application/json")
             .header(ACCEPT_ENCODING, "zstd, gzip;q=0.5")
             .send()
@@ -162,8 +215,8 @@ impl Node {
         })
     }
 
-    fn ask(&self, path: &str) -> RequestBuilder {
-        let request = self.http.get(self.path(path));
+    fn ask(&self, api: Api, path: &str) -> RequestBuilder {
+        let request = self.http.get(self.path(&format!("{}/{path}", api.folder())));
         match &self.token {
             Some(token) => request.header(AUTHORIZATION, token.clone()),
             None => request,

@@ -130,6 +130,43 @@ async fn a_batch_whose_request_hangs_holds_up_no_other_and_a_node_that_asks_for_
     assert!(metrics.contains("tee_server_mirror_lag_batches 2\n"), "{metrics}");
 }
 
+/// A node of 2026: everything is under another folder, and a batch is refused until the one before is settled.
+async fn node_of_version_31(input: Vec<u8>) -> String {
+    use axum::{extract::Path, routing::get};
+    let asked = Arc::new(Mutex::new(0));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = async move |Path(number): Path<u32>| {
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        match (number, *asked) {
+            (1, 1) => (StatusCode::INTERNAL_SERVER_ERROR, b"not yet".to_vec()),
+            (1, _) => (StatusCode::OK, input.clone()),
+            _ => (StatusCode::NOT_FOUND, vec![]),
+        }
+    };
+    let router = Router::new()
+        .route("/airbender/present_batches", get(async || r#"{"oldest_batch":1,"latest_batch":1}"#))
+        .route("/airbender/proof_inputs_no_lock/{number}", get(answer));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    url
+}
+
+#[tokio::test]
+async fn a_node_of_version_31_is_followed_under_its_own_api() {
+    let mut wanted = input(1);
+    let version = tee_verifier::ProtocolVersionId::VERSION_31;
+    (wanted.system_env.version, wanted.vm_run_data.protocol_version) = (version, version);
+    let mut json = Vec::new();
+    wanted.to_json(&mut json).unwrap();
+    assert!(!json.starts_with(br#"{"V1""#));
+    let node_url = node_of_version_31(json).await;
+    let mirror = World::start_with(|config| config.mirror = Some(MirrorConfig::new(node_url))).await;
+    let answer = mirror.post("/tee/proof_inputs?wait_secs=25", &json!({"tee_type": "sgx"})).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(BatchInput::from_json(&answer.body).unwrap(), wanted);
+}
+
 #[tokio::test]
 async fn a_mirror_waits_for_a_node_that_is_not_there_yet() {
     let node = World::start().await;
