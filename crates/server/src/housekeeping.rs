@@ -10,6 +10,9 @@ use crate::{Clock, Store};
 /// How often the database is asked whether there is something to do.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The pause after a failure, such as of a database that is down.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
 /// How often the database is asked for the time.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -27,11 +30,13 @@ pub(crate) async fn run(store: Store) {
             }
         }
         match store.advance().await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "what goes on in the background does not"),
+            Ok(true) => {}
+            Ok(false) => sleep(LOOK_INTERVAL).await,
+            Err(error) => {
+                tracing::error!(%error, "work in the background failed");
+                sleep(PAUSE_AFTER_FAILURE).await;
+            }
         }
-        sleep(LOOK_INTERVAL).await;
     }
 }
 

@@ -7,7 +7,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::PublicKey;
 
-use super::{Storage, contradictions::RequiredOf};
+use super::{Storage, contradictions::RequiredOf, patience::Within};
 
 /// How many batches that the key touched are looked at in one transaction, about.
 const CHUNK: i64 = 1000;
@@ -65,6 +65,7 @@ impl Storage {
         let required = self.rules.required_of_types();
         let keys = sqlx::query("SELECT pubkey FROM tee_attestations WHERE requeue_below IS NOT NULL LIMIT 16")
             .fetch_all(&self.pool)
+            .within()
             .await?;
         let is_work_left = !keys.is_empty();
         for key in keys {

@@ -5,7 +5,7 @@
 use sqlx::{AnyConnection, Row};
 use tee_api::TeeType;
 
-use super::Storage;
+use super::{Storage, decoded, patience::Within};
 use crate::Store;
 
 /// How many batch numbers are looked at in one transaction. Other writes come in between.
@@ -48,8 +48,14 @@ impl Storage {
 
     /// Makes or removes one chunk of jobs of each TEE type where some are left. False when none are.
     pub(crate) async fn advance_tee_types(&self, now_ms: i64) -> Result<bool, sqlx::Error> {
+        // A read first: nearly always there is nothing to do, and a write would keep others waiting.
+        let pending = sqlx::query("SELECT tee_type FROM claimed_tee_types WHERE pending_from IS NOT NULL")
+            .fetch_all(&self.pool)
+            .within()
+            .await?;
         let mut is_work_left = false;
-        for tee_type in [TeeType::None, TeeType::Sgx, TeeType::Tdx] {
+        for row in pending {
+            let tee_type = decoded(row.try_get::<&str, _>("tee_type")?.parse())?;
             is_work_left |= self.advance_tee_type(tee_type, now_ms).await?;
         }
         Ok(is_work_left)
