@@ -29,6 +29,12 @@ static NOW: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 static MACHINE: LazyLock<Platform> = LazyLock::new(|| Platform::new(*NOW).unwrap());
 const KEY: Key = Key { public_key: [2; 33], address: [0xab; 20] };
 const NAMED: ReportData = ReportData::V1 { address: KEY.address };
+/// The same point's mirror image.
+const OTHER_PUBLIC_KEY: [u8; 33] = {
+    let mut key = KEY.public_key;
+    key[0] = 3;
+    key
+};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Try {
@@ -481,9 +487,19 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ("another key", Try::sgx().with(|t| t.key.address = [1; 20]), only(&[Rule::Key])),
         (
             "another public key",
-            Try::of(MACHINE.quote(&ReportData::V0 { public_key: [3; 33] }).unwrap(), &Publication::default()),
+            Try::of(MACHINE.quote(&ReportData::V0 { public_key: OTHER_PUBLIC_KEY }).unwrap(), &Publication::default()),
             only(&[Rule::Key]),
         ),
+        ("report data of zeros", report_data(|data| *data = [0; 64]), only(&[Rule::ReportData, Rule::Key])),
+        (
+            "a hash and zeros",
+            report_data(|data| {
+                *data = [0; 64];
+                data[..32].fill(0x5a);
+            }),
+            only(&[Rule::ReportData, Rule::Key]),
+        ),
+        ("the zero address", report_data(|data| data[..20].fill(0)), only(&[Rule::ReportData, Rule::Key])),
         ("a name of version 2", report_data(|data| data[63] = 2), only(&[Rule::ReportData, Rule::Key])),
         ("a name of version 255", report_data(|data| data[63] = 255), only(&[Rule::ReportData, Rule::Key])),
         ("an address with something behind it", report_data(|data| data[20] = 1), only(&[Rule::ReportData, Rule::Key])),
