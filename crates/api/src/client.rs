@@ -43,6 +43,7 @@ pub struct Client {
     /// Ends with a slash.
     base_url: Url,
     max_input_bytes: u64,
+    has_token: bool,
 }
 
 /// How long a server may take, and how much it may send.
@@ -111,6 +112,7 @@ impl Client {
         Ok(Self {
             http: http.build().map_err(|error| ClientSetupError::Http(error::chain(&error)))?,
             base_url,
+            has_token: options.token.is_some(),
             max_input_bytes: options.max_input_bytes.min(MAX_INPUT_BYTES),
         })
     }
@@ -118,6 +120,11 @@ impl Client {
     /// Whether the server is on this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.base_url)
+    }
+
+    /// Whether the token travels unencrypted over a network, where whoever listens can take it.
+    pub fn exposes_token(&self) -> bool {
+        self.has_token && self.base_url.scheme() == "http" && !self.is_loopback()
     }
 
     /// Registers a key with its quote. Registering the same again is fine.

@@ -25,7 +25,11 @@ impl ServerArgs {
             None => env::var(TOKEN).ok().filter(|text| !text.is_empty()),
         };
         let token = text.map(|text| text.parse()).transpose().context("token")?;
-        Client::new(&self.server, ClientOptions { token, ..ClientOptions::default() })
-            .with_context(|| format!("server {}", self.server))
+        let client = Client::new(&self.server, ClientOptions { token, ..ClientOptions::default() })
+            .with_context(|| format!("server {}", self.server))?;
+        if client.exposes_token() {
+            eprintln!("warning: the token goes to {} unencrypted, for anyone on the way to take", self.server);
+        }
+        Ok(client)
     }
 }

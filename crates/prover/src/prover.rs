@@ -92,6 +92,12 @@ impl Prover {
         if simulated && elsewhere && !config.danger_simulated_proofs {
             return Err(RunError::SimulatedProofs);
         }
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.client.exposes_token()) {
+            tracing::warn!(
+                server = endpoint.url,
+                "the token goes to the server unencrypted, for anyone on the way to take"
+            );
+        }
         let monitor = Monitor::new(metrics.clone(), endpoints.clone(), &config, &identity);
         let shared = Shared {
             budget: Budget::new(config.memory_budget_bytes, metrics.memory_reserved.clone()),

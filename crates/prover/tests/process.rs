@@ -202,6 +202,34 @@ async fn what_preexec_hands_over_the_gateway_takes() {
 }
 
 #[tokio::test]
+async fn the_key_is_in_no_core_dump() {
+    let mut peer = Peer::start(|request| status(if request.path == REGISTER { 200 } else { 204 })).await;
+    let prover = gateway(&["--simulation"], &[("TEE_PROVER_API_URL", &peer.url)]);
+    peer.request().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", prover.id().unwrap())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
+}
+
+#[tokio::test]
+async fn a_token_for_another_machine_over_plain_http_is_warned_of() {
+    let warned = async |url: &str| {
+        let environment = [
+            ("TEE_PROVER_API_URL", url),
+            ("TEE_PROVER_API_TOKEN", "s3cret"),
+            ("TEE_PROVER_MAX_RETRIES", "0"),
+            // The proxy refuses at once what nobody would answer.
+            ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ];
+        let log = command(&["--simulation", "--danger-simulated-proofs"], &environment).output().await.unwrap();
+        assert_eq!(log.status.code(), Some(4), "{log:?}");
+        String::from_utf8(log.stderr).unwrap().contains("unencrypted")
+    };
+    assert!(warned("http://192.0.2.1").await);
+    assert!(!warned("http://127.0.0.1:1").await);
+}
+
+#[tokio::test]
 async fn the_key_is_in_no_log() {
     let quote = tempfile::NamedTempFile::new().unwrap();
     let key = tee_api::SigningKey::from_hex(KEY).unwrap().public_key();

@@ -284,6 +284,19 @@ fn what_is_not_a_base_url_is_refused() {
     assert!(!loopback("http://10.0.0.1") && !loopback("http://127.0.0.1.example.com"));
 }
 
+#[test]
+fn a_token_is_exposed_only_over_plain_http_to_another_machine() {
+    let exposed = |url, token: Option<&str>| {
+        let token = token.map(|token| token.parse().unwrap());
+        Client::new(url, ClientOptions { token, ..ClientOptions::default() }).unwrap().exposes_token()
+    };
+    let token = Some("s3cret");
+    assert!(exposed("http://10.0.0.1:3320", token) && exposed("http://proofs.example.org", token));
+    assert!(!exposed("http://10.0.0.1:3320", None));
+    assert!(!exposed("http://127.0.0.1:3320", token) && !exposed("http://localhost", token));
+    assert!(!exposed("https://proofs.example.org", token));
+}
+
 /// A real batch input in JSON and zstd, where the test data is at hand.
 fn real_input() -> Option<Vec<u8>> {
     let Ok(data) = std::env::var("TEE_TEST_DATA") else {

@@ -58,6 +58,10 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = tee_prover::forbid_core_dumps() {
+        // Gramine does not know all of it, and an enclave's memory is encrypted outside.
+        eprintln!("tee-key-preexec: core dumps cannot be forbidden: {error}");
+    }
     let failure = match run(Args::parse()) {
         Ok(never) => match never {},
         Err(failure) => failure,

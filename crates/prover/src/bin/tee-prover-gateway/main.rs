@@ -33,9 +33,15 @@ struct Args {
 }
 
 fn main() -> ExitCode {
+    // Before anything looks at the key.
+    let no_core_dumps = tee_prover::forbid_core_dumps();
     let args = Args::parse();
     let loaded = Config::load(args.config_path.as_deref(), |name| std::env::var(name).ok());
     logging::to_stderr(loaded.as_ref().map_or(LogFormat::Text, |loaded| loaded.config.log_format));
+    if let Err(error) = no_core_dumps {
+        // Gramine does not know all of it, and an enclave's memory is encrypted outside.
+        tracing::warn!(%error, "core dumps cannot be forbidden");
+    }
     let exit = match loaded.map_err(Failure::from).and_then(|loaded| start(args, loaded)) {
         Ok(()) => Exit::Stopped,
         Err(failure) => {
