@@ -50,6 +50,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Where key and quote come from.
     pub attestation: Attestation,
+    /// How long a quote that is made here may take.
+    pub quote_timeout: Duration,
     /// The file that holds the key's quote, where they come from the environment.
     pub attestation_quote_file_path: Option<PathBuf>,
     /// The enclave's type. A prover of type `none` verifies and submits nothing.
@@ -185,6 +187,7 @@ impl Config {
             verification_timeout: Duration::from_secs(600),
             shutdown_grace: Duration::from_secs(20),
             attestation: Attestation::Environment,
+            quote_timeout: Duration::from_secs(60),
             attestation_quote_file_path: None,
             tee_type: None,
             pins,

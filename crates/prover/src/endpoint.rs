@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, NetworkError, RegisterAttestation};
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
 
 /// A guess at what the first batch takes, in bytes.
 const FIRST_BATCH_BYTES: u64 = 512 << 20;
@@ -26,6 +29,7 @@ pub(crate) struct Endpoint {
     pub(crate) metrics: ProverMetrics,
     registered: AtomicBool,
     last_memory_bytes: AtomicU64,
+    contacted: Notify,
     state: Mutex<State>,
 }
 
@@ -64,6 +68,7 @@ impl Endpoint {
             metrics,
             registered: registered.into(),
             last_memory_bytes: FIRST_BATCH_BYTES.into(),
+            contacted: Notify::new(),
             state: Mutex::new(State {
                 last_contact: None,
                 trouble: None,
@@ -110,6 +115,13 @@ impl Endpoint {
         let mut state = self.state();
         state.last_contact = Some(Instant::now());
         state.trouble = None;
+        drop(state);
+        self.contacted.notify_waiters();
+    }
+
+    /// Completes when the server has answered as it should, from this call on.
+    pub(crate) fn next_contact(&self) -> Notified<'_> {
+        self.contacted.notified()
     }
 
     /// Asking the server failed.

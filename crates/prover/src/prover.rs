@@ -10,8 +10,8 @@ use thiserror::Error;
 use tokio::{sync::mpsc::channel, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long giving back leases may take, once the grace for stopping has passed.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the last attempts at handing in proofs and giving back leases may take, once the grace for stopping has passed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a prover cannot run, or stops without being told to.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     /// Told to stop: no new batches.
     pub(crate) stop: CancellationToken,
-    /// The grace for stopping has passed: no more attempts.
+    /// The grace for stopping has passed: last attempts alone.
     pub(crate) hurry: CancellationToken,
     /// Batches in work.
     pub(crate) tasks: TaskTracker,

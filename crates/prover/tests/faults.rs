@@ -182,6 +182,48 @@ async fn a_batch_whose_body_is_cut_short_is_given_back_and_asked_for_again() {
     prover.stops_within_a_second().await;
 }
 
+/// What a server that wants to be left alone for an hour says.
+fn in_an_hour() -> Answer {
+    Answer::Full((StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "3600")]).into_response())
+}
+
+#[tokio::test]
+async fn a_result_that_is_due_is_offered_again_as_soon_as_the_server_answers_anything() {
+    let (asked, offered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, NOT_AN_INPUT),
+        INPUTS => status(204),
+        "/tee/leases/abc/fail" if offered.fetch_add(1, Ordering::Relaxed) == 0 => in_an_hour(),
+        _ => status(200),
+    })
+    .await;
+    let prover = Running::start(Config { max_backoff: AN_HOUR, ..config(&peer) });
+    for _ in 0..2 {
+        peer.request_to("/tee/leases/abc/fail").await;
+    }
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_result_that_is_due_is_offered_once_more_when_the_prover_is_told_to_stop() {
+    for shutdown_grace in [Duration::ZERO, AN_HOUR] {
+        let (asked, offered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let mut peer = Peer::start(move |request| match request.path.as_str() {
+            INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, NOT_AN_INPUT),
+            INPUTS => Answer::Silence,
+            "/tee/leases/abc/fail" if offered.fetch_add(1, Ordering::Relaxed) == 0 => in_an_hour(),
+            _ => status(200),
+        })
+        .await;
+        let prover = Running::start(Config { max_backoff: AN_HOUR, shutdown_grace, ..config(&peer) });
+        peer.request_to("/tee/leases/abc/fail").await;
+        prover.stop.cancel();
+        peer.request_to("/tee/leases/abc/fail").await;
+        prover.end().await.unwrap();
+        assert_eq!(peer.paths(), [""; 0], "it was taken: nothing is left to give back");
+    }
+}
+
 #[tokio::test]
 async fn a_server_is_asked_to_wait_for_work_from_the_first_question_on() {
     let mut peer = Peer::start(|request| if request.path == INPUTS { Answer::Silence } else { status(200) }).await;

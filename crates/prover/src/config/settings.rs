@@ -42,6 +42,7 @@ struct Settings {
     verification_timeout: Setting<Interval>,
     shutdown_grace: Setting<Interval>,
     attestation: Setting<Attestation>,
+    quote_timeout: Setting<Interval>,
     attestation_quote_file_path: Setting<String>,
     tee_type: Setting<TeeType>,
     chain: Setting<ChainPins>,
@@ -84,6 +85,7 @@ impl Settings {
         self.verification_timeout.overlay(environment, &["TEE_PROVER_VERIFICATION_TIMEOUT"])?;
         self.shutdown_grace.overlay(environment, &["TEE_PROVER_SHUTDOWN_GRACE"])?;
         self.attestation.overlay(environment, &["TEE_PROVER_ATTESTATION"])?;
+        self.quote_timeout.overlay(environment, &["TEE_PROVER_QUOTE_TIMEOUT"])?;
         self.attestation_quote_file_path.overlay(environment, &["TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH"])?;
         self.tee_type.overlay(environment, &["TEE_PROVER_TEE_TYPE"])?;
         let mut chain_file = Setting::<PinsFromFile>::Unset;
@@ -164,6 +166,7 @@ impl Settings {
             ),
             shutdown_grace: interval(self.shutdown_grace, "shutdown_grace", default.shutdown_grace, lines_mut),
             attestation: self.attestation.or("attestation", default.attestation, lines_mut),
+            quote_timeout: interval(self.quote_timeout, "quote_timeout", default.quote_timeout, lines_mut),
             attestation_quote_file_path: self
                 .attestation_quote_file_path
                 .optional("attestation_quote_file_path", lines_mut)
@@ -174,8 +177,13 @@ impl Settings {
             log_format: self.log_format.or("log_format", default.log_format, lines_mut),
             danger_simulated_proofs: false,
         };
-        let waits =
-            [config.initial_retry_backoff, config.max_backoff, config.max_idle_poll, config.verification_timeout];
+        let waits = [
+            config.initial_retry_backoff,
+            config.max_backoff,
+            config.max_idle_poll,
+            config.verification_timeout,
+            config.quote_timeout,
+        ];
         let grows = config.retry_backoff_multiplier.is_finite() && config.retry_backoff_multiplier >= 1.0;
         if waits.iter().any(|wait| wait.is_zero()) || !grows {
             return Err(ConfigError::Backoff);

@@ -34,7 +34,8 @@ fn everything_can_be_said_in_the_file() {
     let config = from_file(
         "api_url: http://127.0.0.1:3320\nmax_retries: 10\ninitial_retry_backoff: 90s\nretry_backoff_multiplier: 1.5\n\
          max_backoff: 5 min\nmax_idle_poll: 3s\nverification_workers: 7\nprefetch: 3\nmemory_budget: 2 GiB\n\
-         verification_timeout: 1h\nshutdown_grace: 0\nattestation: tdx\nattestation_quote_file_path: /tmp/quote\n\
+         verification_timeout: 1h\nshutdown_grace: 0\nattestation: tdx\nquote_timeout: 3 min\n\
+         attestation_quote_file_path: /tmp/quote\n\
          tee_type: tdx\nchain_id: 300\ndanger_any_code: true\nmetrics_listen: 127.0.0.1:3321\nlog_format: json\n",
     );
     let expected = Config {
@@ -49,6 +50,7 @@ fn everything_can_be_said_in_the_file() {
         verification_timeout: Duration::from_secs(3600),
         shutdown_grace: Duration::ZERO,
         attestation: Attestation::Tdx,
+        quote_timeout: Duration::from_secs(180),
         attestation_quote_file_path: Some("/tmp/quote".into()),
         tee_type: Some(TeeType::Tdx),
         metrics_listen: Some(([127, 0, 0, 1], 3321).into()),
@@ -178,6 +180,7 @@ fn a_wait_of_nothing_or_one_that_shrinks_is_refused() {
         ("TEE_PROVER_INITIAL_RETRY_BACKOFF_SECS", "0"),
         ("TEE_PROVER_MAX_BACKOFF_SECS", "0ms"),
         ("TEE_PROVER_VERIFICATION_TIMEOUT", "0"),
+        ("TEE_PROVER_QUOTE_TIMEOUT", "0"),
         ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "0.5"),
         ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "inf"),
         ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "NaN"),

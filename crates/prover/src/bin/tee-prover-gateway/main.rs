@@ -64,14 +64,18 @@ fn start(args: Args, mut loaded: Loaded) -> Result<(), Failure> {
     config.danger_simulated_proofs = args.danger_simulated_proofs;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let proven = runtime.block_on(prove(config));
-    // A verification that does not end cannot be stopped, nor waited for.
+    // A verification, or a wait for a quote, that does not end cannot be stopped, nor waited for.
     runtime.shutdown_background();
     proven
 }
 
 async fn prove(config: Config) -> Result<(), Failure> {
     let stop = signals::stop()?;
-    let identity = Identity::of(&config, |name| std::env::var(name).ok())?;
+    let identity = Identity::of(&config, |name| std::env::var(name).ok());
+    let Some(identity) = stop.run_until_cancelled(identity).await.transpose()? else {
+        tracing::info!("stopped before there was a quote");
+        return Ok(());
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         servers = ?config.servers.iter().map(|server| &server.url).collect::<Vec<_>>(),
