@@ -15,7 +15,7 @@ mod wire;
 pub use self::{
     client::{
         AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientError, ClientOptions,
-        ClientSetupError, EncodedInput, JobsRequest, NetworkError, UnreadableInput, Work,
+        ClientSetupError, DecodedInput, EncodedInput, JobsRequest, NetworkError, Pace, UnreadableInput, Work,
     },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     listing::{AttestationEntry, BatchAdded, JobAction, JobActionError, JobEntry, KeyRevoked, Page, RevokeKey},

@@ -42,7 +42,7 @@ pub struct Config {
     pub verification_workers: NonZeroUsize,
     /// How many batches of a server are fetched ahead of those being verified.
     pub prefetch: NonZeroUsize,
-    /// How much memory batches in work may take, by estimate.
+    /// How much memory batches in work may take, by estimate. Each server has an equal share.
     pub memory_budget_bytes: u64,
     /// How long a verification may take.
     pub verification_timeout: Duration,
@@ -166,6 +166,16 @@ pub enum ConfigError {
     /// The server's URL holds a user or a password. URLs are shown in logs.
     #[error("api_url holds credentials")]
     Credentials,
+    /// Too little memory for a batch of each server.
+    #[error("memory_budget is {got} bytes, and {servers} servers need at least {least}")]
+    Memory {
+        /// What is configured, in bytes.
+        got: u64,
+        /// How many servers share it.
+        servers: usize,
+        /// The least that makes sense, in bytes.
+        least: u64,
+    },
     /// A wait of no time, or one that shrinks.
     #[error("waits must be longer than nothing, and the multiplier a number of at least 1")]
     Backoff,

@@ -2,13 +2,15 @@
 
 use crate::{
     backoff::Backoff,
+    budget::Budget,
     config::{Config, ServerConfig},
     identity::Identity,
+    memory,
     metrics::ProverMetrics,
 };
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,6 +29,8 @@ pub(crate) struct Endpoint {
     pub(crate) url: String,
     pub(crate) client: Client,
     pub(crate) metrics: ProverMetrics,
+    /// For this server's batches.
+    pub(crate) budget: Arc<Budget>,
     registered: AtomicBool,
     last_memory_bytes: AtomicU64,
     contacted: Notify,
@@ -57,14 +61,16 @@ impl Endpoint {
         metrics: ProverMetrics,
         registered: bool,
     ) -> Result<Self, ClientSetupError> {
+        let share_bytes = config.memory_budget_bytes / config.servers.len().max(1) as u64;
         let options = ClientOptions {
-            max_input_bytes: config.memory_budget_bytes,
+            max_input_bytes: memory::largest_input(share_bytes, false),
             token: server.token.clone(),
             ..ClientOptions::default()
         };
         Ok(Self {
             url: server.url.clone(),
             client: Client::new(&server.url, options)?,
+            budget: Budget::new(share_bytes, metrics.memory_reserved.clone()),
             metrics,
             registered: registered.into(),
             last_memory_bytes: FIRST_BATCH_BYTES.into(),
@@ -171,7 +177,7 @@ impl Endpoint {
 pub(crate) fn fault(error: &ClientError) -> &'static str {
     match error {
         ClientError::Network { error: NetworkError::Connect(_), .. } => "connect",
-        ClientError::Network { error: NetworkError::TimeOut, .. } => "timeout",
+        ClientError::Network { error: NetworkError::TimeOut | NetworkError::Slow { .. }, .. } => "timeout",
         ClientError::Network { error: NetworkError::Broken(_), .. } => "broken",
         ClientError::Network { error: NetworkError::Unavailable { .. }, .. } => "unavailable",
         ClientError::Refused { .. } => "refused",

@@ -300,7 +300,7 @@ async fn lost(lease: &Option<HeldLease>) {
     }
 }
 
-async fn give_back(shared: &Shared, lease: Option<HeldLease>, outcome: &'static str) {
+pub(crate) async fn give_back(shared: &Shared, lease: Option<HeldLease>, outcome: &'static str) {
     shared.metrics.ended(outcome, "");
     end(lease).await;
 }

@@ -17,6 +17,7 @@ mod identity;
 mod job;
 mod lease;
 mod listener;
+mod memory;
 mod metrics;
 mod monitor;
 mod prover;

@@ -1,7 +1,7 @@
 //! The prover: what runs beside what, and how it stops.
 
 use crate::{
-    budget::Budget, config::Config, endpoint::Endpoint, event::Event, fetch::fetch, identity::Identity,
+    config::Config, endpoint::Endpoint, event::Event, fetch::fetch, identity::Identity,
     metrics::ProverMetrics, monitor::Monitor, queue::Queues,
 };
 use std::{sync::Arc, time::Duration};
@@ -49,7 +49,6 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) metrics: ProverMetrics,
-    pub(crate) budget: Arc<Budget>,
     /// Told to stop: no new batches.
     pub(crate) stop: CancellationToken,
     /// The grace for stopping has passed: last attempts alone.
@@ -100,7 +99,6 @@ impl Prover {
         }
         let monitor = Monitor::new(metrics.clone(), endpoints.clone(), &config, &identity);
         let shared = Shared {
-            budget: Budget::new(config.memory_budget_bytes, metrics.memory_reserved.clone()),
             config,
             identity,
             metrics,

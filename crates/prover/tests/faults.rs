@@ -2,14 +2,17 @@
 
 mod peer;
 
-use axum::{http::StatusCode, response::IntoResponse};
+use axum::{body::Body, http::StatusCode, response::IntoResponse};
 use peer::{Answer, INPUTS, Peer, REGISTER, Running, config, leased, one_at_a_time, status};
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tee_api::{FailReport, RegisterAttestation, TeeType};
-use tee_prover::{Config, Event, Identity, RunError, run};
+use tee_prover::{Config, Event, Identity, RunError, ServerConfig, run};
 use tee_verifier::Pins;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -220,7 +223,51 @@ async fn a_result_that_is_due_is_offered_once_more_when_the_prover_is_told_to_st
         prover.stop.cancel();
         peer.request_to("/tee/leases/abc/fail").await;
         prover.end().await.unwrap();
-        assert_eq!(peer.paths(), [""; 0], "it was taken: nothing is left to give back");
+        // It was taken: nothing is left to give back.
+        assert!(!peer.paths().contains(&"/tee/leases/abc".to_owned()));
+    }
+}
+
+/// Headers that announce so many bytes, and then one byte now and again.
+fn dripping(announced_bytes: u64) -> Answer {
+    let drops = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok::<_, std::io::Error>(" "), ()))
+    });
+    let headers = [
+        ("content-length", announced_bytes.to_string()),
+        ("tee-lease-id", "slow".to_owned()),
+        ("tee-lease-expires-in", "600".to_owned()),
+    ];
+    Answer::Full((headers, Body::from_stream(drops)).into_response())
+}
+
+#[tokio::test]
+async fn a_server_that_announces_much_and_drips_takes_nothing_from_another() {
+    // More than there is memory for, and just as much as a share is enough for.
+    for announced_bytes in [1 << 30, 20 << 20] {
+        let dripped = Arc::new(AtomicBool::new(false));
+        let drips = dripped.clone();
+        let slow = Peer::start(move |request| match request.path.as_str() {
+            INPUTS => {
+                drips.store(true, Ordering::Relaxed);
+                dripping(announced_bytes)
+            }
+            _ => status(200),
+        })
+        .await;
+        let mut honest = Peer::start(move |request| match request.path.as_str() {
+            INPUTS if dripped.load(Ordering::Relaxed) => leased("abc", 600, NOT_AN_INPUT),
+            INPUTS => status(204),
+            _ => status(200),
+        })
+        .await;
+        let servers = vec![ServerConfig::new(slow.url.clone()), ServerConfig::new(honest.url.clone())];
+        let prover = Running::start(Config { servers, memory_budget_bytes: 1 << 30, ..config(&honest) });
+        for _ in 0..3 {
+            honest.request_to("/tee/leases/abc/fail").await;
+        }
+        prover.stops_within_a_second().await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod peer;
 
-use peer::{INPUTS, Peer, REGISTER, http, leased, status};
+use peer::{Answer, INPUTS, Peer, REGISTER, http, leased, status};
 use std::{process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -199,6 +199,30 @@ async fn what_preexec_hands_over_the_gateway_takes() {
         .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
         .output();
     assert_eq!(elsewhere.await.unwrap().status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn what_unfolds_to_more_than_the_memory_budget_takes_no_more_than_it() {
+    const BUDGET_MIB: u64 = 256;
+    let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(b' '), 1 << 30), 1).unwrap();
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS => {
+            let mut answer = leased("abc", 600, bomb.clone());
+            let Answer::Full(response) = &mut answer else { unreachable!() };
+            response.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
+            answer
+        }
+        _ => status(200),
+    })
+    .await;
+    let budget = format!("{BUDGET_MIB} MiB");
+    let environment = [("TEE_PROVER_API_URL", peer.url.as_str()), ("TEE_PROVER_MEMORY_BUDGET", &budget)];
+    let prover = gateway(&["--simulation"], &environment);
+    let report = peer.request_to("/tee/leases/abc/fail").await.body;
+    assert!(String::from_utf8_lossy(&report).contains("memory"), "{report:?}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", prover.id().unwrap())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+    assert!(peak.parse::<u64>().unwrap() < BUDGET_MIB << 10, "{peak} kB");
 }
 
 #[tokio::test]

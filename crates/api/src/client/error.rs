@@ -60,6 +60,12 @@ pub enum NetworkError {
     /// Too slow.
     #[error("the server took too long")]
     TimeOut,
+    /// An answer that trickles.
+    #[error("the server sent its answer slower than {least_bytes_per_sec} bytes per second")]
+    Slow {
+        /// The least that was expected.
+        least_bytes_per_sec: u64,
+    },
     /// The connection broke: reset, or a body cut short.
     #[error("the connection broke: {0}")]
     Broken(String),

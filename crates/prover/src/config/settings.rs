@@ -8,6 +8,7 @@ use super::{
     server::{ServerConfig, ServerSetting},
     setting::{Line, Origin, Setting},
 };
+use crate::memory::LEAST_SHARE_BYTES;
 use serde::Deserialize;
 use std::{
     fmt,
@@ -187,6 +188,11 @@ impl Settings {
         let grows = config.retry_backoff_multiplier.is_finite() && config.retry_backoff_multiplier >= 1.0;
         if waits.iter().any(|wait| wait.is_zero()) || !grows {
             return Err(ConfigError::Backoff);
+        }
+        let (got, servers) = (config.memory_budget_bytes, config.servers.len());
+        let least = LEAST_SHARE_BYTES.saturating_mul(servers as u64);
+        if got < least {
+            return Err(ConfigError::Memory { got, servers, least });
         }
         Ok(Loaded { config, lines })
     }

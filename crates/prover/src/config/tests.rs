@@ -190,6 +190,13 @@ fn a_wait_of_nothing_or_one_that_shrinks_is_refused() {
     }
 }
 
+#[test]
+fn each_server_has_memory_for_a_batch() {
+    let config = |urls: &str| from_file(&format!("api_urls: {urls}\nmemory_budget: 200 MiB\n"));
+    assert!(config("[http://a]").is_ok());
+    assert!(matches!(config("[http://a, http://b]"), Err(ConfigError::Memory { servers: 2, .. })));
+}
+
 fn pins() -> ChainPins {
     let hash = H256::repeat_byte;
     let code = CodeHashes { bootloader: hash(1), default_account: hash(2), evm_emulator: Some(hash(3)) };
