@@ -46,6 +46,8 @@ pub struct Config {
     pub memory_budget_bytes: u64,
     /// How long a verification may take.
     pub verification_timeout: Duration,
+    /// How long one that was given up may still run before the prover stops: nothing else ends it.
+    pub stuck_verification_timeout: Duration,
     /// How long work in hand may take once the prover is told to stop.
     pub shutdown_grace: Duration,
     /// Where key and quote come from.
@@ -195,6 +197,7 @@ impl Config {
             prefetch: NonZeroUsize::MIN.saturating_add(1),
             memory_budget_bytes: 4 << 30,
             verification_timeout: Duration::from_secs(600),
+            stuck_verification_timeout: Duration::from_secs(600),
             shutdown_grace: Duration::from_secs(20),
             attestation: Attestation::Environment,
             quote_timeout: Duration::from_secs(60),

@@ -114,9 +114,9 @@ impl Job {
 }
 
 /// Runs a verification on a thread of its own. A panic is that batch's failure and nobody else's. A verification that takes
-/// too long is given up; its thread cannot be stopped, so it is counted until it ends.
+/// too long is given up; its thread cannot be stopped, so it is counted until it ends, and one that does not end ends the prover.
 async fn contained(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     verification: impl FnOnce() -> Result<VerifiedBatch, Rejection> + Send + 'static,
 ) -> Result<VerifiedBatch, Unfinished> {
     let limit = shared.config.verification_timeout;
@@ -142,11 +142,17 @@ fn judged(verdict: Result<Result<VerifiedBatch, Rejection>, JoinError>) -> Resul
     }
 }
 
-fn watch<T: Send + 'static>(shared: &Shared, thread: JoinHandle<T>) {
+fn watch<T: Send + 'static>(shared: &Arc<Shared>, thread: JoinHandle<T>) {
     let stuck = shared.metrics.stuck_verifications.inc_guard(1);
+    let shared = shared.clone();
     let watch = async move {
-        let _ = thread.await;
-        tracing::warn!("a verification that was given up has ended");
+        match timeout(shared.config.stuck_verification_timeout, thread).await {
+            Ok(_) => tracing::warn!("a verification that was given up has ended"),
+            Err(_) => {
+                tracing::error!("a verification that was given up does not end: the prover stops");
+                shared.stuck.cancel();
+            }
+        }
         drop(stuck);
     };
     // Not among the tasks that a stop waits for.

@@ -27,6 +27,12 @@ pub enum RunError {
     /// Simulated proofs would reach a server on another machine, where somebody may take them for real ones.
     #[error("a simulated prover submits only to this machine (--danger-simulated-proofs allows more)")]
     SimulatedProofs,
+    /// A verification that was given up does not end, and takes a core and its memory until the process ends.
+    #[error("a verification still runs {limit:?} after it was given up, and only the end of the process ends it")]
+    Stuck {
+        /// How long it may run on.
+        limit: Duration,
+    },
     /// Asking every server failed too many times in a row.
     #[error("gave up after {retries} retries: {error}")]
     GaveUp {
@@ -51,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: ProverMetrics,
     /// Told to stop: no new batches.
     pub(crate) stop: CancellationToken,
+    /// A verification that was given up does not end: the process has to.
+    pub(crate) stuck: CancellationToken,
     /// The grace for stopping has passed: last attempts alone.
     pub(crate) hurry: CancellationToken,
     /// Batches in work.
@@ -103,6 +111,7 @@ impl Prover {
             identity,
             metrics,
             stop: CancellationToken::new(),
+            stuck: CancellationToken::new(),
             hurry: CancellationToken::new(),
             tasks: TaskTracker::new(),
             observe: Box::new(observe),
@@ -115,7 +124,8 @@ impl Prover {
         self.monitor.clone()
     }
 
-    /// Proves batches until `stop` is cancelled, or no server is left to ask.
+    /// Proves batches until `stop` is cancelled, no server is left to ask, or a verification does not end. In the last case a thread
+    /// of the process runs on: its end is the caller's to bring about.
     ///
     /// Side by side: each server is asked for batches as long as there is room; batches are decoded; as many as there are
     /// workers are verified; and proofs are offered to their servers until they are taken, refused for good, or their
@@ -136,6 +146,7 @@ impl Prover {
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
             ended = all(&mut fetchers) => ended,
+            () = shared.stuck.cancelled() => Err(RunError::Stuck { limit: shared.config.stuck_verification_timeout }),
         };
         monitor.stopping();
         shared.stop.cancel();

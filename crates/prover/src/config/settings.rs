@@ -41,6 +41,7 @@ struct Settings {
     prefetch: Setting<NonZeroUsize>,
     memory_budget: Setting<Bytes>,
     verification_timeout: Setting<Interval>,
+    stuck_verification_timeout: Setting<Interval>,
     shutdown_grace: Setting<Interval>,
     attestation: Setting<Attestation>,
     quote_timeout: Setting<Interval>,
@@ -84,6 +85,7 @@ impl Settings {
         self.prefetch.overlay(environment, &["TEE_PROVER_PREFETCH"])?;
         self.memory_budget.overlay(environment, &["TEE_PROVER_MEMORY_BUDGET"])?;
         self.verification_timeout.overlay(environment, &["TEE_PROVER_VERIFICATION_TIMEOUT"])?;
+        self.stuck_verification_timeout.overlay(environment, &["TEE_PROVER_STUCK_VERIFICATION_TIMEOUT"])?;
         self.shutdown_grace.overlay(environment, &["TEE_PROVER_SHUTDOWN_GRACE"])?;
         self.attestation.overlay(environment, &["TEE_PROVER_ATTESTATION"])?;
         self.quote_timeout.overlay(environment, &["TEE_PROVER_QUOTE_TIMEOUT"])?;
@@ -165,6 +167,12 @@ impl Settings {
                 default.verification_timeout,
                 lines_mut,
             ),
+            stuck_verification_timeout: interval(
+                self.stuck_verification_timeout,
+                "stuck_verification_timeout",
+                default.stuck_verification_timeout,
+                lines_mut,
+            ),
             shutdown_grace: interval(self.shutdown_grace, "shutdown_grace", default.shutdown_grace, lines_mut),
             attestation: self.attestation.or("attestation", default.attestation, lines_mut),
             quote_timeout: interval(self.quote_timeout, "quote_timeout", default.quote_timeout, lines_mut),
@@ -183,6 +191,7 @@ impl Settings {
             config.max_backoff,
             config.max_idle_poll,
             config.verification_timeout,
+            config.stuck_verification_timeout,
             config.quote_timeout,
         ];
         let grows = config.retry_backoff_multiplier.is_finite() && config.retry_backoff_multiplier >= 1.0;

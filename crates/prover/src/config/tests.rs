@@ -34,7 +34,7 @@ fn everything_can_be_said_in_the_file() {
     let config = from_file(
         "api_url: http://127.0.0.1:3320\nmax_retries: 10\ninitial_retry_backoff: 90s\nretry_backoff_multiplier: 1.5\n\
          max_backoff: 5 min\nmax_idle_poll: 3s\nverification_workers: 7\nprefetch: 3\nmemory_budget: 2 GiB\n\
-         verification_timeout: 1h\nshutdown_grace: 0\nattestation: tdx\nquote_timeout: 3 min\n\
+         verification_timeout: 1h\nstuck_verification_timeout: 2h\nshutdown_grace: 0\nattestation: tdx\nquote_timeout: 3 min\n\
          attestation_quote_file_path: /tmp/quote\n\
          tee_type: tdx\nchain_id: 300\ndanger_any_code: true\nmetrics_listen: 127.0.0.1:3321\nlog_format: json\n",
     );
@@ -48,6 +48,7 @@ fn everything_can_be_said_in_the_file() {
         prefetch: NonZeroUsize::new(3).unwrap(),
         memory_budget_bytes: 2 << 30,
         verification_timeout: Duration::from_secs(3600),
+        stuck_verification_timeout: Duration::from_secs(7200),
         shutdown_grace: Duration::ZERO,
         attestation: Attestation::Tdx,
         quote_timeout: Duration::from_secs(180),

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Identity = 3,
     /// No server could be asked, as often as configured.
     GaveUp = 4,
+    /// A verification does not end: to be started again.
+    Stuck = 5,
     /// A second signal.
     Interrupted = 130,
 }
@@ -42,6 +44,7 @@ impl Failure {
             Self::Run(RunError::Client { .. } | RunError::SimulatedProofs) => Exit::Config,
             Self::Identity(_) => Exit::Identity,
             Self::Run(RunError::GaveUp { .. }) => Exit::GaveUp,
+            Self::Run(RunError::Stuck { .. }) => Exit::Stuck,
             Self::System(_) => Exit::Other,
         }
     }

@@ -14,7 +14,7 @@ use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
 /// the proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once. SIGUSR1 writes its state to the log.
 ///
 /// Exit codes: 0 told to stop; 1 anything else; 2 command line or configuration; 3 key or quote; 4 no server could be asked
-/// max_retries times in a row; 130 stopped by a second signal.
+/// max_retries times in a row; 5 a verification does not end, and the process should be started again; 130 stopped by a second signal.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
