@@ -31,7 +31,7 @@ pub use self::{
 };
 use crate::{
     FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
-    SUCCESS, SubmitProof, TeeType,
+    SUCCESS, SubmitProof, TeeType, chain,
 };
 
 /// The most that is read of an answer that is not a batch input, in bytes.
@@ -130,7 +130,7 @@ impl Client {
             http = http.no_proxy();
         }
         Ok(Self {
-            http: http.build().map_err(|error| ClientSetupError::Http(error::chain(&error)))?,
+            http: http.build().map_err(|error| ClientSetupError::Http(chain(&error)))?,
             base_url,
             pace: options.pace,
             has_token: options.token.is_some(),

@@ -4,6 +4,7 @@
 //! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
 //! parsed, here and once.
 
+mod chain;
 mod client;
 mod key;
 mod listing;
@@ -13,6 +14,7 @@ mod statement;
 mod wire;
 
 pub use self::{
+    chain::chain,
     client::{
         AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientError, ClientOptions,
         ClientSetupError, DecodedInput, EncodedInput, JobsRequest, NetworkError, Pace, UnreadableInput, Work,

@@ -40,7 +40,7 @@ pub enum PlatformError {
     #[error("no trusted environment: neither {gramine} nor {tsm} is there", gramine = gramine::FOLDER, tsm = tdx::REPORTS)]
     NotFound,
     /// A file cannot be read or written.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     File {
         /// The file.
         path: PathBuf,
@@ -92,7 +92,7 @@ pub enum PlatformError {
         expected: Tee,
     },
     /// The quote's report data is not what was asked for, and names no key at all.
-    #[error("the quote is not the one that was asked for: {0}")]
+    #[error("the quote is not the one that was asked for")]
     OtherReportData(#[source] ReportDataError),
     /// The quote names another key than the one that was asked for.
     #[error("the quote names another key than was asked for")]

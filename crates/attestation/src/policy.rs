@@ -123,7 +123,7 @@ pub enum PolicyError {
     },
     /// Not YAML, or an unknown key, or a value that is none.
     #[error("policy: {0}")]
-    Yaml(#[from] serde_saphyr::Error),
+    Yaml(String),
     /// It names no section, so that it would refuse every quote: an empty file is more likely a mistake.
     #[error("policy: neither sgx nor tdx")]
     Empty,
@@ -143,7 +143,7 @@ impl Policy {
         if yaml.len() > MAX_POLICY_BYTES {
             return Err(PolicyError::TooLarge { got: yaml.len() });
         }
-        let policy: Self = serde_saphyr::from_str(yaml)?;
+        let policy: Self = serde_saphyr::from_str(yaml).map_err(|error| PolicyError::Yaml(error.to_string()))?;
         if policy.sgx.is_none() && policy.tdx.is_none() {
             return Err(PolicyError::Empty);
         }

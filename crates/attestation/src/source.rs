@@ -67,7 +67,6 @@ pub enum SourceError {
         /// Which one.
         path: PathBuf,
         /// What happened.
-        #[source]
         error: io::Error,
     },
     /// The folder has nothing about this kind of platform.

@@ -140,6 +140,31 @@ fn what_cannot_be_read_is_exit_code_2() {
 }
 
 #[test]
+fn a_reader_who_has_seen_enough_ends_it_without_a_word() {
+    let files = Files::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    let ended = teectl.args(["quote", "inspect"]).arg(files.at("quote.bin")).stdout(writer).output().unwrap();
+    assert_eq!((code(&ended), ended.stderr.as_slice()), (141, b"".as_slice()), "{ended:?}");
+}
+
+#[test]
+fn what_went_wrong_is_said_once() {
+    let files = Files::new();
+    files.write("lax.yaml", "sgx: {mrenclave: []}\n");
+    for (line, cause) in [
+        ("nowhere --collateral collateral.json --policy policy.yaml", "No such file"),
+        ("quote.bin --collateral nowhere --policy policy.yaml", "No such file"),
+        ("quote.bin --collateral policy.yaml --policy policy.yaml", "collateral:"),
+        ("quote.bin --collateral collateral.json --policy lax.yaml", "unknown field"),
+    ] {
+        let said = String::from_utf8(files.verify(line).stderr).unwrap();
+        assert_eq!(said.matches(cause).count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn inspect_shows_what_a_quote_says() {
     let files = Files::new();
     let inspect = |name: &str, json: &[&str]| {

@@ -6,6 +6,7 @@ mod interval;
 mod server;
 mod setting;
 mod settings;
+mod variables;
 
 pub use self::server::ServerConfig;
 use self::setting::{Line, Origin};
@@ -107,11 +108,12 @@ pub struct Loaded {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     Read {
         /// The file.
         path: PathBuf,
         /// What happened.
+        #[source]
         error: std::io::Error,
     },
     /// The file is not what it should be.
@@ -129,6 +131,14 @@ pub enum ConfigError {
         name: &'static str,
         /// What it should be.
         error: String,
+    },
+    /// A variable with the prover's prefix that is none of its own: misspelt, most likely.
+    #[error("there is no variable {name}; the nearest is {nearest}")]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The known one that is most like it.
+        nearest: &'static str,
     },
     /// Batches of any code would be signed.
     #[error(
@@ -149,11 +159,12 @@ pub enum ConfigError {
         pinned: u64,
     },
     /// A file with a token holds something else.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     Token {
         /// The file.
         path: PathBuf,
         /// What it should be.
+        #[source]
         error: BearerTokenError,
     },
     /// No server is named.
@@ -210,9 +221,14 @@ impl Config {
         }
     }
 
-    /// Reads the file, if any, and the environment over it.
-    pub fn load(path: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
-        settings::load(path, &environment)
+    /// Reads the file, if any, and the environment over it: `environment` gives a variable, and `names` are those of all that there
+    /// are.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+        names: &[String],
+    ) -> Result<Loaded, ConfigError> {
+        settings::load(path, &environment, names)
     }
 }
 

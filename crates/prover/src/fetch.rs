@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tee_api::{Claim, ClientError, EncodedInput, UnreadableInput};
+use tee_api::{Claim, ClientError, EncodedInput, UnreadableInput, chain};
 use tokio::sync::{
     OwnedSemaphorePermit, Semaphore,
     mpsc::{OwnedPermit, Sender},
@@ -200,7 +200,7 @@ async fn decode(
             let error = format!("{error}, which is what {share_bytes} bytes of memory are enough for");
             Failure { kind: "unreadable", error }
         }
-        Ok(Err(error)) => Failure { kind: "unreadable", error: error.to_string() },
+        Ok(Err(error)) => Failure { kind: "unreadable", error: chain(&error) },
         Err(panic) => Failure { kind: "panic", error: panic.to_string() },
     };
     drop(memory);

@@ -76,11 +76,12 @@ pub enum IdentityError {
     #[error("no quote: set TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH")]
     NoQuote,
     /// The quote's file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     ReadQuote {
         /// The file.
         path: PathBuf,
         /// What happened.
+        #[source]
         error: std::io::Error,
     },
     /// The quote's size is out of bounds.

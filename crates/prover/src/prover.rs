@@ -17,11 +17,12 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum RunError {
     /// A server's URL, or TLS.
-    #[error("{url}: {error}")]
+    #[error("{url}")]
     Client {
         /// The server.
         url: String,
         /// What is wrong.
+        #[source]
         error: ClientSetupError,
     },
     /// Simulated proofs would reach a server on another machine, where somebody may take them for real ones.
@@ -34,11 +35,12 @@ pub enum RunError {
         limit: Duration,
     },
     /// Asking every server failed too many times in a row.
-    #[error("gave up after {retries} retries: {error}")]
+    #[error("gave up after {retries} retries")]
     GaveUp {
         /// The configured number.
         retries: u32,
         /// The last failure.
+        #[source]
         error: ClientError,
     },
 }

@@ -18,7 +18,7 @@ pub enum UnreadableInput {
         limit: u64,
     },
     /// Not what zstd makes.
-    #[error("the batch input cannot be decompressed: {0}")]
+    #[error("the batch input cannot be decompressed")]
     Compression(#[source] io::Error),
     /// Not a batch input.
     #[error(transparent)]

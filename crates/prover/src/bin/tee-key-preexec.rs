@@ -51,8 +51,8 @@ struct Handover {
 
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("{0}; --allow-no-tee starts the command all the same, without proofs")]
-    NoTee(PlatformError),
+    #[error("there is no quote (--allow-no-tee starts the command all the same, without proofs)")]
+    NoTee(#[source] PlatformError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
@@ -61,10 +61,18 @@ enum Failure {
     Stopped,
     #[error("the operating system")]
     System(#[source] io::Error),
-    #[error("{path}: {error}")]
-    QuoteFile { path: PathBuf, error: io::Error },
-    #[error("{}: {error}", .command.display())]
-    Exec { command: OsString, error: io::Error },
+    #[error("{path}")]
+    QuoteFile {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{}", .command.display())]
+    Exec {
+        command: OsString,
+        #[source]
+        error: io::Error,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,7 +85,7 @@ fn main() -> ExitCode {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
-    eprintln!("tee-key-preexec: {failure}");
+    eprintln!("tee-key-preexec: {}", tee_api::chain(&failure));
     ExitCode::from(match &failure {
         Failure::Exec { error, .. } if error.kind() == io::ErrorKind::NotFound => 127,
         Failure::Exec { .. } => 126,

@@ -7,6 +7,7 @@ use super::{
     interval::Interval,
     server::{ServerConfig, ServerSetting},
     setting::{Line, Origin, Setting},
+    variables::Variables,
 };
 use crate::memory::LEAST_SHARE_BYTES;
 use serde::Deserialize;
@@ -18,6 +19,7 @@ use std::{
 };
 use tee_api::TeeType;
 use tee_verifier::{ChainPins, Pins};
+use zeroize::Zeroizing;
 use zksync_types::L2ChainId;
 
 const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
@@ -54,15 +56,23 @@ struct Settings {
     log_format: Setting<LogFormat>,
 }
 
+/// The token and the signing key, by their variables' names.
+type Secrets = [(&'static str, Option<Zeroizing<String>>); 2];
+
 /// Several URLs in one variable, with commas between them.
 struct UrlList(Vec<ServerSetting>);
 
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-pub(super) fn load(path: Option<&Path>, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+pub(super) fn load(
+    path: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    names: &[String],
+) -> Result<Loaded, ConfigError> {
+    let environment = Variables::new(environment);
     let mut settings = path.map(read).transpose()?.unwrap_or_default();
-    settings.overlay(environment)?;
-    settings.resolve(environment)
+    settings.overlay(&environment)?;
+    let secrets = [API_TOKEN, SIGNING_KEY].map(|name| (name, environment.get(name).map(Zeroizing::new)));
+    environment.refuse_unknown(names)?;
+    settings.resolve(secrets)
 }
 
 fn read(path: &Path) -> Result<Settings, ConfigError> {
@@ -72,7 +82,7 @@ fn read(path: &Path) -> Result<Settings, ConfigError> {
 }
 
 impl Settings {
-    fn overlay(&mut self, environment: Environment<'_>) -> Result<(), ConfigError> {
+    fn overlay(&mut self, environment: &Variables<'_>) -> Result<(), ConfigError> {
         self.overlay_servers(environment)?;
         self.max_retries.overlay(environment, &["TEE_PROVER_MAX_RETRIES"])?;
         // zksync-era's own deployments set the names without the final S.
@@ -109,7 +119,7 @@ impl Settings {
     }
 
     /// Servers of the environment stand in for all of the file's.
-    fn overlay_servers(&mut self, environment: Environment<'_>) -> Result<(), ConfigError> {
+    fn overlay_servers(&mut self, environment: &Variables<'_>) -> Result<(), ConfigError> {
         let (mut url, mut urls) = (Setting::Unset, Setting::<UrlList>::Unset);
         url.overlay(environment, &["TEE_PROVER_API_URL"])?;
         urls.overlay(environment, &["TEE_PROVER_API_URLS"])?;
@@ -123,9 +133,9 @@ impl Settings {
         Ok(())
     }
 
-    fn resolve(self, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    fn resolve(self, secrets: Secrets) -> Result<Loaded, ConfigError> {
         let mut lines = Vec::new();
-        let servers = servers(self.api_url, self.api_urls, environment, &mut lines)?;
+        let servers = servers(self.api_url, self.api_urls, secrets, &mut lines)?;
         let chain = self.chain.optional("chain", &mut lines);
         let chain_id = self.chain_id.optional("chain_id", &mut lines);
         let any_code = self.danger_any_code.or("danger_any_code", false, &mut lines);
@@ -222,7 +232,7 @@ fn pins(chain: Option<ChainPins>, chain_id: Option<u64>, any_code: bool) -> Resu
 fn servers(
     url: Setting<String>,
     urls: Setting<Vec<ServerSetting>>,
-    environment: Environment<'_>,
+    secrets: Secrets,
     lines: &mut Vec<Line>,
 ) -> Result<Vec<ServerConfig>, ConfigError> {
     let origin = if url.is_set() { url.origin() } else { urls.origin() };
@@ -238,14 +248,15 @@ fn servers(
     }
     let shown: Vec<_> = settings.iter().map(ToString::to_string).collect();
     lines.push(Line::new("api_urls", Some(format!("[{}]", shown.join(", "))), origin));
-    if let Some(token) = environment(API_TOKEN).map(zeroize::Zeroizing::new) {
+    let [(_, token), _] = &secrets;
+    if let Some(token) = token {
         let [server] = &mut servers[..] else { return Err(ConfigError::TokenForWhom) };
         let error =
             |error: tee_api::BearerTokenError| ConfigError::Environment { name: API_TOKEN, error: error.to_string() };
         server.token = Some(token.parse().map_err(error)?);
     }
-    for (key, name) in [("api_token (hidden)", API_TOKEN), ("signing_key (hidden)", SIGNING_KEY)] {
-        if environment(name).map(zeroize::Zeroizing::new).is_some() {
+    for (key, (name, secret)) in ["api_token (hidden)", "signing_key (hidden)"].into_iter().zip(&secrets) {
+        if secret.is_some() {
             lines.push(Line::new("# secret", Some(key.to_owned()), Origin::Environment(name)));
         }
     }

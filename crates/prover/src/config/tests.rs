@@ -16,9 +16,9 @@ fn load_strictly(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loade
         std::fs::write(file.path(), text).unwrap();
         file
     });
-    Config::load(path.as_ref().map(|file| file.path()), |name| {
-        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string())
-    })
+    let names: Vec<_> = variables.iter().map(|(name, _)| name.to_string()).collect();
+    let get = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+    Config::load(path.as_ref().map(|file| file.path()), get, &names)
 }
 
 fn from_file(text: &str) -> Result<Config, ConfigError> {
@@ -173,6 +173,23 @@ fn values_that_make_no_sense_are_refused_by_the_name_of_their_variable() {
         let error = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (name, value)]).unwrap_err();
         assert!(matches!(error, ConfigError::Environment { name: named, .. } if named == name), "{error}");
     }
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_with_the_name_that_it_is_most_like() {
+    for (misspelt, meant) in [
+        ("TEE_PROVER_VERIFICATION_WORKER", "TEE_PROVER_VERIFICATION_WORKERS"),
+        ("TEE_PROVER_MAX_BACKOF_SECS", "TEE_PROVER_MAX_BACKOFF_SECS"),
+        ("TEE_PROVER_CHAINFILE", "TEE_PROVER_CHAIN_FILE"),
+        ("TEE_PROVER_SIGNINGKEY", "TEE_PROVER_SIGNING_KEY"),
+    ] {
+        let error = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (misspelt, "s3cret")]).unwrap_err();
+        let ConfigError::UnknownVariable { name, nearest } = &error else { panic!("{misspelt}: {error}") };
+        assert_eq!((name.as_str(), *nearest), (misspelt, meant));
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+    // Others' variables are others'.
+    assert!(from_environment(&[("TEE_PROVER_API_URL", "http://host"), ("PATH", "/bin")]).is_ok());
 }
 
 #[test]

@@ -7,7 +7,11 @@ mod systemd;
 
 use clap::Parser;
 use exit::{Exit, Failure};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
 
 /// Proves ZK Stack batches inside an enclave: fetches them from servers, re-executes them, signs the results and submits
@@ -36,7 +40,8 @@ fn main() -> ExitCode {
     // Before anything looks at the key.
     let no_core_dumps = tee_prover::forbid_core_dumps();
     let args = Args::parse();
-    let loaded = Config::load(args.config_path.as_deref(), |name| std::env::var(name).ok());
+    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    let loaded = Config::load(args.config_path.as_deref(), |name| std::env::var(name).ok(), &names);
     logging::to_stderr(loaded.as_ref().map_or(LogFormat::Text, |loaded| loaded.config.log_format));
     if let Err(error) = no_core_dumps {
         // Gramine does not know all of it, and an enclave's memory is encrypted outside.
@@ -45,7 +50,7 @@ fn main() -> ExitCode {
     let exit = match loaded.map_err(Failure::from).and_then(|loaded| start(args, loaded)) {
         Ok(()) => Exit::Stopped,
         Err(failure) => {
-            tracing::error!("{failure}");
+            tracing::error!("{}", tee_api::chain(&failure));
             failure.exit()
         }
     };
@@ -57,8 +62,11 @@ fn start(args: Args, mut loaded: Loaded) -> Result<(), Failure> {
         loaded.simulate();
     }
     if args.print_config {
-        print!("{loaded}");
-        return Ok(());
+        // A reader who has seen enough is no failure.
+        return match io::stdout().write_all(loaded.to_string().as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        };
     }
     let mut config = loaded.config;
     config.danger_simulated_proofs = args.danger_simulated_proofs;
