@@ -59,6 +59,14 @@ pub struct TdxPolicy {
     pub mrseams: Option<Vec<Hex<48>>>,
     /// The TD attributes are also one of these.
     pub td_attributes: Option<Vec<Hex<8>>>,
+    /// XFAM is also one of these.
+    pub xfams: Option<Vec<Hex<8>>>,
+    /// MRCONFIGID is also one of these.
+    pub mr_config_ids: Option<Vec<Hex<48>>>,
+    /// MROWNER is also one of these.
+    pub mr_owners: Option<Vec<Hex<48>>>,
+    /// MROWNERCONFIG is also one of these.
+    pub mr_owner_configs: Option<Vec<Hex<48>>>,
     /// The platform's status is one of these.
     #[serde(default = "up_to_date")]
     pub allowed_tcb_levels: Vec<TcbStatus>,

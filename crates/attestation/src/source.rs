@@ -36,7 +36,8 @@ const INTELS_ROOT_CRL: &str = "https://certificates.trustedservices.intel.com/In
 pub enum CollateralSource {
     /// A file, for every quote the same.
     File(PathBuf),
-    /// A folder of `*.json` files; the latest that is about the quote's kind of platform.
+    /// A folder of files; of those about the quote's kind of platform the latest that is valid at the time in question, or, if
+    /// none is, the latest of all, so that the verdict says what is wrong with it.
     Folder(PathBuf),
     /// Intel's service (PCS), or a cache of it (PCCS), version 4.
     Service {
@@ -158,11 +159,11 @@ impl CollateralSource {
         Self::Service { http, base_url }
     }
 
-    /// The collateral for a quote.
-    pub async fn collateral(&self, quote: &[u8]) -> Result<Collateral, SourceError> {
+    /// The collateral for a quote that is to be judged at a time, in Unix seconds.
+    pub async fn collateral(&self, quote: &[u8], at_secs: u64) -> Result<Collateral, SourceError> {
         match self {
             Self::File(path) => read(path),
-            Self::Folder(folder) => in_folder(folder, PlatformKind::of(quote)?),
+            Self::Folder(folder) => in_folder(folder, PlatformKind::of(quote)?, at_secs),
             Self::Service { http, base_url } => fetch(http, base_url, PlatformKind::of(quote)?).await,
         }
     }
@@ -197,9 +198,9 @@ fn read(path: &Path) -> Result<Collateral, SourceError> {
     Ok(Collateral::from_json(&json)?)
 }
 
-fn in_folder(folder: &Path, kind: PlatformKind) -> Result<Collateral, SourceError> {
+fn in_folder(folder: &Path, kind: PlatformKind, at_secs: u64) -> Result<Collateral, SourceError> {
     let error = |error| SourceError::File { path: folder.to_owned(), error };
-    let mut latest: Option<(u64, Collateral)> = None;
+    let mut best: Option<((bool, u64, u64), Collateral)> = None;
     for entry in fs::read_dir(folder).map_err(error)?.take(MAX_FILES) {
         let path = entry.map_err(error)?.path();
         // Another's file, or half of one, hides no other.
@@ -207,13 +208,15 @@ fn in_folder(folder: &Path, kind: PlatformKind) -> Result<Collateral, SourceErro
         let Ok(head) = collateral.tcb_info_head() else { continue };
         let about = head.id.eq_ignore_ascii_case(kind.tee.as_str())
             && head.fmspc.eq_ignore_ascii_case(&hex::encode(kind.fmspc));
-        let Ok(issued) = collateral.issued_at_secs() else { continue };
-        if about && latest.as_ref().is_none_or(|(before, _)| issued > *before) {
-            latest = Some((issued, collateral));
+        let (Ok(issued), Ok(from)) = (collateral.issued_at_secs(), collateral.valid_from_secs()) else { continue };
+        let Ok(until) = collateral.next_update_secs() else { continue };
+        let rank = ((from..=until).contains(&at_secs), issued, from);
+        if about && best.as_ref().is_none_or(|(before, _)| rank > *before) {
+            best = Some((rank, collateral));
         }
     }
     let missing = || SourceError::NotInFolder { folder: folder.to_owned(), kind };
-    latest.map(|(_, collateral)| collateral).ok_or_else(missing)
+    best.map(|(_, collateral)| collateral).ok_or_else(missing)
 }
 
 /// Intel, "PCS API", version 4; the answers of a PCCS differ in the root's revocation list, which it gives in hex.

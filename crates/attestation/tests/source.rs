@@ -101,9 +101,9 @@ async fn a_service_gives_what_judges_a_quote() {
     service.publish(&sgx, &tdx);
     let source = service.start().await;
     let sgx_quote = machine.quote(&NAMED).unwrap();
-    assert_eq!(source.collateral(&sgx_quote).await.unwrap(), sgx);
+    assert_eq!(source.collateral(&sgx_quote, secs(SystemTime::now())).await.unwrap(), sgx);
     let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
-    let collateral = source.collateral(&quote).await.unwrap();
+    let collateral = source.collateral(&quote, secs(SystemTime::now())).await.unwrap();
     assert_eq!(collateral, tdx);
     let root = TrustedRoot::danger_other(machine.root_certificate().unwrap());
     let policy = Policy::default();
@@ -118,12 +118,12 @@ async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     let service = Service::default();
     let source = service.start().await;
     let quote = machine.quote(&NAMED).unwrap();
-    let error = source.collateral(&quote).await.unwrap_err();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Answer { .. }), "{error}");
-    let error = source.collateral(b"no quote").await.unwrap_err();
+    let error = source.collateral(b"no quote", secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Quote(_)), "{error}");
     let nobody = CollateralSource::open("http://127.0.0.1:9/").unwrap();
-    let error = nobody.collateral(&quote).await.unwrap_err();
+    let error = nobody.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Network { .. }), "{error}");
     assert!(matches!(CollateralSource::open("http://"), Err(SourceError::Url { .. })));
     assert!(matches!(CollateralSource::open("/nowhere"), Err(SourceError::File { .. })));
@@ -132,10 +132,10 @@ async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     service.publish(&sgx, &tdx);
     let identity = "/x/sgx/certification/v4/qe/identity";
     service.answers.lock().unwrap().get_mut(identity).unwrap().2 = vec![b' '; 2 * 1024 * 1024];
-    let error = source.collateral(&quote).await.unwrap_err();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Answer { .. }), "{error}");
     service.answers.lock().unwrap().get_mut(identity).unwrap().2 = b"{}".to_vec();
-    let error = source.collateral(&quote).await.unwrap_err();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Collateral(CollateralError::Signed { .. })), "{error}");
 }
 
@@ -215,17 +215,71 @@ async fn a_folders_latest_collateral_of_the_right_kind_counts() {
     }
     fs::write(folder.path().join("e"), "half a fi").unwrap();
     let source = CollateralSource::at(folder.path()).unwrap();
-    assert_eq!(source.collateral(&machine.quote(&NAMED).unwrap()).await.unwrap().tcb_info, new.tcb_info);
+    assert_eq!(source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap().tcb_info, new.tcb_info);
     let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
-    assert_eq!(source.collateral(&quote).await.unwrap().tcb_info, tdx.tcb_info);
-    let error = source.collateral(&sample("tdx_quote")).await.unwrap_err();
+    assert_eq!(source.collateral(&quote, secs(SystemTime::now())).await.unwrap().tcb_info, tdx.tcb_info);
+    let error = source.collateral(&sample("tdx_quote"), 0).await.unwrap_err();
     assert!(matches!(error, SourceError::NotInFolder { .. }), "{error}");
     fs::write(folder.path().join("f"), sample("tdx_quote_collateral.json")).unwrap();
-    let collateral = source.collateral(&sample("tdx_quote")).await.unwrap();
+    let collateral = source.collateral(&sample("tdx_quote"), 0).await.unwrap();
     assert_eq!(collateral, sample_collateral("tdx_quote"));
     // A file is for every quote.
     let file = CollateralSource::at(&folder.path().join("c")).unwrap();
-    assert_eq!(file.collateral(b"").await.unwrap(), others);
+    assert_eq!(file.collateral(b"", 0).await.unwrap(), others);
+}
+
+#[tokio::test]
+async fn of_a_folder_the_latest_that_is_valid_at_the_time_in_question_counts() {
+    let now = SystemTime::now();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let machine = Platform::valid_between(now - day * 99, now + day * 99).unwrap();
+    let between = |from: u32, until: u32| {
+        let valid = Some((now - day * from, now - day * until));
+        let publication = Publication { tcb_info_valid: valid, qe_identity_valid: valid, ..Publication::default() };
+        machine.publish(&publication).unwrap()
+    };
+    let (oldest, older, old) = (between(40, 20), between(30, 10), between(5, 1));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, collateral) in [("a", &oldest), ("b", &older), ("c", &old)] {
+        fs::write(folder.path().join(name), serde_json::to_vec(collateral).unwrap()).unwrap();
+    }
+    let source = CollateralSource::at(folder.path()).unwrap();
+    let cache = CollateralCache::new(source.clone(), 600, 0);
+    let quote = machine.quote(&NAMED).unwrap();
+    for (days_ago, expected) in [(2, &old), (15, &older), (25, &older), (35, &oldest), (7, &old), (0, &old)] {
+        let at_secs = secs(now - day * days_ago);
+        let found = source.collateral(&quote, at_secs).await.unwrap();
+        assert_eq!(found.tcb_info, expected.tcb_info, "{days_ago} days ago");
+        let kept = cache.collateral(&quote, at_secs).await.unwrap();
+        assert_eq!(kept.tcb_info, expected.tcb_info, "{days_ago} days ago, from the cache");
+    }
+}
+
+/// Intel's C structure has text with a NUL behind it, and in its first version revocation lists in hex.
+#[test]
+fn revocation_lists_and_texts_are_read_in_the_forms_that_intels_libraries_have() {
+    let collateral = sample_collateral("tdx_quote");
+    let pem = |der: &[u8]| {
+        format!("-----BEGIN X509 CRL-----\n{}\n-----END X509 CRL-----\n", BASE64_STANDARD.encode(der)).into_bytes()
+    };
+    let nul = |bytes: &[u8]| [bytes, &[0]].concat();
+    let list = &collateral.pck_crl;
+    for form in [hex::encode(list).into_bytes(), nul(hex::encode(list).as_bytes()), pem(list), nul(&pem(list)), nul(list)] {
+        let other = Collateral {
+            pck_crl: form,
+            tcb_info: format!("{}\0", collateral.tcb_info),
+            pck_crl_issuer_chain: format!("{}\0", collateral.pck_crl_issuer_chain),
+            ..collateral.clone()
+        };
+        let json = serde_json::to_vec(&other).unwrap();
+        assert_eq!(Collateral::from_json(&json), Ok(collateral.clone()));
+    }
+}
+
+#[test]
+fn a_tcb_info_of_the_version_before_is_named_as_such() {
+    let old = Collateral { tcb_info: r#"{"version":2,"fmspc":"00"}"#.to_owned(), ..sample_collateral("tdx_quote") };
+    assert_eq!(old.tcb_info_head(), Err(CollateralError::OldTcbInfo { version: 2 }));
 }
 
 #[test]

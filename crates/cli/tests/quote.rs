@@ -7,6 +7,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
 use serde_json::Value;
 use tee_attestation::{
     ReportData,
@@ -27,6 +31,11 @@ impl Files {
         let machine = Platform::new(SystemTime::now()).unwrap();
         files.write("quote.bin", machine.quote(&NAMED).unwrap());
         files.write("quote.hex", hex::encode(machine.quote(&NAMED).unwrap()) + "\n");
+        let quote = machine.quote(&NAMED).unwrap();
+        let folded = |text: String| text.as_bytes().chunks(64).map(|line| [line, b"\r\n"].concat()).collect::<Vec<_>>().concat();
+        files.write("folded.hex", folded(format!("0x{}", hex::encode(&quote))));
+        files.write("quote.b64", folded(BASE64_STANDARD.encode(&quote)));
+        files.write("url.b64", BASE64_URL_SAFE.encode(&quote));
         let tdx = machine.tdx_quote(Format::V5Td15, &Domain::default(), &NAMED.to_bytes()).unwrap();
         files.write("tdx.bin", tdx);
         files.write("root.der", machine.root_certificate().unwrap());
@@ -69,11 +78,14 @@ fn code(output: &Output) -> i32 {
 }
 
 #[test]
-fn a_quote_is_accepted_from_bytes_and_hex_with_a_file_or_a_folder_of_collateral() {
+fn a_quote_is_accepted_from_bytes_hex_and_base64_with_a_file_or_a_folder_of_collateral() {
     let files = Files::new();
     for line in [
         "quote.bin --collateral collateral.json --policy policy.yaml --danger-root-certificate root.der",
         "quote.hex --collateral both --policy policy.yaml --danger-root-certificate root.der",
+        "folded.hex --collateral both --policy policy.yaml --danger-root-certificate root.der",
+        "quote.b64 --collateral both --policy policy.yaml --danger-root-certificate root.der",
+        "url.b64 --collateral both --policy policy.yaml --danger-root-certificate root.der",
         "tdx.bin --collateral both --policy policy.yaml --danger-root-certificate root.der",
     ] {
         let output = files.verify(line);
