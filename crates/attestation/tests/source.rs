@@ -18,6 +18,7 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use samples::{sample, sample_collateral};
 use tee_attestation::{
     Case, Collateral, CollateralCache, CollateralError, CollateralSource, PcsAnswers, Policy, ReportData, SourceError,
@@ -63,15 +64,60 @@ impl Service {
     }
 
     async fn start(&self) -> CollateralSource {
+        CollateralSource::open(&self.url().await).unwrap()
+    }
+
+    async fn url(&self) -> String {
         let router = Router::new().fallback(answer).with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/x/sgx/certification/v4/", listener.local_addr().unwrap());
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        CollateralSource::open(&url).unwrap()
+        url
+    }
+
+    /// The same over TLS, with this certificate.
+    async fn tls_url(&self, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
+        let router = Router::new().fallback(answer).with_state(self.clone());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.cert.der().clone()], key)
+            .unwrap();
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/x", tcp.local_addr().unwrap());
+        let listener = Tls { tcp, acceptor: Arc::new(config).into() };
+        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        url
     }
 
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+}
+
+struct Tls {
+    tcp: tokio::net::TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+}
+
+impl axum::serve::Listener for Tls {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (tcp, address) = self.tcp.accept().await.unwrap();
+            // A client that does not trust the certificate goes away.
+            if let Ok(tls) = self.acceptor.accept(tcp).await {
+                return (tls, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.tcp.local_addr()
     }
 }
 
@@ -137,6 +183,101 @@ async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     service.answers.lock().unwrap().get_mut(identity).unwrap().2 = b"{}".to_vec();
     let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Collateral(CollateralError::Signed { .. })), "{error}");
+}
+
+fn published(machine: &Platform) -> Service {
+    let service = Service::default();
+    service.publish(&machine.collateral().unwrap(), &machine.publish(&Publication::tdx()).unwrap());
+    service
+}
+
+/// Intel's PCCS makes itself a certificate when it is set up, as an authority and for another name than the one it is asked by.
+#[tokio::test]
+async fn a_service_with_a_certificate_of_its_own_is_trusted_by_a_file_and_not_without() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let quote = machine.quote(&NAMED).unwrap();
+    let own = |names: &[&str], is_ca| {
+        let mut parameters = rcgen::CertificateParams::new(names.iter().map(|name| name.to_string()).collect::<Vec<_>>()).unwrap();
+        if is_ca {
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertifiedKey { cert: parameters.self_signed(&signing_key).unwrap(), signing_key }
+    };
+    let (certificate, another) = (own(&["pccs"], true), own(&["127.0.0.1"], false));
+    let url = published(&machine).tls_url(&certificate).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        let path = folder.path().join(name);
+        fs::write(&path, certificate.cert.pem()).unwrap();
+        format!("{url}#ca={}", path.display())
+    };
+    let now = secs(SystemTime::now());
+    let named = CollateralSource::open(&file("own.pem", &certificate)).unwrap();
+    named.collateral(&quote, now).await.unwrap();
+    for other in [url.clone(), file("another.pem", &another)] {
+        let error = CollateralSource::open(&other).unwrap().collateral(&quote, now).await.unwrap_err();
+        assert!(matches!(error, SourceError::Network { .. }), "{other}: {error}");
+    }
+    for wrong in [format!("{url}#ca=/nowhere"), format!("{url}#pin=00"), file("none.pem", &certificate) + "x"] {
+        let error = CollateralSource::open(&wrong).unwrap_err();
+        assert!(matches!(error, SourceError::Url { .. }), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn services_are_asked_in_turn_until_one_has_it() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let quote = machine.quote(&NAMED).unwrap();
+    let (empty, full) = (Service::default(), published(&machine));
+    let urls = format!("http://127.0.0.1:9/ {}, {}", empty.url().await, full.url().await);
+    let source = CollateralSource::open(&urls).unwrap();
+    source.collateral(&quote, secs(SystemTime::now())).await.unwrap();
+    assert_eq!(empty.asked(), 1);
+    full.answers.lock().unwrap().clear();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
+    assert!(matches!(&error, SourceError::NoService(errors) if errors.len() == 3), "{error}");
+}
+
+#[tokio::test]
+async fn parameters_of_the_url_go_with_the_questions() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let service = published(&machine);
+    let with = |path: &str| {
+        let early = path.contains("/tcb") || path.contains("/identity");
+        let more = if early { "update=early&team=a%26b" } else { "team=a%26b" };
+        format!("{path}{}{more}", if path.contains('?') { '&' } else { '?' })
+    };
+    let answers = std::mem::take(&mut *service.answers.lock().unwrap());
+    *service.answers.lock().unwrap() = answers.into_iter().map(|(path, answer)| (with(&path), answer)).collect();
+    let url = format!("{}?update=early&team=a%26b", service.url().await);
+    let source = CollateralSource::open(&url).unwrap();
+    source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap();
+    // They are in no error: they may be secret.
+    service.answers.lock().unwrap().clear();
+    let error = source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap_err();
+    assert!(!error.to_string().contains("team"), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_that_asks_to_be_left_alone_is_left_alone() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let quote = machine.quote(&NAMED).unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let busy = Router::new().fallback(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1800")]) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, busy).await.unwrap() });
+    let source = CollateralSource::open(&url).unwrap();
+    for _ in 0..3 {
+        let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
+        assert!(matches!(error, SourceError::Busy { wait, .. } if wait > Duration::from_secs(1000)), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
