@@ -6,17 +6,16 @@ mod input;
 mod operator;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_platform_verifier::BuilderVerifierExt;
 use serde::Serialize;
 use tee_verifier::{BatchInput, MAX_INPUT_BYTES};
 use tokio::time::{Instant, timeout_at};
@@ -27,6 +26,7 @@ pub use self::{
     error::{AnswerError, ClientError, ClientSetupError, NetworkError},
     input::{DecodedInput, EncodedInput, UnreadableInput},
     operator::{BatchUpload, JobsRequest},
+    tls::{ClientCertificate, TlsFiles},
     token::{BearerToken, BearerTokenError},
 };
 use crate::{
@@ -63,6 +63,8 @@ pub struct ClientOptions {
     pub max_input_bytes: u64,
     /// Sent with every request, to servers that ask who is there.
     pub token: Option<BearerToken>,
+    /// Whom to trust, and what to show, over `https`.
+    pub tls: TlsFiles,
 }
 
 /// The least rate of a transfer: a server that trickles is let go long before the whole exchange's time is over.
@@ -92,6 +94,7 @@ impl Default for ClientOptions {
             pace: Pace::default(),
             max_input_bytes: MAX_INPUT_BYTES,
             token: None,
+            tls: TlsFiles::default(),
         }
     }
 }
@@ -115,7 +118,7 @@ impl Client {
             base_url.set_path(&format!("{}/", base_url.path()));
         }
         let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(&base_url)?)
+            .tls_backend_preconfigured(tls::config(&base_url, &options.tls)?)
             .connect_timeout(options.connect_timeout)
             .read_timeout(options.read_timeout)
             .timeout(options.total_timeout)
@@ -242,20 +245,6 @@ impl Client {
         let body = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.ok().flatten().unwrap_or_default();
         Err(error::refusal(status.as_u16(), retry_after, &body))
     }
-}
-
-/// Certificates are those that the system trusts. Without `https` none are asked for, since an enclave's image may have
-/// none.
-fn tls(base_url: &Url) -> Result<ClientConfig, ClientSetupError> {
-    let error = |error: rustls::Error| ClientSetupError::Tls(error.to_string());
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(error)?;
-    let builder = match base_url.scheme() {
-        "https" => builder.with_platform_verifier().map_err(error)?,
-        _ => builder.with_root_certificates(RootCertStore::empty()),
-    };
-    Ok(builder.with_no_client_auth())
 }
 
 fn is_loopback(url: &Url) -> bool {

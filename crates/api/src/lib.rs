@@ -16,8 +16,9 @@ mod wire;
 pub use self::{
     chain::chain,
     client::{
-        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientError, ClientOptions,
-        ClientSetupError, DecodedInput, EncodedInput, JobsRequest, NetworkError, Pace, UnreadableInput, Work,
+        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientCertificate, ClientError,
+        ClientOptions, ClientSetupError, DecodedInput, EncodedInput, JobsRequest, NetworkError, Pace, TlsFiles,
+        UnreadableInput, Work,
     },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     listing::{AttestationEntry, BatchAdded, JobAction, JobActionError, JobEntry, KeyRevoked, Page, RevokeKey},

@@ -67,7 +67,9 @@ mod reading {
             error: String,
         },
         /// A TCB info from before November 2022.
-        #[error("collateral: TCB info of version {version}: version 3 is needed, as Intel's service gives it under /sgx/certification/v4")]
+        #[error(
+            "collateral: TCB info of version {version}: version 3 is needed, as Intel's service gives it under /sgx/certification/v4"
+        )]
         OldTcbInfo {
             /// Its version.
             version: u64,

@@ -256,7 +256,12 @@ fn keeps_secrets(quote: &Quote, findings: &mut Findings) {
                 (true, Some(mr_service_td)) => format!("MRSERVICETD is {}", hex::encode(mr_service_td)),
                 (true, None) => "SERVTD_EXT is set in the TD attributes".to_owned(),
             };
-            findings.check(Rule::NoServiceTd, !report.has_service_td(), found, "no service domain: no policy can allow one");
+            findings.check(
+                Rule::NoServiceTd,
+                !report.has_service_td(),
+                found,
+                "no service domain: no policy can allow one",
+            );
         }
     }
 }

@@ -151,7 +151,8 @@ impl Policy {
         if yaml.len() > MAX_POLICY_BYTES {
             return Err(PolicyError::TooLarge { got: yaml.len() });
         }
-        let policy: Self = serde_saphyr::from_str(yaml).map_err(|error| PolicyError::Yaml(error.to_string()))?;
+        let policy: Self =
+            serde_saphyr::from_str(yaml).map_err(|error| PolicyError::Yaml(error.without_snippet().to_string()))?;
         if policy.sgx.is_none() && policy.tdx.is_none() {
             return Err(PolicyError::Empty);
         }

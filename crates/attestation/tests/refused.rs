@@ -11,9 +11,9 @@ use tee_attestation::{
 };
 
 use Rule::{
-    Advisories, CollateralAge, Genuine, IsvProdId, IsvSvn, MrConfigId, MrEnclave, MrOwner, MrOwnerConfig, MrSeam, MrSigner,
-    Mrs, NoEinittokenKey, NoProvisionKey, NoReservedAttributes, NoServiceTd, NotDebug, NotMigratable, NotSteerable, Readable,
-    TcbStatus, TdAttributes, Xfam,
+    Advisories, CollateralAge, Genuine, IsvProdId, IsvSvn, MrConfigId, MrEnclave, MrOwner, MrOwnerConfig, MrSeam,
+    MrSigner, Mrs, NoEinittokenKey, NoProvisionKey, NoReservedAttributes, NoServiceTd, NotDebug, NotMigratable,
+    NotSteerable, Readable, TcbStatus, TdAttributes, Xfam,
 };
 
 /// What is judged. The default is accepted; each case changes one thing.
@@ -386,7 +386,11 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ("another signer's TDX module", domain(|d| d.mr_signer_seam = [7; 48]), platform(Flaw::TdxModuleSigner)),
         ("a TDX module with attributes", domain(|d| d.seam_attributes[0] = 1), platform(Flaw::TdxModuleAttributes)),
         ("an unknown TDX module", domain(|d| d.tee_tcb_svn = Domain::svn(1, 2)), platform(Flaw::TdxModule)),
-        ("a TDX module older than all levels", domain(|d| d.tee_tcb_svn = Domain::svn(0, 1)), platform(Flaw::TdxModule)),
+        (
+            "a TDX module older than all levels",
+            domain(|d| d.tee_tcb_svn = Domain::svn(0, 1)),
+            platform(Flaw::TdxModule),
+        ),
         // No secrets kept.
         ("a debug enclave", enclave(|e| e.attributes[0] |= 2), only(&[NotDebug])),
         ("an enclave with the provisioning key", enclave(|e| e.attributes[0] |= 0x10), only(&[NoProvisionKey])),
@@ -403,13 +407,17 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             domain(|d| d.td_attributes[0] |= 2),
             (&[NotDebug, NoReservedAttributes], Some(Flaw::ReservedTdAttributes)),
         ),
+        ("a migratable domain", domain(|d| d.td_attributes[3] |= 0x20), (&[NotMigratable], Some(Flaw::Migratable))),
         (
-            "a migratable domain",
-            domain(|d| d.td_attributes[3] |= 0x20),
-            (&[NotMigratable], Some(Flaw::Migratable)),
+            "a domain with a reserved bit",
+            domain(|d| d.td_attributes[5] = 1),
+            (&[NoReservedAttributes], Some(Flaw::ReservedTdAttributes)),
         ),
-        ("a domain with a reserved bit", domain(|d| d.td_attributes[5] = 1), (&[NoReservedAttributes], Some(Flaw::ReservedTdAttributes))),
-        ("a domain that the host can steer", domain(|d| d.td_attributes[3] = 0), (&[NotSteerable], Some(Flaw::SeptVeDisable))),
+        (
+            "a domain that the host can steer",
+            domain(|d| d.td_attributes[3] = 0),
+            (&[NotSteerable], Some(Flaw::SeptVeDisable)),
+        ),
         (
             "a domain with a service domain",
             in_format(Format::V5Td15, |d| d.mr_service_td = [1; 48]),

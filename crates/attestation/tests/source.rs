@@ -197,7 +197,8 @@ async fn a_service_with_a_certificate_of_its_own_is_trusted_by_a_file_and_not_wi
     let machine = Platform::new(SystemTime::now()).unwrap();
     let quote = machine.quote(&NAMED).unwrap();
     let own = |names: &[&str], is_ca| {
-        let mut parameters = rcgen::CertificateParams::new(names.iter().map(|name| name.to_string()).collect::<Vec<_>>()).unwrap();
+        let mut parameters =
+            rcgen::CertificateParams::new(names.iter().map(|name| name.to_string()).collect::<Vec<_>>()).unwrap();
         if is_ca {
             parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         }
@@ -356,7 +357,10 @@ async fn a_folders_latest_collateral_of_the_right_kind_counts() {
     }
     fs::write(folder.path().join("e"), "half a fi").unwrap();
     let source = CollateralSource::at(folder.path()).unwrap();
-    assert_eq!(source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap().tcb_info, new.tcb_info);
+    assert_eq!(
+        source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap().tcb_info,
+        new.tcb_info
+    );
     let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
     assert_eq!(source.collateral(&quote, secs(SystemTime::now())).await.unwrap().tcb_info, tdx.tcb_info);
     let error = source.collateral(&sample("tdx_quote"), 0).await.unwrap_err();
@@ -405,7 +409,9 @@ fn revocation_lists_and_texts_are_read_in_the_forms_that_intels_libraries_have()
     };
     let nul = |bytes: &[u8]| [bytes, &[0]].concat();
     let list = &collateral.pck_crl;
-    for form in [hex::encode(list).into_bytes(), nul(hex::encode(list).as_bytes()), pem(list), nul(&pem(list)), nul(list)] {
+    for form in
+        [hex::encode(list).into_bytes(), nul(hex::encode(list).as_bytes()), pem(list), nul(&pem(list)), nul(list)]
+    {
         let other = Collateral {
             pck_crl: form,
             tcb_info: format!("{}\0", collateral.tcb_info),

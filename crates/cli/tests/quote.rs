@@ -32,7 +32,8 @@ impl Files {
         files.write("quote.bin", machine.quote(&NAMED).unwrap());
         files.write("quote.hex", hex::encode(machine.quote(&NAMED).unwrap()) + "\n");
         let quote = machine.quote(&NAMED).unwrap();
-        let folded = |text: String| text.as_bytes().chunks(64).map(|line| [line, b"\r\n"].concat()).collect::<Vec<_>>().concat();
+        let folded =
+            |text: String| text.as_bytes().chunks(64).map(|line| [line, b"\r\n"].concat()).collect::<Vec<_>>().concat();
         files.write("folded.hex", folded(format!("0x{}", hex::encode(&quote))));
         files.write("quote.b64", folded(BASE64_STANDARD.encode(&quote)));
         files.write("url.b64", BASE64_URL_SAFE.encode(&quote));

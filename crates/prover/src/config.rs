@@ -173,6 +173,14 @@ pub enum ConfigError {
     /// Servers are named twice over.
     #[error("both api_url and api_urls are set")]
     TwoServerKeys,
+    /// A client's certificate without its key, or the other way round.
+    #[error("client_certificate_file and client_key_file belong together")]
+    HalfAClientCertificate,
+    /// Files that would be for more than one server.
+    #[error(
+        "TEE_PROVER_API_CA_FILE and TEE_PROVER_API_CLIENT_…_FILE are for one server: with several, name the files of each in api_urls"
+    )]
+    FilesForWhom,
     /// A token that would go to more than one server.
     #[error("TEE_PROVER_API_TOKEN is for one server: with several, name a token_file for each in api_urls")]
     TokenForWhom,

@@ -65,6 +65,7 @@ impl Endpoint {
         let options = ClientOptions {
             max_input_bytes: memory::largest_input(share_bytes, false),
             token: server.token.clone(),
+            tls: server.tls.clone(),
             ..ClientOptions::default()
         };
         Ok(Self {

@@ -162,7 +162,8 @@ async fn decode(
     queued: GaugeGuard,
 ) {
     let started = Instant::now();
-    let (input, cbor) = (Arc::new(input), input.is_cbor());
+    let cbor = input.is_cbor();
+    let input = Arc::new(input);
     let share_bytes = endpoint.budget.limit_bytes();
     let decoded = loop {
         // What the server sends says nothing of what it unfolds to. It unfolds no further than to what is reserved; one that is

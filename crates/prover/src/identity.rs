@@ -119,9 +119,7 @@ impl Identity {
             _ if config.tee_type == Some(TeeType::None) => Ok(Self::None),
             Attestation::Environment => Self::load(config, environment),
             made if environment(SIGNING_KEY).map(Zeroizing::new).is_some() => Err(IdentityError::TwoKeys(made)),
-            Attestation::Sgx => {
-                Self::made(config, Enclave::attested(Platform::gramine(), config.quote_timeout).await?)
-            }
+            Attestation::Sgx => Self::made(config, Enclave::attested(Platform::gramine(), config.quote_timeout).await?),
             Attestation::Tdx => Self::made(config, Enclave::attested(Platform::tdx(), config.quote_timeout).await?),
             Attestation::Simulation => Self::simulated(config),
         }
@@ -324,7 +322,10 @@ mod tests {
         let nowhere = load_at(TeeType::Sgx, Some(KEY), Path::new("/nowhere")).await;
         assert!(matches!(nowhere, Err(IdentityError::ReadQuote { .. })));
         assert!(matches!(load(TeeType::Sgx, Some(KEY), b"").await, Err(IdentityError::QuoteSize(_))));
-        assert!(matches!(load(TeeType::Sgx, Some(KEY), &[0; MAX_QUOTE_BYTES + 1]).await, Err(IdentityError::QuoteSize(_))));
+        assert!(matches!(
+            load(TeeType::Sgx, Some(KEY), &[0; MAX_QUOTE_BYTES + 1]).await,
+            Err(IdentityError::QuoteSize(_))
+        ));
         assert!(matches!(load(TeeType::Sgx, Some(KEY), b"test").await, Err(IdentityError::Quote(_))));
         assert!(matches!(load(TeeType::Tdx, Some(KEY), &quote).await, Err(IdentityError::OtherTee { .. })));
         let other = load(TeeType::Sgx, Some(KEY), &quote_of_key(&"07".repeat(32))).await;
@@ -339,7 +340,8 @@ mod tests {
             ..Config::new(String::new(), Pins::danger_any_code())
         };
         let two =
-            Identity::of(&config(Attestation::Simulation, None), |name| (name == SIGNING_KEY).then(|| KEY.to_owned())).await;
+            Identity::of(&config(Attestation::Simulation, None), |name| (name == SIGNING_KEY).then(|| KEY.to_owned()))
+                .await;
         assert!(matches!(two, Err(IdentityError::TwoKeys(Attestation::Simulation))));
         let tdx = Identity::of(&config(Attestation::Simulation, Some(TeeType::Tdx)), |_| None).await;
         assert!(matches!(tdx, Err(IdentityError::OtherType { configured: TeeType::Tdx, made: TeeType::Sgx })));

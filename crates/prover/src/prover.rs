@@ -1,8 +1,8 @@
 //! The prover: what runs beside what, and how it stops.
 
 use crate::{
-    config::Config, endpoint::Endpoint, event::Event, fetch::fetch, identity::Identity,
-    metrics::ProverMetrics, monitor::Monitor, queue::Queues,
+    config::Config, endpoint::Endpoint, event::Event, fetch::fetch, identity::Identity, metrics::ProverMetrics,
+    monitor::Monitor, queue::Queues,
 };
 use std::{sync::Arc, time::Duration};
 use tee_api::{ClientError, ClientSetupError};

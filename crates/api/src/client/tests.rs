@@ -333,7 +333,8 @@ fn an_input_is_decompressed_no_further_than_it_may() {
     let json = zstd::decode_all(&*body).unwrap();
     let size = json.len() as u64;
     let limit = MAX_INPUT_BYTES;
-    let encoded = EncodedInput { body: Some(body), format: input::Format::Json, encoding: input::Encoding::Zstd, limit };
+    let encoded =
+        EncodedInput { body: Some(body), format: input::Format::Json, encoding: input::Encoding::Zstd, limit };
     let decoded = encoded.decode(size).unwrap();
     assert_eq!((decoded.bytes, decoded.input), (size, BatchInput::from_json(&json).unwrap()));
     let cut = encoded.decode(size - 1);

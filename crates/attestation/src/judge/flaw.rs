@@ -176,14 +176,18 @@ impl Flaw {
         match self {
             Self::ReadDifferently => "its fields are read in two ways",
             Self::Root => "the trusted root is not a certificate",
-            Self::RootRevocationList => "the root's revocation list cannot be read, or the trusted root did not sign it",
+            Self::RootRevocationList => {
+                "the root's revocation list cannot be read, or the trusted root did not sign it"
+            }
             Self::PckRevocationList => "the PCK revocation list cannot be read",
             Self::RevocationListExpired => "a revocation list has ended",
             Self::RevocationUnknown => "a certificate has no revocation list, or the list's signature does not hold",
             Self::CertificateRevoked => "a certificate is revoked",
             Self::CertificateExpired => "a certificate has ended",
             Self::CertificateNotYetValid => "a certificate is from the future",
-            Self::CertificateChain => "the certificates do not lead to the trusted root, or a signature among them does not hold",
+            Self::CertificateChain => {
+                "the certificates do not lead to the trusted root, or a signature among them does not hold"
+            }
             Self::Layout => "the quote's layout or its signature data cannot be read",
             Self::Version => "the quote has a version that this kind of environment does not have",
             Self::QeVendor => "the quoting enclave is not Intel's",

@@ -19,17 +19,19 @@ pub(super) fn read_alike(quote: &Quote, theirs: &QvlReport) -> bool {
                 && ours.isv_svn == theirs.isv_svn
                 && ours.report_data == theirs.report_data
         }
-        (Report::Tdx(ours), theirs) => theirs.as_td10().is_some_and(|theirs| {
-            ours.mr_seam == theirs.mr_seam
-                && ours.td_attributes == theirs.td_attributes
-                && ours.xfam == theirs.xfam
-                && ours.mr_td == theirs.mr_td
-                && ours.mr_config_id == theirs.mr_config_id
-                && ours.mr_owner == theirs.mr_owner
-                && ours.mr_owner_config == theirs.mr_owner_config
-                && ours.rtmrs == [theirs.rt_mr0, theirs.rt_mr1, theirs.rt_mr2, theirs.rt_mr3]
-                && ours.report_data == theirs.report_data
-        }) && ours.mr_service_td == theirs.as_td15().map(|theirs| theirs.mr_service_td),
+        (Report::Tdx(ours), theirs) => {
+            theirs.as_td10().is_some_and(|theirs| {
+                ours.mr_seam == theirs.mr_seam
+                    && ours.td_attributes == theirs.td_attributes
+                    && ours.xfam == theirs.xfam
+                    && ours.mr_td == theirs.mr_td
+                    && ours.mr_config_id == theirs.mr_config_id
+                    && ours.mr_owner == theirs.mr_owner
+                    && ours.mr_owner_config == theirs.mr_owner_config
+                    && ours.rtmrs == [theirs.rt_mr0, theirs.rt_mr1, theirs.rt_mr2, theirs.rt_mr3]
+                    && ours.report_data == theirs.report_data
+            }) && ours.mr_service_td == theirs.as_td15().map(|theirs| theirs.mr_service_td)
+        }
         (Report::Sgx(_), _) => false,
     }
 }

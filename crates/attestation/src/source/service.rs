@@ -44,7 +44,8 @@ impl Service {
     /// By its URL, which may end in `/sgx/certification/v4`. Behind `#ca=` it may name a file in PEM, with the certificate of the
     /// service itself or of an authority that is trusted for it instead of the system's.
     pub(super) fn open(place: &str) -> Result<Self, SourceError> {
-        let wrong = |error: &dyn std::fmt::Display| SourceError::Url { url: place.to_owned(), error: error.to_string() };
+        let wrong =
+            |error: &dyn std::fmt::Display| SourceError::Url { url: place.to_owned(), error: error.to_string() };
         let mut base_url = Url::parse(place).map_err(|error| wrong(&error))?;
         let http = match base_url.fragment().map(|fragment| fragment.split_once('=')) {
             None => http_client(&base_url),
@@ -95,7 +96,8 @@ impl Service {
         url.set_path(&format!("{}{path}", self.base_url.path()));
         let updated = path.ends_with("/tcb") || path.ends_with("/identity");
         let own = self.base_url.query_pairs().filter(|(name, _)| updated || name != UPDATE);
-        let query: Vec<_> = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).chain(own).collect();
+        let query: Vec<_> =
+            parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).chain(own).collect();
         url.set_query(None);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -109,7 +111,8 @@ impl Service {
         if let Some(until) = self.left_alone_until().filter(|until| *until > Instant::now()) {
             return Err(SourceError::Busy { path, wait: until.saturating_duration_since(Instant::now()) });
         }
-        let network = |error: reqwest::Error| SourceError::Network { path: path.clone(), error: chain(&error.without_url()) };
+        let network =
+            |error: reqwest::Error| SourceError::Network { path: path.clone(), error: chain(&error.without_url()) };
         let mut response: Response = self.http.get(url).send().await.map_err(network)?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {

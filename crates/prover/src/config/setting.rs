@@ -73,11 +73,7 @@ impl<T> Setting<T> {
     }
 
     /// Takes the first of the variables that is set, over what the file says.
-    pub(super) fn overlay(
-        &mut self,
-        environment: &Variables<'_>,
-        names: &[&'static str],
-    ) -> Result<(), ConfigError>
+    pub(super) fn overlay(&mut self, environment: &Variables<'_>, names: &[&'static str]) -> Result<(), ConfigError>
     where
         T: FromStr<Err: fmt::Display>,
     {

@@ -15,7 +15,7 @@ use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use tee_api::TeeType;
 use tee_verifier::{ChainPins, Pins};
@@ -23,6 +23,9 @@ use zeroize::Zeroizing;
 use zksync_types::L2ChainId;
 
 const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
+/// The authorities to trust, the certificate to show and its key.
+const API_FILES: [&str; 3] =
+    ["TEE_PROVER_API_CA_FILE", "TEE_PROVER_API_CLIENT_CERTIFICATE_FILE", "TEE_PROVER_API_CLIENT_KEY_FILE"];
 /// Secret, and no part of the configuration; only whether it is there is shown.
 const SIGNING_KEY: &str = "TEE_PROVER_SIGNING_KEY";
 /// zksync-era's: a port on all addresses.
@@ -70,9 +73,10 @@ pub(super) fn load(
     let environment = Variables::new(environment);
     let mut settings = path.map(read).transpose()?.unwrap_or_default();
     settings.overlay(&environment)?;
+    let files = API_FILES.map(|name| environment.get(name).map(PathBuf::from));
     let secrets = [API_TOKEN, SIGNING_KEY].map(|name| (name, environment.get(name).map(Zeroizing::new)));
     environment.refuse_unknown(names)?;
-    settings.resolve(secrets)
+    settings.resolve(files, secrets)
 }
 
 fn read(path: &Path) -> Result<Settings, ConfigError> {
@@ -133,9 +137,9 @@ impl Settings {
         Ok(())
     }
 
-    fn resolve(self, secrets: Secrets) -> Result<Loaded, ConfigError> {
+    fn resolve(self, files: [Option<PathBuf>; 3], secrets: Secrets) -> Result<Loaded, ConfigError> {
         let mut lines = Vec::new();
-        let servers = servers(self.api_url, self.api_urls, secrets, &mut lines)?;
+        let servers = servers(self.api_url, self.api_urls, files, secrets, &mut lines)?;
         let chain = self.chain.optional("chain", &mut lines);
         let chain_id = self.chain_id.optional("chain_id", &mut lines);
         let any_code = self.danger_any_code.or("danger_any_code", false, &mut lines);
@@ -232,16 +236,21 @@ fn pins(chain: Option<ChainPins>, chain_id: Option<u64>, any_code: bool) -> Resu
 fn servers(
     url: Setting<String>,
     urls: Setting<Vec<ServerSetting>>,
+    files: [Option<PathBuf>; 3],
     secrets: Secrets,
     lines: &mut Vec<Line>,
 ) -> Result<Vec<ServerConfig>, ConfigError> {
     let origin = if url.is_set() { url.origin() } else { urls.origin() };
-    let settings = match (url.value(), urls.value()) {
+    let mut settings = match (url.value(), urls.value()) {
         (Some(_), Some(_)) => return Err(ConfigError::TwoServerKeys),
         (Some(url), None) => vec![ServerSetting::Url(url)],
         (None, Some(urls)) => urls,
         (None, None) => vec![],
     };
+    if files.iter().any(Option::is_some) {
+        let [server] = &mut settings[..] else { return Err(ConfigError::FilesForWhom) };
+        server.overlay(files);
+    }
     let mut servers = settings.iter().map(ServerSetting::resolve).collect::<Result<Vec<_>, _>>()?;
     if servers.is_empty() {
         return Err(ConfigError::NoServer);

@@ -1,4 +1,5 @@
 use super::*;
+use tee_api::{ClientCertificate, TlsFiles};
 use tee_verifier::{ChainPins, CodeHashes, CodePin};
 use zksync_types::H256;
 
@@ -104,7 +105,8 @@ fn what_is_shown_loads_to_the_same_and_names_origins_but_no_secrets() {
     let token = folder.path().join("token");
     std::fs::write(&token, "file-s3cret\n").unwrap();
     let file = format!(
-        "api_urls:\n  - http://a\n  - {{url: 'http://b/#c', token_file: '{}'}}\nmax_backoff: 5 min\nchain_id: 300\n",
+        "api_urls:\n  - http://a\n  - {{url: 'http://b/#c', token_file: '{}', ca_file: /ca.pem, client_certificate_file: /c.pem, \
+         client_key_file: /k.pem}}\nmax_backoff: 5 min\nchain_id: 300\n",
         token.display()
     );
     let variables = [("TEE_PROVER_PREFETCH", "4"), ("TEE_PROVER_SIGNING_KEY", "environment-s3cret")];
@@ -134,6 +136,20 @@ fn one_server_may_have_its_token_in_the_environment() {
     let error =
         from_environment(&[("TEE_PROVER_API_URL", "http://a"), ("TEE_PROVER_API_TOKEN", "s3 cret")]).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("cret\""), "{error:?}");
+}
+
+#[test]
+fn one_server_may_have_its_tls_files_in_the_environment() {
+    let (url, ca) = (("TEE_PROVER_API_URL", "https://a"), ("TEE_PROVER_API_CA_FILE", "/ca.pem"));
+    let certificate = ("TEE_PROVER_API_CLIENT_CERTIFICATE_FILE", "/c.pem");
+    let key = ("TEE_PROVER_API_CLIENT_KEY_FILE", "/k.pem");
+    let loaded = load(None, &[url, ca, certificate, key]).unwrap();
+    let client = ClientCertificate { certificate_file: "/c.pem".into(), key_file: "/k.pem".into() };
+    assert_eq!(loaded.config.servers[0].tls, TlsFiles { ca_file: Some("/ca.pem".into()), client: Some(client) });
+    assert_eq!(from_file(&loaded.to_string()).unwrap(), loaded.config, "{loaded}");
+    assert!(matches!(from_environment(&[url, certificate]), Err(ConfigError::HalfAClientCertificate)));
+    let two = from_environment(&[("TEE_PROVER_API_URLS", "https://a, https://b"), ca]);
+    assert!(matches!(two, Err(ConfigError::FilesForWhom)));
 }
 
 #[test]

@@ -36,7 +36,10 @@ impl<'a> Variables<'a> {
 
 /// For a service `tee-prover…` Kubernetes sets such variables in every container (Kubernetes, "Service", "Environment variables").
 fn is_of_a_kubernetes_service(name: &str) -> bool {
-    name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || name.ends_with("_PORT") || name.contains("_PORT_")
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name.contains("_PORT_")
 }
 
 /// How many letters have to be put in, taken out or replaced to make one of the other (Levenshtein).

@@ -28,7 +28,11 @@ pub(crate) enum Failure {
     #[error("configuration")]
     Config(#[from] ConfigError),
     #[error("configuration: metrics_listen: {address}")]
-    Listen { address: SocketAddr, #[source] error: io::Error },
+    Listen {
+        address: SocketAddr,
+        #[source]
+        error: io::Error,
+    },
     #[error("key and quote")]
     Identity(#[from] IdentityError),
     #[error(transparent)]
@@ -73,12 +77,11 @@ mod tests {
             Failure::System(cause()),
         ];
         for failure in &failures {
-            let mut root: &dyn Error = failure;
-            while let Some(source) = root.source() {
-                root = source;
+            let mut error: &dyn Error = failure;
+            while let Some(source) = error.source() {
+                assert!(!error.to_string().contains(&source.to_string()), "{}", tee_api::chain(failure));
+                error = source;
             }
-            let shown = tee_api::chain(failure);
-            assert_eq!(shown.matches(&root.to_string()).count(), 1, "{shown}");
         }
     }
 }
