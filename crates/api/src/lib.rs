@@ -4,6 +4,7 @@
 //! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
 //! parsed, here and once.
 
+mod chain;
 mod client;
 mod key;
 mod listing;
@@ -13,9 +14,11 @@ mod statement;
 mod wire;
 
 pub use self::{
+    chain::chain,
     client::{
-        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientError, ClientOptions,
-        ClientSetupError, EncodedInput, JobsRequest, NetworkError, UnreadableInput, Work,
+        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientCertificate, ClientError,
+        ClientOptions, ClientSetupError, DecodedInput, EncodedInput, JobsRequest, NetworkError, Pace, TlsFiles,
+        UnreadableInput, Work,
     },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     listing::{

@@ -7,7 +7,7 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use tee_verifier::H256;
 
-use super::{AnswerError, Client, ClientError, done, read_body};
+use super::{AnswerError, Client, ClientError, Pace, done, read_body};
 use crate::{
     AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, ProverEntry, PublicKey, ResolveDisagreement,
     RevokeKey, TeeType, TeeTypeAction,
@@ -127,6 +127,6 @@ impl Client {
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
-    let body = read_body(response, MAX_PAGE_BYTES).await?.ok_or(AnswerError::Body)?;
+    let body = read_body(response, MAX_PAGE_BYTES, Pace::default()).await?.ok_or(AnswerError::Body)?;
     serde_json::from_slice(&body).map_err(|_| AnswerError::Body.into())
 }
