@@ -6,8 +6,10 @@
 use arbitrary::{Result, Unstructured};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tee_verifier::BatchInput;
-use zksync_types::{H256, ProtocolVersionId, StorageKey, Transaction, U256, block::L2BlockExecutionData};
+use tee_verifier::{
+    BatchInput, H256, ProtocolVersionId, StorageKey, U256,
+    input::{L2BlockExecutionData, Transaction},
+};
 
 /// One change. Fails where the bytes end.
 pub(crate) fn change(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Result<()> {
@@ -142,7 +144,7 @@ fn system(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Result<()> {
     let system = &mut input.system_env;
     match bytes.int_in_range(0..=6)? {
         0 => system.zk_porter_available ^= true,
-        1 => system.version = ProtocolVersionId::try_from(bytes.int_in_range(0..=40_u16)?).unwrap_or(system.version),
+        1 => system.version = ProtocolVersionId::new(bytes.int_in_range(0..=40_u16)?),
         2 => integer(&mut system.bootloader_gas_limit, bytes)?,
         3 => edit(&mut system.execution_mode, bytes)?,
         4 => integer(&mut system.default_validation_computational_gas_limit, bytes)?,

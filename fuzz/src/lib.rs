@@ -10,7 +10,6 @@ mod batch;
 mod change;
 mod judging;
 mod machine;
-mod panics;
 mod verify;
 mod wire;
 

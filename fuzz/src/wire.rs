@@ -8,7 +8,7 @@ use tee_api::{
     FailReport, LeaseId, PresentBatches, ProofInputsRequest, PublicKey, RegisterAttestation, Signature,
     SignedStatement, SigningKey, SubmitProof, TeeType,
 };
-use zksync_types::H256;
+use tee_verifier::H256;
 
 /// Every body, read as each kind: what is taken reads back the same.
 pub fn wire(data: &[u8]) {

@@ -6,31 +6,31 @@ mod input;
 mod operator;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_platform_verifier::BuilderVerifierExt;
 use serde::Serialize;
-use tee_verifier::{BatchInput, MAX_INPUT_BYTES};
-use zksync_types::L1BatchNumber;
+use tee_verifier::{BatchInput, L1BatchNumber, MAX_INPUT_BYTES};
+use tokio::time::{Instant, timeout_at};
 
 pub use self::{
     claim::Claim,
     error::{AnswerError, ClientError, ClientSetupError, NetworkError},
-    input::{EncodedInput, UnreadableInput},
+    input::{DecodedInput, EncodedInput, UnreadableInput},
     operator::{BatchUpload, JobsRequest},
+    tls::{ClientCertificate, TlsFiles},
     token::{BearerToken, BearerTokenError},
 };
 use crate::{
     FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
-    SUCCESS, SubmitProof, TeeType,
+    SUCCESS, SubmitProof, TeeType, chain,
 };
 
 /// The most that is read of an answer that is not a batch input, in bytes.
@@ -43,6 +43,8 @@ pub struct Client {
     /// Ends with a slash.
     base_url: Url,
     max_input_bytes: u64,
+    pace: Pace,
+    has_token: bool,
 }
 
 /// How long a server may take, and how much it may send.
@@ -54,10 +56,23 @@ pub struct ClientOptions {
     pub read_timeout: Duration,
     /// For a whole exchange, the batch input's transfer included.
     pub total_timeout: Duration,
+    /// How slowly an answer may come.
+    pub pace: Pace,
     /// The largest batch input, in bytes, before and after decompression. Above [`MAX_INPUT_BYTES`] has no effect.
     pub max_input_bytes: u64,
     /// Sent with every request, to servers that ask who is there.
     pub token: Option<BearerToken>,
+    /// Whom to trust, and what to show, over `https`.
+    pub tls: TlsFiles,
+}
+
+/// The least rate of a transfer: a server that trickles is let go long before the whole exchange's time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// For how long any rate will do.
+    pub grace: Duration,
+    /// What has to come on average after that.
+    pub least_bytes_per_sec: u64,
 }
 
 /// A batch to prove.
@@ -75,9 +90,17 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(300),
+            pace: Pace::default(),
             max_input_bytes: MAX_INPUT_BYTES,
             token: None,
+            tls: TlsFiles::default(),
         }
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(30), least_bytes_per_sec: 16 * 1024 }
     }
 }
 
@@ -94,7 +117,7 @@ impl Client {
             base_url.set_path(&format!("{}/", base_url.path()));
         }
         let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(&base_url)?)
+            .tls_backend_preconfigured(tls::config(&base_url, &options.tls)?)
             .connect_timeout(options.connect_timeout)
             .read_timeout(options.read_timeout)
             .timeout(options.total_timeout)
@@ -109,8 +132,10 @@ impl Client {
             http = http.no_proxy();
         }
         Ok(Self {
-            http: http.build().map_err(|error| ClientSetupError::Http(error::chain(&error)))?,
+            http: http.build().map_err(|error| ClientSetupError::Http(chain(&error)))?,
             base_url,
+            pace: options.pace,
+            has_token: options.token.is_some(),
             max_input_bytes: options.max_input_bytes.min(MAX_INPUT_BYTES),
         })
     }
@@ -118,6 +143,11 @@ impl Client {
     /// Whether the server is on this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.base_url)
+    }
+
+    /// Whether the token travels unencrypted over a network, where whoever listens can take it.
+    pub fn exposes_token(&self) -> bool {
+        self.has_token && self.base_url.scheme() == "http" && !self.is_loopback()
     }
 
     /// Registers a key with its quote. Registering the same again is fine.
@@ -140,7 +170,7 @@ impl Client {
         let response = self.send(request).await?;
         match response.status() {
             StatusCode::NO_CONTENT => Ok(None),
-            _ => Claim::of(response, self.max_input_bytes).map(Some),
+            _ => Claim::of(response, self.max_input_bytes, self.pace).map(Some),
         }
     }
 
@@ -149,7 +179,9 @@ impl Client {
         let Some(claim) = self.claim(tee_type, None).await? else { return Ok(None) };
         let lease = claim.lease().cloned();
         let encoded = claim.read().await?;
-        let input = tokio::task::spawn_blocking(|| encoded.decode()).await.unwrap_or(Err(UnreadableInput::Panicked));
+        let limit_bytes = self.max_input_bytes;
+        let decoded = tokio::task::spawn_blocking(move || encoded.decode(limit_bytes)).await;
+        let input = decoded.unwrap_or(Err(UnreadableInput::Panicked)).map(|decoded| decoded.input);
         Ok(Some(Work { lease, input }))
     }
 
@@ -209,23 +241,9 @@ impl Client {
         }
         let retry_after = retry_after(response.headers());
         // What the server says about it is worth having, not worth failing for.
-        let body = read_body(response, MAX_ANSWER_BYTES).await.ok().flatten().unwrap_or_default();
+        let body = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.ok().flatten().unwrap_or_default();
         Err(error::refusal(status.as_u16(), retry_after, &body))
     }
-}
-
-/// Certificates are those that the system trusts. Without `https` none are asked for, since an enclave's image may have
-/// none.
-fn tls(base_url: &Url) -> Result<ClientConfig, ClientSetupError> {
-    let error = |error: rustls::Error| ClientSetupError::Tls(error.to_string());
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(error)?;
-    let builder = match base_url.scheme() {
-        "https" => builder.with_platform_verifier().map_err(error)?,
-        _ => builder.with_root_certificates(RootCertStore::empty()),
-    };
-    Ok(builder.with_no_client_auth())
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -241,7 +259,7 @@ fn json(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder
 
 /// An answer that must say so: a portal's page with status 200 is nobody's word that a proof was taken.
 async fn success(response: Response) -> Result<(), ClientError> {
-    let body = read_body(response, MAX_ANSWER_BYTES).await?.unwrap_or_default();
+    let body = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await?.unwrap_or_default();
     match serde_json::from_slice::<String>(&body) {
         Ok(word) if word == SUCCESS => Ok(()),
         _ => Err(AnswerError::NotSuccess.into()),
@@ -250,23 +268,38 @@ async fn success(response: Response) -> Result<(), ClientError> {
 
 /// Reads the rest of an answer whose status says all, so that its connection can be used again.
 async fn done(response: Response) -> Result<(), ClientError> {
-    read_body(response, MAX_ANSWER_BYTES).await.map(drop)
+    read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.map(drop)
 }
 
 /// The body, or `None` when it is larger than `limit` bytes.
-async fn read_body(mut response: Response, limit: u64) -> Result<Option<Vec<u8>>, ClientError> {
+async fn read_body(mut response: Response, limit: u64, pace: Pace) -> Result<Option<Vec<u8>>, ClientError> {
     let fits = |length: u64| length <= limit;
     if !response.content_length().is_none_or(fits) {
         return Ok(None);
     }
+    let started = Instant::now();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(error::network)? {
+    loop {
+        let chunk = timeout_at(started + pace.time_for(body.len() as u64), response.chunk()).await;
+        let Some(chunk) = chunk.map_err(|_| pace.too_slow())?.map_err(error::network)? else { return Ok(Some(body)) };
         if !fits((body.len() + chunk.len()) as u64) {
             return Ok(None);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Some(body))
+}
+
+impl Pace {
+    /// By when more than so many bytes must have come.
+    fn time_for(&self, bytes: u64) -> Duration {
+        let secs = bytes.checked_div(self.least_bytes_per_sec).unwrap_or(u64::from(u32::MAX));
+        self.grace.saturating_add(Duration::from_secs(secs))
+    }
+
+    fn too_slow(&self) -> ClientError {
+        let error = NetworkError::Slow { least_bytes_per_sec: self.least_bytes_per_sec };
+        ClientError::Network { error, retry_after: None }
+    }
 }
 
 fn lease(headers: &HeaderMap) -> Result<Option<Lease>, AnswerError> {

@@ -4,10 +4,9 @@ use std::{fmt, str::FromStr};
 
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde::{Deserialize, Serialize};
-use tee_verifier::VerifiedBatch;
+use tee_verifier::{Address, H256, VerifiedBatch, keccak256};
 use thiserror::Error;
 use zeroize::Zeroizing;
-use zksync_types::{Address, H256, web3::keccak256};
 
 use crate::{Signature, SignedStatement, Statement};
 

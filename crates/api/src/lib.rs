@@ -4,6 +4,7 @@
 //! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
 //! parsed, here and once.
 
+mod chain;
 mod client;
 mod key;
 mod listing;
@@ -13,12 +14,17 @@ mod statement;
 mod wire;
 
 pub use self::{
+    chain::chain,
     client::{
-        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientError, ClientOptions,
-        ClientSetupError, EncodedInput, JobsRequest, NetworkError, UnreadableInput, Work,
+        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientCertificate, ClientError,
+        ClientOptions, ClientSetupError, DecodedInput, EncodedInput, JobsRequest, NetworkError, Pace, TlsFiles,
+        UnreadableInput, Work,
     },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
-    listing::{AttestationEntry, BatchAdded, JobAction, JobActionError, JobEntry, KeyRevoked, Page, RevokeKey},
+    listing::{
+        AttestationEntry, BatchAdded, JobAction, JobActionError, JobEntry, KeyRevoked, Page, ProverEntry,
+        ResolveDisagreement, RevokeKey, TeeTypeAction, TeeTypeActionError,
+    },
     published::{TEE_PROOFS_METHOD, TeeProof},
     signature::{Signature, SignatureError},
     statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},

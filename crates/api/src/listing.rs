@@ -46,6 +46,29 @@ pub struct JobEntry {
     pub updated_at: String,
 }
 
+/// A prover that asks for work: a token, or where nobody is asked for a token, an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProverEntry {
+    /// `token:NAME`, `address:…`, or `others` for those that are too many to be told apart.
+    #[cfg_attr(feature = "openapi", schema(example = "token:eu-1"))]
+    pub prover: String,
+    /// What it asks for.
+    pub tee_type: TeeType,
+    /// When it last asked, to within a minute.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub asked_at: String,
+    /// How many leases it holds.
+    pub leases: u64,
+    /// How often it failed since its last accepted proof.
+    pub failures_in_a_row: u64,
+    /// Until when it gets no work, where it is paused.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub paused_until: Option<String>,
+    /// What it failed with last, for machines.
+    pub last_error_kind: Option<String>,
+}
+
 /// What an operator does to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -57,6 +80,17 @@ pub enum JobAction {
     Ignore,
     /// Has a batch proven again, wherever its job stands. Its proofs stay.
     Requeue,
+}
+
+/// What an operator does to a type of enclave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum TeeTypeAction {
+    /// Removes its jobs that have no proof; its provers get no work.
+    Retire,
+    /// Undoes that.
+    Serve,
 }
 
 /// What became of a batch that was added.
@@ -102,7 +136,7 @@ pub struct AttestationEntry {
 pub struct RevokeKey {
     /// Why, for those who ask later.
     pub reason: String,
-    /// Leave alone the batches that only this key proved.
+    /// Leave alone the batches that this key touched.
     #[serde(default)]
     pub keep_batches: bool,
 }
@@ -111,8 +145,20 @@ pub struct RevokeKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyRevoked {
-    /// How many batches are proven again.
+    /// How many batches are proven again of those that were looked at, the highest first.
     pub requeued: u64,
+    /// Whether there are more to look at. That goes on in the background.
+    #[serde(default)]
+    pub goes_on: bool,
+}
+
+/// Body of `POST /admin/disagreements/{batch}/{tee_type}/{pubkey}/resolve`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ResolveDisagreement {
+    /// What came to light, for those who ask later.
+    pub reason: String,
 }
 
 impl JobAction {
@@ -141,3 +187,26 @@ impl std::str::FromStr for JobAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("action: none of retry, ignore, requeue")]
 pub struct JobActionError;
+
+impl TeeTypeAction {
+    /// As it stands in a path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retire => "retire",
+            Self::Serve => "serve",
+        }
+    }
+}
+
+impl std::str::FromStr for TeeTypeAction {
+    type Err = TeeTypeActionError;
+
+    fn from_str(text: &str) -> Result<Self, TeeTypeActionError> {
+        [Self::Retire, Self::Serve].into_iter().find(|action| action.as_str() == text).ok_or(TeeTypeActionError)
+    }
+}
+
+/// Not something that is done to a type of enclave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("action: neither retire nor serve")]
+pub struct TeeTypeActionError;

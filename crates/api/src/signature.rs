@@ -7,8 +7,8 @@ use secp256k1::{
     ecdsa::{self, RecoverableSignature, RecoveryId},
 };
 use serde::{Deserialize, Serialize};
+use tee_verifier::H256;
 use thiserror::Error;
-use zksync_types::H256;
 
 use crate::PublicKey;
 

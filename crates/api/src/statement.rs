@@ -1,9 +1,8 @@
 //! The statement: what a bare root hash leaves open, signed beside it.
 
 use serde::{Deserialize, Serialize};
-use tee_verifier::{CodeHashes, VerifiedBatch};
+use tee_verifier::{CodeHashes, H256, VerifiedBatch, keccak256};
 use thiserror::Error;
-use zksync_types::{H256, web3::keccak256};
 
 use crate::{PublicKey, Signature, SignatureError, wire::plain_hex};
 
@@ -75,7 +74,7 @@ impl Statement {
         Self {
             chain_id: batch.chain_id().as_u64(),
             batch_number: batch.number().0,
-            protocol_version: batch.protocol_version() as u16,
+            protocol_version: batch.protocol_version().number(),
             previous_root: batch.previous_root(),
             previous_index: batch.previous_index(),
             root: batch.root(),
@@ -223,7 +222,7 @@ impl From<SignedStatement> for WireStatement {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use zksync_types::ethabi::{self, Token};
+    use ethabi::Token;
 
     use super::*;
 

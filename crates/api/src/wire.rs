@@ -6,8 +6,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tee_verifier::H256;
 use thiserror::Error;
-use zksync_types::H256;
 
 use crate::{PublicKey, Signature, SignedStatement};
 
@@ -263,7 +263,7 @@ impl fmt::Display for LeaseId {
 /// 32-byte hashes as hex without `0x`.
 pub(crate) mod plain_hex {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use zksync_types::H256;
+    use tee_verifier::H256;
 
     pub(crate) fn serialize<S: Serializer>(hash: &H256, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(hash))

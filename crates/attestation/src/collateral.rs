@@ -39,6 +39,7 @@ pub const MAX_COLLATERAL_BYTES: usize = 2 * 1024 * 1024;
 
 #[cfg(feature = "judge")]
 mod reading {
+    use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
     use serde::Deserialize;
     use serde_json::value::RawValue;
     use thiserror::Error;
@@ -64,6 +65,14 @@ mod reading {
             name: &'static str,
             /// What is wrong with it.
             error: String,
+        },
+        /// A TCB info from before November 2022.
+        #[error(
+            "collateral: TCB info of version {version}: version 3 is needed, as Intel's service gives it under /sgx/certification/v4"
+        )]
+        OldTcbInfo {
+            /// Its version.
+            version: u64,
         },
         /// A TCB info or a QE identity that does not say what every one of them says.
         #[error("collateral: {name}: {error}")]
@@ -116,6 +125,11 @@ mod reading {
     }
 
     #[derive(Deserialize)]
+    struct Version {
+        version: u64,
+    }
+
+    #[derive(Deserialize)]
     struct SignedTcbInfo<'a> {
         #[serde(rename = "tcbInfo", borrow)]
         content: &'a RawValue,
@@ -135,7 +149,28 @@ mod reading {
             if json.len() > MAX_COLLATERAL_BYTES {
                 return Err(CollateralError::TooLarge { got: json.len() });
             }
-            serde_json::from_slice(json).map_err(|error| CollateralError::Json(error.to_string()))
+            let read: Self = serde_json::from_slice(json).map_err(|error| CollateralError::Json(error.to_string()))?;
+            Ok(read.normal())
+        }
+
+        /// Intel's C structure has text with a NUL behind it, and in its first version revocation lists in hex: what is signed is
+        /// neither. PEM is read as well.
+        fn normal(self) -> Self {
+            let text = |text: String| match text.trim_end_matches('\0') {
+                trimmed if trimmed.len() == text.len() => text,
+                trimmed => trimmed.to_owned(),
+            };
+            Self {
+                pck_crl_issuer_chain: text(self.pck_crl_issuer_chain),
+                root_ca_crl: der(self.root_ca_crl),
+                pck_crl: der(self.pck_crl),
+                tcb_info_issuer_chain: text(self.tcb_info_issuer_chain),
+                tcb_info: text(self.tcb_info),
+                qe_identity_issuer_chain: text(self.qe_identity_issuer_chain),
+                qe_identity: text(self.qe_identity),
+                pck_certificate_chain: self.pck_certificate_chain.map(text),
+                ..self
+            }
         }
 
         /// Puts together what Intel's service answers. The signed documents are kept to the byte.
@@ -160,27 +195,70 @@ mod reading {
                 qe_identity: qe_identity.to_owned(),
                 qe_identity_signature: signature("QE identity", &qe_identity_signature)?,
                 pck_certificate_chain: None,
-            })
+            }
+            .normal())
         }
 
         /// What the TCB info is about.
         pub fn tcb_info_head(&self) -> Result<TcbInfoHead, CollateralError> {
+            let Version { version } = head(&self.tcb_info, "TCB info")?;
+            if version < 3 {
+                return Err(CollateralError::OldTcbInfo { version });
+            }
             head(&self.tcb_info, "TCB info")
         }
 
         /// When the older one of TCB info and QE identity was issued, in Unix seconds.
         pub fn issued_at_secs(&self) -> Result<u64, CollateralError> {
-            let tcb_info = seconds(&self.tcb_info_head()?.issue_date, "TCB info")?;
+            Ok(self.tcb_info_window_secs()?.0.min(self.qe_identity_window_secs()?.0))
+        }
+
+        /// When the later one of TCB info and QE identity was issued, in Unix seconds: before that they are not valid together.
+        pub(crate) fn valid_from_secs(&self) -> Result<u64, CollateralError> {
+            Ok(self.tcb_info_window_secs()?.0.max(self.qe_identity_window_secs()?.0))
+        }
+
+        /// When the TCB info was issued and is due to be replaced, in Unix seconds.
+        pub(crate) fn tcb_info_window_secs(&self) -> Result<(u64, u64), CollateralError> {
+            let head = self.tcb_info_head()?;
+            Ok((seconds(&head.issue_date, "TCB info")?, seconds(&head.next_update, "TCB info")?))
+        }
+
+        /// When the QE identity was issued and is due to be replaced, in Unix seconds.
+        pub(crate) fn qe_identity_window_secs(&self) -> Result<(u64, u64), CollateralError> {
             let identity: QeIdentityHead = head(&self.qe_identity, "QE identity")?;
-            Ok(tcb_info.min(seconds(&identity.issue_date, "QE identity")?))
+            Ok((seconds(&identity.issue_date, "QE identity")?, seconds(&identity.next_update, "QE identity")?))
         }
 
         /// When the first one of TCB info and QE identity is due to be replaced, in Unix seconds. The revocation lists and
         /// certificates may end earlier still; a verdict says when all of it does.
         pub fn next_update_secs(&self) -> Result<u64, CollateralError> {
-            let tcb_info = seconds(&self.tcb_info_head()?.next_update, "TCB info")?;
-            let identity: QeIdentityHead = head(&self.qe_identity, "QE identity")?;
-            Ok(tcb_info.min(seconds(&identity.next_update, "QE identity")?))
+            Ok(self.tcb_info_window_secs()?.1.min(self.qe_identity_window_secs()?.1))
+        }
+    }
+
+    /// A revocation list in DER, of whatever it is wrapped in.
+    fn der(bytes: Vec<u8>) -> Vec<u8> {
+        const PEM: (&str, &str) = ("-----BEGIN X509 CRL-----", "-----END X509 CRL-----");
+        let trimmed = match bytes.as_slice() {
+            // Hex and PEM are text, whose end may be C's.
+            text if text.is_ascii() => text.strip_suffix(&[0]).unwrap_or(text).trim_ascii(),
+            [der @ .., 0] if der_length(&bytes) == Some(der.len()) => der,
+            der => der,
+        };
+        if let Ok(der) = hex::decode(trimmed) {
+            return der;
+        }
+        let pem = std::str::from_utf8(trimmed).ok().and_then(|text| text.split_once(PEM.0)?.1.split_once(PEM.1));
+        let base64 = pem.map(|(base64, _)| base64.split_ascii_whitespace().collect::<String>());
+        base64.and_then(|base64| STANDARD.decode(base64).ok()).unwrap_or_else(|| trimmed.to_vec())
+    }
+
+    /// How long a DER sequence of 256 to 65,535 bytes is, its header included; others are no revocation lists.
+    fn der_length(bytes: &[u8]) -> Option<usize> {
+        match bytes {
+            [0x30, 0x82, high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])).checked_add(4),
+            _ => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod flaw;
 mod measurements;
+mod reason;
 mod verdict;
 
 use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
@@ -100,11 +101,12 @@ impl TrustedRoot {
             Root::Intel => QuoteVerifier::new_prod(),
             Root::Other { certificate_der } => QuoteVerifier::new(certificate_der.clone()),
         };
-        let verifier = verifier.with_config::<RingConfig>();
+        // Debug and service domains are for rules of our own to refuse, so that all else is told of them as well.
+        let verifier = verifier.with_config::<RingConfig>().allow_debug(true).allow_service_td(true);
         // Whether its status is good enough is for our own policy to say.
         let no_policy = QuotePolicy::claims_only(at_secs);
         verifier
-            .verify_with_policy(quote, for_qvl(collateral), at_secs, &no_policy)
+            .verify_with_policy(quote, for_qvl(collateral, quote), at_secs, &no_policy)
             .map_err(|error| format!("{error:#}"))
     }
 }
@@ -113,12 +115,14 @@ impl TrustedRoot {
 ///
 /// 1. the bytes are a quote;
 /// 2. it is genuine: the processor's signature holds, its certificates lead to the trusted root, nothing is revoked, and all
-///    of it is valid at the given time (`dcap-qvl`);
+///    of it is valid at the given time (`dcap-qvl`). The quote's own certificates count, where it has them;
 /// 3. the library and we read the same in it;
 /// 4. its report data names a key, and the expected one where one is;
-/// 5. what runs is no secret to nobody: no debugging, no provisioning or launch key, no migration; no policy can allow these;
+/// 5. nobody looks into it: no debugging, no provisioning or launch key, no migration, no service domain, no steering by
+///    exceptions, no unknown attributes; no policy can allow these;
 /// 6. the policy has a section for its kind of environment, and pins what runs there: MRENCLAVE, or MRTD with RTMR0 to 3;
-/// 7. what the policy asks beyond that: MRSIGNER, ISVPRODID, ISVSVN, MRSEAM, TD attributes;
+/// 7. what the policy asks beyond that: MRSIGNER, ISVPRODID, ISVSVN, MRSEAM, TD attributes, XFAM, MRCONFIGID, MROWNER,
+///    MROWNERCONFIG;
 /// 8. the platform's TCB status and each of its advisories are allowed;
 /// 9. the collateral is not older than the policy wants.
 ///
@@ -144,9 +148,23 @@ pub fn judge(case: &Case<'_>) -> Verdict {
     names_a_key(case, &quote, &mut findings);
     keeps_secrets(&quote, &mut findings);
     measurements::check(case.policy, &quote, &mut findings);
-    platform(case.policy, quote.tee(), genuine.as_ref(), &mut findings);
-    collateral_age(case, genuine.is_some(), &mut findings);
-    findings.verdict(case, &quote, genuine.as_ref())
+    platform(case.policy, quote.tee(), &genuine, &mut findings);
+    collateral_age(case, !matches!(genuine, Genuine::No), &mut findings);
+    let claims = match &genuine {
+        Genuine::Yes(claims) => Some(&**claims),
+        Genuine::ButItsPlatform { .. } | Genuine::No => None,
+    };
+    findings.verdict(case, &quote, claims)
+}
+
+/// What the library found in a quote.
+enum Genuine {
+    /// It is genuine, and says what we read in it.
+    Yes(Box<QuoteClaims>),
+    /// All signatures hold, and what they say of the platform has no status.
+    ButItsPlatform { flaw: Flaw, reason: String },
+    /// It is not.
+    No,
 }
 
 /// What a quote says, for people. Nothing of it is verified.
@@ -160,14 +178,13 @@ pub fn claims_of(quote: &[u8]) -> Result<Vec<Claim>, QuoteError> {
     Ok(findings.into_claims())
 }
 
-/// What the library found in the quote, if it is genuine and says what we read in it.
-fn genuine(case: &Case<'_>, quote: &Quote, findings: &mut Findings) -> Option<QuoteClaims> {
+fn genuine(case: &Case<'_>, quote: &Quote, findings: &mut Findings) -> Genuine {
     const WANTED: &str = "signed by the processor, certified by the root, not revoked, valid at this time";
     match case.root.verify(case.quote, case.collateral, case.at_secs) {
         // Two readers that disagree are how a quote of one thing passes for another's.
         Ok(claims) if !read_alike(quote, &claims.report) => {
-            findings.flaw(Flaw::ReadDifferently, "its fields are read in two ways", WANTED);
-            None
+            findings.flaw(Rule::Genuine, Flaw::ReadDifferently, "its fields are read in two ways", WANTED);
+            Genuine::No
         }
         Ok(claims) => {
             findings.pass(Rule::Genuine, "all of it", WANTED);
@@ -177,11 +194,22 @@ fn genuine(case: &Case<'_>, quote: &Quote, findings: &mut Findings) -> Option<Qu
             findings.claim("advisories", list(&claims.tcb.advisory_ids));
             findings.claim("TCB evaluation number", claims.tcb.eval_data_number.to_string());
             findings.claim("collateral valid until", time(claims.earliest_expiration_date));
-            Some(claims)
+            Genuine::Yes(Box::new(claims))
         }
         Err(error) => {
-            findings.flaw(Flaw::of(&error), error, WANTED);
-            None
+            let flaw = Flaw::of(&error);
+            let reason = reason::of(flaw, case, &error);
+            // The library looks at the platform and at the attributes when all signatures have held.
+            match flaw.is_of_the_platform() || flaw.is_of_attributes() {
+                true => {
+                    findings.pass(Rule::Genuine, "all signatures", WANTED);
+                    Genuine::ButItsPlatform { flaw, reason }
+                }
+                false => {
+                    findings.flaw(Rule::Genuine, flaw, reason, WANTED);
+                    Genuine::No
+                }
+            }
         }
     }
 }
@@ -218,11 +246,27 @@ fn keeps_secrets(quote: &Quote, findings: &mut Findings) {
             must_not(Rule::NoProvisionKey, report.has_provision_key());
             must_not(Rule::NoEinittokenKey, report.has_einittoken_key());
         }
-        Report::Tdx(report) => must_not(Rule::NotMigratable, report.is_migratable()),
+        Report::Tdx(report) => {
+            must_not(Rule::NotMigratable, report.is_migratable());
+            must_not(Rule::NotSteerable, report.is_steerable());
+            must_not(Rule::NoReservedAttributes, report.has_reserved_attributes());
+            let bound = report.mr_service_td.filter(|mr| *mr != [0; 48]);
+            let found = match (report.has_service_td(), bound) {
+                (false, _) => "none".to_owned(),
+                (true, Some(mr_service_td)) => format!("MRSERVICETD is {}", hex::encode(mr_service_td)),
+                (true, None) => "SERVTD_EXT is set in the TD attributes".to_owned(),
+            };
+            findings.check(
+                Rule::NoServiceTd,
+                !report.has_service_td(),
+                found,
+                "no service domain: no policy can allow one",
+            );
+        }
     }
 }
 
-fn platform(policy: &Policy, tee: Tee, genuine: Option<&QuoteClaims>, findings: &mut Findings) {
+fn platform(policy: &Policy, tee: Tee, genuine: &Genuine, findings: &mut Findings) {
     let nothing = (Vec::new(), Advisories::default(), Vec::new());
     let (levels, allowed, refused) = match tee {
         Tee::Sgx => policy.sgx.as_ref().map(|sgx| {
@@ -239,10 +283,19 @@ fn platform(policy: &Policy, tee: Tee, genuine: Option<&QuoteClaims>, findings: 
         Advisories::Any => format!("any but {}", list(&refused)),
         Advisories::Only(ids) => format!("only {}", list(ids)),
     };
-    let Some(claims) = genuine else {
-        findings.fail(Rule::TcbStatus, "unknown: not genuine", wanted_levels);
-        findings.fail(Rule::Advisories, "unknown: not genuine", wanted_advisories);
-        return;
+    let claims = match genuine {
+        Genuine::Yes(claims) => claims,
+        Genuine::ButItsPlatform { flaw, reason } => {
+            let found = if flaw.is_of_attributes() { format!("unknown: {reason}") } else { reason.clone() };
+            findings.flaw(Rule::TcbStatus, *flaw, found, wanted_levels);
+            findings.fail(Rule::Advisories, "unknown: no TCB status", wanted_advisories);
+            return;
+        }
+        Genuine::No => {
+            findings.fail(Rule::TcbStatus, "unknown: not genuine", wanted_levels);
+            findings.fail(Rule::Advisories, "unknown: not genuine", wanted_advisories);
+            return;
+        }
     };
     let status = claims.tcb.status.to_string();
     let allowed_status = TcbStatus::from_intel(&status).is_some_and(|status| levels.contains(&status));
@@ -273,7 +326,10 @@ fn collateral_age(case: &Case<'_>, genuine: bool, findings: &mut Findings) {
     }
 }
 
-fn for_qvl(ours: &Collateral) -> QuoteCollateralV3 {
+/// The library prefers the collateral's certificates of a platform to the quote's. Collateral is handed around for all platforms of
+/// a kind, so these may be another machine's: they count only for a quote that has none.
+fn for_qvl(ours: &Collateral, quote: &[u8]) -> QuoteCollateralV3 {
+    let has_chain = dcap_qvl::quote::Quote::parse(quote).is_ok_and(|quote| quote.raw_cert_chain().is_ok());
     QuoteCollateralV3 {
         pck_crl_issuer_chain: ours.pck_crl_issuer_chain.clone(),
         root_ca_crl: ours.root_ca_crl.clone(),
@@ -284,7 +340,7 @@ fn for_qvl(ours: &Collateral) -> QuoteCollateralV3 {
         qe_identity_issuer_chain: ours.qe_identity_issuer_chain.clone(),
         qe_identity: ours.qe_identity.clone(),
         qe_identity_signature: ours.qe_identity_signature.clone(),
-        pck_certificate_chain: ours.pck_certificate_chain.clone(),
+        pck_certificate_chain: ours.pck_certificate_chain.clone().filter(|_| !has_chain),
     }
 }
 

@@ -19,7 +19,7 @@ pub mod simulated;
 mod source;
 
 #[cfg(feature = "fetch")]
-pub use self::source::{CollateralCache, CollateralSource, PlatformKind, SourceError, http_client};
+pub use self::source::{CollateralCache, CollateralSource, PlatformKind, Service, SourceError, http_client};
 pub use self::{
     collateral::{Collateral, MAX_COLLATERAL_BYTES},
     platform::{Platform, PlatformError, TdxFiles},

@@ -40,7 +40,7 @@ pub enum PlatformError {
     #[error("no trusted environment: neither {gramine} nor {tsm} is there", gramine = gramine::FOLDER, tsm = tdx::REPORTS)]
     NotFound,
     /// A file cannot be read or written.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     File {
         /// The file.
         path: PathBuf,
@@ -92,7 +92,7 @@ pub enum PlatformError {
         expected: Tee,
     },
     /// The quote's report data is not what was asked for, and names no key at all.
-    #[error("the quote is not the one that was asked for: {0}")]
+    #[error("the quote is not the one that was asked for")]
     OtherReportData(#[source] ReportDataError),
     /// The quote names another key than the one that was asked for.
     #[error("the quote names another key than was asked for")]
@@ -142,8 +142,16 @@ impl Platform {
         }
     }
 
-    /// Makes a quote over the report data, and makes sure that it is about just that. It waits for the quoting service,
-    /// which takes seconds at worst. On TDX it then extends RTMR3, so that nobody in this domain can have such a quote
+    /// What [`quote`](Self::quote) waits for, for people.
+    pub fn waits_for(&self) -> String {
+        match &self.0 {
+            Files::Gramine(folder) => format!("{} (the AESM service outside)", folder.join("quote").display()),
+            Files::Tdx(files) => format!("{} (the host's quoting service)", files.report.join("outblob").display()),
+        }
+    }
+
+    /// Makes a quote over the report data, and makes sure that it is about just that. It waits for the quoting service, which
+    /// takes seconds where all is well, and for ever where the service is silent. On TDX it then extends RTMR3, so that nobody in this domain can have such a quote
     /// again, and a second call gives a quote with other measurements.
     pub fn quote(&self, report_data: &ReportData) -> Result<Vec<u8>, PlatformError> {
         let bytes = report_data.to_bytes();

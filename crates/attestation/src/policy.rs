@@ -59,6 +59,14 @@ pub struct TdxPolicy {
     pub mrseams: Option<Vec<Hex<48>>>,
     /// The TD attributes are also one of these.
     pub td_attributes: Option<Vec<Hex<8>>>,
+    /// XFAM is also one of these.
+    pub xfams: Option<Vec<Hex<8>>>,
+    /// MRCONFIGID is also one of these.
+    pub mr_config_ids: Option<Vec<Hex<48>>>,
+    /// MROWNER is also one of these.
+    pub mr_owners: Option<Vec<Hex<48>>>,
+    /// MROWNERCONFIG is also one of these.
+    pub mr_owner_configs: Option<Vec<Hex<48>>>,
     /// The platform's status is one of these.
     #[serde(default = "up_to_date")]
     pub allowed_tcb_levels: Vec<TcbStatus>,
@@ -123,7 +131,7 @@ pub enum PolicyError {
     },
     /// Not YAML, or an unknown key, or a value that is none.
     #[error("policy: {0}")]
-    Yaml(#[from] serde_saphyr::Error),
+    Yaml(String),
     /// It names no section, so that it would refuse every quote: an empty file is more likely a mistake.
     #[error("policy: neither sgx nor tdx")]
     Empty,
@@ -143,7 +151,8 @@ impl Policy {
         if yaml.len() > MAX_POLICY_BYTES {
             return Err(PolicyError::TooLarge { got: yaml.len() });
         }
-        let policy: Self = serde_saphyr::from_str(yaml)?;
+        let policy: Self =
+            serde_saphyr::from_str(yaml).map_err(|error| PolicyError::Yaml(error.without_snippet().to_string()))?;
         if policy.sgx.is_none() && policy.tdx.is_none() {
             return Err(PolicyError::Empty);
         }

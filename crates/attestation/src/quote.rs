@@ -25,6 +25,12 @@ const SGX_PROVISION_KEY: u8 = 1 << 4;
 const SGX_EINITTOKEN_KEY: u8 = 1 << 5;
 /// Bit 29 of a TD's attributes, the sixth of the fourth byte.
 const TD_MIGRATABLE: u8 = 1 << 5;
+/// Bit 28: without it the host can have missing pages reported to the domain by exceptions, and steer it by them.
+const TD_SEPT_VE_DISABLE: u8 = 1 << 4;
+/// Bit 17: the report also holds a hash of bound service domains.
+const TD_SERVTD_EXT: u8 = 1 << 1;
+/// Bits that must be zero (Intel, "TDX Module ABI" 348551-008US, table 3.23): 1 to 3, 7 to 15, 23 to 26, 32 to 61.
+const TD_RESERVED: [u8; 8] = [0x8e, 0xff, 0x80, 0x07, 0xff, 0xff, 0xff, 0x3f];
 
 /// The kind of trusted environment that a quote is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -57,6 +63,7 @@ impl fmt::Display for Tee {
 pub struct Quote {
     version: u16,
     report: Report,
+    padding_bytes: usize,
 }
 
 /// The signed statement inside a quote.
@@ -92,12 +99,22 @@ pub struct TdReport {
     pub mr_seam: [u8; 48],
     /// TDATTRIBUTES: 8 bytes of flags.
     pub td_attributes: [u8; 8],
+    /// XFAM: which of the processor's extended features the domain may use.
+    pub xfam: [u8; 8],
     /// MRTD: what the domain was built from.
     pub mr_td: [u8; 48],
+    /// MRCONFIGID: what the owner says of the configuration.
+    pub mr_config_id: [u8; 48],
+    /// MROWNER: who the owner says it is.
+    pub mr_owner: [u8; 48],
+    /// MROWNERCONFIG: what the owner says of itself.
+    pub mr_owner_config: [u8; 48],
     /// RTMR0 to RTMR3: what was loaded since.
     pub rtmrs: [[u8; 48]; 4],
     /// The 64 bytes that the domain asked for.
     pub report_data: [u8; REPORT_DATA_BYTES],
+    /// MRSERVICETD: which service domains were bound to it, zeros for none. Bodies of TDX 1.5 alone have it.
+    pub mr_service_td: Option<[u8; 48]>,
 }
 
 /// Why bytes are not a quote.
@@ -158,12 +175,17 @@ impl Quote {
         };
         let signature_bytes = reader.u32()?;
         reader.skip(usize::try_from(signature_bytes).map_err(|_| QuoteError::Truncated)?)?;
-        Ok(Self { version, report })
+        Ok(Self { version, report, padding_bytes: reader.rest.len() })
     }
 
     /// The version of the quote's format: 3, 4 or 5.
     pub fn version(&self) -> u16 {
         self.version
+    }
+
+    /// How many bytes come after the quote. Nobody signed them.
+    pub fn padding_bytes(&self) -> usize {
+        self.padding_bytes
     }
 
     /// The kind of trusted environment.
@@ -233,17 +255,43 @@ impl TdReport {
         self.td_attributes[3] & TD_MIGRATABLE != 0
     }
 
+    /// Whether the host can steer the domain by exceptions.
+    pub fn is_steerable(&self) -> bool {
+        self.td_attributes[3] & TD_SEPT_VE_DISABLE == 0
+    }
+
+    /// Whether another domain is bound to it, which can see into it.
+    pub fn has_service_td(&self) -> bool {
+        self.td_attributes[2] & TD_SERVTD_EXT != 0 || self.mr_service_td.is_some_and(|mr| mr != [0; 48])
+    }
+
+    /// Whether bits of the attributes are set that mean nothing yet.
+    pub fn has_reserved_attributes(&self) -> bool {
+        self.td_attributes.iter().zip(TD_RESERVED).any(|(bits, reserved)| bits & reserved != 0)
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Self, QuoteError> {
         reader.skip(16)?; // TEE_TCB_SVN
         let mr_seam = reader.array()?;
         reader.skip(48 + 8)?; // MRSIGNERSEAM, SEAMATTRIBUTES
         let td_attributes = reader.array()?;
-        reader.skip(8)?; // XFAM
+        let xfam = reader.array()?;
         let mr_td = reader.array()?;
-        reader.skip(48 * 3)?; // MRCONFIGID, MROWNER, MROWNERCONFIG
+        let [mr_config_id, mr_owner, mr_owner_config] = [reader.array()?, reader.array()?, reader.array()?];
         let rtmrs = [reader.array()?, reader.array()?, reader.array()?, reader.array()?];
         let report_data = reader.array()?;
-        Ok(Self { mr_seam, td_attributes, mr_td, rtmrs, report_data })
+        Ok(Self {
+            mr_seam,
+            td_attributes,
+            xfam,
+            mr_td,
+            mr_config_id,
+            mr_owner,
+            mr_owner_config,
+            rtmrs,
+            report_data,
+            mr_service_td: None,
+        })
     }
 }
 
@@ -258,7 +306,7 @@ impl Reader<'_> {
         let body_type = self.u16()?;
         let got = self.u32()?;
         // The bodies of TDX 1.5 and its extension append to the one of TDX 1.0.
-        let (expected, appended) = match (tee_type, body_type) {
+        let (expected, appended): (u32, usize) = match (tee_type, body_type) {
             (TEE_TYPE_SGX, 1) => (384, 0),
             (TEE_TYPE_TDX, 2) => (584, 0),
             (TEE_TYPE_TDX, 3) => (648, 64),
@@ -270,12 +318,16 @@ impl Reader<'_> {
         if got != expected {
             return Err(QuoteError::BodySize { body_type, got, expected });
         }
-        let report = match tee_type {
-            TEE_TYPE_SGX => Report::Sgx(EnclaveReport::read(self)?),
-            _ => Report::Tdx(Box::new(TdReport::read(self)?)),
-        };
-        self.skip(appended)?;
-        Ok(report)
+        if tee_type == TEE_TYPE_SGX {
+            return Ok(Report::Sgx(EnclaveReport::read(self)?));
+        }
+        let mut report = TdReport::read(self)?;
+        if let Some(beyond) = appended.checked_sub(16 + 48) {
+            self.skip(16)?; // TEE_TCB_SVN2
+            report.mr_service_td = Some(self.array()?);
+            self.skip(beyond)?;
+        }
+        Ok(Report::Tdx(Box::new(report)))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], QuoteError> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use secp256k1::PublicKey;
 use thiserror::Error;
 
 /// Length of a quote's report data, in bytes.
@@ -13,12 +14,12 @@ pub const REPORT_DATA_BYTES: usize = 64;
 pub enum ReportData {
     /// Version 0: the compressed public key.
     V0 {
-        /// SEC1 compressed public key, 33 bytes.
+        /// SEC1 compressed public key, 33 bytes. Read from a quote, it is a point of the curve.
         public_key: [u8; 33],
     },
     /// Version 1: the key's Ethereum address. This is the version that we make.
     V1 {
-        /// The last 20 bytes of keccak256 of the uncompressed key without its first byte.
+        /// The last 20 bytes of keccak256 of the uncompressed key without its first byte. Read from a quote, it is not zero.
         address: [u8; 20],
     },
 }
@@ -38,6 +39,12 @@ pub enum ReportDataError {
         /// The last byte.
         version: u8,
     },
+    /// 33 bytes that are no key. Many quotes of others have zeros or a hash there: their last byte says version 0.
+    #[error("report data of version 0 holds no public key of secp256k1")]
+    NotAPublicKey,
+    /// An address that no key has.
+    #[error("report data of version 1 holds the zero address, which is no key's")]
+    ZeroAddress,
 }
 
 impl ReportData {
@@ -45,8 +52,15 @@ impl ReportData {
     pub fn parse(bytes: &[u8; REPORT_DATA_BYTES]) -> Result<Self, ReportDataError> {
         let [.., version] = *bytes;
         match version {
-            0 => Ok(Self::V0 { public_key: name(bytes, version)? }),
-            1 => Ok(Self::V1 { address: name(bytes, version)? }),
+            0 => {
+                let public_key = name(bytes, version)?;
+                PublicKey::from_slice(&public_key).map_err(|_| ReportDataError::NotAPublicKey)?;
+                Ok(Self::V0 { public_key })
+            }
+            1 => match name(bytes, version)? {
+                address if address == [0; 20] => Err(ReportDataError::ZeroAddress),
+                address => Ok(Self::V1 { address }),
+            },
             _ => Err(ReportDataError::UnknownVersion { version }),
         }
     }
@@ -133,6 +147,27 @@ mod tests {
                 assert_eq!(ReportData::parse(&bytes), Err(ReportDataError::Padding { version }), "byte {at}");
             }
         }
+    }
+
+    /// What quotes of others hold: nothing, a SHA-256, a point of another curve's size. Each ends in a zero byte.
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let mut hash = [0; REPORT_DATA_BYTES];
+        hash[..32].copy_from_slice(&[0x5a; 32]);
+        let mut uncompressed = [0; REPORT_DATA_BYTES];
+        uncompressed[0] = 4;
+        // 5 is the x of no point of the curve, and the field's prime is no coordinate at all.
+        let mut no_point = [0; REPORT_DATA_BYTES];
+        (no_point[0], no_point[32]) = (2, 5);
+        let mut too_large = [0; REPORT_DATA_BYTES];
+        too_large[0] = 2;
+        too_large[1..33].copy_from_slice(&[0xff; 32]);
+        for bytes in [[0; REPORT_DATA_BYTES], hash, uncompressed, no_point, too_large] {
+            assert_eq!(ReportData::parse(&bytes), Err(ReportDataError::NotAPublicKey), "{}", hex::encode(bytes));
+        }
+        let mut zero_address = [0; REPORT_DATA_BYTES];
+        zero_address[63] = 1;
+        assert_eq!(ReportData::parse(&zero_address), Err(ReportDataError::ZeroAddress));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use tee_attestation::{
 };
 
 use Rule::{
-    Advisories, CollateralAge, Genuine, IsvProdId, IsvSvn, MrEnclave, MrSeam, MrSigner, Mrs, NoEinittokenKey,
-    NoProvisionKey, NotDebug, NotMigratable, Readable, TcbStatus, TdAttributes,
+    Advisories, CollateralAge, Genuine, IsvProdId, IsvSvn, MrConfigId, MrEnclave, MrOwner, MrOwnerConfig, MrSeam,
+    MrSigner, Mrs, NoEinittokenKey, NoProvisionKey, NoReservedAttributes, NoServiceTd, NotDebug, NotMigratable,
+    NotSteerable, Readable, TcbStatus, TdAttributes, Xfam,
 };
 
 /// What is judged. The default is accepted; each case changes one thing.
@@ -29,6 +30,12 @@ static NOW: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 static MACHINE: LazyLock<Platform> = LazyLock::new(|| Platform::new(*NOW).unwrap());
 const KEY: Key = Key { public_key: [2; 33], address: [0xab; 20] };
 const NAMED: ReportData = ReportData::V1 { address: KEY.address };
+/// The same point's mirror image.
+const OTHER_PUBLIC_KEY: [u8; 33] = {
+    let mut key = KEY.public_key;
+    key[0] = 3;
+    key
+};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Try {
@@ -125,6 +132,12 @@ fn enclave(change: impl FnOnce(&mut Enclave)) -> Try {
     Try::enclave(&enclave)
 }
 
+/// Pins of the three measurements that the owner of a domain makes.
+fn owner_pins(byte: &str) -> String {
+    let pins = format!("[\"{}\"]", byte.repeat(48));
+    format!("mr_config_ids: {pins}\n  mr_owners: {pins}\n  mr_owner_configs: {pins}")
+}
+
 fn domain(change: impl FnOnce(&mut Domain)) -> Try {
     in_format(Format::V4, change)
 }
@@ -193,6 +206,10 @@ type Expected = (&'static [Rule], Option<Flaw>);
 
 fn genuine(flaw: Flaw) -> Expected {
     (&[Genuine], Some(flaw))
+}
+
+fn platform(flaw: Flaw) -> Expected {
+    (&[TcbStatus], Some(flaw))
 }
 
 const fn only(rules: &'static [Rule]) -> Expected {
@@ -293,9 +310,9 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             Try::sgx().published(|p| p.revoked = Some(Revoked::TcbSigner)),
             genuine(Flaw::CertificateRevoked),
         ),
-        ("a revoked TCB", Try::sgx().published(|p| p.tcb_status = "Revoked"), genuine(Flaw::Revoked)),
-        ("a revoked QE", Try::sgx().published(|p| p.qe_status = "Revoked"), genuine(Flaw::Revoked)),
-        ("a revoked TDX module", Try::tdx().published(|p| p.module_status = "Revoked"), genuine(Flaw::Revoked)),
+        ("a revoked TCB", Try::sgx().published(|p| p.tcb_status = "Revoked"), platform(Flaw::Revoked)),
+        ("a revoked QE", Try::sgx().published(|p| p.qe_status = "Revoked"), platform(Flaw::Revoked)),
+        ("a revoked TDX module", Try::tdx().published(|p| p.module_status = "Revoked"), platform(Flaw::Revoked)),
         // Not genuine: collateral.
         (
             "no root revocation list",
@@ -346,7 +363,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             genuine(Flaw::CertificateChain),
         ),
         ("collateral of other processors", Try::sgx().published(|p| p.fmspc = [9; 6]), genuine(Flaw::Fmspc)),
-        ("a platform older than all levels", Try::sgx().published(|p| p.least_svn = 2), genuine(Flaw::NoTcbLevel)),
+        ("a platform older than all levels", Try::sgx().published(|p| p.least_svn = 2), platform(Flaw::NoTcbLevel)),
         (
             "TDX collateral for SGX",
             Try::sgx().with(|t| t.collateral = tdx_collateral.clone()),
@@ -366,37 +383,50 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ("another product's QE", quoting_enclave(|qe| qe.isv_prod_id = 7), genuine(Flaw::QeIsvProdId)),
         ("an old QE", quoting_enclave(|qe| qe.isv_svn = 0), genuine(Flaw::QeIsvSvn)),
         ("a QE with other attributes", quoting_enclave(|qe| qe.attributes[0] |= 0x10), genuine(Flaw::QeAttributes)),
-        ("another signer's TDX module", domain(|d| d.mr_signer_seam = [7; 48]), genuine(Flaw::TdxModuleSigner)),
-        ("a TDX module with attributes", domain(|d| d.seam_attributes[0] = 1), genuine(Flaw::TdxModuleAttributes)),
-        ("an unknown TDX module", domain(|d| d.tee_tcb_svn = Domain::svn(1, 2)), genuine(Flaw::TdxModule)),
-        ("a TDX module older than all levels", domain(|d| d.tee_tcb_svn = Domain::svn(0, 1)), genuine(Flaw::TdxModule)),
+        ("another signer's TDX module", domain(|d| d.mr_signer_seam = [7; 48]), platform(Flaw::TdxModuleSigner)),
+        ("a TDX module with attributes", domain(|d| d.seam_attributes[0] = 1), platform(Flaw::TdxModuleAttributes)),
+        ("an unknown TDX module", domain(|d| d.tee_tcb_svn = Domain::svn(1, 2)), platform(Flaw::TdxModule)),
+        (
+            "a TDX module older than all levels",
+            domain(|d| d.tee_tcb_svn = Domain::svn(0, 1)),
+            platform(Flaw::TdxModule),
+        ),
         // No secrets kept.
-        ("a debug enclave", enclave(|e| e.attributes[0] |= 2), (&[Genuine, NotDebug], Some(Flaw::Debug))),
+        ("a debug enclave", enclave(|e| e.attributes[0] |= 2), only(&[NotDebug])),
         ("an enclave with the provisioning key", enclave(|e| e.attributes[0] |= 0x10), only(&[NoProvisionKey])),
         ("an enclave with the EINITTOKEN key", enclave(|e| e.attributes[0] |= 0x20), only(&[NoEinittokenKey])),
         (
             "an enclave with all of them",
             enclave(|e| e.attributes[0] |= 0x32),
-            (&[Genuine, NotDebug, NoProvisionKey, NoEinittokenKey], Some(Flaw::Debug)),
+            only(&[NotDebug, NoProvisionKey, NoEinittokenKey]),
         ),
-        ("a debug domain", domain(|d| d.td_attributes[0] |= 1), (&[Genuine, NotDebug], Some(Flaw::Debug))),
-        ("a profiled domain", domain(|d| d.td_attributes[0] |= 0x10), (&[Genuine, NotDebug], Some(Flaw::Profiling))),
+        ("a debug domain", domain(|d| d.td_attributes[0] |= 1), only(&[NotDebug])),
+        ("a profiled domain", domain(|d| d.td_attributes[0] |= 0x10), only(&[NotDebug])),
         (
             "a domain with a reserved debug bit",
             domain(|d| d.td_attributes[0] |= 2),
-            (&[Genuine, NotDebug], Some(Flaw::ReservedTdAttributes)),
+            (&[NotDebug, NoReservedAttributes], Some(Flaw::ReservedTdAttributes)),
+        ),
+        ("a migratable domain", domain(|d| d.td_attributes[3] |= 0x20), (&[NotMigratable], Some(Flaw::Migratable))),
+        (
+            "a domain with a reserved bit",
+            domain(|d| d.td_attributes[5] = 1),
+            (&[NoReservedAttributes], Some(Flaw::ReservedTdAttributes)),
         ),
         (
-            "a migratable domain",
-            domain(|d| d.td_attributes[3] |= 0x20),
-            (&[Genuine, NotMigratable], Some(Flaw::Migratable)),
+            "a domain that the host can steer",
+            domain(|d| d.td_attributes[3] = 0),
+            (&[NotSteerable], Some(Flaw::SeptVeDisable)),
         ),
-        ("a domain with a reserved bit", domain(|d| d.td_attributes[5] = 1), genuine(Flaw::ReservedTdAttributes)),
-        ("a domain that the host can steer", domain(|d| d.td_attributes[3] = 0), genuine(Flaw::SeptVeDisable)),
         (
             "a domain with a service domain",
             in_format(Format::V5Td15, |d| d.mr_service_td = [1; 48]),
-            genuine(Flaw::ServiceTd),
+            only(&[NoServiceTd]),
+        ),
+        (
+            "an extended domain with a service domain",
+            in_format(Format::V5Td15Ex, |d| d.td_attributes[2] |= 2),
+            only(&[NoServiceTd]),
         ),
         // Not what the policy pins.
         ("a policy without SGX", Try::sgx().with(|t| t.policy.sgx = None), only(&[Rule::Tee, MrEnclave, TcbStatus])),
@@ -477,13 +507,25 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             Try::sgx().with(|t| t.policy = policy("top: max_collateral_age_secs: 3599")),
             only(&[CollateralAge]),
         ),
+        ("other features", tdx_policy("xfams: [e700060000000000]"), only(&[Xfam])),
+        ("another owner's domain", tdx_policy(&owner_pins("07")), only(&[MrConfigId, MrOwner, MrOwnerConfig])),
         // Not the key.
         ("another key", Try::sgx().with(|t| t.key.address = [1; 20]), only(&[Rule::Key])),
         (
             "another public key",
-            Try::of(MACHINE.quote(&ReportData::V0 { public_key: [3; 33] }).unwrap(), &Publication::default()),
+            Try::of(MACHINE.quote(&ReportData::V0 { public_key: OTHER_PUBLIC_KEY }).unwrap(), &Publication::default()),
             only(&[Rule::Key]),
         ),
+        ("report data of zeros", report_data(|data| *data = [0; 64]), only(&[Rule::ReportData, Rule::Key])),
+        (
+            "a hash and zeros",
+            report_data(|data| {
+                *data = [0; 64];
+                data[..32].fill(0x5a);
+            }),
+            only(&[Rule::ReportData, Rule::Key]),
+        ),
+        ("the zero address", report_data(|data| data[..20].fill(0)), only(&[Rule::ReportData, Rule::Key])),
         ("a name of version 2", report_data(|data| data[63] = 2), only(&[Rule::ReportData, Rule::Key])),
         ("a name of version 255", report_data(|data| data[63] = 255), only(&[Rule::ReportData, Rule::Key])),
         ("an address with something behind it", report_data(|data| data[20] = 1), only(&[Rule::ReportData, Rule::Key])),
@@ -515,6 +557,8 @@ fn what_is_in_order_is_accepted() {
         }),
         ("a TDX module beside", tdx_policy(&format!("mrseams: ['{}']", "5E".repeat(48)))),
         ("TD attributes beside", tdx_policy("td_attributes: ['0000001000000000']")),
+        ("XFAM beside", tdx_policy("xfams: [e702060000000000]")),
+        ("what the owner says beside", tdx_policy(&owner_pins("00"))),
         (
             "an allowed advisory",
             sgx_policy("allowed_advisory_ids: [INTEL-SA-00001]").published(|p| p.advisories = vec!["INTEL-SA-00001"]),

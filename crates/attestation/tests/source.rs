@@ -18,6 +18,7 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use samples::{sample, sample_collateral};
 use tee_attestation::{
     Case, Collateral, CollateralCache, CollateralError, CollateralSource, PcsAnswers, Policy, ReportData, SourceError,
@@ -63,15 +64,60 @@ impl Service {
     }
 
     async fn start(&self) -> CollateralSource {
+        CollateralSource::open(&self.url().await).unwrap()
+    }
+
+    async fn url(&self) -> String {
         let router = Router::new().fallback(answer).with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/x/sgx/certification/v4/", listener.local_addr().unwrap());
         tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        CollateralSource::open(&url).unwrap()
+        url
+    }
+
+    /// The same over TLS, with this certificate.
+    async fn tls_url(&self, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
+        let router = Router::new().fallback(answer).with_state(self.clone());
+        let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.cert.der().clone()], key)
+            .unwrap();
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/x", tcp.local_addr().unwrap());
+        let listener = Tls { tcp, acceptor: Arc::new(config).into() };
+        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+        url
     }
 
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+}
+
+struct Tls {
+    tcp: tokio::net::TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+}
+
+impl axum::serve::Listener for Tls {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (tcp, address) = self.tcp.accept().await.unwrap();
+            // A client that does not trust the certificate goes away.
+            if let Ok(tls) = self.acceptor.accept(tcp).await {
+                return (tls, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.tcp.local_addr()
     }
 }
 
@@ -101,9 +147,9 @@ async fn a_service_gives_what_judges_a_quote() {
     service.publish(&sgx, &tdx);
     let source = service.start().await;
     let sgx_quote = machine.quote(&NAMED).unwrap();
-    assert_eq!(source.collateral(&sgx_quote).await.unwrap(), sgx);
+    assert_eq!(source.collateral(&sgx_quote, secs(SystemTime::now())).await.unwrap(), sgx);
     let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
-    let collateral = source.collateral(&quote).await.unwrap();
+    let collateral = source.collateral(&quote, secs(SystemTime::now())).await.unwrap();
     assert_eq!(collateral, tdx);
     let root = TrustedRoot::danger_other(machine.root_certificate().unwrap());
     let policy = Policy::default();
@@ -118,12 +164,12 @@ async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     let service = Service::default();
     let source = service.start().await;
     let quote = machine.quote(&NAMED).unwrap();
-    let error = source.collateral(&quote).await.unwrap_err();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Answer { .. }), "{error}");
-    let error = source.collateral(b"no quote").await.unwrap_err();
+    let error = source.collateral(b"no quote", secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Quote(_)), "{error}");
     let nobody = CollateralSource::open("http://127.0.0.1:9/").unwrap();
-    let error = nobody.collateral(&quote).await.unwrap_err();
+    let error = nobody.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Network { .. }), "{error}");
     assert!(matches!(CollateralSource::open("http://"), Err(SourceError::Url { .. })));
     assert!(matches!(CollateralSource::open("/nowhere"), Err(SourceError::File { .. })));
@@ -132,11 +178,107 @@ async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     service.publish(&sgx, &tdx);
     let identity = "/x/sgx/certification/v4/qe/identity";
     service.answers.lock().unwrap().get_mut(identity).unwrap().2 = vec![b' '; 2 * 1024 * 1024];
-    let error = source.collateral(&quote).await.unwrap_err();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Answer { .. }), "{error}");
     service.answers.lock().unwrap().get_mut(identity).unwrap().2 = b"{}".to_vec();
-    let error = source.collateral(&quote).await.unwrap_err();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Collateral(CollateralError::Signed { .. })), "{error}");
+}
+
+fn published(machine: &Platform) -> Service {
+    let service = Service::default();
+    service.publish(&machine.collateral().unwrap(), &machine.publish(&Publication::tdx()).unwrap());
+    service
+}
+
+/// Intel's PCCS makes itself a certificate when it is set up, as an authority and for another name than the one it is asked by.
+#[tokio::test]
+async fn a_service_with_a_certificate_of_its_own_is_trusted_by_a_file_and_not_without() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let quote = machine.quote(&NAMED).unwrap();
+    let own = |names: &[&str], is_ca| {
+        let mut parameters =
+            rcgen::CertificateParams::new(names.iter().map(|name| name.to_string()).collect::<Vec<_>>()).unwrap();
+        if is_ca {
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertifiedKey { cert: parameters.self_signed(&signing_key).unwrap(), signing_key }
+    };
+    let (certificate, another) = (own(&["pccs"], true), own(&["127.0.0.1"], false));
+    let url = published(&machine).tls_url(&certificate).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        let path = folder.path().join(name);
+        fs::write(&path, certificate.cert.pem()).unwrap();
+        format!("{url}#ca={}", path.display())
+    };
+    let now = secs(SystemTime::now());
+    let named = CollateralSource::open(&file("own.pem", &certificate)).unwrap();
+    named.collateral(&quote, now).await.unwrap();
+    for other in [url.clone(), file("another.pem", &another)] {
+        let error = CollateralSource::open(&other).unwrap().collateral(&quote, now).await.unwrap_err();
+        assert!(matches!(error, SourceError::Network { .. }), "{other}: {error}");
+    }
+    for wrong in [format!("{url}#ca=/nowhere"), format!("{url}#pin=00"), file("none.pem", &certificate) + "x"] {
+        let error = CollateralSource::open(&wrong).unwrap_err();
+        assert!(matches!(error, SourceError::Url { .. }), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn services_are_asked_in_turn_until_one_has_it() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let quote = machine.quote(&NAMED).unwrap();
+    let (empty, full) = (Service::default(), published(&machine));
+    let urls = format!("http://127.0.0.1:9/ {}, {}", empty.url().await, full.url().await);
+    let source = CollateralSource::open(&urls).unwrap();
+    source.collateral(&quote, secs(SystemTime::now())).await.unwrap();
+    assert_eq!(empty.asked(), 1);
+    full.answers.lock().unwrap().clear();
+    let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
+    assert!(matches!(&error, SourceError::NoService(errors) if errors.len() == 3), "{error}");
+}
+
+#[tokio::test]
+async fn parameters_of_the_url_go_with_the_questions() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let service = published(&machine);
+    let with = |path: &str| {
+        let early = path.contains("/tcb") || path.contains("/identity");
+        let more = if early { "update=early&team=a%26b" } else { "team=a%26b" };
+        format!("{path}{}{more}", if path.contains('?') { '&' } else { '?' })
+    };
+    let answers = std::mem::take(&mut *service.answers.lock().unwrap());
+    *service.answers.lock().unwrap() = answers.into_iter().map(|(path, answer)| (with(&path), answer)).collect();
+    let url = format!("{}?update=early&team=a%26b", service.url().await);
+    let source = CollateralSource::open(&url).unwrap();
+    source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap();
+    // They are in no error: they may be secret.
+    service.answers.lock().unwrap().clear();
+    let error = source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap_err();
+    assert!(!error.to_string().contains("team"), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_that_asks_to_be_left_alone_is_left_alone() {
+    let machine = Platform::new(SystemTime::now()).unwrap();
+    let quote = machine.quote(&NAMED).unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let busy = Router::new().fallback(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1800")]) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, busy).await.unwrap() });
+    let source = CollateralSource::open(&url).unwrap();
+    for _ in 0..3 {
+        let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
+        assert!(matches!(error, SourceError::Busy { wait, .. } if wait > Duration::from_secs(1000)), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -215,17 +357,76 @@ async fn a_folders_latest_collateral_of_the_right_kind_counts() {
     }
     fs::write(folder.path().join("e"), "half a fi").unwrap();
     let source = CollateralSource::at(folder.path()).unwrap();
-    assert_eq!(source.collateral(&machine.quote(&NAMED).unwrap()).await.unwrap().tcb_info, new.tcb_info);
+    assert_eq!(
+        source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap().tcb_info,
+        new.tcb_info
+    );
     let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
-    assert_eq!(source.collateral(&quote).await.unwrap().tcb_info, tdx.tcb_info);
-    let error = source.collateral(&sample("tdx_quote")).await.unwrap_err();
+    assert_eq!(source.collateral(&quote, secs(SystemTime::now())).await.unwrap().tcb_info, tdx.tcb_info);
+    let error = source.collateral(&sample("tdx_quote"), 0).await.unwrap_err();
     assert!(matches!(error, SourceError::NotInFolder { .. }), "{error}");
     fs::write(folder.path().join("f"), sample("tdx_quote_collateral.json")).unwrap();
-    let collateral = source.collateral(&sample("tdx_quote")).await.unwrap();
+    let collateral = source.collateral(&sample("tdx_quote"), 0).await.unwrap();
     assert_eq!(collateral, sample_collateral("tdx_quote"));
     // A file is for every quote.
     let file = CollateralSource::at(&folder.path().join("c")).unwrap();
-    assert_eq!(file.collateral(b"").await.unwrap(), others);
+    assert_eq!(file.collateral(b"", 0).await.unwrap(), others);
+}
+
+#[tokio::test]
+async fn of_a_folder_the_latest_that_is_valid_at_the_time_in_question_counts() {
+    let now = SystemTime::now();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let machine = Platform::valid_between(now - day * 99, now + day * 99).unwrap();
+    let between = |from: u32, until: u32| {
+        let valid = Some((now - day * from, now - day * until));
+        let publication = Publication { tcb_info_valid: valid, qe_identity_valid: valid, ..Publication::default() };
+        machine.publish(&publication).unwrap()
+    };
+    let (oldest, older, old) = (between(40, 20), between(30, 10), between(5, 1));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, collateral) in [("a", &oldest), ("b", &older), ("c", &old)] {
+        fs::write(folder.path().join(name), serde_json::to_vec(collateral).unwrap()).unwrap();
+    }
+    let source = CollateralSource::at(folder.path()).unwrap();
+    let cache = CollateralCache::new(source.clone(), 600, 0);
+    let quote = machine.quote(&NAMED).unwrap();
+    for (days_ago, expected) in [(2, &old), (15, &older), (25, &older), (35, &oldest), (7, &old), (0, &old)] {
+        let at_secs = secs(now - day * days_ago);
+        let found = source.collateral(&quote, at_secs).await.unwrap();
+        assert_eq!(found.tcb_info, expected.tcb_info, "{days_ago} days ago");
+        let kept = cache.collateral(&quote, at_secs).await.unwrap();
+        assert_eq!(kept.tcb_info, expected.tcb_info, "{days_ago} days ago, from the cache");
+    }
+}
+
+/// Intel's C structure has text with a NUL behind it, and in its first version revocation lists in hex.
+#[test]
+fn revocation_lists_and_texts_are_read_in_the_forms_that_intels_libraries_have() {
+    let collateral = sample_collateral("tdx_quote");
+    let pem = |der: &[u8]| {
+        format!("-----BEGIN X509 CRL-----\n{}\n-----END X509 CRL-----\n", BASE64_STANDARD.encode(der)).into_bytes()
+    };
+    let nul = |bytes: &[u8]| [bytes, &[0]].concat();
+    let list = &collateral.pck_crl;
+    for form in
+        [hex::encode(list).into_bytes(), nul(hex::encode(list).as_bytes()), pem(list), nul(&pem(list)), nul(list)]
+    {
+        let other = Collateral {
+            pck_crl: form,
+            tcb_info: format!("{}\0", collateral.tcb_info),
+            pck_crl_issuer_chain: format!("{}\0", collateral.pck_crl_issuer_chain),
+            ..collateral.clone()
+        };
+        let json = serde_json::to_vec(&other).unwrap();
+        assert_eq!(Collateral::from_json(&json), Ok(collateral.clone()));
+    }
+}
+
+#[test]
+fn a_tcb_info_of_the_version_before_is_named_as_such() {
+    let old = Collateral { tcb_info: r#"{"version":2,"fmspc":"00"}"#.to_owned(), ..sample_collateral("tdx_quote") };
+    assert_eq!(old.tcb_info_head(), Err(CollateralError::OldTcbInfo { version: 2 }));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use tee_api::{BatchUpload, Client};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::{batch_file, server::ServerArgs};
 

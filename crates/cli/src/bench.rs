@@ -1,5 +1,6 @@
 //! `teectl bench`: what verification costs. `docs/BENCHMARKS.md` says how to read it.
 
+#[cfg(feature = "reference")]
 mod compare;
 mod decode;
 mod derived;
@@ -49,7 +50,13 @@ enum Command {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
+        #[cfg(feature = "reference")]
         None => compare::run(&args.files),
+        #[cfg(not(feature = "reference"))]
+        None => anyhow::bail!(
+            "the reference is not built in: cargo run --release --features reference -- bench {}",
+            args.files.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ")
+        ),
         Some(Command::Decode(args)) => decode::run(args),
         Some(Command::Throughput(args)) => throughput::run(args),
         Some(Command::Growth(args)) => growth::run_transactions(args),

@@ -20,13 +20,12 @@ use tee_attestation::simulated::{self, Platform};
 use tee_devnet::{Chain, Genesis, Load};
 use tee_prover::{Enclave, Event, Identity};
 use tee_server::{AttestationConfig, Config, NewBatch, ObjectStoreUrl, Server, StartError, Store};
-use tee_verifier::{ChainPins, Pins};
+use tee_verifier::{ChainPins, H256, Pins};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use zksync_types::H256;
 
 use crate::devnet::LoadArgs;
 use progress::Progress;

@@ -1,5 +1,9 @@
 //! `teectl`: the command line of the TEE prover gateway.
 
+// Before all others, which print by it.
+#[macro_use]
+mod print;
+
 mod attestations;
 mod batch;
 mod batch_file;

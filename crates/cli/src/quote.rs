@@ -15,7 +15,7 @@ pub(crate) use files::{now_secs, read_policy, read_root, time};
 pub(crate) enum Command {
     /// Show what a quote says. Nothing is verified.
     Inspect {
-        /// A quote, in bytes or in hex.
+        /// A quote: bytes, hex or base64, in one line or several.
         file: PathBuf,
         /// Print one JSON object.
         #[arg(long)]

@@ -127,7 +127,7 @@ fn inspect_shows_what_is_inside() {
     let output = teectl([Path::new("batch"), Path::new("inspect"), &file]);
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    for expected in ["14034 of chain 300, Version26", "5 (0 from L1, 0 upgrades)"] {
+    for expected in ["14034 of chain 300, protocol version 26", "5 (0 from L1, 0 upgrades)"] {
         assert!(text.contains(expected), "{text}");
     }
 }

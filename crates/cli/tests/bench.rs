@@ -51,6 +51,7 @@ fn assert_near(one: f64, other: f64) {
     assert!((one / other - 1.0).abs() < 1e-6, "{one} and {other}");
 }
 
+#[cfg(feature = "reference")]
 #[test]
 fn files_are_compared_with_the_reference() {
     let (_folder, file) = devnet();
@@ -60,6 +61,17 @@ fn files_are_compared_with_the_reference() {
     assert_near(median(line, "reference") / median(line, "verifier"), number(line, "ratio"));
     assert!(number(line, "ratio_without_decoding") > 0.0 && number(line, "decode_ms") > 0.0);
     assert!(!cfg!(target_os = "linux") || number(line, "peak_rss_bytes") > 1e6);
+}
+
+/// What people install does not hold the published virtual machine.
+#[cfg(not(feature = "reference"))]
+#[test]
+fn without_the_reference_the_command_says_how_to_get_it() {
+    let (_folder, file) = devnet();
+    let output = teectl(["bench".as_ref(), file.as_os_str()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("cargo run --release --features reference -- bench"), "{said}");
 }
 
 #[test]

@@ -7,6 +7,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
 use serde_json::Value;
 use tee_attestation::{
     ReportData,
@@ -27,6 +31,12 @@ impl Files {
         let machine = Platform::new(SystemTime::now()).unwrap();
         files.write("quote.bin", machine.quote(&NAMED).unwrap());
         files.write("quote.hex", hex::encode(machine.quote(&NAMED).unwrap()) + "\n");
+        let quote = machine.quote(&NAMED).unwrap();
+        let folded =
+            |text: String| text.as_bytes().chunks(64).map(|line| [line, b"\r\n"].concat()).collect::<Vec<_>>().concat();
+        files.write("folded.hex", folded(format!("0x{}", hex::encode(&quote))));
+        files.write("quote.b64", folded(BASE64_STANDARD.encode(&quote)));
+        files.write("url.b64", BASE64_URL_SAFE.encode(&quote));
         let tdx = machine.tdx_quote(Format::V5Td15, &Domain::default(), &NAMED.to_bytes()).unwrap();
         files.write("tdx.bin", tdx);
         files.write("root.der", machine.root_certificate().unwrap());
@@ -69,11 +79,14 @@ fn code(output: &Output) -> i32 {
 }
 
 #[test]
-fn a_quote_is_accepted_from_bytes_and_hex_with_a_file_or_a_folder_of_collateral() {
+fn a_quote_is_accepted_from_bytes_hex_and_base64_with_a_file_or_a_folder_of_collateral() {
     let files = Files::new();
     for line in [
         "quote.bin --collateral collateral.json --policy policy.yaml --danger-root-certificate root.der",
         "quote.hex --collateral both --policy policy.yaml --danger-root-certificate root.der",
+        "folded.hex --collateral both --policy policy.yaml --danger-root-certificate root.der",
+        "quote.b64 --collateral both --policy policy.yaml --danger-root-certificate root.der",
+        "url.b64 --collateral both --policy policy.yaml --danger-root-certificate root.der",
         "tdx.bin --collateral both --policy policy.yaml --danger-root-certificate root.der",
     ] {
         let output = files.verify(line);
@@ -136,6 +149,31 @@ fn what_cannot_be_read_is_exit_code_2() {
         let output = files.verify(line);
         assert_eq!(code(&output), 2, "{line}: {output:?}");
         assert!(!output.stderr.is_empty() || !output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_ends_it_without_a_word() {
+    let files = Files::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    let ended = teectl.args(["quote", "inspect"]).arg(files.at("quote.bin")).stdout(writer).output().unwrap();
+    assert_eq!((code(&ended), ended.stderr.as_slice()), (141, b"".as_slice()), "{ended:?}");
+}
+
+#[test]
+fn what_went_wrong_is_said_once() {
+    let files = Files::new();
+    files.write("lax.yaml", "sgx: {mrenclave: []}\n");
+    for (line, cause) in [
+        ("nowhere --collateral collateral.json --policy policy.yaml", "No such file"),
+        ("quote.bin --collateral nowhere --policy policy.yaml", "No such file"),
+        ("quote.bin --collateral policy.yaml --policy policy.yaml", "collateral:"),
+        ("quote.bin --collateral collateral.json --policy lax.yaml", "unknown field"),
+    ] {
+        let said = String::from_utf8(files.verify(line).stderr).unwrap();
+        assert_eq!(said.matches(cause).count(), 1, "{said}");
     }
 }
 

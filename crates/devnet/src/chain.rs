@@ -4,23 +4,20 @@ use std::collections::HashMap;
 
 use blake2s_simd::blake2s;
 use serde_bytes::ByteArray;
-use tee_verifier::{BatchInput, ChainPins, CodeHashes, CodePin, MerklePath, MerklePaths, VmRunData};
+use tee_eravm::{Access, Slot};
+use tee_verifier::{
+    BatchInput, BatchOutcome, ChainPins, CodeHashes, CodePin, H256, L1BatchNumber, MerklePath, MerklePaths, Rejection,
+    Run, StorageKey, U256, VmRunData, era_code_hash,
+    input::{
+        ExecuteTransactionCommon, L1BatchEnv, L2BlockEnv, L2BlockExecutionData, SystemEnv, Transaction,
+        WitnessStorageState,
+    },
+    run, transaction_hashes,
+};
 use thiserror::Error;
-use zksync_types::{
-    H256, L2BlockNumber, ProtocolVersionId, StorageKey, StorageLog, StorageValue, Transaction, U256,
-    block::{L2BlockExecutionData, L2BlockHasher},
-    bytecode::BytecodeHash,
-    h256_to_u256, u256_to_h256,
-    witness_block_state::WitnessStorageState,
-};
-use zksync_vm_interface::{
-    FinishedL1Batch, L1BatchEnv, L2BlockEnv, SystemEnv,
-    storage::{ReadStorage, StorageView},
-};
 
 use crate::{
     genesis::Genesis,
-    legacy::{self, RunError},
     traffic::{Load, Traffic},
     tree::Tree,
 };
@@ -53,9 +50,9 @@ pub struct SealedBatch {
 /// Why a batch cannot be sealed.
 #[derive(Debug, Error)]
 pub enum SealError {
-    /// The VM does not finish it.
+    /// The machine does not finish it.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(#[from] Rejection),
     /// The batch has no block, or one of its blocks no transaction.
     #[error("a batch needs at least one block, and each block a transaction")]
     Empty,
@@ -107,7 +104,7 @@ impl Chain {
             default_account: contracts.default_aa.hash,
             evm_emulator: contracts.evm_emulator.as_ref().map(|code| code.hash),
         };
-        ChainPins::new(chain_id.as_u64(), vec![CodePin::new(*version as u16, code)]).expect("a chain has code")
+        ChainPins::new(chain_id.as_u64(), vec![CodePin::new(version.number(), code)]).expect("a chain has code")
     }
 
     /// The environment of the next batch: fees, time, first block.
@@ -142,7 +139,7 @@ impl Chain {
         let recorded = self.recorded.take();
         let transactions = load.transactions - usize::from(recorded.is_some()).min(load.transactions);
         let mix = self.traffic.batch(Load { transactions, ..load });
-        let hash = recorded.as_ref().map(Transaction::hash);
+        let hash = recorded.as_ref().map(|transaction| self.hash(transaction));
         let transactions: Vec<_> = recorded.into_iter().chain(mix).collect();
         let blocks = transactions.chunks(BLOCK_TRANSACTIONS).map(<[_]>::to_vec).collect();
         Ok(SealedBatch { recorded_transaction: hash, ..self.seal_blocks(blocks)? })
@@ -154,105 +151,118 @@ impl Chain {
             return Err(SealError::Empty);
         }
         let blocks = self.blocks(blocks);
-        let view = StorageView::new(&self.state).to_rc_ptr();
-        let finished =
-            legacy::run(self.next.clone(), self.genesis.system.clone(), &blocks, self.genesis.pubdata, view.clone())?;
-        let cache = view.borrow().cache();
-        let claims = WitnessStorageState {
-            read_storage_key: cache.read_storage_keys(),
-            is_write_initial: cache.initial_writes(),
-        };
-        let merkle_paths = self.state.apply(&finished.final_execution_state.deduplicated_storage_logs);
+        let mut state = self.state();
+        let BatchOutcome { accesses, code_hashes, .. } = run(self.run_of(&blocks), &mut state)?;
+        let claims = state.claims;
+        let merkle_paths = self.state.apply(accesses);
         for code in blocks.iter().flat_map(|block| &block.txs).flat_map(|tx| &tx.execute.factory_deps) {
-            let hash = BytecodeHash::for_bytecode(code).value();
-            self.state.bytecodes.insert(hash, code.clone());
+            self.state.bytecodes.insert(H256(era_code_hash(code)), code.clone());
         }
         let root = self.root();
         let input = BatchInput {
-            vm_run_data: self.run_data(finished, claims),
+            vm_run_data: self.run_data(&code_hashes, claims),
             merkle_paths,
             l1_batch_env: self.next.clone(),
             system_env: self.genesis.system.clone(),
             pubdata_params: self.genesis.pubdata,
             l2_blocks_execution_data: blocks,
+            commitment_input: None,
         };
-        self.next = next_batch(&input, root);
+        self.next = self.next_batch(&input, root);
         Ok(SealedBatch { input, root, recorded_transaction: None })
     }
 
-    /// Blocks that follow one another, an empty one at the end.
-    fn blocks(&self, transactions: Vec<Vec<Transaction>>) -> Vec<L2BlockExecutionData> {
+    /// What would be run to seal these blocks next.
+    pub fn run_of<'a>(&'a self, blocks: &'a [L2BlockExecutionData]) -> Run<'a> {
+        Run { batch: &self.next, system: &self.genesis.system, blocks, pubdata: &self.genesis.pubdata }
+    }
+
+    /// The state so far, as a run reads it.
+    pub fn state(&self) -> ChainState<'_> {
+        ChainState { state: &self.state, system: &self.genesis.system, claims: WitnessStorageState::default() }
+    }
+
+    /// Blocks of these transactions that follow one another and the chain so far, an empty one at the end.
+    pub fn blocks(&self, transactions: Vec<Vec<Transaction>>) -> Vec<L2BlockExecutionData> {
         let mut env = self.next.first_l2_block.clone();
         let blocks = transactions.into_iter().chain([vec![]]).map(|txs| {
             let block = L2BlockExecutionData {
-                number: L2BlockNumber(env.number),
+                number: env.number,
                 timestamp: env.timestamp,
                 prev_block_hash: env.prev_block_hash,
                 virtual_blocks: env.max_virtual_blocks_to_create,
                 txs,
                 interop_roots: std::mem::take(&mut env.interop_roots),
             };
-            env = next_block(&block, self.genesis.system.version);
+            env = self.next_block(&block);
             block
         });
         blocks.collect()
     }
 
-    fn run_data(&self, finished: FinishedL1Batch, claims: WitnessStorageState) -> VmRunData {
-        let state = finished.final_execution_state;
-        let contracts = &self.genesis.system.base_system_smart_contracts;
+    fn run_data(&self, code_hashes: &[H256], claims: WitnessStorageState) -> VmRunData {
+        let system = &self.genesis.system;
+        let contracts = &system.base_system_smart_contracts;
         let words = |code: &[u8]| code.as_chunks::<32>().0.to_vec();
-        let code = |hash: U256| {
-            let hash = u256_to_h256(hash);
-            let base = [Some(&contracts.default_aa), contracts.evm_emulator.as_ref()];
-            let base = base.into_iter().flatten().find(|contract| contract.hash == hash);
-            base.map(|contract| &contract.code).or_else(|| self.state.bytecodes.get(&hash)).map(|code| words(code))
-        };
+        let code = |hash| base_code(system, hash).or_else(|| self.state.bytecodes.get(hash)).map(|code| words(code));
+        let number = |hash: &H256| U256::from_big_endian(hash.as_bytes());
         VmRunData {
             l1_batch_number: self.next.number,
-            used_bytecodes: state
-                .used_contract_hashes
-                .into_iter()
-                .filter_map(|hash| code(hash).map(|code| (hash, code)))
-                .collect(),
-            initial_heap_content: finished.final_bootloader_memory.unwrap_or_default(),
-            protocol_version: self.genesis.system.version,
+            used_bytecodes: code_hashes.iter().filter_map(|hash| code(hash).map(|code| (number(hash), code))).collect(),
+            // Nobody reads these, and this chain has no prover of circuits.
+            initial_heap_content: vec![],
+            storage_refunds: vec![],
+            pubdata_costs: vec![],
+            protocol_version: system.version,
             bootloader_code: words(&contracts.bootloader.code),
-            default_account_code_hash: h256_to_u256(contracts.default_aa.hash),
-            evm_emulator_code_hash: contracts.evm_emulator.as_ref().map(|code| h256_to_u256(code.hash)),
-            storage_refunds: state.storage_refunds,
-            pubdata_costs: state.pubdata_costs,
+            default_account_code_hash: number(&contracts.default_aa.hash),
+            evm_emulator_code_hash: contracts.evm_emulator.as_ref().map(|code| number(&code.hash)),
             witness_block_state: claims,
+        }
+    }
+
+    /// The block after a block, empty so far.
+    fn next_block(&self, block: &L2BlockExecutionData) -> L2BlockEnv {
+        L2BlockEnv {
+            number: block.number + 1,
+            timestamp: block.timestamp + 1,
+            prev_block_hash: block.hash(block.txs.iter().map(|transaction| self.hash(transaction))),
+            max_virtual_blocks_to_create: 1,
+            interop_roots: vec![],
+        }
+    }
+
+    /// The environment of the batch after one.
+    fn next_batch(&self, input: &BatchInput, root: H256) -> L1BatchEnv {
+        let last = input.l2_blocks_execution_data.last().expect("a batch ends with an empty block");
+        let first_l2_block = self.next_block(last);
+        L1BatchEnv {
+            previous_batch_hash: Some(root),
+            number: L1BatchNumber(input.l1_batch_env.number.0 + 1),
+            timestamp: first_l2_block.timestamp,
+            first_l2_block,
+            ..input.l1_batch_env.clone()
+        }
+    }
+
+    /// A transaction's hash. One that has none, or a wrong one, is none of a batch.
+    fn hash(&self, transaction: &Transaction) -> H256 {
+        match &transaction.common_data {
+            ExecuteTransactionCommon::L1(common) => common.canonical_tx_hash,
+            ExecuteTransactionCommon::ProtocolUpgrade(common) => common.canonical_tx_hash,
+            ExecuteTransactionCommon::L2(common) => {
+                let hashes = transaction_hashes(common, &transaction.execute, self.genesis.system.chain_id);
+                hashes.map(|hashes| hashes.transaction).unwrap_or_default()
+            }
         }
     }
 }
 
-/// The block after a block, empty so far.
-fn next_block(block: &L2BlockExecutionData, version: ProtocolVersionId) -> L2BlockEnv {
-    let mut hasher = L2BlockHasher::new(block.number, block.timestamp, block.prev_block_hash);
-    for transaction in &block.txs {
-        hasher.push_tx_hash(transaction.hash());
-    }
-    L2BlockEnv {
-        number: block.number.0 + 1,
-        timestamp: block.timestamp + 1,
-        prev_block_hash: hasher.finalize(version),
-        max_virtual_blocks_to_create: 1,
-        interop_roots: vec![],
-    }
-}
-
-/// The environment of the batch after one.
-fn next_batch(input: &BatchInput, root: H256) -> L1BatchEnv {
-    let last = input.l2_blocks_execution_data.last().expect("a batch ends with an empty block");
-    let first_l2_block = next_block(last, input.system_env.version);
-    L1BatchEnv {
-        previous_batch_hash: Some(root),
-        number: input.l1_batch_env.number + 1,
-        timestamp: first_l2_block.timestamp,
-        first_l2_block,
-        ..input.l1_batch_env.clone()
-    }
+/// The default account's code or the EVM emulator's, by its hash.
+fn base_code<'a>(system: &'a SystemEnv, hash: &H256) -> Option<&'a Vec<u8>> {
+    let contracts = &system.base_system_smart_contracts;
+    let base = [Some(&contracts.default_aa), contracts.evm_emulator.as_ref()];
+    base.into_iter().flatten().find(|contract| contract.hash == *hash).map(|contract| &contract.code)
 }
 
 /// A hashed key's place in the tree.
@@ -268,17 +278,18 @@ struct State {
 }
 
 impl State {
-    /// Applies a batch's accesses and writes down the path of each, in the compact form: hashes that equal the first
-    /// path's from the leaf level up are left out.
-    fn apply(&mut self, logs: &[StorageLog]) -> MerklePaths {
+    /// Applies what a batch accessed and writes down the path of each slot, in the compact form: hashes that equal the first
+    /// path's from the leaf level up are left out. A slot that was only written, in what was taken back, has no path.
+    fn apply(&mut self, mut accesses: Vec<Access>) -> MerklePaths {
         let next_enumeration_index = self.tree.next_index();
-        let mut logs: Vec<_> = logs.iter().collect();
-        logs.sort_by_key(|log| (*log.key.address(), *log.key.key()));
+        accesses.retain(|access| access.is_read || access.is_written);
+        accesses.sort_unstable_by_key(|access| (access.address, access.key));
         let mut first_path: Option<Vec<[u8; 32]>> = None;
-        let merkle_paths = logs
-            .into_iter()
-            .map(|log| {
-                let mut path = self.tree.path(&log.key.hashed_key_u256());
+        let merkle_paths = accesses
+            .iter()
+            .map(|access| {
+                let key = StorageKey::new(access.address.into(), H256(access.key.to_be_bytes())).hashed_key_u256();
+                let mut path = self.tree.path(&key);
                 match &first_path {
                     Some(first) => {
                         let same = path.iter().zip(first).take_while(|(hash, first)| hash == first).count();
@@ -286,27 +297,29 @@ impl State {
                     }
                     None => first_path = Some(path.clone()),
                 }
-                self.apply_one(log, path)
+                self.apply_one(key, access, path)
             })
             .collect();
         MerklePaths { merkle_paths, next_enumeration_index }
     }
 
-    fn apply_one(&mut self, log: &StorageLog, path: Vec<[u8; 32]>) -> MerklePath {
-        let key = log.key.hashed_key_u256();
+    fn apply_one(&mut self, key: U256, access: &Access, path: Vec<[u8; 32]>) -> MerklePath {
         let before = self.tree.leaf(&key);
-        if log.is_write() {
-            self.tree.write(key, log.value);
+        let value = H256(access.value.to_be_bytes());
+        // A write that changes nothing is a read to the tree.
+        let is_write = access.is_written && access.value != access.before.value;
+        if is_write {
+            self.tree.write(key, value);
         }
         let after = self.tree.leaf(&key);
         MerklePath {
             root_hash: ByteArray::new(self.tree.root().0),
-            is_write: log.is_write(),
-            first_write: log.is_write() && before.is_none(),
+            is_write,
+            first_write: is_write && before.is_none(),
             merkle_paths: path.into_iter().map(ByteArray::new).collect(),
             leaf_hashed_key: key,
             leaf_enumeration_index: after.map_or(0, |(index, _)| index),
-            value_written: if log.is_write() { log.value.0 } else { [0; 32] },
+            value_written: if is_write { value.0 } else { [0; 32] },
             value_read: before.unwrap_or_default().1.0,
         }
     }
@@ -316,22 +329,32 @@ impl State {
     }
 }
 
-/// The state as the VM reads it.
-impl ReadStorage for &State {
-    fn read_value(&mut self, key: &StorageKey) -> StorageValue {
-        self.leaf(key).unwrap_or_default().1
+/// The state as a run reads it, and what was read.
+#[derive(Debug)]
+pub struct ChainState<'a> {
+    state: &'a State,
+    system: &'a SystemEnv,
+    claims: WitnessStorageState,
+}
+
+impl tee_verifier::State for ChainState<'_> {
+    fn slot(&mut self, address: &[u8; 20], key: &tee_eravm::U256) -> Result<Slot, Rejection> {
+        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        let leaf = self.state.leaf(&key);
+        let value = leaf.unwrap_or_default().1;
+        self.claims.read_storage_key.insert(key, value);
+        self.claims.is_write_initial.insert(key, leaf.is_none());
+        Ok(Slot { value: tee_eravm::U256::from_be_bytes(value.0), is_new: leaf.is_none(), is_proven: true })
     }
 
-    fn is_write_initial(&mut self, key: &StorageKey) -> bool {
-        self.leaf(key).is_none()
+    fn leaf_index(&self, address: &[u8; 20], key: &tee_eravm::U256) -> u64 {
+        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        self.state.leaf(&key).map_or(0, |(index, _)| index)
     }
 
-    fn load_factory_dep(&mut self, hash: H256) -> Option<Vec<u8>> {
-        self.bytecodes.get(&hash).cloned()
-    }
-
-    fn get_enumeration_index(&mut self, key: &StorageKey) -> Option<u64> {
-        self.leaf(key).map(|(index, _)| index)
+    fn bytecode(&self, hash: &[u8; 32]) -> Option<&[u8]> {
+        let base = base_code(self.system, &H256(*hash));
+        base.or_else(|| self.state.bytecodes.get(&H256(*hash))).map(Vec::as_slice)
     }
 }
 
@@ -345,10 +368,11 @@ mod tests {
         let genesis = Genesis::sepolia().unwrap();
         let recorded = genesis.recorded.clone().unwrap();
         let hash = "3e700a3e3d2b2ffb7a2f929ce9be82dd128eb3fdabc19dc0b31235b80d58cf2f";
-        assert_eq!(recorded.hash(), hash.parse().unwrap());
-
         let traffic = Traffic::new(genesis.system.chain_id);
-        let sealed = Chain::start(genesis, traffic).seal_blocks(vec![vec![recorded]]).unwrap();
+        let mut chain = Chain::start(genesis, traffic);
+        assert_eq!(chain.hash(&recorded), hash.parse().unwrap());
+
+        let sealed = chain.seal_blocks(vec![vec![recorded]]).unwrap();
         let previous_root = sealed.input.l1_batch_env.previous_batch_hash.unwrap();
         let known = "aab9d98c78b0d847dba4d9e8b2505175e001af0f7b253c961108d034b7147cbb";
         assert_eq!(previous_root, known.parse().unwrap());

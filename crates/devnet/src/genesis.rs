@@ -3,16 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
-use tee_verifier::BatchInput;
-use thiserror::Error;
-use zksync_types::{
-    Address, H256, ProtocolVersionId, StorageKey, Transaction, block::L2BlockExecutionData, bytecode::BytecodeHash,
-    commitment::PubdataParams, get_code_key, get_known_code_key, u256_to_h256, utils::storage_key_for_eth_balance,
-    web3::Bytes,
+use tee_verifier::{
+    Address, BatchInput, H256, ProtocolVersionId, StorageKey, U256, era_code_hash,
+    input::{L1BatchEnv, L2BlockExecutionData, PubdataParams, PubdataType, PubdataValidator, SystemEnv, Transaction},
 };
-use zksync_vm_interface::{L1BatchEnv, SystemEnv};
+use thiserror::Error;
 
-use crate::{account::Account, traffic};
+use crate::{account::Account, slots, traffic};
 
 const DEPLOYER: u64 = 0x8006;
 const KNOWN_CODES: u64 = 0x8004;
@@ -67,7 +64,7 @@ struct Dump {
 struct DumpedStorage {
     /// Value and leaf index by hashed key; nothing for a slot that was found absent.
     storage: HashMap<H256, Option<(H256, u64)>>,
-    factory_deps: HashMap<H256, Bytes>,
+    factory_deps: HashMap<H256, String>,
 }
 
 impl Genesis {
@@ -88,7 +85,10 @@ impl Genesis {
                 ..dump.l1_batch_env
             },
             system: dump.system_env,
-            pubdata: PubdataParams::default(),
+            pubdata: PubdataParams {
+                validator: PubdataValidator::Address(Address::zero()),
+                pubdata_type: PubdataType::Rollup,
+            },
             recorded: dump.l2_blocks.into_iter().flat_map(|block| block.txs).next(),
         };
         // The recorded run touched few of the system contracts. The other run has some more; calls to the rest get the
@@ -112,7 +112,7 @@ impl Genesis {
         let base = [Some(&base.default_aa), base.evm_emulator.as_ref()];
         let base = base.into_iter().flatten().map(|contract| (contract.hash, contract.code.clone()));
         let used = input.vm_run_data.used_bytecodes.into_iter();
-        let used = used.map(|(hash, words)| (u256_to_h256(hash), words.concat()));
+        let used = used.map(|(hash, words)| (word(hash), words.concat()));
         Self {
             storage: present.map(|(key, value)| (key.hashed_key(), value)).collect(),
             bytecodes: used.chain(base).collect(),
@@ -134,13 +134,13 @@ impl Genesis {
         for account in accounts {
             let mut bytes = [0; 32];
             bytes[16..].copy_from_slice(&BALANCE_WEI.to_be_bytes());
-            self.set(storage_key_for_eth_balance(&account.address()), H256(bytes));
+            self.set(slots::balance(&account.address()), H256(bytes));
         }
         let code = traffic::bytecode();
-        let hash = BytecodeHash::for_bytecode(&code).value();
+        let hash = H256(era_code_hash(&code));
         self.bytecodes.insert(hash, code);
-        self.set(get_code_key(&traffic::CONTRACT), hash);
-        self.set(get_known_code_key(&hash), H256::from_low_u64_be(1));
+        self.set(slots::account_code(&traffic::CONTRACT), hash);
+        self.set(slots::known_code(&hash), H256::from_low_u64_be(1));
         self
     }
 
@@ -157,7 +157,7 @@ impl Genesis {
     }
 
     fn set_code(&mut self, address: u64, hash: H256) {
-        self.set(get_code_key(&Address::from_low_u64_be(address)), hash);
+        self.set(slots::account_code(&Address::from_low_u64_be(address)), hash);
     }
 
     fn set(&mut self, key: StorageKey, value: H256) {
@@ -165,8 +165,15 @@ impl Genesis {
     }
 }
 
+/// A number as the word that it stands for.
+pub(crate) fn word(number: U256) -> H256 {
+    let mut bytes = [0; 32];
+    number.to_big_endian(&mut bytes);
+    H256(bytes)
+}
+
 fn code_in(storage: &BTreeMap<H256, H256>, address: u64) -> Option<H256> {
-    storage.get(&get_code_key(&Address::from_low_u64_be(address)).hashed_key()).copied()
+    storage.get(&slots::account_code(&Address::from_low_u64_be(address)).hashed_key()).copied()
 }
 
 impl DumpedStorage {
@@ -174,7 +181,9 @@ impl DumpedStorage {
         self.storage.iter().filter_map(|(key, slot)| slot.map(|(value, _)| (*key, value)))
     }
 
+    /// Code that is not in hex is left out, and so found missing where it is run.
     fn bytecodes(&self) -> impl Iterator<Item = (H256, Vec<u8>)> + '_ {
-        self.factory_deps.iter().map(|(hash, code)| (*hash, code.0.clone()))
+        let decode = |code: &String| hex::decode(code.strip_prefix("0x")?).ok();
+        self.factory_deps.iter().filter_map(move |(hash, code)| Some((*hash, decode(code)?)))
     }
 }

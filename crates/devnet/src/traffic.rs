@@ -1,12 +1,12 @@
 //! The devnet's traffic: transfers, storage access of all kinds, reverts, deposits.
 
+use tee_verifier::{Address, H256, L2ChainId, U256, era_code_hash, input::Transaction, keccak256};
 use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
-use zksync_types::{Address, H160, L2ChainId, Transaction, U256, bytecode::BytecodeHash, ethabi, web3::keccak256};
 
 use crate::account::{Account, Call, deposit};
 
 /// Address of the contract for storage traffic.
-pub const CONTRACT: Address = H160([0x7e; 20]);
+pub const CONTRACT: Address = Address::repeat_byte(0x7e);
 /// The system contract that deploys.
 const DEPLOYER: u64 = 0x8006;
 const ACCOUNTS: u32 = 16;
@@ -46,7 +46,7 @@ impl Call {
     /// An access to the traffic contract.
     pub fn storage(action: Action, first_slot: u64, count: u64, first_value: u64) -> Self {
         let words = [action as u64, first_slot, count, first_value];
-        let calldata = ethabi::encode(&words.map(|word| ethabi::Token::Uint(word.into())));
+        let calldata = words.map(|word| H256::from_low_u64_be(word).0).concat();
         Self { to: CONTRACT, value: U256::zero(), calldata, factory_deps: vec![] }
     }
 }
@@ -139,14 +139,11 @@ impl Traffic {
         let mut words = [0; 64];
         words[56..].copy_from_slice(&self.made.to_be_bytes());
         code.extend(words);
-        let hash = BytecodeHash::for_bytecode(&code).value();
         let selector = &keccak256(b"create(bytes32,bytes32,bytes)")[..4];
-        let arguments = [
-            ethabi::Token::FixedBytes(vec![0; 32]),
-            ethabi::Token::FixedBytes(hash.as_bytes().to_vec()),
-            ethabi::Token::Bytes(vec![]),
-        ];
-        let calldata = [selector, &ethabi::encode(&arguments)].concat();
+        // No salt, the hash, and no arguments of a constructor: where they start, and how long they are.
+        let number = |number| H256::from_low_u64_be(number).0;
+        let arguments = [number(0), era_code_hash(&code), number(0x60), number(0)];
+        let calldata = [selector, arguments.as_flattened()].concat();
         let to = Address::from_low_u64_be(DEPLOYER);
         self.send(Call { to, value: U256::zero(), calldata, factory_deps: vec![code] })
     }

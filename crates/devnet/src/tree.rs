@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use blake2s_simd::blake2s;
-use zksync_types::{H256, U256};
+use tee_verifier::{H256, U256};
 
 const DEPTH: usize = 256;
 

@@ -1,8 +1,7 @@
 //! Batches of the devnet, judged by the verifier.
 
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::{Options, verify};
-use zksync_types::H256;
+use tee_verifier::{H256, Options, verify};
 
 fn load(transactions: usize) -> Load {
     Load { transactions, cold_reads: 0, l1_transactions: 0 }

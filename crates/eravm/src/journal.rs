@@ -41,6 +41,8 @@ pub struct Access {
     pub before: Slot,
     /// Its value now.
     pub value: U256,
+    /// Whether the program has read the value before the run, in a frame that failed, too.
+    pub is_read: bool,
     /// Whether a write to it stands, even one that changes nothing.
     pub is_written: bool,
 }
@@ -71,9 +73,17 @@ struct SlotState {
     writes: u32,
     /// Bytes of publishing that were counted for it.
     paid: u32,
+    warm: Warm,
+    is_free: bool,
+}
+
+/// What was once done to a slot, whether or not it was taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Warm {
+    /// The value before the run was read.
+    was_seen: bool,
     was_read: bool,
     was_written: bool,
-    is_free: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -96,7 +106,7 @@ pub(crate) struct Journal {
     /// Unproven slots to which a write stands.
     unproven_written: usize,
     /// Warm marks to take off again when the whole machine goes back.
-    warmed: Option<Vec<(u32, bool, bool)>>,
+    warmed: Option<Vec<(u32, Warm)>>,
 }
 
 impl Journal {
@@ -112,9 +122,11 @@ impl Journal {
         if slot.writes == 0 && !slot.before.is_proven {
             return Err(Stop::UnprovenRead { address: *address, key: *key });
         }
-        let refund = if slot.was_read || slot.is_free { COLD_READ_GAS - WARM_READ_GAS } else { 0 };
+        let refund = if slot.warm.was_read || slot.is_free { COLD_READ_GAS - WARM_READ_GAS } else { 0 };
         let value = slot.value;
-        self.warm(id, false);
+        let was_seen = slot.warm.was_seen || slot.writes == 0;
+        let warm = Warm { was_seen, was_read: true, ..slot.warm };
+        self.warm(id, warm);
         Ok((value, refund))
     }
 
@@ -143,9 +155,9 @@ impl Journal {
     ) -> Result<u32, Stop<W::Fault>> {
         let id = self.slot(world, address, key)?;
         let slot = &mut self.slots[id as usize];
-        let refund = if slot.was_written || slot.is_free {
+        let refund = if slot.warm.was_written || slot.is_free {
             COLD_WRITE_GAS - WARM_WRITE_GAS
-        } else if slot.was_read {
+        } else if slot.warm.was_read {
             COLD_READ_GAS
         } else {
             0
@@ -163,18 +175,18 @@ impl Journal {
             self.pubdata = pubdata.map_err(|_| Stop::Limit(Limit::Pubdata))?;
             slot.paid = cost;
         }
-        self.warm(id, true);
+        let warm = Warm { was_read: true, was_written: true, ..slot.warm };
+        self.warm(id, warm);
         Ok(refund)
     }
 
-    fn warm(&mut self, id: u32, is_write: bool) {
+    fn warm(&mut self, id: u32, warm: Warm) {
         let slot = &mut self.slots[id as usize];
-        if !slot.was_read || (is_write && !slot.was_written) {
+        if slot.warm != warm {
             if let Some(warmed) = &mut self.warmed {
-                warmed.push((id, slot.was_read, slot.was_written));
+                warmed.push((id, slot.warm));
             }
-            slot.was_read = true;
-            slot.was_written |= is_write;
+            slot.warm = warm;
         }
     }
 
@@ -191,8 +203,7 @@ impl Journal {
             value: before.value,
             writes: 0,
             paid: 0,
-            was_read: false,
-            was_written: false,
+            warm: Warm::default(),
             is_free: world.is_free(address, key),
         });
         self.index.insert((*address, *key), id);
@@ -282,9 +293,8 @@ impl Journal {
 
     /// Takes off the warm marks since [`Self::begin_undo_warm`].
     pub(crate) fn undo_warm(&mut self) {
-        for (id, was_read, was_written) in self.warmed.take().unwrap_or_default().into_iter().rev() {
-            let slot = &mut self.slots[id as usize];
-            (slot.was_read, slot.was_written) = (was_read, was_written);
+        for (id, warm) in self.warmed.take().unwrap_or_default().into_iter().rev() {
+            self.slots[id as usize].warm = warm;
         }
     }
 
@@ -300,11 +310,12 @@ impl Journal {
 
     /// All slots that were touched, whether or not the access was taken back.
     pub(crate) fn accesses(&self) -> impl Iterator<Item = Access> {
-        self.slots.iter().filter(|slot| slot.was_read).map(|slot| Access {
+        self.slots.iter().filter(|slot| slot.warm.was_read).map(|slot| Access {
             address: slot.address,
             key: slot.key,
             before: slot.before,
             value: slot.value,
+            is_read: slot.warm.was_seen,
             is_written: slot.writes > 0,
         })
     }

@@ -7,7 +7,7 @@ use std::{
 };
 use tee_api::ClientError;
 
-/// A server's `Retry-After` counts up to here, so that no answer puts a prover to sleep for good.
+/// A server's `Retry-After` to a question for work counts up to here, so that no answer puts a prover to sleep for good.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Waits that grow from fault to fault.
@@ -16,6 +16,7 @@ pub(crate) struct Backoff {
     initial: Duration,
     multiplier: f64,
     max: Duration,
+    longest_retry_after: Duration,
     next: Duration,
 }
 
@@ -26,6 +27,7 @@ impl Backoff {
             initial: config.initial_retry_backoff,
             multiplier: config.retry_backoff_multiplier,
             max: config.max_backoff,
+            longest_retry_after: LONGEST_RETRY_AFTER,
             next: config.initial_retry_backoff,
         }
     }
@@ -33,6 +35,11 @@ impl Backoff {
     /// For a server that has nothing to do.
     pub(crate) fn idle(config: &Config) -> Self {
         Self { max: config.max_idle_poll.min(config.max_backoff), ..Self::new(config) }
+    }
+
+    /// For a proof that is made, or a report: it is worth no less for a server that asks to be left alone.
+    pub(crate) fn delivery(config: &Config) -> Self {
+        Self { longest_retry_after: config.max_backoff, ..Self::new(config) }
     }
 
     /// How long to leave a server alone after an error: what it refuses now it will not take in a second.
@@ -48,7 +55,7 @@ impl Backoff {
     pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let wait = self.next.min(self.max);
         self.next = Duration::try_from_secs_f64(wait.as_secs_f64() * self.multiplier).unwrap_or(self.max).min(self.max);
-        jittered(wait).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+        jittered(wait).max(retry_after.unwrap_or_default().min(self.longest_retry_after))
     }
 
     /// All went well: the next fault waits briefly again.
@@ -69,18 +76,18 @@ mod tests {
     use super::*;
     use tee_verifier::Pins;
 
-    fn backoff() -> Backoff {
-        Backoff::new(&Config {
+    fn config() -> Config {
+        Config {
             initial_retry_backoff: Duration::from_secs(1),
             retry_backoff_multiplier: 2.0,
             max_backoff: Duration::from_secs(5),
             ..Config::new("http://127.0.0.1:1", Pins::danger_any_code())
-        })
+        }
     }
 
     #[test]
     fn waits_grow_to_the_longest_and_start_again_after_a_success() {
-        let mut backoff = backoff();
+        let mut backoff = Backoff::new(&config());
         for whole in [1, 2, 4, 5, 5] {
             let wait = backoff.next(None);
             assert!(
@@ -94,8 +101,15 @@ mod tests {
 
     #[test]
     fn the_servers_wish_is_honoured_within_reason() {
-        let mut backoff = backoff();
+        let mut backoff = Backoff::new(&config());
         assert_eq!(backoff.next(Some(Duration::from_secs(77))), Duration::from_secs(77));
         assert_eq!(backoff.next(Some(Duration::MAX)), LONGEST_RETRY_AFTER);
+    }
+
+    #[test]
+    fn a_proof_that_is_made_waits_no_longer_than_after_a_fault() {
+        let mut backoff = Backoff::delivery(&config());
+        assert_eq!(backoff.next(Some(Duration::from_secs(3))), Duration::from_secs(3));
+        assert_eq!(backoff.next(Some(Duration::from_secs(3600))), config().max_backoff);
     }
 }

@@ -1,10 +1,10 @@
-//! How much memory batches in work may take.
+//! How much memory the batches of one server in work may take.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use vise::Gauge;
 
-/// A bound on the memory of all batches in work. A batch that is larger than all of it is let in alone.
+/// A server's share of the memory for batches in work. Each server has its own, so that none can take another's.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit_bytes: u64,
@@ -12,10 +12,11 @@ pub(crate) struct Budget {
     freed: Notify,
     /// Those who wait, in the order in which they came: a large batch is not overtaken for ever.
     turn: tokio::sync::Mutex<()>,
+    /// Of all shares together.
     gauge: Gauge<u64>,
 }
 
-/// A part of the budget, free again when this is dropped.
+/// A part of the share, free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Arc<Budget>,
@@ -27,46 +28,59 @@ impl Budget {
         Arc::new(Self { limit_bytes, used_bytes: Mutex::new(0), freed: Notify::new(), turn: Default::default(), gauge })
     }
 
-    /// Waits until there is room.
+    /// The whole share.
+    pub(crate) fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// Waits until there is room for so much, or for all of the share if it is less.
     pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64) -> Reservation {
+        let bytes = bytes.min(self.limit_bytes);
         let _turn = self.turn.lock().await;
         loop {
             let freed = self.freed.notified();
-            let fits = self.change(|used| match *used == 0 || used.saturating_add(bytes) <= self.limit_bytes {
-                true => {
-                    *used = used.saturating_add(bytes);
-                    true
-                }
-                false => false,
-            });
-            if fits {
+            if self.take(bytes) {
                 return Reservation { budget: self.clone(), bytes };
             }
             freed.await;
         }
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut u64) -> T) -> T {
+    fn take(&self, bytes: u64) -> bool {
         let mut used = self.used_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut used);
-        self.gauge.set(*used);
-        result
+        let fits = used.saturating_add(bytes) <= self.limit_bytes;
+        if fits {
+            *used = used.saturating_add(bytes);
+            self.gauge.inc_by(bytes);
+        }
+        fits
+    }
+
+    fn free(&self, bytes: u64) {
+        let mut used = self.used_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *used = used.saturating_sub(bytes);
+        self.gauge.dec_by(bytes);
+        drop(used);
+        self.freed.notify_one();
     }
 }
 
 impl Reservation {
-    /// Takes more or less, without waiting: the batch is there already.
-    pub(crate) fn resize(&mut self, bytes: u64) {
-        self.budget.change(|used| *used = used.saturating_sub(self.bytes).saturating_add(bytes));
-        self.bytes = bytes;
-        self.budget.freed.notify_one();
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Frees what is beyond `bytes`.
+    pub(crate) fn shrink(&mut self, bytes: u64) {
+        let beyond = self.bytes.saturating_sub(bytes);
+        self.bytes = self.bytes.saturating_sub(beyond);
+        self.budget.free(beyond);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.change(|used| *used = used.saturating_sub(self.bytes));
-        self.budget.freed.notify_one();
+        self.budget.free(self.bytes);
     }
 }
 
@@ -87,13 +101,13 @@ mod tests {
         assert!(is_pending(&mut second).await);
         drop(first);
         let mut second = second.await;
-        second.resize(10);
+        second.shrink(10);
         let _third = budget.reserve(90).await;
         assert_eq!(budget.gauge.get(), 100);
     }
 
     #[tokio::test]
-    async fn a_batch_larger_than_the_budget_is_let_in_alone() {
+    async fn a_batch_that_asks_for_more_than_the_share_gets_all_of_it_and_no_more() {
         let budget = Budget::new(100, Gauge::default());
         let small = budget.reserve(1).await;
         let mut large = Box::pin(budget.reserve(1000));
@@ -102,8 +116,21 @@ mod tests {
         let mut later = pin!(budget.reserve(1));
         assert!(is_pending(&mut later.as_mut()).await);
         drop(small);
-        drop(large.await);
+        let large = large.await;
+        assert_eq!((large.bytes(), budget.gauge.get()), (100, 100));
+        drop(large);
         drop(later.await);
         assert_eq!(budget.gauge.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_gauge_shows_all_shares_together() {
+        let gauge = Gauge::default();
+        let (one, other) = (Budget::new(100, gauge.clone()), Budget::new(100, gauge.clone()));
+        let _one = one.reserve(70).await;
+        let other = other.reserve(80).await;
+        assert_eq!(gauge.get(), 150);
+        drop(other);
+        assert_eq!(gauge.get(), 70);
     }
 }

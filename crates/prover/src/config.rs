@@ -6,6 +6,7 @@ mod interval;
 mod server;
 mod setting;
 mod settings;
+mod variables;
 
 pub use self::server::ServerConfig;
 use self::setting::{Line, Origin};
@@ -42,14 +43,18 @@ pub struct Config {
     pub verification_workers: NonZeroUsize,
     /// How many batches of a server are fetched ahead of those being verified.
     pub prefetch: NonZeroUsize,
-    /// How much memory batches in work may take, by estimate.
+    /// How much memory batches in work may take, by estimate. Each server has an equal share.
     pub memory_budget_bytes: u64,
     /// How long a verification may take.
     pub verification_timeout: Duration,
+    /// How long one that was given up may still run before the prover stops: nothing else ends it.
+    pub stuck_verification_timeout: Duration,
     /// How long work in hand may take once the prover is told to stop.
     pub shutdown_grace: Duration,
     /// Where key and quote come from.
     pub attestation: Attestation,
+    /// How long a quote that is made here may take.
+    pub quote_timeout: Duration,
     /// The file that holds the key's quote, where they come from the environment.
     pub attestation_quote_file_path: Option<PathBuf>,
     /// The enclave's type. A prover of type `none` verifies and submits nothing.
@@ -103,11 +108,12 @@ pub struct Loaded {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     Read {
         /// The file.
         path: PathBuf,
         /// What happened.
+        #[source]
         error: std::io::Error,
     },
     /// The file is not what it should be.
@@ -125,6 +131,14 @@ pub enum ConfigError {
         name: &'static str,
         /// What it should be.
         error: String,
+    },
+    /// A variable with the prover's prefix that is none of its own: misspelt, most likely.
+    #[error("there is no variable {name}; the nearest is {nearest}")]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The known one that is most like it.
+        nearest: &'static str,
     },
     /// Batches of any code would be signed.
     #[error(
@@ -145,11 +159,12 @@ pub enum ConfigError {
         pinned: u64,
     },
     /// A file with a token holds something else.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     Token {
         /// The file.
         path: PathBuf,
         /// What it should be.
+        #[source]
         error: BearerTokenError,
     },
     /// No server is named.
@@ -158,12 +173,30 @@ pub enum ConfigError {
     /// Servers are named twice over.
     #[error("both api_url and api_urls are set")]
     TwoServerKeys,
+    /// A client's certificate without its key, or the other way round.
+    #[error("client_certificate_file and client_key_file belong together")]
+    HalfAClientCertificate,
+    /// Files that would be for more than one server.
+    #[error(
+        "TEE_PROVER_API_CA_FILE and TEE_PROVER_API_CLIENT_…_FILE are for one server: with several, name the files of each in api_urls"
+    )]
+    FilesForWhom,
     /// A token that would go to more than one server.
     #[error("TEE_PROVER_API_TOKEN is for one server: with several, name a token_file for each in api_urls")]
     TokenForWhom,
     /// The server's URL holds a user or a password. URLs are shown in logs.
     #[error("api_url holds credentials")]
     Credentials,
+    /// Too little memory for a batch of each server.
+    #[error("memory_budget is {got} bytes, and {servers} servers need at least {least}")]
+    Memory {
+        /// What is configured, in bytes.
+        got: u64,
+        /// How many servers share it.
+        servers: usize,
+        /// The least that makes sense, in bytes.
+        least: u64,
+    },
     /// A wait of no time, or one that shrinks.
     #[error("waits must be longer than nothing, and the multiplier a number of at least 1")]
     Backoff,
@@ -183,8 +216,10 @@ impl Config {
             prefetch: NonZeroUsize::MIN.saturating_add(1),
             memory_budget_bytes: 4 << 30,
             verification_timeout: Duration::from_secs(600),
+            stuck_verification_timeout: Duration::from_secs(600),
             shutdown_grace: Duration::from_secs(20),
             attestation: Attestation::Environment,
+            quote_timeout: Duration::from_secs(60),
             attestation_quote_file_path: None,
             tee_type: None,
             pins,
@@ -194,9 +229,14 @@ impl Config {
         }
     }
 
-    /// Reads the file, if any, and the environment over it.
-    pub fn load(path: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
-        settings::load(path, &environment)
+    /// Reads the file, if any, and the environment over it: `environment` gives a variable, and `names` are those of all that there
+    /// are.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+        names: &[String],
+    ) -> Result<Loaded, ConfigError> {
+        settings::load(path, &environment, names)
     }
 }
 

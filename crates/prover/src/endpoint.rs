@@ -2,19 +2,24 @@
 
 use crate::{
     backoff::Backoff,
+    budget::Budget,
     config::{Config, ServerConfig},
     identity::Identity,
+    memory,
     metrics::ProverMetrics,
 };
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, NetworkError, RegisterAttestation};
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
 
 /// A guess at what the first batch takes, in bytes.
 const FIRST_BATCH_BYTES: u64 = 512 << 20;
@@ -24,8 +29,11 @@ pub(crate) struct Endpoint {
     pub(crate) url: String,
     pub(crate) client: Client,
     pub(crate) metrics: ProverMetrics,
+    /// For this server's batches.
+    pub(crate) budget: Arc<Budget>,
     registered: AtomicBool,
     last_memory_bytes: AtomicU64,
+    contacted: Notify,
     state: Mutex<State>,
 }
 
@@ -53,17 +61,21 @@ impl Endpoint {
         metrics: ProverMetrics,
         registered: bool,
     ) -> Result<Self, ClientSetupError> {
+        let share_bytes = config.memory_budget_bytes / config.servers.len().max(1) as u64;
         let options = ClientOptions {
-            max_input_bytes: config.memory_budget_bytes,
+            max_input_bytes: memory::largest_input(share_bytes, false),
             token: server.token.clone(),
+            tls: server.tls.clone(),
             ..ClientOptions::default()
         };
         Ok(Self {
             url: server.url.clone(),
             client: Client::new(&server.url, options)?,
+            budget: Budget::new(share_bytes, metrics.memory_reserved.clone()),
             metrics,
             registered: registered.into(),
             last_memory_bytes: FIRST_BATCH_BYTES.into(),
+            contacted: Notify::new(),
             state: Mutex::new(State {
                 last_contact: None,
                 trouble: None,
@@ -110,6 +122,13 @@ impl Endpoint {
         let mut state = self.state();
         state.last_contact = Some(Instant::now());
         state.trouble = None;
+        drop(state);
+        self.contacted.notify_waiters();
+    }
+
+    /// Completes when the server has answered as it should, from this call on.
+    pub(crate) fn next_contact(&self) -> Notified<'_> {
+        self.contacted.notified()
     }
 
     /// Asking the server failed.
@@ -159,7 +178,7 @@ impl Endpoint {
 pub(crate) fn fault(error: &ClientError) -> &'static str {
     match error {
         ClientError::Network { error: NetworkError::Connect(_), .. } => "connect",
-        ClientError::Network { error: NetworkError::TimeOut, .. } => "timeout",
+        ClientError::Network { error: NetworkError::TimeOut | NetworkError::Slow { .. }, .. } => "timeout",
         ClientError::Network { error: NetworkError::Broken(_), .. } => "broken",
         ClientError::Network { error: NetworkError::Unavailable { .. }, .. } => "unavailable",
         ClientError::Refused { .. } => "refused",

@@ -1,7 +1,7 @@
 //! What a prover tells of its progress.
 
 use std::time::Duration;
-use zksync_types::L1BatchNumber;
+use tee_verifier::L1BatchNumber;
 
 /// A step of the prover's work, for progress bars.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,15 +5,16 @@ use crate::{
     budget::Reservation,
     endpoint::{Endpoint, fault},
     event::Event,
-    job::{Failure, Job, fail},
+    job::{Failure, Job, fail, give_back},
     lease::HeldLease,
+    memory,
     prover::{RunError, Shared},
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tee_api::{Claim, ClientError};
+use tee_api::{Claim, ClientError, EncodedInput, UnreadableInput, chain};
 use tokio::sync::{
     OwnedSemaphorePermit, Semaphore,
     mpsc::{OwnedPermit, Sender},
@@ -27,12 +28,6 @@ const LONG_POLL: Duration = Duration::from_secs(20);
 const LAST_ANSWER: Duration = Duration::from_millis(300);
 /// How many proofs a server may leave untaken, beside the batches fetched and in verification.
 const MAX_UNDELIVERED: usize = 32;
-/// What a verification takes beside the input, in bytes.
-const MEMORY_PER_BATCH: u64 = 64 << 20;
-/// How much larger a batch is in the verifier than on the wire: 325 MB for 2,000 mixed transactions, which are 18 MB of JSON and
-/// 2.2 MB compressed.
-const MEMORY_PER_BYTE: u64 = 20;
-const MEMORY_PER_COMPRESSED_BYTE: u64 = 128;
 
 /// A place for a batch, taken before the batch is asked for.
 struct Place {
@@ -48,7 +43,7 @@ pub(crate) async fn fetch(shared: Arc<Shared>, endpoint: Arc<Endpoint>, queue: S
     let (mut backoff, mut idle) = (Backoff::new(config), Backoff::idle(config));
     let mut faults = 0_u32;
     loop {
-        let room = shared.stop.run_until_cancelled(place(&shared, &endpoint, &queue, &in_hand)).await;
+        let room = shared.stop.run_until_cancelled(place(&endpoint, &queue, &in_hand)).await;
         let Some(Some(place)) = room else { return Ok(()) };
         let asked_at = Instant::now();
         let Some(asked) = ask(&shared, &endpoint).await else { return Ok(()) };
@@ -94,12 +89,12 @@ pub(crate) async fn fetch(shared: Arc<Shared>, endpoint: Arc<Endpoint>, queue: S
 }
 
 /// Waits until one more batch may come: the verifier's queue, the proofs that wait for the server, and memory allow it.
-async fn place(shared: &Shared, endpoint: &Endpoint, queue: &Sender<Job>, in_hand: &Arc<Semaphore>) -> Option<Place> {
+async fn place(endpoint: &Endpoint, queue: &Sender<Job>, in_hand: &Arc<Semaphore>) -> Option<Place> {
     let queue = queue.clone().reserve_owned().await.ok()?;
     let in_hand = in_hand.clone().acquire_owned().await.ok()?;
     endpoint.pause().await;
     // Not held while the server is asked: one that has nothing to do would keep the room from the others.
-    drop(shared.budget.reserve(endpoint.expected_memory()).await);
+    drop(endpoint.budget.reserve(endpoint.expected_memory()).await);
     Some(Place { queue, in_hand })
 }
 
@@ -131,12 +126,13 @@ async fn ask(shared: &Shared, endpoint: &Arc<Endpoint>) -> Option<Result<Option<
 async fn take(shared: &Arc<Shared>, endpoint: &Arc<Endpoint>, claim: Claim, place: Place) -> Result<(), ClientError> {
     let started = Instant::now();
     let lease = claim.lease().cloned().map(|lease| HeldLease::hold(endpoint, lease));
-    let expected = claim.announced_bytes().map(|bytes| memory_for(bytes, claim.is_compressed()));
+    let announced = claim.announced_bytes();
+    let expected = announced.map(|bytes| memory::expected(bytes, claim.is_compressed(), claim.is_cbor()));
     let read = async {
-        let memory = shared.budget.reserve(expected.unwrap_or_else(|| endpoint.expected_memory())).await;
+        let memory = endpoint.budget.reserve(expected.unwrap_or_else(|| endpoint.expected_memory())).await;
         claim.read().await.map(|input| (memory, input))
     };
-    let (mut memory, input) = match shared.stop.run_until_cancelled(read).await {
+    let (memory, input) = match shared.stop.run_until_cancelled(read).await {
         Some(Ok(read)) => read,
         broken => {
             if let Some(lease) = lease {
@@ -148,9 +144,6 @@ async fn take(shared: &Arc<Shared>, endpoint: &Arc<Endpoint>, claim: Claim, plac
             return Err(error);
         }
     };
-    let memory_bytes = memory_for(input.bytes(), input.is_compressed());
-    endpoint.received(memory_bytes);
-    memory.resize(memory_bytes);
     shared.metrics.stage[&"fetch"].observe(started.elapsed());
     let queued = shared.metrics.queued.inc_guard(1);
     let decode = decode(shared.clone(), endpoint.clone(), input, lease, memory, place, queued);
@@ -162,22 +155,53 @@ async fn take(shared: &Arc<Shared>, endpoint: &Arc<Endpoint>, claim: Claim, plac
 async fn decode(
     shared: Arc<Shared>,
     endpoint: Arc<Endpoint>,
-    input: tee_api::EncodedInput,
+    input: EncodedInput,
     lease: Option<HeldLease>,
-    memory: Reservation,
+    mut memory: Reservation,
     place: Place,
     queued: GaugeGuard,
 ) {
     let started = Instant::now();
-    let decoded = tokio::task::spawn_blocking(|| input.decode()).await;
+    let cbor = input.is_cbor();
+    let input = Arc::new(input);
+    let share_bytes = endpoint.budget.limit_bytes();
+    let decoded = loop {
+        // What the server sends says nothing of what it unfolds to. It unfolds no further than to what is reserved; one that is
+        // larger waits, without holding what it has, for twice as much, and is decoded anew.
+        let limit_bytes = memory::largest_input(memory.bytes(), cbor);
+        let encoded = input.clone();
+        let decoded = tokio::task::spawn_blocking(move || encoded.decode(limit_bytes)).await;
+        let reserved = memory.bytes();
+        match decoded {
+            Ok(Err(UnreadableInput::TooLarge { limit })) if limit == limit_bytes && reserved < share_bytes => {
+                drop(memory);
+                let more = endpoint.budget.reserve(reserved.saturating_mul(2));
+                let Some(more) = shared.stop.run_until_cancelled(more).await else {
+                    give_back(&shared, lease, "given_back").await;
+                    return;
+                };
+                memory = more;
+            }
+            decoded => break decoded,
+        }
+    };
+    drop(input);
     shared.metrics.stage[&"decode"].observe(started.elapsed());
     let Place { queue, in_hand } = place;
     let failure = match decoded {
-        Ok(Ok(input)) => {
+        Ok(Ok(decoded)) => {
+            let memory_bytes = memory::taken(decoded.bytes, cbor);
+            endpoint.received(memory_bytes);
+            memory.shrink(memory_bytes);
+            let input = decoded.input;
             queue.send(Job { endpoint, input, lease, memory, in_hand, queued, queued_at: Instant::now() });
             return;
         }
-        Ok(Err(error)) => Failure { kind: "unreadable", error: error.to_string() },
+        Ok(Err(error @ UnreadableInput::TooLarge { .. })) => {
+            let error = format!("{error}, which is what {share_bytes} bytes of memory are enough for");
+            Failure { kind: "unreadable", error }
+        }
+        Ok(Err(error)) => Failure { kind: "unreadable", error: chain(&error) },
         Err(panic) => Failure { kind: "panic", error: panic.to_string() },
     };
     drop(memory);
@@ -185,10 +209,4 @@ async fn decode(
     let queue = lease.is_none().then_some(queue);
     fail(&shared, &endpoint, None, failure, lease).await;
     drop((queue, in_hand));
-}
-
-/// What a batch of so many bytes on the wire takes until it is verified, in bytes. A guess, rather too high than too low.
-fn memory_for(wire_bytes: u64, compressed: bool) -> u64 {
-    let factor = if compressed { MEMORY_PER_COMPRESSED_BYTE } else { MEMORY_PER_BYTE };
-    wire_bytes.saturating_mul(factor).saturating_add(MEMORY_PER_BATCH)
 }

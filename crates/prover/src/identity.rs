@@ -1,16 +1,24 @@
 //! Who signs: the key, and the quote that vouches for it.
 
 use crate::config::{Attestation, Config};
-use std::{fs::File, io::Read, path::PathBuf, time::SystemTime};
+use std::{
+    fs::File,
+    io::Read,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 use tee_api::{KeyError, MAX_QUOTE_BYTES, PublicKey, Quote, SigningKey, TeeType};
 use tee_attestation::{
     Platform, PlatformError, QuoteError, Report, ReportData, ReportDataError, Tee,
     simulated::{self, SimulationError},
 };
 use thiserror::Error;
+use tokio::time::{Instant, interval_at, sleep};
 use zeroize::Zeroizing;
 
 const SIGNING_KEY: &str = "TEE_PROVER_SIGNING_KEY";
+/// How often it is said that a quote is still waited for.
+const STILL_WAITING: Duration = Duration::from_secs(10);
 
 /// Who signs.
 #[derive(Debug)]
@@ -50,6 +58,14 @@ pub enum IdentityError {
     /// The processor gives no quote.
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    /// The quoting service is silent.
+    #[error("no quote within {limit:?}: {waits_for} gives no answer")]
+    NoQuoteInTime {
+        /// What was waited for.
+        waits_for: String,
+        /// How long.
+        limit: Duration,
+    },
     /// The key is not there.
     #[error("no signing key: {SIGNING_KEY} is not set")]
     NoKey,
@@ -60,11 +76,12 @@ pub enum IdentityError {
     #[error("no quote: set TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH")]
     NoQuote,
     /// The quote's file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     ReadQuote {
         /// The file.
         path: PathBuf,
         /// What happened.
+        #[source]
         error: std::io::Error,
     },
     /// The quote's size is out of bounds.
@@ -94,15 +111,16 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// Takes or makes key and quote, as configured.
-    pub fn of(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
+    /// Takes or makes key and quote, as configured. A quote that is made here is waited for, no longer than configured; dropped
+    /// meanwhile, this leaves a thread behind that waits on.
+    pub async fn of(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
         match config.attestation {
             // Whatever the key would come from, nothing is signed.
             _ if config.tee_type == Some(TeeType::None) => Ok(Self::None),
             Attestation::Environment => Self::load(config, environment),
             made if environment(SIGNING_KEY).map(Zeroizing::new).is_some() => Err(IdentityError::TwoKeys(made)),
-            Attestation::Sgx => Self::made(config, || Enclave::attested(&Platform::gramine())),
-            Attestation::Tdx => Self::made(config, || Enclave::attested(&Platform::tdx())),
+            Attestation::Sgx => Self::made(config, Enclave::attested(Platform::gramine(), config.quote_timeout).await?),
+            Attestation::Tdx => Self::made(config, Enclave::attested(Platform::tdx(), config.quote_timeout).await?),
             Attestation::Simulation => Self::simulated(config),
         }
     }
@@ -131,13 +149,12 @@ impl Identity {
     pub fn simulated(config: &Config) -> Result<Self, IdentityError> {
         match config.tee_type {
             Some(TeeType::None) => Ok(Self::None),
-            _ => Self::made(config, Enclave::simulated),
+            _ => Self::made(config, Enclave::simulated()?),
         }
     }
 
     /// The type of what is made must be the one that is configured, if one is.
-    fn made(config: &Config, make: impl FnOnce() -> Result<Enclave, IdentityError>) -> Result<Self, IdentityError> {
-        let enclave = make()?;
+    fn made(config: &Config, enclave: Enclave) -> Result<Self, IdentityError> {
         match config.tee_type {
             Some(configured) if configured != enclave.tee_type => {
                 Err(IdentityError::OtherType { configured, made: enclave.tee_type })
@@ -164,11 +181,30 @@ impl Identity {
 }
 
 impl Enclave {
-    /// Makes a key in this enclave, and has the processor quote it.
-    pub fn attested(platform: &Platform) -> Result<Self, IdentityError> {
-        let key = SigningKey::random()?;
-        let quote = Quote::new(platform.quote(&naming(&key))?)?;
-        Ok(Self { tee_type: type_of(platform.tee()), key, quote, simulated: false })
+    /// Makes a key in this enclave, and has the processor quote it. The quoting service may be silent for ever: what is waited
+    /// for is logged, and `limit` is for how long. Dropped or out of time, this leaves a thread behind that waits on.
+    pub async fn attested(platform: Platform, limit: Duration) -> Result<Self, IdentityError> {
+        let waits_for = platform.waits_for();
+        let make = move || {
+            let key = SigningKey::random()?;
+            let quote = Quote::new(platform.quote(&naming(&key))?)?;
+            Ok(Self { tee_type: type_of(platform.tee()), key, quote, simulated: false })
+        };
+        let started = Instant::now();
+        let mut still_waiting = interval_at(started + STILL_WAITING, STILL_WAITING);
+        let mut making = tokio::task::spawn_blocking(make);
+        let out_of_time = sleep(limit);
+        tokio::pin!(out_of_time);
+        tracing::info!(waits_for, "asking for a quote");
+        loop {
+            tokio::select! {
+                made = &mut making => return made.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
+                () = &mut out_of_time => return Err(IdentityError::NoQuoteInTime { waits_for, limit }),
+                _ = still_waiting.tick() => {
+                    tracing::warn!(waits_for, seconds = started.elapsed().as_secs(), "there is no quote yet");
+                }
+            }
+        }
     }
 
     /// Makes a key, and a quote of a simulated SGX platform.
@@ -228,19 +264,19 @@ mod tests {
 
     const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
-    fn load(tee_type: TeeType, key: Option<&str>, quote: &[u8]) -> Result<Identity, IdentityError> {
+    async fn load(tee_type: TeeType, key: Option<&str>, quote: &[u8]) -> Result<Identity, IdentityError> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(quote).unwrap();
-        load_at(tee_type, key, file.path())
+        load_at(tee_type, key, file.path()).await
     }
 
-    fn load_at(tee_type: TeeType, key: Option<&str>, quote: &Path) -> Result<Identity, IdentityError> {
+    async fn load_at(tee_type: TeeType, key: Option<&str>, quote: &Path) -> Result<Identity, IdentityError> {
         let config = Config {
             tee_type: Some(tee_type),
             attestation_quote_file_path: Some(quote.to_owned()),
             ..Config::new(String::new(), Pins::danger_any_code())
         };
-        Identity::of(&config, |name| key.filter(|_| name == SIGNING_KEY).map(str::to_owned))
+        Identity::of(&config, |name| key.filter(|_| name == SIGNING_KEY).map(str::to_owned)).await
     }
 
     fn quote_of(report_data: ReportData) -> Vec<u8> {
@@ -251,13 +287,13 @@ mod tests {
         quote_of(ReportData::V1 { address: SigningKey::from_hex(key).unwrap().public_key().address().0 })
     }
 
-    #[test]
-    fn key_and_quote_that_belong_together_are_an_identity() {
-        let identity = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)).unwrap();
+    #[tokio::test]
+    async fn key_and_quote_that_belong_together_are_an_identity() {
+        let identity = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)).await.unwrap();
         assert_eq!(identity.tee_type(), TeeType::Sgx);
         assert_eq!(identity.public_key(), Some(SigningKey::from_hex(KEY).unwrap().public_key()));
         let public_key = identity.public_key().unwrap().to_bytes();
-        load(TeeType::Sgx, Some(KEY), &quote_of(ReportData::V0 { public_key })).unwrap();
+        load(TeeType::Sgx, Some(KEY), &quote_of(ReportData::V0 { public_key })).await.unwrap();
     }
 
     #[test]
@@ -269,61 +305,120 @@ mod tests {
         assert!(quote.report_data().unwrap().names(&key.to_bytes(), &key.address().0));
     }
 
-    #[test]
-    fn a_prover_of_type_none_needs_neither_key_nor_quote() {
-        assert!(matches!(load_at(TeeType::None, None, Path::new("/nowhere")), Ok(Identity::None)));
+    #[tokio::test]
+    async fn a_prover_of_type_none_needs_neither_key_nor_quote() {
+        assert!(matches!(load_at(TeeType::None, None, Path::new("/nowhere")).await, Ok(Identity::None)));
         let config = Config { tee_type: Some(TeeType::None), ..Config::new(String::new(), Pins::danger_any_code()) };
         assert!(matches!(Identity::simulated(&config), Ok(Identity::None)));
     }
 
-    #[test]
-    fn what_is_missing_or_does_not_belong_together_is_said() {
+    #[tokio::test]
+    async fn what_is_missing_or_does_not_belong_together_is_said() {
         let quote = quote_of_key(KEY);
-        let no_type = Identity::of(&Config::new(String::new(), Pins::danger_any_code()), |_| None);
+        let no_type = Identity::of(&Config::new(String::new(), Pins::danger_any_code()), |_| None).await;
         assert!(matches!(no_type, Err(IdentityError::NoTeeType)));
-        assert!(matches!(load(TeeType::Sgx, None, &quote), Err(IdentityError::NoKey)));
-        assert!(matches!(load(TeeType::Sgx, Some("ac09"), &quote), Err(IdentityError::Key(KeyError::Secret))));
-        let nowhere = load_at(TeeType::Sgx, Some(KEY), Path::new("/nowhere"));
+        assert!(matches!(load(TeeType::Sgx, None, &quote).await, Err(IdentityError::NoKey)));
+        assert!(matches!(load(TeeType::Sgx, Some("ac09"), &quote).await, Err(IdentityError::Key(KeyError::Secret))));
+        let nowhere = load_at(TeeType::Sgx, Some(KEY), Path::new("/nowhere")).await;
         assert!(matches!(nowhere, Err(IdentityError::ReadQuote { .. })));
-        assert!(matches!(load(TeeType::Sgx, Some(KEY), b""), Err(IdentityError::QuoteSize(_))));
-        assert!(matches!(load(TeeType::Sgx, Some(KEY), &[0; MAX_QUOTE_BYTES + 1]), Err(IdentityError::QuoteSize(_))));
-        assert!(matches!(load(TeeType::Sgx, Some(KEY), b"test"), Err(IdentityError::Quote(_))));
-        assert!(matches!(load(TeeType::Tdx, Some(KEY), &quote), Err(IdentityError::OtherTee { .. })));
-        let other = load(TeeType::Sgx, Some(KEY), &quote_of_key(&"07".repeat(32)));
+        assert!(matches!(load(TeeType::Sgx, Some(KEY), b"").await, Err(IdentityError::QuoteSize(_))));
+        assert!(matches!(
+            load(TeeType::Sgx, Some(KEY), &[0; MAX_QUOTE_BYTES + 1]).await,
+            Err(IdentityError::QuoteSize(_))
+        ));
+        assert!(matches!(load(TeeType::Sgx, Some(KEY), b"test").await, Err(IdentityError::Quote(_))));
+        assert!(matches!(load(TeeType::Tdx, Some(KEY), &quote).await, Err(IdentityError::OtherTee { .. })));
+        let other = load(TeeType::Sgx, Some(KEY), &quote_of_key(&"07".repeat(32))).await;
         assert!(matches!(other, Err(IdentityError::OtherKey { .. })));
     }
 
-    #[test]
-    fn a_key_that_is_made_here_is_the_only_one_and_of_the_configured_type() {
+    #[tokio::test]
+    async fn a_key_that_is_made_here_is_the_only_one_and_of_the_configured_type() {
         let config = |attestation, tee_type| Config {
             attestation,
             tee_type,
             ..Config::new(String::new(), Pins::danger_any_code())
         };
         let two =
-            Identity::of(&config(Attestation::Simulation, None), |name| (name == SIGNING_KEY).then(|| KEY.to_owned()));
+            Identity::of(&config(Attestation::Simulation, None), |name| (name == SIGNING_KEY).then(|| KEY.to_owned()))
+                .await;
         assert!(matches!(two, Err(IdentityError::TwoKeys(Attestation::Simulation))));
-        let tdx = Identity::of(&config(Attestation::Simulation, Some(TeeType::Tdx)), |_| None);
+        let tdx = Identity::of(&config(Attestation::Simulation, Some(TeeType::Tdx)), |_| None).await;
         assert!(matches!(tdx, Err(IdentityError::OtherType { configured: TeeType::Tdx, made: TeeType::Sgx })));
-        let none = Identity::of(&config(Attestation::Sgx, Some(TeeType::None)), |_| None);
+        let none = Identity::of(&config(Attestation::Sgx, Some(TeeType::None)), |_| None).await;
         assert!(matches!(none, Ok(Identity::None)));
         for attestation in [Attestation::Sgx, Attestation::Tdx] {
-            let no_enclave = Identity::of(&config(attestation, None), |_| None);
+            let no_enclave = Identity::of(&config(attestation, None), |_| None).await;
             assert!(matches!(no_enclave, Err(IdentityError::Platform(_))), "{no_enclave:?}");
         }
     }
 
-    #[test]
-    fn a_simulated_quote_is_known_for_one_wherever_it_comes_from() {
-        let Ok(Identity::Enclave(enclave)) = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)) else { panic!() };
+    /// Gramine's files, where nobody makes the quote.
+    struct SilentGramine(tempfile::TempDir);
+
+    impl SilentGramine {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("attestation_type"), "dcap").unwrap();
+            std::fs::write(folder.path().join("user_report_data"), [0; 64]).unwrap();
+            let quote = folder.path().join("quote");
+            assert!(std::process::Command::new("mkfifo").arg(quote).status().unwrap().success());
+            Self(folder)
+        }
+
+        fn platform(&self) -> Platform {
+            Platform::gramine_at(self.0.path())
+        }
+    }
+
+    impl Drop for SilentGramine {
+        fn drop(&mut self) {
+            // The thread that waits for the quote gets an empty one, so that the test can end.
+            let _ = std::fs::write(self.0.path().join("quote"), b"");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_quote_that_does_not_come_is_waited_for_only_so_long_and_what_was_waited_for_is_said() {
+        let silent = SilentGramine::new();
+        let limit = Duration::from_millis(1);
+        let Err(IdentityError::NoQuoteInTime { waits_for, limit: waited }) =
+            Enclave::attested(silent.platform(), limit).await
+        else {
+            panic!("there is no quote")
+        };
+        assert_eq!(waited, limit);
+        assert!(waits_for.starts_with(silent.0.path().to_str().unwrap()) && waits_for.contains("AESM"), "{waits_for}");
+    }
+
+    /// The test's own thread waits, and is free to see the stop.
+    #[tokio::test]
+    async fn a_stop_is_seen_while_a_quote_does_not_come() {
+        let silent = SilentGramine::new();
+        let stop = tokio_util::sync::CancellationToken::new();
+        let stopping = async {
+            // The quote is asked for once its report data is there.
+            while std::fs::read(silent.0.path().join("user_report_data")).unwrap() == [0; 64] {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+        };
+        let attested = Enclave::attested(silent.platform(), Duration::MAX);
+        let (stopped, ()) = tokio::join!(stop.run_until_cancelled(attested), stopping);
+        assert!(stopped.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_simulated_quote_is_known_for_one_wherever_it_comes_from() {
+        let Ok(Identity::Enclave(enclave)) = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)).await else { panic!() };
         assert!(enclave.simulated);
     }
 
-    #[test]
-    fn the_key_is_not_shown() {
-        let identity = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)).unwrap();
+    #[tokio::test]
+    async fn the_key_is_not_shown() {
+        let identity = load(TeeType::Sgx, Some(KEY), &quote_of_key(KEY)).await.unwrap();
         assert!(!format!("{identity:?}").contains(KEY));
-        let error = load(TeeType::Sgx, Some(&KEY[1..]), &quote_of_key(KEY)).unwrap_err();
+        let error = load(TeeType::Sgx, Some(&KEY[1..]), &quote_of_key(KEY)).await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains(&KEY[1..20]));
     }
 }

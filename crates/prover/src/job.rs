@@ -9,19 +9,24 @@ use crate::{
     lease::HeldLease,
     prover::Shared,
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tee_api::{ClientError, FailReport, SubmitProof};
-use tee_verifier::{BatchInput, Options, Rejection, VerifiedBatch};
+use tee_verifier::{BatchInput, L1BatchNumber, Options, Rejection, VerifiedBatch};
 use tokio::{
     sync::OwnedSemaphorePermit,
     task::{JoinError, JoinHandle},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use vise::GaugeGuard;
-use zksync_types::L1BatchNumber;
 
 /// Our server's code for a lease that is over.
 const STALE_LEASE: &str = "stale_lease";
+
+/// How long the last attempt at handing in a proof may take, once the grace for stopping has passed.
+const LAST_ATTEMPT: Duration = Duration::from_secs(1);
 
 /// A batch that waits to be verified.
 pub(crate) struct Job {
@@ -108,9 +113,9 @@ impl Job {
 }
 
 /// Runs a verification on a thread of its own. A panic is that batch's failure and nobody else's. A verification that takes
-/// too long is given up; its thread cannot be stopped, so it is counted until it ends.
+/// too long is given up; its thread cannot be stopped, so it is counted until it ends, and one that does not end ends the prover.
 async fn contained(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     verification: impl FnOnce() -> Result<VerifiedBatch, Rejection> + Send + 'static,
 ) -> Result<VerifiedBatch, Unfinished> {
     let limit = shared.config.verification_timeout;
@@ -136,11 +141,17 @@ fn judged(verdict: Result<Result<VerifiedBatch, Rejection>, JoinError>) -> Resul
     }
 }
 
-fn watch<T: Send + 'static>(shared: &Shared, thread: JoinHandle<T>) {
+fn watch<T: Send + 'static>(shared: &Arc<Shared>, thread: JoinHandle<T>) {
     let stuck = shared.metrics.stuck_verifications.inc_guard(1);
+    let shared = shared.clone();
     let watch = async move {
-        let _ = thread.await;
-        tracing::warn!("a verification that was given up has ended");
+        match timeout(shared.config.stuck_verification_timeout, thread).await {
+            Ok(_) => tracing::warn!("a verification that was given up has ended"),
+            Err(_) => {
+                tracing::error!("a verification that was given up does not end: the prover stops");
+                shared.stuck.cancel();
+            }
+        }
         drop(stuck);
     };
     // Not among the tasks that a stop waits for.
@@ -237,8 +248,8 @@ async fn report(shared: &Shared, endpoint: &Arc<Endpoint>, lease: Option<HeldLea
     }
 }
 
-/// Sends until the server has taken it or refused it, or there is no point any more. Once the lease is lost there is
-/// one last attempt: a lease also ends when a proof was taken and only the answer got lost.
+/// Sends until the server has taken it or refused it, or there is no point any more: once the lease is lost, or the grace for
+/// stopping has passed, there is one last attempt. A lease also ends when a proof was taken and only the answer got lost.
 async fn deliver<F: Future<Output = Result<(), ClientError>>>(
     shared: &Shared,
     endpoint: &Endpoint,
@@ -247,34 +258,54 @@ async fn deliver<F: Future<Output = Result<(), ClientError>>>(
     send: impl Fn() -> F,
 ) -> Delivery {
     let _undelivered = shared.metrics.undelivered.inc_guard(1);
-    let sending = async {
-        let mut backoff = Backoff::new(&shared.config);
-        loop {
-            let last = lease.as_ref().is_some_and(HeldLease::is_lost);
-            let error = match send().await {
-                Ok(()) => return Delivery::Accepted,
-                Err(error @ ClientError::Refused { .. }) => return Delivery::Refused(error),
-                Err(_) if last => return Delivery::Abandoned,
-                Err(error) => error,
-            };
-            endpoint.trouble(&error);
-            shared.metrics.retries[&(request, fault(&error))].inc();
-            let wait = backoff.after(&error);
-            tracing::warn!(%error, ?wait, request, "not delivered yet");
-            let wait = tokio::time::sleep(wait);
-            match lease {
-                Some(lease) => lease.until_lost(wait).await,
-                None => wait.await,
-            }
+    let mut backoff = Backoff::delivery(&shared.config);
+    loop {
+        let last = shared.hurry.is_cancelled() || lease.as_ref().is_some_and(HeldLease::is_lost);
+        let stopping = shared.stop.is_cancelled();
+        // What answers while we fail counts.
+        let contact = endpoint.next_contact();
+        let out_of_time = async {
+            shared.hurry.cancelled().await;
+            sleep(LAST_ATTEMPT).await;
+        };
+        let sent = tokio::select! {
+            sent = send() => sent,
+            () = out_of_time => return Delivery::Abandoned,
+        };
+        let error = match sent {
+            Ok(()) => return Delivery::Accepted,
+            Err(error @ ClientError::Refused { .. }) => return Delivery::Refused(error),
+            Err(_) if last => return Delivery::Abandoned,
+            Err(error) => error,
+        };
+        endpoint.trouble(&error);
+        shared.metrics.retries[&(request, fault(&error))].inc();
+        let wait = backoff.after(&error);
+        tracing::warn!(%error, ?wait, request, "not delivered yet");
+        let woken = async {
+            // A server that gives work and takes no proofs is not asked at the pace of its work.
+            sleep(shared.config.initial_retry_backoff).await;
+            contact.await;
+        };
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = woken => {}
+            () = shared.stop.cancelled(), if !stopping => {}
+            () = shared.hurry.cancelled() => {}
+            () = lost(lease) => {}
         }
-    };
-    tokio::select! {
-        delivery = sending => delivery,
-        () = shared.hurry.cancelled() => Delivery::Abandoned,
     }
 }
 
-async fn give_back(shared: &Shared, lease: Option<HeldLease>, outcome: &'static str) {
+/// Completes when the lease is lost.
+async fn lost(lease: &Option<HeldLease>) {
+    match lease {
+        Some(lease) => lease.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(crate) async fn give_back(shared: &Shared, lease: Option<HeldLease>, outcome: &'static str) {
     shared.metrics.ended(outcome, "");
     end(lease).await;
 }

@@ -40,9 +40,9 @@ impl HeldLease {
         self.lost.is_cancelled()
     }
 
-    /// Waits for `future`, but no longer than the lease lasts.
-    pub(crate) async fn until_lost(&self, future: impl Future<Output = ()>) {
-        self.lost.run_until_cancelled(future).await;
+    /// Completes when the lease is lost.
+    pub(crate) async fn lost(&self) {
+        self.lost.cancelled().await;
     }
 
     /// Lets another prover have the batch now rather than when the lease ends. Worth a try, no more.

@@ -9,6 +9,7 @@
 mod backoff;
 mod budget;
 mod config;
+mod core_dump;
 mod endpoint;
 mod event;
 mod fetch;
@@ -16,6 +17,7 @@ mod identity;
 mod job;
 mod lease;
 mod listener;
+mod memory;
 mod metrics;
 mod monitor;
 mod prover;
@@ -23,6 +25,7 @@ mod queue;
 
 pub use self::{
     config::{Attestation, Config, ConfigError, Loaded, LogFormat, ServerConfig},
+    core_dump::forbid_core_dumps,
     event::Event,
     identity::{Enclave, Identity, IdentityError},
     listener::Listener,

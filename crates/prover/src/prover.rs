@@ -1,8 +1,8 @@
 //! The prover: what runs beside what, and how it stops.
 
 use crate::{
-    budget::Budget, config::Config, endpoint::Endpoint, event::Event, fetch::fetch, identity::Identity,
-    metrics::ProverMetrics, monitor::Monitor, queue::Queues,
+    config::Config, endpoint::Endpoint, event::Event, fetch::fetch, identity::Identity, metrics::ProverMetrics,
+    monitor::Monitor, queue::Queues,
 };
 use std::{sync::Arc, time::Duration};
 use tee_api::{ClientError, ClientSetupError};
@@ -10,29 +10,37 @@ use thiserror::Error;
 use tokio::{sync::mpsc::channel, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long giving back leases may take, once the grace for stopping has passed.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the last attempts at handing in proofs and giving back leases may take, once the grace for stopping has passed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a prover cannot run, or stops without being told to.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum RunError {
     /// A server's URL, or TLS.
-    #[error("{url}: {error}")]
+    #[error("{url}")]
     Client {
         /// The server.
         url: String,
         /// What is wrong.
+        #[source]
         error: ClientSetupError,
     },
     /// Simulated proofs would reach a server on another machine, where somebody may take them for real ones.
     #[error("a simulated prover submits only to this machine (--danger-simulated-proofs allows more)")]
     SimulatedProofs,
+    /// A verification that was given up does not end, and takes a core and its memory until the process ends.
+    #[error("a verification still runs {limit:?} after it was given up, and only the end of the process ends it")]
+    Stuck {
+        /// How long it may run on.
+        limit: Duration,
+    },
     /// Asking every server failed too many times in a row.
-    #[error("gave up after {retries} retries: {error}")]
+    #[error("gave up after {retries} retries")]
     GaveUp {
         /// The configured number.
         retries: u32,
         /// The last failure.
+        #[source]
         error: ClientError,
     },
 }
@@ -49,10 +57,11 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) metrics: ProverMetrics,
-    pub(crate) budget: Arc<Budget>,
     /// Told to stop: no new batches.
     pub(crate) stop: CancellationToken,
-    /// The grace for stopping has passed: no more attempts.
+    /// A verification that was given up does not end: the process has to.
+    pub(crate) stuck: CancellationToken,
+    /// The grace for stopping has passed: last attempts alone.
     pub(crate) hurry: CancellationToken,
     /// Batches in work.
     pub(crate) tasks: TaskTracker,
@@ -92,13 +101,19 @@ impl Prover {
         if simulated && elsewhere && !config.danger_simulated_proofs {
             return Err(RunError::SimulatedProofs);
         }
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.client.exposes_token()) {
+            tracing::warn!(
+                server = endpoint.url,
+                "the token goes to the server unencrypted, for anyone on the way to take"
+            );
+        }
         let monitor = Monitor::new(metrics.clone(), endpoints.clone(), &config, &identity);
         let shared = Shared {
-            budget: Budget::new(config.memory_budget_bytes, metrics.memory_reserved.clone()),
             config,
             identity,
             metrics,
             stop: CancellationToken::new(),
+            stuck: CancellationToken::new(),
             hurry: CancellationToken::new(),
             tasks: TaskTracker::new(),
             observe: Box::new(observe),
@@ -111,7 +126,8 @@ impl Prover {
         self.monitor.clone()
     }
 
-    /// Proves batches until `stop` is cancelled, or no server is left to ask.
+    /// Proves batches until `stop` is cancelled, no server is left to ask, or a verification does not end. In the last case a thread
+    /// of the process runs on: its end is the caller's to bring about.
     ///
     /// Side by side: each server is asked for batches as long as there is room; batches are decoded; as many as there are
     /// workers are verified; and proofs are offered to their servers until they are taken, refused for good, or their
@@ -132,6 +148,7 @@ impl Prover {
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),
             ended = all(&mut fetchers) => ended,
+            () = shared.stuck.cancelled() => Err(RunError::Stuck { limit: shared.config.stuck_verification_timeout }),
         };
         monitor.stopping();
         shared.stop.cancel();

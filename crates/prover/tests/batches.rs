@@ -9,9 +9,8 @@ use std::{
     time::Duration,
 };
 use tee_api::{FailReport, SubmitProof, TeeType};
-use tee_prover::{Config, Event};
-use tee_verifier::Pins;
-use zksync_types::{H256, L1BatchNumber};
+use tee_prover::{Config, Event, RunError};
+use tee_verifier::{H256, L1BatchNumber, Pins};
 
 const BATCH: L1BatchNumber = L1BatchNumber(14034);
 const SUBMIT: &str = "/tee/submit_proofs/14034";
@@ -211,6 +210,25 @@ async fn a_verification_that_takes_too_long_is_reported_and_frees_its_worker() {
         assert_eq!(report.kind(), "timeout");
     }
     prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_verification_that_does_not_end_stops_the_prover_and_no_lease_is_left_behind() {
+    let Some(input) = input() else { return };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS => batch(&input, &asked.fetch_add(1, Ordering::Relaxed).to_string()),
+        _ => status(200),
+    })
+    .await;
+    // The batch takes longer than both.
+    let (verification_timeout, stuck_verification_timeout) = (Duration::from_millis(1), Duration::from_millis(1));
+    let config = Config { verification_timeout, stuck_verification_timeout, ..one_at_a_time(&peer) };
+    let ended = Running::start(config).end().await;
+    assert_eq!(ended, Err(RunError::Stuck { limit: stuck_verification_timeout }));
+    let paths = peer.paths();
+    let leases = paths.iter().filter(|path| path.starts_with("/tee/leases/"));
+    assert_eq!(paths.iter().filter(|path| *path == INPUTS).count(), leases.count(), "{paths:?}");
 }
 
 #[tokio::test]

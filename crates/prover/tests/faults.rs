@@ -2,14 +2,17 @@
 
 mod peer;
 
-use axum::{http::StatusCode, response::IntoResponse};
+use axum::{body::Body, http::StatusCode, response::IntoResponse};
 use peer::{Answer, INPUTS, Peer, REGISTER, Running, config, leased, one_at_a_time, status};
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tee_api::{FailReport, RegisterAttestation, TeeType};
-use tee_prover::{Config, Event, Identity, RunError, run};
+use tee_prover::{Config, Event, Identity, RunError, ServerConfig, run};
 use tee_verifier::Pins;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -180,6 +183,92 @@ async fn a_batch_whose_body_is_cut_short_is_given_back_and_asked_for_again() {
     assert_eq!(peer.request().await.path, "/tee/leases/abc");
     peer.request_to(INPUTS).await;
     prover.stops_within_a_second().await;
+}
+
+/// What a server that wants to be left alone for an hour says.
+fn in_an_hour() -> Answer {
+    Answer::Full((StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "3600")]).into_response())
+}
+
+#[tokio::test]
+async fn a_result_that_is_due_is_offered_again_as_soon_as_the_server_answers_anything() {
+    let (asked, offered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, NOT_AN_INPUT),
+        INPUTS => status(204),
+        "/tee/leases/abc/fail" if offered.fetch_add(1, Ordering::Relaxed) == 0 => in_an_hour(),
+        _ => status(200),
+    })
+    .await;
+    let prover = Running::start(Config { max_backoff: AN_HOUR, ..config(&peer) });
+    for _ in 0..2 {
+        peer.request_to("/tee/leases/abc/fail").await;
+    }
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn a_result_that_is_due_is_offered_once_more_when_the_prover_is_told_to_stop() {
+    for shutdown_grace in [Duration::ZERO, AN_HOUR] {
+        let (asked, offered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let mut peer = Peer::start(move |request| match request.path.as_str() {
+            INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => leased("abc", 600, NOT_AN_INPUT),
+            INPUTS => Answer::Silence,
+            "/tee/leases/abc/fail" if offered.fetch_add(1, Ordering::Relaxed) == 0 => in_an_hour(),
+            _ => status(200),
+        })
+        .await;
+        let prover = Running::start(Config { max_backoff: AN_HOUR, shutdown_grace, ..config(&peer) });
+        peer.request_to("/tee/leases/abc/fail").await;
+        prover.stop.cancel();
+        peer.request_to("/tee/leases/abc/fail").await;
+        prover.end().await.unwrap();
+        // It was taken: nothing is left to give back.
+        assert!(!peer.paths().contains(&"/tee/leases/abc".to_owned()));
+    }
+}
+
+/// Headers that announce so many bytes, and then one byte now and again.
+fn dripping(announced_bytes: u64) -> Answer {
+    let drops = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok::<_, std::io::Error>(" "), ()))
+    });
+    let headers = [
+        ("content-length", announced_bytes.to_string()),
+        ("tee-lease-id", "slow".to_owned()),
+        ("tee-lease-expires-in", "600".to_owned()),
+    ];
+    Answer::Full((headers, Body::from_stream(drops)).into_response())
+}
+
+#[tokio::test]
+async fn a_server_that_announces_much_and_drips_takes_nothing_from_another() {
+    // More than there is memory for, and just as much as a share is enough for.
+    for announced_bytes in [1 << 30, 20 << 20] {
+        let dripped = Arc::new(AtomicBool::new(false));
+        let drips = dripped.clone();
+        let slow = Peer::start(move |request| match request.path.as_str() {
+            INPUTS => {
+                drips.store(true, Ordering::Relaxed);
+                dripping(announced_bytes)
+            }
+            _ => status(200),
+        })
+        .await;
+        let mut honest = Peer::start(move |request| match request.path.as_str() {
+            INPUTS if dripped.load(Ordering::Relaxed) => leased("abc", 600, NOT_AN_INPUT),
+            INPUTS => status(204),
+            _ => status(200),
+        })
+        .await;
+        let servers = vec![ServerConfig::new(slow.url.clone()), ServerConfig::new(honest.url.clone())];
+        let prover = Running::start(Config { servers, memory_budget_bytes: 1 << 30, ..config(&honest) });
+        for _ in 0..3 {
+            honest.request_to("/tee/leases/abc/fail").await;
+        }
+        prover.stops_within_a_second().await;
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,14 @@ fn the_commands_arguments_and_exit_code_are_its_own() {
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(42), &b"--env-prefix --help\n"[..]));
 }
 
+/// The key is in the command's environment: whatever it is, it leaves none in a core dump.
+#[test]
+fn the_command_leaves_no_core_dump() {
+    let limits = String::from_utf8(preexec(&["--simulation", "cat", "/proc/self/limits"]).stdout).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
+}
+
 #[test]
 fn a_command_that_cannot_be_started_has_the_shells_exit_codes() {
     for (command, code) in [("/no/such/command", 127), ("/etc/passwd", 126)] {

@@ -2,7 +2,7 @@
 
 mod peer;
 
-use peer::{INPUTS, Peer, REGISTER, http, leased, status};
+use peer::{Answer, INPUTS, Peer, REGISTER, http, leased, status};
 use std::{process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -199,6 +199,58 @@ async fn what_preexec_hands_over_the_gateway_takes() {
         .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
         .output();
     assert_eq!(elsewhere.await.unwrap().status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn what_unfolds_to_more_than_the_memory_budget_takes_no_more_than_it() {
+    const BUDGET_MIB: u64 = 256;
+    let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(b' '), 1 << 30), 1).unwrap();
+    let mut peer = Peer::start(move |request| match request.path.as_str() {
+        INPUTS => {
+            let mut answer = leased("abc", 600, bomb.clone());
+            let Answer::Full(response) = &mut answer else { unreachable!() };
+            response.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
+            answer
+        }
+        _ => status(200),
+    })
+    .await;
+    let budget = format!("{BUDGET_MIB} MiB");
+    let environment = [("TEE_PROVER_API_URL", peer.url.as_str()), ("TEE_PROVER_MEMORY_BUDGET", &budget)];
+    let prover = gateway(&["--simulation"], &environment);
+    let report = peer.request_to("/tee/leases/abc/fail").await.body;
+    assert!(String::from_utf8_lossy(&report).contains("memory"), "{report:?}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", prover.id().unwrap())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+    assert!(peak.parse::<u64>().unwrap() < BUDGET_MIB << 10, "{peak} kB");
+}
+
+#[tokio::test]
+async fn the_key_is_in_no_core_dump() {
+    let mut peer = Peer::start(|request| status(if request.path == REGISTER { 200 } else { 204 })).await;
+    let prover = gateway(&["--simulation"], &[("TEE_PROVER_API_URL", &peer.url)]);
+    peer.request().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", prover.id().unwrap())).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
+}
+
+#[tokio::test]
+async fn a_token_for_another_machine_over_plain_http_is_warned_of() {
+    let warned = async |url: &str| {
+        let environment = [
+            ("TEE_PROVER_API_URL", url),
+            ("TEE_PROVER_API_TOKEN", "s3cret"),
+            ("TEE_PROVER_MAX_RETRIES", "0"),
+            // The proxy refuses at once what nobody would answer.
+            ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ];
+        let log = command(&["--simulation", "--danger-simulated-proofs"], &environment).output().await.unwrap();
+        assert_eq!(log.status.code(), Some(4), "{log:?}");
+        String::from_utf8(log.stderr).unwrap().contains("unencrypted")
+    };
+    assert!(warned("http://192.0.2.1").await);
+    assert!(!warned("http://127.0.0.1:1").await);
 }
 
 #[tokio::test]

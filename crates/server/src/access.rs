@@ -1,5 +1,6 @@
 //! Who may do what: tokens by role, kept as hashes and replaced while the server runs.
 
+mod prover_name;
 mod tokens;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 
 use thiserror::Error;
 
+pub(crate) use self::prover_name::ProverName;
 use self::tokens::Tokens;
 pub use self::tokens::{NewToken, Role, RoleError, TokenName, TokenNameError, TokensError};
 use crate::Config;
@@ -144,13 +146,19 @@ impl Access {
         }
     }
 
-    /// Takes over the tokens file if it has changed. A file that is not good is reported once and changes nothing.
-    pub(crate) fn reload(&self) {
-        let Some(file) = &self.tokens else { return };
-        match file.reload() {
-            Ok(false) => {}
-            Ok(true) => tracing::info!("tokens reloaded"),
-            Err(error) => tracing::error!(%error, "tokens not reloaded: those before stay in force"),
+    /// Takes over the tokens file if it has changed, and says whether that went well. A file that is not good is reported once
+    /// and changes nothing.
+    pub(crate) fn reload(&self) -> Option<bool> {
+        match self.tokens.as_ref()?.reload() {
+            Ok(false) => None,
+            Ok(true) => {
+                tracing::info!("tokens reloaded");
+                Some(true)
+            }
+            Err(error) => {
+                tracing::error!(%error, "tokens not reloaded: those before stay in force");
+                Some(false)
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which keys may sign: quotes are judged when keys register, and again while they are in use.
 
 mod judgeable;
+mod rejudging;
 
 use std::{
     collections::HashMap,
@@ -17,13 +18,17 @@ use tee_attestation::{
     TrustedRoot, Verdict, judge,
 };
 use thiserror::Error;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
-use crate::{Store, clock::millis, storage::Standing};
+pub(crate) use self::rejudging::watch;
+use crate::{Requeued, Store, clock::millis};
 
-/// How often the policy's file is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most kinds of platforms that are remembered.
+const MAX_KINDS: usize = 256;
 
 /// How quotes are judged.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -43,9 +48,6 @@ pub struct AttestationConfig {
     /// it proved counts.
     #[serde(default = "week")]
     pub suspend_after_secs: u64,
-    /// Batches that only a key proved that lost its standing are proven again.
-    #[serde(default = "yes")]
-    pub reprove_on_revocation: bool,
     /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
     #[serde(default)]
     pub danger_root_certificate: Option<PathBuf>,
@@ -92,6 +94,14 @@ pub(crate) struct Attestor {
     collateral: CollateralCache,
     /// The last collateral under which a quote was found genuine, by the kind of platform.
     last_good: Mutex<HashMap<PlatformKind, GoodCollateral>>,
+    /// Why there was no collateral the last time. Who asks for one kind waits for whoever asks already.
+    failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
+}
+
+#[derive(Debug)]
+struct FailedFetch {
+    reason: String,
+    ask_again_at: Instant,
 }
 
 /// Collateral whose signatures and dates held.
@@ -101,9 +111,12 @@ struct GoodCollateral {
     tcb_evaluation_number: u32,
 }
 
-/// Why a quote cannot be judged. That says nothing against it.
+/// Why there is no verdict.
 #[derive(Debug, Error)]
 pub(crate) enum JudgeError {
+    /// It breaks the policy, whatever collateral says.
+    #[error("{0}")]
+    Policy(String),
     /// The quote does not even say what collateral it needs.
     #[error("{0}")]
     Quote(String),
@@ -146,7 +159,6 @@ impl AttestationConfig {
             refresh_before_secs: day(),
             rejudge_interval_secs: hour(),
             suspend_after_secs: week(),
-            reprove_on_revocation: yes(),
             danger_root_certificate: None,
         }
     }
@@ -167,7 +179,7 @@ impl Attestor {
         let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
         let source = CollateralSource::open(&config.collateral)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
-        Ok(Self { config, policy, root, collateral, last_good: Mutex::default() })
+        Ok(Self { config, policy, root, collateral, last_good: Mutex::default(), failed: Mutex::default() })
     }
 
     /// Judges the quote of a key, which may have been `accepted` before. Collateral that is broken, has ended, is not valid
@@ -179,10 +191,13 @@ impl Attestor {
         accepted: bool,
         now_secs: u64,
     ) -> Result<Judged, JudgeError> {
+        if let Some(refusal) = self.policy_refusal(quote, pubkey, now_secs) {
+            return Err(JudgeError::Policy(refusal));
+        }
         let kind = PlatformKind::of(quote.as_bytes()).map_err(|error| JudgeError::Quote(error.to_string()))?;
         let before = self.last_good().get(&kind).cloned();
-        let reason = match self.collateral.collateral(quote.as_bytes(), now_secs).await {
-            Err(error) => error.to_string(),
+        let reason = match self.fetch(kind, quote, now_secs).await {
+            Err(reason) => reason,
             Ok(collateral) => {
                 let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
                 let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
@@ -210,6 +225,41 @@ impl Attestor {
         Err(JudgeError::NoCollateral(reason))
     }
 
+    /// What the quote itself breaks, such as a measurement that the policy does not have: no collateral could mend it.
+    fn policy_refusal(&self, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Option<String> {
+        let verdict = self.judge_with(&judgeable::no_collateral(), quote, pubkey, now_secs);
+        judgeable::refusal_of_quote(&verdict)
+    }
+
+    /// Collateral, or why there is none. One asks at a time for one kind of platform, and those who waited for a failure
+    /// share it.
+    async fn fetch(&self, kind: PlatformKind, quote: &Quote, now_secs: u64) -> Result<Arc<Collateral>, String> {
+        let slot = {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed.len() >= MAX_KINDS && !failed.contains_key(&kind) {
+                failed.clear();
+            }
+            failed.entry(kind).or_default().clone()
+        };
+        let mut failed = slot.lock().await;
+        if let Some(failed) = failed.as_ref().filter(|failed| Instant::now() < failed.ask_again_at) {
+            return Err(failed.reason.clone());
+        }
+        let asked = Instant::now();
+        match self.collateral.collateral(quote.as_bytes(), now_secs).await {
+            Ok(collateral) => {
+                *failed = None;
+                Ok(collateral)
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let patience = asked.elapsed().clamp(LEAST_PATIENCE, MOST_PATIENCE);
+                *failed = Some(FailedFetch { reason: reason.clone(), ask_again_at: Instant::now() + patience });
+                Err(reason)
+            }
+        }
+    }
+
     fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Verdict {
         let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner).policy);
         judge(&Case {
@@ -231,29 +281,28 @@ impl Attestor {
         self.last_good().insert(kind, good);
     }
 
-    pub(crate) fn reprove_on_revocation(&self) -> bool {
-        self.config.reprove_on_revocation
+    fn rejudge_interval(&self) -> Duration {
+        Duration::from_secs(self.config.rejudge_interval_secs)
     }
 
-    /// Whether the policy's file has changed, and to a policy. One that is none is told once and changes nothing.
-    fn policy_changed(&self) -> bool {
+    /// Takes over the policy's file if it has changed, and says whether it is a policy. One that is none is told once and changes
+    /// nothing.
+    fn reload_policy(&self) -> Option<bool> {
         let known = self.policy.read().unwrap_or_else(PoisonError::into_inner).text.clone();
-        match fs::read_to_string(&self.config.policy) {
-            Ok(text) if text == known => false,
-            Ok(text) => match Policy::from_yaml(&text) {
-                Ok(policy) => {
-                    let loaded = LoadedPolicy { text, policy: Arc::new(policy) };
-                    *self.policy.write().unwrap_or_else(PoisonError::into_inner) = loaded;
-                    true
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the new policy is none: the one before stays");
-                    self.policy.write().unwrap_or_else(PoisonError::into_inner).text = text;
-                    false
-                }
-            },
-            // It may be just being replaced.
-            Err(_) => false,
+        // It may be just being replaced.
+        let text = fs::read_to_string(&self.config.policy).ok().filter(|text| *text != known)?;
+        let parsed = Policy::from_yaml(&text);
+        let mut loaded = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.text = text;
+        match parsed {
+            Ok(policy) => {
+                loaded.policy = Arc::new(policy);
+                Some(true)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new policy is none: the one before stays");
+                Some(false)
+            }
         }
     }
 }
@@ -268,78 +317,18 @@ impl LoadedPolicy {
     }
 }
 
-/// Judges all registered keys again, at the start, from time to time and when the policy changes, until it is told to stop.
-pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, stop: CancellationToken) {
-    let interval = Duration::from_secs(attestor.config.rejudge_interval_secs);
-    let mut judged = None::<Instant>;
-    while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
-        let changed = attestor.policy_changed();
-        if !changed && judged.is_some_and(|judged| judged.elapsed() < interval) {
-            continue;
-        }
-        judged = Some(Instant::now());
-        if changed {
-            tracing::info!("the policy has changed");
-        }
-        if let Err(error) = store.rejudge(&attestor).await {
-            tracing::error!(%error, "registered keys cannot be judged again");
-        }
-    }
-}
-
 impl Store {
-    /// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
-    /// until it is suspended.
-    pub(crate) async fn rejudge(&self, attestor: &Attestor) -> Result<(), sqlx::Error> {
-        for key in self.storage.keys_to_judge().await? {
-            let now_ms = self.clock.now_ms();
-            let judged = match attestor.judge(&key.quote, &key.pubkey, key.stands, secs(now_ms)).await {
-                Ok(judged) => judged,
-                Err(error) => {
-                    tracing::error!(pubkey = %key.pubkey, %error, "ALARM: the key cannot be judged again");
-                    continue;
-                }
-            };
-            match (judged.verdict.passed(), key.stands) {
-                (true, true) => self.storage.note_passed(&key.pubkey, &judged, now_ms).await?,
-                (true, false) => {
-                    self.storage.restore_standing(&key.pubkey, &judged, now_ms).await?;
-                    tracing::info!(pubkey = %key.pubkey, "key is accepted again");
-                }
-                (false, stands) => {
-                    let standing = Standing::Refused { reason: judged.verdict.refusal() };
-                    let requeued = self
-                        .storage
-                        .end_standing(&key.pubkey, standing, attestor.reprove_on_revocation(), now_ms)
-                        .await?;
-                    if stands {
-                        let refusal = judged.verdict.refusal();
-                        tracing::warn!(pubkey = %key.pubkey, refusal, requeued, "key is no longer accepted");
-                    }
-                }
-            }
-        }
-        let now_ms = self.clock.now_ms();
-        let grace_ms = millis(Duration::from_secs(attestor.config.suspend_after_secs));
-        let suspended = self.storage.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await?;
-        if suspended > 0 {
-            tracing::error!(keys = suspended, "ALARM: keys could not be judged for too long and make no new proofs");
-        }
-        Ok(())
-    }
-
-    /// Takes a key its standing for good. `None` when it is not registered, else how many batches are proven again.
+    /// Revokes a key for good. `None` when it is not registered.
     pub async fn revoke_key(
         &self,
         pubkey: &PublicKey,
         reason: &str,
         reprove: bool,
-    ) -> Result<Option<u64>, sqlx::Error> {
+    ) -> Result<Option<Requeued>, sqlx::Error> {
         if self.storage.is_revoked(pubkey).await?.is_none() {
             return Ok(None);
         }
-        let standing = Standing::Revoked { reason: reason.to_owned() };
-        self.storage.end_standing(pubkey, standing, reprove, self.clock.now_ms()).await.map(Some)
+        self.storage.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
     }
 }
 
@@ -357,8 +346,4 @@ fn week() -> u64 {
 
 fn hour() -> u64 {
     60 * 60
-}
-
-fn yes() -> bool {
-    true
 }

@@ -2,20 +2,39 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Where the server takes the time from.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
-    /// The system's clock.
+    /// The system's clock. Where a PostgreSQL database is shared, the time is the database's.
     #[default]
     System,
+    /// The same on a machine whose clock is wrong by so many milliseconds, for tests.
+    Wrong(i64),
+    /// The database's.
+    Database(DatabaseClock),
     /// A clock that only moves when told to.
     Manual(ManualClock),
+}
+
+/// The time of a database that several servers share, as it was last asked for. In between it goes on by this machine's
+/// count of time, which no change of its clock moves.
+#[derive(Debug, Clone)]
+pub struct DatabaseClock(Arc<Mutex<Asked>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    at: Instant,
+    now_ms: i64,
+    /// How far this machine's clock was ahead.
+    skew_ms: i64,
+    /// How wrong a test has this machine's clock be.
+    wrong_by_ms: i64,
 }
 
 /// A clock for tests. Clones show the same time.
@@ -30,13 +49,58 @@ impl ManualClock {
 }
 
 impl Clock {
+    /// The same, or where this machine's clock is meant, the database's, which was asked just now.
+    pub(crate) fn of_database(self, now_ms: i64) -> Self {
+        let wrong_by_ms = match self {
+            Self::System => 0,
+            Self::Wrong(by_ms) => by_ms,
+            Self::Database(_) | Self::Manual(_) => return self,
+        };
+        Self::Database(DatabaseClock(Arc::new(Mutex::new(Asked::new(now_ms, wrong_by_ms)))))
+    }
+
     /// Milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
         match self {
-            Self::System => millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            Self::System => system_ms(),
+            Self::Wrong(by_ms) => system_ms().saturating_add(*by_ms),
+            Self::Database(clock) => clock.now_ms(),
             Self::Manual(ManualClock(now)) => now.load(Ordering::SeqCst),
         }
     }
+}
+
+impl DatabaseClock {
+    fn now_ms(&self) -> i64 {
+        let asked = self.asked();
+        asked.now_ms.saturating_add(millis(asked.at.elapsed()))
+    }
+
+    /// Takes over what the database said just now.
+    pub(crate) fn set(&self, now_ms: i64) {
+        let mut asked = self.asked();
+        *asked = Asked::new(now_ms, asked.wrong_by_ms);
+    }
+
+    /// How many milliseconds this machine's clock was ahead when the database was asked.
+    pub(crate) fn skew_ms(&self) -> i64 {
+        self.asked().skew_ms
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asked {
+    fn new(now_ms: i64, wrong_by_ms: i64) -> Self {
+        let skew_ms = system_ms().saturating_add(wrong_by_ms).saturating_sub(now_ms);
+        Self { at: Instant::now(), now_ms, skew_ms, wrong_by_ms }
+    }
+}
+
+fn system_ms() -> i64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A time in milliseconds since 1970 as it is written in JSON, `2025-04-03T08:13:30.123Z`.

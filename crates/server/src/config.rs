@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use tee_api::TeeType;
 use tee_verifier::{ChainPins, Pins};
 use thiserror::Error;
 
@@ -51,9 +52,15 @@ pub struct Config {
     /// How often a batch is handed out before it is given up.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u32,
+    /// How many batches one prover may have in work: a token, or where no tokens are asked for, an address.
+    #[serde(default = "default_max_leases_per_prover")]
+    pub max_leases_per_prover: u32,
     /// A batch that waited this long for its proof is given up once it fails.
     #[serde(default = "default_batch_permanently_ignored_timeout_hours")]
     pub batch_permanently_ignored_timeout_hours: u32,
+    /// Which types of enclave get work. `none`, which is for trying provers out, submits nothing.
+    #[serde(default = "default_tee_types")]
+    pub tee_types: Vec<TeeType>,
     /// How many keys must prove a batch.
     #[serde(default)]
     pub required_proofs: RequiredProofs,
@@ -100,8 +107,9 @@ pub struct RequiredProofs {
     pub tdx: Option<u32>,
 }
 
-/// A zksync-era node, or another server of this kind, whose batches are taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A zksync-era node, or another server of this kind, whose batches are taken over. Its URLs may hold secrets, so they are not
+/// shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorConfig {
     /// Its API for provers: what stands before `/tee/present_batches`.
@@ -113,6 +121,25 @@ pub struct MirrorConfig {
     /// The first batch to take over. By default the oldest that the node has.
     #[serde(default)]
     pub first_batch: u32,
+    /// A file with the token for `node_url`, which a server of this kind asks for.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+impl MirrorConfig {
+    /// A configuration with the defaults for all that has one.
+    pub fn new(node_url: String) -> Self {
+        Self { node_url, rpc_url: None, first_batch: 0, token_file: None }
+    }
+}
+
+impl std::fmt::Debug for MirrorConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MirrorConfig")
+            .field("first_batch", &self.first_batch)
+            .field("token_file", &self.token_file)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the database is. It may hold a password, so it is not shown.
@@ -194,7 +221,9 @@ impl Config {
             first_processed_batch: 0,
             proof_generation_timeout_secs: default_proof_generation_timeout_secs(),
             max_attempts: default_max_attempts(),
+            max_leases_per_prover: default_max_leases_per_prover(),
             batch_permanently_ignored_timeout_hours: default_batch_permanently_ignored_timeout_hours(),
+            tee_types: default_tee_types(),
             required_proofs: RequiredProofs::default(),
             mirror: None,
             attestation: None,
@@ -232,6 +261,14 @@ fn default_proof_generation_timeout_secs() -> u32 {
 
 fn default_max_attempts() -> u32 {
     10
+}
+
+fn default_tee_types() -> Vec<TeeType> {
+    vec![TeeType::Sgx, TeeType::Tdx]
+}
+
+fn default_max_leases_per_prover() -> u32 {
+    256
 }
 
 /// zksync-era's.

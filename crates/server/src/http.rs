@@ -87,12 +87,16 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .routes(routes!(reads::batches::list))
         .routes(routes!(reads::jobs::list))
         .routes(routes!(reads::proofs::list))
+        .routes(routes!(reads::provers::list))
         .routes(routes!(reads::disagreements::list))
         .routes(routes!(reads::attestations::list))
         .routes(routes!(reads::events::follow))
         .routes(routes!(metrics::handle));
-    let administer =
-        OpenApiRouter::new().routes(routes!(admin::jobs::change)).routes(routes!(admin::attestations::revoke));
+    let administer = OpenApiRouter::new()
+        .routes(routes!(admin::jobs::change))
+        .routes(routes!(admin::attestations::revoke))
+        .routes(routes!(admin::disagreements::resolve))
+        .routes(routes!(admin::tee_types::change));
     let upload = OpenApiRouter::new().routes(routes!(admin::batches::add));
     let anyone = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
     let quick = needs(Need::Prove, prove)

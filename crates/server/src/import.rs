@@ -5,10 +5,11 @@ use std::{convert::Infallible, fs, io, path::Path};
 
 use object_store::{ObjectStoreExt, path::Path as ObjectPath};
 use serde::{Deserialize, de::DeserializeOwned};
-use tee_verifier::{BatchInput, MAX_INPUT_BYTES, MerklePaths, VmRunData};
+use tee_verifier::{
+    BatchInput, MAX_INPUT_BYTES, MerklePaths, VmRunData,
+    input::{L1BatchEnv, L2BlockExecutionData, PubdataParams, SystemEnv},
+};
 use thiserror::Error;
-use zksync_types::{block::L2BlockExecutionData, commitment::PubdataParams};
-use zksync_vm_interface::{L1BatchEnv, SystemEnv};
 
 use crate::{AddBatchError, AddedBatch, NewBatch, ObjectStoreUrl, Store};
 
@@ -77,6 +78,7 @@ impl Store {
             l1_batch_env,
             system_env,
             pubdata_params,
+            commitment_input: None,
         };
         let new = NewBatch { input, expected_root: None, sealed_at_ms: None, source: format!("blobs of {blobs}") };
         Ok((number, self.add_batch(new).await?))

@@ -9,7 +9,7 @@ use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use object_store::Error as ObjectStoreError;
-use tee_verifier::{BatchInput, InputError, MAX_INPUT_BYTES};
+use tee_verifier::{BatchInput, H256, InputError, MAX_INPUT_BYTES};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -17,7 +17,6 @@ use tokio::{
     task,
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
-use zksync_types::H256;
 
 use crate::{
     ObjectStoreFault, Store,

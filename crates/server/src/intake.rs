@@ -1,14 +1,23 @@
 //! What makes a submitted proof acceptable.
 
 use tee_api::{LeaseId, SignatureError, Statement, SubmitProof, TeeType};
-use tee_verifier::{PinMismatch, Pins};
+use tee_verifier::{H256, PinMismatch, Pins};
 use thiserror::Error;
-use zksync_types::H256;
 
 use crate::{
     Store,
-    storage::{NewProof, RecordedProof, Roots},
+    access::ProverName,
+    storage::{NewProof, RecordedProof, RootFit, Roots},
 };
+
+/// How a proof was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AcceptedProof {
+    /// Nothing contradicts it.
+    Undisputed,
+    /// ALARM: the next batch starts from another root. Kept as a disagreement.
+    Disputed { next_starts_from: H256 },
+}
 
 /// Why a proof was refused. But for a disagreement, nothing of it is stored.
 #[derive(Debug, Error)]
@@ -35,8 +44,6 @@ pub(crate) enum RefusedProof {
     Statement(#[from] StatementMismatch),
     #[error("the statement is not of the pinned code: {0}")]
     NotPinned(#[from] PinMismatch),
-    #[error("the lease is not current")]
-    StaleLease,
     #[error("an accepted proof of the batch says another root")]
     DisagreeingRoot { accepted: H256 },
     #[error("database: {0}")]
@@ -62,26 +69,28 @@ impl Store {
     /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
     /// 2. the batch is known;
     /// 3. the key signed the root;
-    /// 4. the root is the expected one, where one is known: by what was said with the batch, or as the root that the next
-    ///    batch starts from. Where none is known a statement is there, or a root signed for one batch would pass for all;
+    /// 4. the root is the expected one, where one was said with the batch. A bare root is also the one that the next batch
+    ///    starts from, where that is known; a statement that says another one is accepted under an alarm, or whoever
+    ///    uploads a batch could hold up the one before it. Where neither is known a statement is there, or a root signed for
+    ///    one batch would pass for all;
     /// 5. the statement, where there is one, says the same and is signed by the same key;
     /// 6. the statement is of the pinned chain, protocol version and code;
     /// 7. the key has not lost its standing, nor is it suspended;
-    /// 8. the lease, where there is one, is current;
-    /// 9. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
+    /// 8. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
     ///    one;
-    /// 10. no accepted proof of the batch says another root.
+    /// 9. no accepted proof of the batch says another root.
     ///
     /// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
     ///
-    /// A proof that was accepted before is accepted again, whatever became of its lease: the prover may have missed the
-    /// answer.
+    /// Whoever has the batch in work, a proof that is in order ends that. One that was accepted before is accepted again: the
+    /// prover may have missed the answer.
     pub(crate) async fn take_proof(
         &self,
         number: u32,
         submission: &SubmitProof,
         lease: Option<&LeaseId>,
-    ) -> Result<(), RefusedProof> {
+        prover: &ProverName,
+    ) -> Result<AcceptedProof, RefusedProof> {
         let expectation =
             self.storage.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
         if expectation.tee_type != submission.tee_type {
@@ -90,25 +99,27 @@ impl Store {
         }
         let roots = expectation.roots.ok_or(RefusedProof::UnknownBatch)?;
         submission.signature.verify(submission.proof, &submission.pubkey).map_err(RefusedProof::Signature)?;
-        if roots.expected.is_some_and(|expected| expected != submission.proof) {
-            return Err(RefusedProof::WrongRoot);
-        }
-        if roots.expected.is_none() && submission.statement.is_none() && !self.danger_bare_roots {
-            return Err(RefusedProof::StatementRequired);
+        match roots.fit(submission.proof, submission.statement.is_some()) {
+            RootFit::Wrong => return Err(RefusedProof::WrongRoot),
+            RootFit::Unknown if submission.statement.is_none() && !self.danger_bare_roots => {
+                return Err(RefusedProof::StatementRequired);
+            }
+            RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
         }
         check_statement(number, submission, &roots)?;
         if let Some(signed) = &submission.statement {
             check_code(&signed.statement, &self.pins)?;
         }
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
-        let proof = NewProof { number, submission: submission.clone(), statement, lease: lease.cloned() };
+        let (submission, lease, prover) = (submission.clone(), lease.cloned(), prover.clone());
+        let proof = NewProof { number, submission, statement, lease, prover };
         match self.storage.record_proof(proof, self.clock.now_ms()).await? {
-            RecordedProof::Accepted | RecordedProof::Known => Ok(()),
+            RecordedProof::Accepted | RecordedProof::Known => Ok(AcceptedProof::Undisputed),
+            RecordedProof::Disputed { next_starts_from } => Ok(AcceptedProof::Disputed { next_starts_from }),
             RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
             RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
             RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),
             RecordedProof::ReusedRoot => Err(RefusedProof::ReusedRoot),
-            RecordedProof::StaleLease => Err(RefusedProof::StaleLease),
             RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
         }
     }

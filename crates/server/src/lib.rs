@@ -9,6 +9,7 @@ mod attestations;
 mod clock;
 mod config;
 mod handout;
+mod housekeeping;
 mod http;
 mod import;
 mod ingest;
@@ -44,7 +45,7 @@ use self::{
 pub use self::{
     access::{AccessError, NewToken, Role, RoleError, TokenName, TokenNameError, TokensError},
     attestations::{AttestationConfig, AttestationSetupError},
-    clock::{Clock, ManualClock},
+    clock::{Clock, DatabaseClock, ManualClock},
     config::{Config, ConfigError, DatabaseUrl, DatabaseUrlError, LogFormat, MirrorConfig, RequiredProofs},
     import::ImportError,
     ingest::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
@@ -54,7 +55,8 @@ pub use self::{
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
-        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, migrate,
+        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry,
+        Requeued, migrate,
     },
     tls::{TlsConfig, TlsError},
 };
@@ -157,12 +159,18 @@ impl Server {
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
         let store = Store::open(&config, clock).await?;
         let stop = store.stopping.clone();
+        let metrics = Metrics::new();
         let mirroring = TaskTracker::new();
         if let Some(mirror) = config.mirror {
-            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(store.clone(), mirror)));
+            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(
+                store.clone(),
+                mirror,
+                metrics.clone(),
+            )));
         }
+        mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone())));
         if let Some(attestor) = &store.attestor {
-            mirroring.spawn(attestations::watch(store.clone(), attestor.clone(), stop.clone()));
+            mirroring.spawn(attestations::watch(store.clone(), attestor.clone(), metrics.clone(), stop.clone()));
         }
         mirroring.close();
         let gate = Gate {
@@ -170,8 +178,8 @@ impl Server {
             rate: RateLimiter::new(&config.limits),
             provers_need_certificate: tls.as_ref().is_some_and(|tls| tls.asks_provers()),
         };
-        tokio::spawn(reload(access, tls.clone(), stop.clone()));
-        let (limits, metrics) = (config.limits, Metrics::new());
+        tokio::spawn(reload(access, tls.clone(), metrics.clone(), stop.clone()));
+        let limits = config.limits;
         let app = App::new(store.clone(), metrics.clone(), limits.clone());
         let router = http::router(app, gate);
         let serving = tokio::spawn(serve::serve(listener, router, tls, limits, metrics, stop));
@@ -202,15 +210,15 @@ impl Server {
 }
 
 /// Takes over tokens and certificates that change.
-async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, stop: CancellationToken) {
+async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, metrics: Metrics, stop: CancellationToken) {
     if access.is_open() && tls.is_none() {
         return;
     }
     while stop.run_until_cancelled(tokio::time::sleep(RELOAD_INTERVAL)).await.is_some() {
-        let (access, tls) = (access.clone(), tls.clone());
+        let (access, tls, metrics) = (access.clone(), tls.clone(), metrics.clone());
         let look = tokio::task::spawn_blocking(move || {
-            access.reload();
-            tls.iter().for_each(|tls| tls.reload());
+            metrics.reloaded("tokens", access.reload());
+            metrics.reloaded("certificate", tls.and_then(|tls| tls.reload()));
         });
         if let Err(error) = look.await {
             tracing::error!(%error, "tokens and certificates cannot be looked at");
@@ -226,7 +234,9 @@ impl Config {
             first_processed_batch: self.first_processed_batch,
             max_attempts: self.max_attempts,
             ignored_after_ms: millis(u64::from(self.batch_permanently_ignored_timeout_hours) * 3600),
+            served_tee_types: self.tee_types.clone(),
             required_proofs: self.required_proofs,
+            max_leases_per_prover: self.max_leases_per_prover,
         }
     }
 }
@@ -240,7 +250,7 @@ impl Store {
             None => return Err(StartError::Unjudged),
         };
         let pins = Arc::new(config.pins().ok_or(StartError::AnyCode)?);
-        let storage = Storage::open(&config.database_url, config.job_rules(), clock.now_ms()).await?;
+        let (storage, clock) = Storage::open(&config.database_url, config.job_rules(), clock).await?;
         let inputs = Inputs::open(&config.object_store)?;
         Ok(Self {
             object_store_marker: object_store_marker::marker(&storage, &inputs).await?.into(),

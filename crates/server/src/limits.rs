@@ -155,6 +155,12 @@ impl From<IpAddr> for PeerKey {
     }
 }
 
+impl std::fmt::Display for PeerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl RateLimiter {
     pub(crate) fn new(limits: &Limits) -> Self {
         let interval = Duration::from_secs(1) / limits.requests_per_sec.max(1);

@@ -6,7 +6,7 @@ use tee_api::TeeType;
 use tokio::time::timeout;
 use vise::{Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Metrics as Group, Registry, Unit};
 
-use crate::{Store, storage::JobStatus};
+use crate::{Clock, Store, storage::JobStatus};
 
 /// How long the state may take to be read: a scraper waits 10 s as a rule.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -26,8 +26,16 @@ pub(crate) struct Metrics {
     pub(crate) proofs_accepted: Family<OfTeeType, Counter>,
     /// Proofs refused, by the problem's code.
     proofs_refused: Family<Refused, Counter>,
-    /// ALARM when not 0: proofs refused because an accepted proof of their batch says another root.
+    /// ALARM when not 0: proofs that contradict an accepted proof of their batch, or the next batch.
     pub(crate) disagreements_seen: Counter,
+    /// Judgements of registered keys that could not be made, for lack of collateral.
+    pub(crate) judgements_failed: Counter,
+    /// Changes of the tokens file, the certificate and the policy while the server runs: taken over, or refused.
+    reloads: Family<Reload, Counter>,
+    /// How many batches the node that is followed has and this server does not.
+    pub(crate) mirror_lag_batches: Gauge<u64>,
+    /// Those of them that could not be had and are tried again later.
+    pub(crate) mirror_put_off_batches: Gauge<usize>,
     /// Open connections.
     pub(crate) open_connections: Gauge<usize>,
     /// Clients that follow the events.
@@ -40,24 +48,41 @@ pub(crate) struct Metrics {
 struct Database {
     /// Whether the database takes a write: 1 or 0. The gauges of state are there when it answers what is read.
     database_up: Gauge<u64>,
+    /// How long ago the database last took a write that was made to try it.
+    #[metrics(unit = Unit::Seconds)]
+    database_last_write_age: Gauge<Duration>,
 }
 
 /// What the database says at the time of a scrape, whichever server did it.
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct State {
-    /// Jobs that are not finished, by type of enclave and status.
+    /// Jobs that are not finished, by type of enclave and status; 100,000 where there are more.
     jobs: Family<JobLabels, Gauge<u64>>,
     /// The lowest batch of the jobs that are not finished, by type of enclave and status.
     jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,
-    /// ALARM when not 0: refused proofs that contradict accepted ones, kept.
+    /// ALARM when not 0: proofs kept that contradict what is accepted or known, and that nobody has explained yet.
     disagreements: Gauge<u64>,
     /// Registered keys, by whether they are in force or revoked; those in force that are suspended once more.
     keys: Family<Standing, Gauge<u64>>,
+    /// Provers that asked for work within the last day, by type of enclave and whether they are paused because they only fail.
+    provers: Family<ProverLabels, Gauge<u64>>,
     /// How long ago the quote of a key in force passed that has waited longest to be judged again: for lack of collateral,
     /// once it is more than the interval of judging again.
     #[metrics(unit = Unit::Seconds)]
     oldest_judgement_age: Gauge<Duration>,
+    /// How long the collateral lasts of the key in force whose collateral ends first; negative once it has ended.
+    #[metrics(unit = Unit::Seconds)]
+    collateral_left: Gauge<f64>,
+}
+
+/// Where the time is the database's.
+#[derive(Debug, Group)]
+#[metrics(prefix = "tee_server")]
+struct Time {
+    /// How far this machine's clock is ahead of the database's, which leases go by; negative where it is late.
+    #[metrics(unit = Unit::Seconds)]
+    clock_skew: Gauge<f64>,
 }
 
 /// The batches that are there, if any.
@@ -103,6 +128,18 @@ struct Standing {
     standing: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reload {
+    file: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProverLabels {
+    tee_type: &'static str,
+    state: &'static str,
+}
+
 impl From<TeeType> for OfTeeType {
     fn from(tee_type: TeeType) -> Self {
         Self { tee_type: tee_type.as_str() }
@@ -121,6 +158,13 @@ impl Metrics {
         self.requests[&Answered { route, status }].inc();
     }
 
+    /// Counts a change of a file that was taken over or not, if there was one.
+    pub(crate) fn reloaded(&self, file: &'static str, reloaded: Option<bool>) {
+        if let Some(taken_over) = reloaded {
+            self.reloads[&Reload { file, outcome: if taken_over { "taken_over" } else { "refused" } }].inc();
+        }
+    }
+
     /// Counts a refused proof.
     pub(crate) fn refused(&self, code: &'static str) {
         self.proofs_refused[&Refused { reason: code }].inc();
@@ -132,8 +176,16 @@ impl Metrics {
         registry.register_metrics(self);
         let database = Database::default();
         registry.register_metrics(&database);
+        let time = Time::default();
+        if let Clock::Database(clock) = &store.clock {
+            time.clock_skew.set(clock.skew_ms() as f64 / 1000.0);
+            registry.register_metrics(&time);
+        }
         let read = timeout(PATIENCE, read_state(store));
         let (written, state) = tokio::join!(store.storage.ping(store.clock.now_ms()), read);
+        if let Some(age) = store.storage.last_write_age().await {
+            database.database_last_write_age.set(age);
+        }
         let state = state.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         match written {
             Ok(()) => {
@@ -149,7 +201,7 @@ impl Metrics {
             Err(error) => tracing::error!(%error, "the state for metrics cannot be read"),
         }
         let mut text = String::new();
-        registry.encode(&mut text, Format::OpenMetricsForPrometheus).expect("a string takes all");
+        registry.encode(&mut text, Format::OpenMetrics).expect("a string takes all");
         text
     }
 }
@@ -162,6 +214,11 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
         state.jobs[&labels].set(count.jobs);
         state.jobs_lowest_batch[&labels].set(count.lowest_batch.into());
     }
+    for count in storage.prover_counts(store.clock.now_ms()).await? {
+        let labels = |state| ProverLabels { tee_type: count.tee_type.as_str(), state };
+        state.provers[&labels("working")].set(count.active.saturating_sub(count.paused));
+        state.provers[&labels("paused")].set(count.paused);
+    }
     let counts = storage.state_counts().await?;
     state.disagreements.set(counts.disagreements);
     state.keys[&Standing { standing: "in_force" }].set(counts.keys_in_force);
@@ -169,6 +226,9 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
     state.keys[&Standing { standing: "suspended" }].set(counts.keys_suspended);
     let age_ms = counts.oldest_judgement_ms.map_or(0, |passed_ms| store.clock.now_ms().saturating_sub(passed_ms));
     state.oldest_judgement_age.set(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)));
+    if let Some(valid_until_ms) = counts.first_collateral_end_ms {
+        state.collateral_left.set(valid_until_ms.saturating_sub(store.clock.now_ms()) as f64 / 1000.0);
+    }
     let batches = match storage.present_batches().await? {
         (Some(oldest), Some(latest)) => {
             let batches = Batches::default();

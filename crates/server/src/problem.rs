@@ -146,7 +146,6 @@ impl From<RefusedProof> for Problem {
                 (StatusCode::UNPROCESSABLE_ENTITY, "protocol_version_not_pinned")
             }
             RefusedProof::NotPinned(PinMismatch::Code { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "code_not_pinned"),
-            RefusedProof::StaleLease => return Self::stale_lease(),
             RefusedProof::DisagreeingRoot { .. } => (StatusCode::CONFLICT, "disagreeing_root"),
             RefusedProof::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };

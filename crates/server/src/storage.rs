@@ -13,21 +13,25 @@ mod migrations;
 mod object_store_marker;
 mod overview;
 mod patience;
+mod plans;
 mod proofs;
+mod provers;
 mod published;
+mod revocations;
 mod sqlite_writer;
 mod standing;
+mod tee_types;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, any::AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row, any::AnyPoolOptions};
 use tee_api::TeeType;
+use tee_verifier::H256;
 use tokio::{
     sync::{Mutex, Notify, OnceCell},
     time::Instant,
 };
-use zksync_types::H256;
 
 pub use self::{
     admin::JobChange,
@@ -35,18 +39,23 @@ pub use self::{
     listing::{AttestationEntry, BatchEntry, Job, JobCount, JobCursor, JobFilter, Proof, ProofFilter},
     migrations::{Migrated, MigrationError, migrate},
     overview::{Disagreement, OverviewProof, OverviewRow},
+    provers::ProverEntry,
+    revocations::Requeued,
 };
 pub(crate) use self::{
     attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
-    jobs::{JobFailure, JobRules},
+    jobs::{Claim, JobFailure, JobRules},
     patience::is_unavailable,
-    proofs::{NewProof, RecordedProof, Roots},
+    proofs::{NewProof, RecordedProof, RootFit, Roots},
     published::PublishedProof,
-    standing::Standing,
+    standing::KeyToJudge,
 };
-use self::{patience::Within, sqlite_writer::SqliteWriter};
-use crate::config::DatabaseUrl;
+use self::{patience::Within, provers::AskedProvers, sqlite_writer::SqliteWriter};
+use crate::{
+    clock::{Clock, millis},
+    config::DatabaseUrl,
+};
 
 /// The most connections that read a SQLite file at the same time.
 const MAX_SQLITE_READERS: u32 = 4;
@@ -54,6 +63,12 @@ const MAX_SQLITE_READERS: u32 = 4;
 /// The most connections to PostgreSQL. A commit there waits for its disk, and many can wait together; with more of them a small
 /// machine is slower.
 const MAX_POSTGRES_CONNECTIONS: u32 = 12;
+
+/// The most connections for listings and counts.
+const MAX_READERS: u32 = 4;
+
+/// How long PostgreSQL works on one of those. Nobody waits longer for it.
+const READER_STATEMENT_TIMEOUT_MS: u32 = 6000;
 
 /// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
@@ -66,11 +81,14 @@ const TRUSTED_WRITE: Duration = Duration::from_secs(1);
 pub(crate) struct Storage {
     /// All connections to PostgreSQL; those that read SQLite.
     pool: AnyPool,
+    /// What lists and counts for people and scrapers: however long that takes, provers find a connection.
+    readers: AnyPool,
     /// What writes to SQLite; PostgreSQL has as many writers as connections.
     sqlite_writer: Option<SqliteWriter>,
     rules: Arc<JobRules>,
     /// Which TEE types are known to have their jobs; only spares statements.
     prepared_tee_types: Arc<[OnceCell<()>; 3]>,
+    asked: AskedProvers,
     /// When the database last took a write that was made to try it.
     last_write: Arc<Mutex<Option<Instant>>>,
     /// Told when this process makes a job claimable.
@@ -78,34 +96,49 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Connects, makes a SQLite file that is not there, and applies the migrations.
-    pub(crate) async fn open(url: &DatabaseUrl, rules: JobRules, now_ms: i64) -> Result<Self, MigrationError> {
+    /// Connects, makes a SQLite file that is not there, and applies the migrations. The time is a shared database's from then
+    /// on.
+    pub(crate) async fn open(
+        url: &DatabaseUrl,
+        rules: JobRules,
+        clock: Clock,
+    ) -> Result<(Self, Clock), MigrationError> {
         migrations::migrate(url).await?;
         let url = url.connection_url()?;
         let is_sqlite = url.starts_with("sqlite:");
-        let pool = AnyPoolOptions::new()
-            .acquire_timeout(patience::ACQUIRE)
-            .max_connections(if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS })
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > TRUSTED_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect(&url)
-            .await?;
+        let pool = connect(&url, if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS }, None).await?;
+        let reader_timeout_ms = (!is_sqlite).then_some(READER_STATEMENT_TIMEOUT_MS);
+        let readers = connect(&url, MAX_READERS, reader_timeout_ms).await?;
         let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
-        let (prepared_tee_types, last_write, jobs_added) = Default::default();
-        let storage = Self { pool, sqlite_writer, rules: Arc::new(rules), prepared_tee_types, last_write, jobs_added };
+        let (prepared_tee_types, asked, last_write, jobs_added) = Default::default();
+        let rules = Arc::new(rules);
+        let storage = Self { pool, readers, sqlite_writer, rules, prepared_tee_types, asked, last_write, jobs_added };
+        let clock = match storage.database_now_ms().await? {
+            Some(now_ms) => clock.of_database(now_ms),
+            None => clock,
+        };
         for tee_type in [TeeType::Sgx, TeeType::Tdx] {
             if storage.rules.expects(tee_type) {
-                storage.prepare_tee_type(tee_type, now_ms).await?;
+                storage.prepare_tee_type(tee_type, clock.now_ms()).await?;
             }
         }
-        Ok(storage)
+        Ok((storage, clock))
+    }
+
+    /// The time of a database that several machines share, in milliseconds since 1970; nothing of a file, whose servers share
+    /// this machine's clock.
+    pub(crate) async fn database_now_ms(&self) -> Result<Option<i64>, sqlx::Error> {
+        if self.is_sqlite() {
+            return Ok(None);
+        }
+        // In the middle of the question and the answer, as far as can be told.
+        let asked = Instant::now();
+        let row = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+            .fetch_one(&self.pool)
+            .within()
+            .await?;
+        let now_ms: i64 = row.try_get(0)?;
+        Ok(Some(now_ms.saturating_add(millis(asked.elapsed() / 2))))
     }
 
     /// Whether the database takes a write: one whose disk is full still answers what is read. Whoever asks often gets the
@@ -126,12 +159,18 @@ impl Storage {
         Ok(())
     }
 
+    /// How long ago that was, if ever.
+    pub(crate) async fn last_write_age(&self) -> Option<Duration> {
+        self.last_write.lock().await.map(|written| written.elapsed())
+    }
+
     /// Waits for what is being done and closes all connections.
     pub(crate) async fn close(&self) {
         if let Some(writer) = &self.sqlite_writer {
             writer.close().await;
         }
         self.pool.close().await;
+        self.readers.close().await;
     }
 
     /// Runs a write of one statement. It is on disk when this returns.
@@ -190,6 +229,31 @@ impl Storage {
     fn type_lock(&self, function: &'static str) -> TypeLock {
         TypeLock((!self.is_sqlite()).then_some(function))
     }
+}
+
+/// Connections. Where a time is given, PostgreSQL breaks a statement off after it.
+async fn connect(url: &str, max_connections: u32, statement_timeout_ms: Option<u32>) -> Result<AnyPool, sqlx::Error> {
+    AnyPoolOptions::new()
+        .acquire_timeout(patience::ACQUIRE)
+        .max_connections(max_connections)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                let Some(timeout_ms) = statement_timeout_ms else { return Ok(()) };
+                let set = AssertSqlSafe(format!("SET statement_timeout = {timeout_ms}"));
+                sqlx::raw_sql(set).execute(connection).await.map(drop)
+            })
+        })
+        .connect(url)
+        .await
 }
 
 /// The lock between new batches, which share it, and a new TEE type.

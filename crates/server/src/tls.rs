@@ -92,10 +92,10 @@ impl Tls {
 
     /// Takes over the files if they have changed, for connections from now on. Files that do not fit, as in the middle of
     /// a change, are reported once and change nothing.
-    pub(crate) fn reload(&self) {
-        let Ok(files) = Files::read(&self.config) else { return };
+    pub(crate) fn reload(&self) -> Option<bool> {
+        let files = Files::read(&self.config).ok()?;
         if files == self.current.read().unwrap_or_else(PoisonError::into_inner).files {
-            return;
+            return None;
         }
         let server = files.server_config(&self.config);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -104,8 +104,12 @@ impl Tls {
             Ok(server) => {
                 current.server = Arc::new(server);
                 tracing::info!("certificate reloaded");
+                Some(true)
             }
-            Err(error) => tracing::error!(%error, "certificate not reloaded: the one before stays in force"),
+            Err(error) => {
+                tracing::error!(%error, "certificate not reloaded: the one before stays in force");
+                Some(false)
+            }
         }
     }
 }

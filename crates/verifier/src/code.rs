@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use zksync_contracts::SystemContractCode;
-use zksync_types::{
-    H256,
-    bytecode::{BytecodeHash, BytecodeMarker, validate_bytecode},
-    u256_to_h256,
-};
+use primitive_types::{H256, U256};
 
-use crate::{BatchInput, CodeHashes, Rejection};
+use crate::{
+    BatchInput, CodeHashes, Rejection,
+    hash::{CodeKind, code_hash, era_code_hash, is_bytecode},
+    input::SystemContractCode,
+};
 
 /// Bytecodes whose hashes were checked.
 pub(crate) struct Code {
@@ -35,25 +34,30 @@ pub(crate) fn check(input: &BatchInput) -> Result<Code, Rejection> {
         bytecodes.insert(base.hash, base.code.clone());
     }
     for (claimed, words) in &input.vm_run_data.used_bytecodes {
-        let (claimed, code) = (u256_to_h256(*claimed), words.concat());
+        let (claimed, code) = (word(*claimed), words.concat());
         check_hash(claimed, &code)?;
         bytecodes.insert(claimed, code);
     }
     Ok(Code { hashes, bytecodes })
 }
 
+/// A number as the 32 bytes that it stands for.
+pub(crate) fn word(number: U256) -> H256 {
+    let mut bytes = [0; 32];
+    number.to_big_endian(&mut bytes);
+    H256(bytes)
+}
+
 fn check_hash(claimed: H256, code: &[u8]) -> Result<(), Rejection> {
     let malformed = Rejection::BytecodeMalformed { claimed };
-    if validate_bytecode(code).is_err() {
+    if !is_bytecode(code) {
         return Err(malformed);
     }
-    // The layout of a hash: marker, 0, length (of an EraVM bytecode in words, of an EVM one in bytes before padding; big
-    // endian), then 28 bytes of the SHA-256.
-    let [marker, _, length_high, length_low, ..] = claimed.0;
-    let computed = if marker == BytecodeMarker::EraVm as u8 {
-        BytecodeHash::for_bytecode(code).value()
-    } else if marker == BytecodeMarker::Evm as u8 {
-        BytecodeHash::for_evm_bytecode(u16::from_be_bytes([length_high, length_low]).into(), code).value()
+    let [kind, _, length_high, length_low, ..] = claimed.0;
+    let computed = if kind == CodeKind::Era as u8 {
+        H256(era_code_hash(code))
+    } else if kind == CodeKind::Evm as u8 {
+        H256(code_hash(CodeKind::Evm, u16::from_be_bytes([length_high, length_low]), code))
     } else {
         return Err(malformed);
     };

@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use tee_eravm::{Code, HeapGrowth, Precompiles, U256};
-use zksync_types::{
-    Address, H256, ProtocolVersionId, StorageKey,
-    block::L2BlockExecutionData,
-    commitment::{PubdataParams, PubdataType},
-    fee_model::BatchFeeInput,
-};
-use zksync_vm_interface::{L1BatchEnv, SystemEnv};
+use tee_eravm::{Access, Code, HeapGrowth, Precompiles, Recovery, U256};
 
 use crate::{
-    Rejection,
+    H256, ProtocolVersionId, Rejection, StorageKey,
+    input::{
+        BatchFeeInput, InteropRoot, L1BatchEnv, L2BlockExecutionData, PubdataParams, PubdataType, PubdataValidator,
+        SystemEnv,
+    },
     machine::{
-        BatchRun, Block, BootloaderTransaction, Features, Fees, Finished, Parameters, Publication, base_fee,
-        storage_key,
+        BatchRun, Block, BootloaderTransaction, Fees, Finished, Parameters, Publication, State, TransactionOutcome,
+        base_fee, storage_key,
     },
     shape::Witness,
     signatures::Verdicts,
@@ -23,15 +20,44 @@ use crate::{
 };
 
 /// What is run.
-#[derive(Clone, Copy)]
-pub(crate) struct Run<'a> {
-    pub(crate) batch: &'a L1BatchEnv,
-    pub(crate) system: &'a SystemEnv,
-    pub(crate) blocks: &'a [L2BlockExecutionData],
-    pub(crate) pubdata: &'a PubdataParams,
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Parameters of the batch.
+    pub batch: &'a L1BatchEnv,
+    /// Parameters of the chain.
+    pub system: &'a SystemEnv,
+    /// The blocks, the empty one at the end included.
+    pub blocks: &'a [L2BlockExecutionData],
+    /// How the batch's data is published.
+    pub pubdata: &'a PubdataParams,
 }
 
-/// What a run leads to.
+/// What a run over a trusted state comes to.
+#[derive(Debug)]
+pub struct BatchOutcome {
+    /// The slots that the batch touched, as they were and are.
+    pub accesses: Vec<Access>,
+    /// The system logs, 88 bytes each.
+    pub system_logs: Vec<[u8; 88]>,
+    /// Hashes of the code that was run.
+    pub code_hashes: Vec<H256>,
+    /// What each transaction came to.
+    pub transactions: Vec<TransactionOutcome>,
+}
+
+/// Runs a batch over a state that the caller trusts, to seal it. [`verify`](crate::verify()) does so over a state that is proven.
+///
+/// # Errors
+///
+/// A transaction that halts, or one that a batch has no room for, is none of a batch.
+pub fn run<S: State>(run: Run<'_>, state: S) -> Result<BatchOutcome, Rejection> {
+    let mut transactions = Vec::new();
+    let finished = execute(run, state, || Ok(None), |outcome| transactions.push(outcome))?;
+    let Finished { accesses, system_logs, code_hashes } = finished;
+    Ok(BatchOutcome { accesses, system_logs, code_hashes, transactions })
+}
+
+/// What a run over a proven state leads to.
 pub(crate) struct Outcome {
     /// Slots whose value changed, with the new value; in the order of address and key.
     pub(crate) changes: Vec<(StorageKey, H256)>,
@@ -43,35 +69,46 @@ pub(crate) struct Outcome {
     pub(crate) rolled_back_slots: usize,
 }
 
-/// Runs the batch.
-pub(crate) fn run(
+/// Runs a batch over a proven state.
+pub(crate) fn run_proven(
     run: Run<'_>,
     witness: &Witness,
     state: ProvenState<'_>,
     signatures: &mut Verdicts,
 ) -> Result<Outcome, Rejection> {
+    Ok(outcome(witness, execute(run, state, || signatures.next_recovery(), |_| ())?))
+}
+
+/// `next_recovery` gives the recovery of each transaction's signer in turn, where it was made ahead.
+fn execute<S: State>(
+    run: Run<'_>,
+    state: S,
+    mut next_recovery: impl FnMut() -> Result<Option<Recovery>, Rejection>,
+    mut ended: impl FnMut(TransactionOutcome),
+) -> Result<Finished, Rejection> {
     let [first, following @ ..] = run.blocks else {
         return Err(Rejection::TooFewBlocks { got: 0 });
     };
-    let mut machine = BatchRun::new(parameters(run), block(first), state)?;
-    execute_block(&mut machine, first, signatures)?;
+    let mut machine = BatchRun::new(parameters(run)?, block(first), state)?;
+    execute_block(&mut machine, first, &mut next_recovery, &mut ended)?;
     for listed in following {
         machine.begin_block(block(listed));
-        execute_block(&mut machine, listed, signatures)?;
+        execute_block(&mut machine, listed, &mut next_recovery, &mut ended)?;
     }
-    Ok(outcome(witness, machine.finish()?))
+    machine.finish()
 }
 
-fn execute_block(
-    machine: &mut BatchRun<ProvenState<'_>>,
+fn execute_block<S: State>(
+    machine: &mut BatchRun<S>,
     block: &L2BlockExecutionData,
-    signatures: &mut Verdicts,
+    next_recovery: &mut impl FnMut() -> Result<Option<Recovery>, Rejection>,
+    ended: &mut impl FnMut(TransactionOutcome),
 ) -> Result<(), Rejection> {
     for transaction in &block.txs {
-        if let Some(recovery) = signatures.next_recovery()? {
+        if let Some(recovery) = next_recovery()? {
             machine.add_recovery(recovery);
         }
-        machine.execute(&BootloaderTransaction::new(transaction))?;
+        ended(machine.execute(&BootloaderTransaction::new(transaction))?);
     }
     Ok(())
 }
@@ -94,11 +131,11 @@ fn outcome(witness: &Witness, finished: Finished) -> Outcome {
 }
 
 fn block(listed: &L2BlockExecutionData) -> Block {
-    let root = |root: &zksync_types::InteropRoot| {
+    let root = |root: &InteropRoot| {
         (root.chain_id.as_u64(), root.block_number, root.sides.first().copied().unwrap_or_default().0)
     };
     Block {
-        number: listed.number.0,
+        number: listed.number,
         timestamp: listed.timestamp,
         previous_hash: listed.prev_block_hash.0,
         virtual_blocks: listed.virtual_blocks,
@@ -106,39 +143,46 @@ fn block(listed: &L2BlockExecutionData) -> Block {
     }
 }
 
-fn parameters(run: Run<'_>) -> Parameters {
+fn parameters(run: Run<'_>) -> Result<Parameters, Rejection> {
     let Run { batch, system, pubdata, .. } = run;
     let contracts = &system.base_system_smart_contracts;
-    let fees = (batch.fee_input.fair_l2_gas_price(), fair_pubdata_price(&batch.fee_input));
-    let validator: Address = pubdata.l2_da_validator_address;
-    Parameters {
+    let version = system.version;
+    let (fair_l2_gas_price, fair_pubdata_price) = prices(&batch.fee_input);
+    let chain_id = batch.settlement_layer.map_or(0, |layer| layer.chain_id);
+    let validator = match pubdata.validator {
+        PubdataValidator::Address(address) => U256::from_be_slice(address.as_bytes()),
+        PubdataValidator::CommitmentScheme(scheme) => U256::from(scheme as u8),
+    };
+    Ok(Parameters {
         fee_account: batch.fee_account.0,
-        previous_root: batch.previous_batch_hash.unwrap_or_default().0,
+        previous_root: batch.previous_batch_hash.ok_or(Rejection::NoPreviousRoot)?.0,
         timestamp: batch.timestamp,
         number: batch.number.0,
-        fees: Fees { base_fee: base_fee(fees.0, fees.1), fair_l2_gas_price: fees.0, fair_pubdata_price: fees.1 },
+        fees: Fees { base_fee: base_fee(fair_l2_gas_price, fair_pubdata_price), fair_l2_gas_price, fair_pubdata_price },
         gas: system.bootloader_gas_limit,
-        features: Features { interop: system.version >= ProtocolVersionId::Version29, settlement_layer: false },
-        growth: if system.version < ProtocolVersionId::Version27 { HeapGrowth::Always } else { HeapGrowth::Paid },
-        precompiles: if system.version < ProtocolVersionId::Version28 { Precompiles::Basic } else { Precompiles::All },
-        settlement_layer: (U256::ZERO, U256::ZERO),
-        publication: Publication {
-            validator: U256::from_be_slice(validator.as_bytes()),
-            publishes_state: pubdata.pubdata_type != PubdataType::NoDA,
-        },
+        version,
+        growth: if version < ProtocolVersionId::VERSION_27 { HeapGrowth::Always } else { HeapGrowth::Paid },
+        precompiles: if version < ProtocolVersionId::VERSION_28 { Precompiles::Basic } else { Precompiles::All },
+        settlement_layer: (U256::from(chain_id), U256::from_limbs(batch.interop_fee.0)),
+        publication: Publication { validator, publishes_state: pubdata.pubdata_type != PubdataType::NoDA },
         bootloader: Arc::new(Code::new(contracts.bootloader.code.clone())),
         default_account: contracts.default_aa.hash.0,
         // The default account is what stands in where a chain has no emulator.
         evm_emulator: contracts.evm_emulator.as_ref().unwrap_or(&contracts.default_aa).hash.0,
-    }
+    })
 }
 
-/// What a byte of pubdata costs. At a price of L1 gas that no chain has seen it is as high as can be told, and no transaction pays it.
-fn fair_pubdata_price(fees: &BatchFeeInput) -> u64 {
+/// What gas costs, and a byte of pubdata. At a price of L1 gas that no chain has seen the latter is as high as can be told, and no
+/// transaction pays it.
+fn prices(fees: &BatchFeeInput) -> (u64, u64) {
     /// Gas of L1 for a byte of calldata, with what it takes to hash it.
     const L1_GAS_PER_PUBDATA_BYTE: u64 = 17;
     match fees {
-        BatchFeeInput::L1Pegged(pegged) => pegged.l1_gas_price.saturating_mul(L1_GAS_PER_PUBDATA_BYTE),
-        BatchFeeInput::PubdataIndependent(independent) => independent.fair_pubdata_price,
+        BatchFeeInput::L1Pegged(pegged) => {
+            (pegged.fair_l2_gas_price, pegged.l1_gas_price.saturating_mul(L1_GAS_PER_PUBDATA_BYTE))
+        }
+        BatchFeeInput::PubdataIndependent(independent) => {
+            (independent.fair_l2_gas_price, independent.fair_pubdata_price)
+        }
     }
 }

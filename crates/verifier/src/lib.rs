@@ -5,7 +5,7 @@
 mod code;
 mod execution;
 mod hash;
-mod input;
+pub mod input;
 mod limits;
 mod machine;
 mod parameters;
@@ -14,14 +14,24 @@ mod rejection;
 mod shape;
 mod signatures;
 mod storage;
+mod transaction_hash;
 mod tree;
 mod verified;
 mod verify;
 
+pub use primitive_types::{H256, U256};
+
 pub use self::{
-    input::{BatchInput, InputError, MAX_INPUT_BYTES, MerklePath, MerklePaths, VmRunData},
+    execution::{BatchOutcome, Run, run},
+    hash::{era_code_hash, keccak256},
+    input::{
+        Address, BatchInput, InputError, L1BatchNumber, L2ChainId, MAX_INPUT_BYTES, MerklePath, MerklePaths,
+        ProtocolVersionId, StorageKey, VmRunData,
+    },
+    machine::{State, TransactionOutcome},
     pins::{ChainFile, ChainPins, CodePin, PinMismatch, Pins, PinsError},
     rejection::Rejection,
+    transaction_hash::{TransactionHashes, l1_transaction_hash, signed_hash, transaction_hashes},
     verified::{CodeHashes, VerifiedBatch},
     verify::{Options, verify},
 };

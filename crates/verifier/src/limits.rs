@@ -8,13 +8,11 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
-use zksync_types::{
-    ExecuteTransactionCommon, ProtocolVersionId, Transaction, block::L2BlockExecutionData, fee::encoding_len,
-};
 
 use crate::{
     Rejection,
-    machine::{Features, INTEROP_ROOT_WORDS, Layout},
+    input::{ExecuteTransactionCommon, L2BlockExecutionData, Transaction},
+    machine::{INTEROP_ROOT_WORDS, Layout},
 };
 
 /// Transactions that the bootloader has room for (`MAX_TXS_IN_BATCH` of the VM).
@@ -25,16 +23,20 @@ pub(crate) const MAX_BLOCKS: usize = MAX_TRANSACTIONS + 1;
 pub(crate) const MAX_PATHS: usize = 1 << 20;
 /// A run of a batch uses some hundreds.
 pub(crate) const MAX_BYTECODES: usize = 1 << 16;
+/// Bytecodes that a transaction can make known.
+pub(crate) const MAX_FACTORY_DEPENDENCIES: usize = 64;
+/// More than any version has room for.
+pub(crate) const MAX_INTEROP_ROOTS: usize = 256;
+/// One more than is taken, so that a rejection can say it.
+pub(crate) const MAX_INTEROP_ROOT_SIDES: usize = 2;
+/// Blobs that a batch can fill.
+pub(crate) const MAX_BLOBS: usize = 16;
 /// More words than the bootloader's memory has (63.8 MB, `USED_BOOTLOADER_MEMORY_BYTES` of the VM).
 pub(crate) const MAX_HEAP_WORDS: usize = 1 << 21;
 
 /// What the bootloader is given must fit its place in memory: the VM would write the rest over what comes after.
-pub(crate) fn check_bootloader_memory(
-    blocks: &[L2BlockExecutionData],
-    version: ProtocolVersionId,
-) -> Result<(), Rejection> {
+pub(crate) fn check_bootloader_memory(blocks: &[L2BlockExecutionData], layout: &Layout) -> Result<(), Rejection> {
     let words = blocks.iter().flat_map(|block| &block.txs).map(words).fold(0, usize::saturating_add);
-    let layout = Layout::new(Features { interop: version >= ProtocolVersionId::Version29, settlement_layer: false });
     let room = layout.transactions.words as usize;
     if words > room {
         return Err(Rejection::TransactionsTooLarge { got: words, limit: room });
@@ -47,7 +49,7 @@ pub(crate) fn check_bootloader_memory(
     }
     for block in blocks {
         if let Some(root) = block.interop_roots.iter().find(|root| root.sides.len() != 1) {
-            return Err(Rejection::InteropRootSides { number: block.number.0, got: root.sides.len() });
+            return Err(Rejection::InteropRootSides { number: block.number, got: root.sides.len() });
         }
     }
     Ok(())
@@ -60,13 +62,11 @@ fn words(transaction: &Transaction) -> usize {
         ExecuteTransactionCommon::L1(_) | ExecuteTransactionCommon::ProtocolUpgrade(_) => (0, 0),
     };
     let execute = &transaction.execute;
-    encoding_len(
-        execute.calldata.len() as u64,
-        signature as u64,
-        execute.factory_deps.len() as u64,
-        paymaster_input as u64,
-        0,
-    )
+    // The fields of fixed length, the lengths and offsets of the others, and the offset of the whole.
+    const FIXED_WORDS: usize = 1 + 19 + 5;
+    let bytes = [execute.calldata.len(), signature, paymaster_input];
+    let words = bytes.into_iter().map(|length| length.div_ceil(32));
+    words.chain([FIXED_WORDS, execute.factory_deps.len()]).fold(0, usize::saturating_add)
 }
 
 /// Reads a list of at most `MAX` items.
@@ -76,6 +76,81 @@ where
     D: Deserializer<'de>,
 {
     from.deserialize_seq(Limited::<MAX, Vec<T>>(PhantomData))
+}
+
+/// Reads a list of at most `MAX` items; null is an empty one.
+pub(crate) fn list_or_null<'de, const MAX: usize, T, D>(from: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct OrNull<const MAX: usize, T>(PhantomData<T>);
+
+    impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for OrNull<MAX, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX} items, or null")
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+            list::<MAX, T, D>(from)
+        }
+    }
+
+    from.deserialize_option(OrNull::<MAX, T>(PhantomData))
+}
+
+/// Maps that are lists of pairs on the wire.
+pub(crate) mod pairs {
+    use std::{collections::HashMap, fmt, hash::Hash, marker::PhantomData};
+
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer,
+        de::{SeqAccess, Visitor},
+    };
+
+    pub(crate) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &HashMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(crate) fn deserialize<'de, K, V, D>(from: D) -> Result<HashMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Eq + Hash,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        struct Pairs<K, V>(PhantomData<(K, V)>);
+
+        impl<'de, K: Deserialize<'de> + Eq + Hash, V: Deserialize<'de>> Visitor<'de> for Pairs<K, V> {
+            type Value = HashMap<K, V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of pairs")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<HashMap<K, V>, A::Error> {
+                let mut map = HashMap::new();
+                while let Some((key, value)) = pairs.next_element()? {
+                    map.insert(key, value);
+                }
+                Ok(map)
+            }
+        }
+
+        from.deserialize_seq(Pairs(PhantomData))
+    }
 }
 
 /// Reads a map of at most `MAX` entries.

@@ -18,20 +18,19 @@ mod transaction;
 mod world;
 
 use tee_eravm::{Address, Limit, Stop, U256};
-use zksync_types::{AccountTreeId, H160, H256, StorageKey};
 
 pub(crate) use self::{
-    layout::{Features, INTEROP_ROOT_WORDS, Layout},
+    layout::{INTEROP_ROOT_WORDS, Layout},
     pubdata::Publication,
     refund::{Fees, base_fee},
     run::{BatchRun, Block, Finished, Parameters},
     transaction::BootloaderTransaction,
-    world::State,
 };
-use crate::Rejection;
+pub use self::{run::TransactionOutcome, world::State};
+use crate::{H256, Rejection, StorageKey};
 
 pub(crate) fn storage_key(address: &Address, key: &U256) -> StorageKey {
-    StorageKey::new(AccountTreeId::new(H160(*address)), H256(key.to_be_bytes()))
+    StorageKey::new((*address).into(), H256(key.to_be_bytes()))
 }
 
 impl From<Stop<Rejection>> for Rejection {

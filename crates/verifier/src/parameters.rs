@@ -1,20 +1,20 @@
 //! Parameters of the run: what a node always sets, so that an attacker cannot choose.
 
-use zksync_types::{Address, H256, ProtocolVersionId, U256, block::L2BlockExecutionData, h256_to_u256};
-use zksync_vm_interface::{L2BlockEnv, TxExecutionMode};
-
 use crate::{
-    BatchInput, Rejection,
+    BatchInput, H256, ProtocolVersionId, Rejection, U256,
+    input::{L2BlockEnv, L2BlockExecutionData, PubdataValidator, SystemEnv, TxExecutionMode},
     limits::{self, MAX_TRANSACTIONS},
+    machine::Layout,
 };
 
-/// Protocol versions whose batches are verified. All run on the fast VM; Version26 is the first with the gateway's system
-/// logs.
-const SUPPORTED_VERSIONS: [ProtocolVersionId; 4] = [
-    ProtocolVersionId::Version26,
-    ProtocolVersionId::Version27,
-    ProtocolVersionId::Version28,
-    ProtocolVersionId::Version29,
+/// Protocol versions whose batches are verified. Version 26 is the first with the gateway's system logs; the chains of version
+/// 30 are no EraVM's.
+const SUPPORTED_VERSIONS: [ProtocolVersionId; 5] = [
+    ProtocolVersionId::VERSION_26,
+    ProtocolVersionId::VERSION_27,
+    ProtocolVersionId::VERSION_28,
+    ProtocolVersionId::VERSION_29,
+    ProtocolVersionId::VERSION_31,
 ];
 
 /// The root before the batch, from checked parameters.
@@ -60,9 +60,25 @@ fn check_environment(input: &BatchInput) -> Result<(), Rejection> {
     if env.bootloader_gas_limit != u32::MAX {
         return Err(Rejection::BootloaderGasLimit { got: env.bootloader_gas_limit, expected: u32::MAX });
     }
-    // Before the gateway upgrade nothing reads the validator's address: a set one is not what the node had.
-    if env.version.is_pre_gateway() && input.pubdata_params.l2_da_validator_address != Address::zero() {
-        return Err(Rejection::PubdataParams { version: env.version });
+    check_publication(input)
+}
+
+/// What a version does not know nothing reads, and would be shown to others as the batch's.
+fn check_publication(input: &BatchInput) -> Result<(), Rejection> {
+    let SystemEnv { version, .. } = input.system_env;
+    let has_settlement_layer = version >= ProtocolVersionId::VERSION_31;
+    let fits = match input.pubdata_params.validator {
+        PubdataValidator::Address(_) => !has_settlement_layer,
+        PubdataValidator::CommitmentScheme(_) => has_settlement_layer,
+    };
+    if !fits {
+        return Err(Rejection::PubdataParams { version });
+    }
+    if has_settlement_layer && input.l1_batch_env.settlement_layer.is_none() {
+        return Err(Rejection::NoSettlementLayer { version });
+    }
+    if !has_settlement_layer && !input.l1_batch_env.interop_fee.is_zero() {
+        return Err(Rejection::InteropFee { version });
     }
     Ok(())
 }
@@ -73,12 +89,13 @@ fn check_copies(input: &BatchInput) -> Result<(), Rejection> {
     let contracts = &env.base_system_smart_contracts;
     let same = |equal: bool, field| if equal { Ok(()) } else { Err(Rejection::CopiesDiffer { field }) };
     let code_words = contracts.bootloader.code.chunks(32);
-    let evm_emulator: Option<U256> = contracts.evm_emulator.as_ref().map(|code| h256_to_u256(code.hash));
+    let number = |H256(hash): H256| U256::from_big_endian(&hash);
+    let evm_emulator = contracts.evm_emulator.as_ref().map(|code| number(code.hash));
 
     same(data.l1_batch_number == input.l1_batch_env.number, "the batch number")?;
     same(data.protocol_version == env.version, "the protocol version")?;
     same(code_words.eq(data.bootloader_code.iter().map(|word| word.as_slice())), "the bootloader's code")?;
-    same(data.default_account_code_hash == h256_to_u256(contracts.default_aa.hash), "the default account's hash")?;
+    same(data.default_account_code_hash == number(contracts.default_aa.hash), "the default account's hash")?;
     same(data.evm_emulator_code_hash == evm_emulator, "the EVM emulator's hash")
 }
 
@@ -90,9 +107,9 @@ fn check_blocks(input: &BatchInput) -> Result<(), Rejection> {
     if transactions > MAX_TRANSACTIONS {
         return Err(Rejection::TooManyTransactions { got: transactions, limit: MAX_TRANSACTIONS });
     }
-    limits::check_bootloader_memory(&input.l2_blocks_execution_data, input.system_env.version)?;
-    // The VM takes the first block from the environment and never looks at the list's: they must be one.
-    check_first_block(&L2BlockEnv::from_l2_block_data(first), &input.l1_batch_env.first_l2_block)?;
+    limits::check_bootloader_memory(&input.l2_blocks_execution_data, &Layout::of(input.system_env.version))?;
+    // The machine takes the first block from the environment and never looks at the list's: they must be one.
+    check_first_block(first, &input.l1_batch_env.first_l2_block)?;
     for (block, next) in input.l2_blocks_execution_data.iter().zip(input.l2_blocks_execution_data.iter().skip(1)) {
         check_next_block(block, next, input.system_env.version)?;
     }
@@ -107,12 +124,12 @@ fn check_blocks(input: &BatchInput) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn check_first_block(listed: &L2BlockEnv, env: &L2BlockEnv) -> Result<(), Rejection> {
+fn check_first_block(listed: &L2BlockExecutionData, env: &L2BlockEnv) -> Result<(), Rejection> {
     let same = |equal: bool, field| if equal { Ok(()) } else { Err(Rejection::FirstBlock { field }) };
     same(listed.number == env.number, "number")?;
     same(listed.timestamp == env.timestamp, "timestamp")?;
     same(listed.prev_block_hash == env.prev_block_hash, "previous block's hash")?;
-    same(listed.max_virtual_blocks_to_create == env.max_virtual_blocks_to_create, "virtual blocks")?;
+    same(listed.virtual_blocks == env.max_virtual_blocks_to_create, "virtual blocks")?;
     same(listed.interop_roots == env.interop_roots, "interop roots")
 }
 
@@ -123,22 +140,18 @@ fn check_next_block(
     version: ProtocolVersionId,
 ) -> Result<(), Rejection> {
     if block.txs.is_empty() {
-        return Err(Rejection::EmptyBlock { number: block.number.0 });
+        return Err(Rejection::EmptyBlock { number: block.number });
     }
-    if block.number.0.checked_add(1) != Some(next.number.0) {
-        return Err(Rejection::BlockNumber { previous: block.number.0, got: next.number.0 });
+    if block.number.checked_add(1) != Some(next.number) {
+        return Err(Rejection::BlockNumber { previous: block.number, got: next.number });
     }
-    let in_order = if version.is_pre_interop_fast_blocks() {
+    let in_order = if version < ProtocolVersionId::VERSION_29 {
         block.timestamp < next.timestamp
     } else {
         block.timestamp <= next.timestamp
     };
     if !in_order {
-        return Err(Rejection::BlockTimestamp {
-            number: next.number.0,
-            previous: block.timestamp,
-            got: next.timestamp,
-        });
+        return Err(Rejection::BlockTimestamp { number: next.number, previous: block.timestamp, got: next.timestamp });
     }
     Ok(())
 }

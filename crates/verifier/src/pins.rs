@@ -7,9 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use zksync_types::H256;
 
-use crate::CodeHashes;
+use crate::{CodeHashes, H256};
 
 /// What a caller relies on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! Why a batch is rejected: one variant a check, numbered as in `docs/SOUNDNESS.md`.
 
 use thiserror::Error;
-use zksync_types::{H256, ProtocolVersionId, StorageKey, U256};
-use zksync_vm_interface::TxExecutionMode;
 
-use crate::{CodeHashes, PinMismatch};
+use crate::{CodeHashes, H256, PinMismatch, ProtocolVersionId, StorageKey, U256, input::TxExecutionMode};
 
 /// Why a batch is rejected. Each is the batch's own fault: the same input is rejected wherever it is verified.
 #[derive(Debug, Clone, PartialEq, Error, strum::IntoStaticStr, strum::VariantNames)]
@@ -19,8 +17,6 @@ pub enum Rejection {
     TooManyPaths { got: usize, limit: usize },
     #[error("path {entry} has {got} hashes, at most 256 fit")]
     PathTooLong { entry: usize, got: usize },
-    #[error("the first path has {got} hashes instead of 256")]
-    FirstPathIncomplete { got: usize },
     #[error("the read of leaf {key:#x} is marked as a first write")]
     ReadMarkedFirstWrite { key: U256 },
     #[error("leaf {key:#x} is written as an existing leaf but has index 0")]
@@ -81,14 +77,18 @@ pub enum Rejection {
     EnforcedBaseFee { got: u64 },
     #[error("zkPorter is marked available")]
     ZkPorterAvailable,
-    #[error("protocol version {got:?} is not supported")]
+    #[error("protocol version {got} is not supported")]
     UnsupportedVersion { got: ProtocolVersionId },
     #[error("no root of the batch before")]
     NoPreviousRoot,
     #[error("bootloader gas limit {got} instead of {expected}")]
     BootloaderGasLimit { got: u32, expected: u32 },
-    #[error("protocol version {version:?} knows no data availability validator")]
+    #[error("protocol version {version} knows no such parameters of publication")]
     PubdataParams { version: ProtocolVersionId },
+    #[error("protocol version {version} knows no interop fee")]
+    InteropFee { version: ProtocolVersionId },
+    #[error("protocol version {version} needs a settlement layer")]
+    NoSettlementLayer { version: ProtocolVersionId },
 
     // What the caller pinned.
     #[error("chain id {got} instead of {expected}")]

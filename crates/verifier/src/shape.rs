@@ -1,9 +1,8 @@
 //! Shape of the witness: from a list of claims to leaves that cannot contradict themselves.
 
 use serde_bytes::ByteArray;
-use zksync_types::{H256, U256};
 
-use crate::{MerklePath, MerklePaths, Rejection, limits::MAX_PATHS};
+use crate::{H256, MerklePath, MerklePaths, Rejection, U256, limits::MAX_PATHS};
 
 /// Levels of the tree between a leaf and the root.
 pub(crate) const TREE_DEPTH: usize = 256;
@@ -13,8 +12,8 @@ pub(crate) struct Witness {
     pub(crate) leaves: Vec<Leaf>,
     /// The next free leaf index before the batch.
     pub(crate) next_index: u64,
-    /// The hashes beside the first entry's way, which compact paths leave out.
-    shared_path: Vec<ByteArray<32>>,
+    /// The hashes beside the first entry's way, if they are all there: then the others may leave out those that equal them.
+    pub(crate) first_path: Option<Vec<ByteArray<32>>>,
 }
 
 /// A touched leaf as the witness claims it.
@@ -63,11 +62,7 @@ impl Witness {
             }
         }
         let first = entries.first().ok_or(Rejection::NoPaths)?;
-        // The compact form's meaning hangs on the first path: without a hash for each level some would be undefined.
-        if first.merkle_paths.len() != TREE_DEPTH {
-            return Err(Rejection::FirstPathIncomplete { got: first.merkle_paths.len() });
-        }
-        let shared_path = first.merkle_paths.clone();
+        let first_path = (first.merkle_paths.len() == TREE_DEPTH).then(|| first.merkle_paths.clone());
 
         let mut leaves = entries.into_iter().map(Leaf::parse).collect::<Result<Vec<_>, _>>()?;
         leaves.sort_unstable_by_key(|leaf| leaf.key);
@@ -86,23 +81,12 @@ impl Witness {
                 return Err(Rejection::IndexNotFree { key: leaf.key, got, next: next_enumeration_index });
             }
         }
-        Ok(Self { leaves, next_index: next_enumeration_index, shared_path })
+        Ok(Self { leaves, next_index: next_enumeration_index, first_path })
     }
 
     /// Where the leaf of this key is in [`Self::leaves`].
     pub(crate) fn position(&self, key: &U256) -> Option<usize> {
         self.leaves.binary_search_by_key(key, |leaf| leaf.key).ok()
-    }
-
-    /// The hash beside a leaf's way to the root, `height` levels above the leaves (0 to 255).
-    pub(crate) fn sibling(&self, leaf: &Leaf, height: usize) -> [u8; 32] {
-        let left_out = TREE_DEPTH.saturating_sub(leaf.path.len());
-        let hash = match height.checked_sub(left_out) {
-            None => self.shared_path.get(height),
-            Some(at) => leaf.path.get(at),
-        };
-        // The lengths were checked on parsing: there is a hash for each of the 256 levels.
-        hash.map(|hash| **hash).unwrap_or_default()
     }
 }
 
@@ -130,6 +114,17 @@ impl Leaf {
             return Err(Rejection::AbsentLeafWithValue { key });
         }
         Ok(Self { key, before, access, path: entry.merkle_paths })
+    }
+
+    /// The hash beside its way to the root, `height` levels above the leaves (0 to 255); `left_out` has those that its path
+    /// leaves out.
+    pub(crate) fn sibling(&self, height: usize, left_out: &[[u8; 32]]) -> [u8; 32] {
+        let first = TREE_DEPTH.saturating_sub(self.path.len());
+        match height.checked_sub(first) {
+            None => left_out.get(height).copied().unwrap_or_default(),
+            // The lengths were checked on parsing: there is a hash for each of the 256 levels.
+            Some(at) => self.path.get(at).map(|hash| **hash).unwrap_or_default(),
+        }
     }
 
     /// Whether the leaf is absent before the batch.

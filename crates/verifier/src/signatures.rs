@@ -5,27 +5,24 @@
 
 use std::{
     iter::Flatten,
-    panic::{self, AssertUnwindSafe},
     sync::mpsc::{self, Receiver, Sender},
     thread, vec,
 };
 
 use tee_eravm::Recovery;
-use zksync_types::{
-    ExecuteTransactionCommon, H256, L2ChainId, Transaction,
-    block::L2BlockExecutionData,
-    bytecode::validate_bytecode,
-    l2::{L2Tx, L2TxCommonData, TransactionType},
-    transaction_request::TransactionRequest,
-};
 
-use crate::{BatchInput, Rejection, hash::keccak256, machine::BootloaderTransaction};
+use crate::{
+    BatchInput, H256, L2ChainId, Rejection,
+    hash::is_bytecode,
+    input::{ExecuteTransactionCommon, L2BlockExecutionData, Transaction, TransactionType},
+    transaction_hash::{l1_transaction_hash, transaction_hashes},
+};
 
 fn transactions(blocks: &[L2BlockExecutionData]) -> impl Iterator<Item = &Transaction> {
     blocks.iter().flat_map(|block| &block.txs)
 }
 
-/// Checks what needs no hashing: forms that the VM panics on or takes for another kind of transaction.
+/// Checks what needs no hashing: forms that no chain has, and those that would pass for another kind of transaction.
 pub(crate) fn check_forms(input: &BatchInput) -> Result<(), Rejection> {
     let evm_emulator = input.system_env.base_system_smart_contracts.evm_emulator.is_some();
     transactions(&input.l2_blocks_execution_data).enumerate().try_for_each(|(index, transaction)| {
@@ -35,11 +32,10 @@ pub(crate) fn check_forms(input: &BatchInput) -> Result<(), Rejection> {
 }
 
 fn check_form(transaction: &Transaction, evm_emulator: bool) -> Result<(), &'static str> {
-    // The VM panics on both.
     if transaction.execute.contract_address.is_none() && !evm_emulator {
         return Err("no recipient, and the chain has no EVM emulator");
     }
-    if transaction.execute.factory_deps.iter().any(|code| validate_bytecode(code).is_err()) {
+    if transaction.execute.factory_deps.iter().any(|code| !is_bytecode(code)) {
         return Err("a factory dependency is not a bytecode");
     }
     // A transaction of a user that the bootloader would run as one from L1: without any signature.
@@ -146,41 +142,14 @@ fn check_transaction(transaction: &Transaction, chain_id: L2ChainId) -> Option<C
         ExecuteTransactionCommon::L1(common) => return l1_checked(transaction, common.canonical_tx_hash),
         ExecuteTransactionCommon::ProtocolUpgrade(common) => return l1_checked(transaction, common.canonical_tx_hash),
     };
-    let (signed, hash) = hashes(transaction, common, chain_id)?;
-    Some(Checked { recovery: recovery(&common.signature, signed), hash })
+    let hashes = transaction_hashes(common, &transaction.execute, chain_id)?;
+    Some(Checked { recovery: recovery(&common.signature, hashes.signed), hash: hashes.transaction })
 }
 
 /// A transaction from L1 has the hash of its encoding: under another, blocks would chain that the run does not know.
 fn l1_checked(transaction: &Transaction, claimed: H256) -> Option<Checked> {
-    let hash = H256(keccak256(&BootloaderTransaction::new(transaction).encode()));
+    let hash = l1_transaction_hash(transaction);
     (hash == claimed).then_some(Checked { recovery: None, hash })
-}
-
-/// The hash that the initiator signs and the transaction's own, computed as the VM does.
-fn hashes(transaction: &Transaction, common: &L2TxCommonData, chain_id: L2ChainId) -> Option<(H256, H256)> {
-    let l2 = L2Tx {
-        execute: transaction.execute.clone(),
-        // The encoding that a node received counts for nothing.
-        common_data: L2TxCommonData {
-            nonce: common.nonce,
-            fee: common.fee.clone(),
-            initiator_address: common.initiator_address,
-            signature: common.signature.clone(),
-            transaction_type: common.transaction_type,
-            input: None,
-            paymaster_params: common.paymaster_params.clone(),
-        },
-        received_timestamp_ms: 0,
-        raw_bytes: transaction.raw_bytes.clone(),
-    };
-    // The chain's own code unwraps here and there on what a decoded transaction can hold; such a one is malformed.
-    panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut request = TransactionRequest::from(l2);
-        request.chain_id = Some(chain_id.as_u64());
-        request.get_signed_and_tx_hashes().ok()
-    }))
-    .ok()
-    .flatten()
 }
 
 /// The recovery that the default account will ask for: of 65 bytes with v = 27 or 28. What any other signature is good for, its account

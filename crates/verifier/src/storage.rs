@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use tee_eravm::{Address, Slot, U256};
-use zksync_types::{H256, StorageKey, U256 as TreeKey, witness_block_state::WitnessStorageState};
 
 use crate::{
-    Rejection,
+    H256, Rejection, StorageKey,
     hash::slot_key,
+    input::WitnessStorageState,
     machine::{State, storage_key},
     shape::{Leaf, Witness},
 };
@@ -62,7 +62,7 @@ impl<'a> ProvenState<'a> {
 
 /// The position of a slot's leaf in the witness.
 pub(crate) fn position(witness: &Witness, address: &Address, key: &U256) -> Option<usize> {
-    witness.position(&TreeKey::from_little_endian(&slot_key(address, &key.to_be_bytes())))
+    witness.position(&primitive_types::U256::from_little_endian(&slot_key(address, &key.to_be_bytes())))
 }
 
 impl State for ProvenState<'_> {

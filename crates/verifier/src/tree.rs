@@ -9,6 +9,9 @@
 //! the paths only those hashes are used under which no touched leaf lies. Such a hash is the same before and after, and all
 //! paths that hold it must agree on it.
 //!
+//! Paths leave out hashes at their leaf end, in one of two forms: those that equal the first path's, or those of empty
+//! subtrees. Which of the two it is nothing says; the root before the batch decides.
+//!
 //! Nothing lies around most absent leaves for over two hundred levels: the hashes of empty subtrees are known, and where
 //! all siblings so far are such the way up need not be hashed.
 
@@ -18,10 +21,9 @@ use blake2s_simd::{
     Params,
     many::{HashManyJob, MAX_DEGREE, hash_many},
 };
-use zksync_types::{H256, U256};
 
 use crate::{
-    Rejection,
+    H256, Rejection, U256,
     shape::{Leaf, LeafContent, TREE_DEPTH, Witness},
 };
 
@@ -36,30 +38,58 @@ static EMPTY: LazyLock<Vec<Hash>> = LazyLock::new(|| {
 /// A tree whose old contents were found to give the root before the batch.
 pub(crate) struct ProvenTree<'a> {
     witness: &'a Witness,
+    /// The hashes that the paths leave out, from the leaf level up.
+    left_out: Vec<Hash>,
     /// For each leaf the height up to which no other touched leaf shares its way.
     lone_heights: Vec<usize>,
     /// For each leaf the hash of the node at that height, before the batch.
     lone_hashes: Vec<Hash>,
 }
 
+/// The paths, with the hashes that they leave out, from the leaf level up.
+#[derive(Clone, Copy)]
+struct Paths<'a> {
+    witness: &'a Witness,
+    left_out: &'a [Hash],
+}
+
+impl Paths<'_> {
+    fn sibling(&self, leaf: &Leaf, height: usize) -> Hash {
+        leaf.sibling(height, self.left_out)
+    }
+}
+
 impl<'a> ProvenTree<'a> {
     /// Rebuilds the tree with the old contents and compares with the root before the batch.
     pub(crate) fn prove(witness: &'a Witness, previous_root: H256) -> Result<Self, Rejection> {
+        let first_path: Option<Vec<Hash>> =
+            witness.first_path.as_ref().map(|path| path.iter().map(|hash| **hash).collect());
+        let Some(first_path) = first_path else { return Self::prove_form(witness, EMPTY.clone(), previous_root) };
+        let as_first = Self::prove_form(witness, first_path, previous_root);
+        match as_first {
+            Ok(tree) => Ok(tree),
+            // Of a witness in neither form the first says what is wrong.
+            Err(rejection) => Self::prove_form(witness, EMPTY.clone(), previous_root).map_err(|_| rejection),
+        }
+    }
+
+    fn prove_form(witness: &'a Witness, left_out: Vec<Hash>, previous_root: H256) -> Result<Self, Rejection> {
         let lone_heights = lone_heights(&witness.leaves);
+        let paths = Paths { witness, left_out: &left_out };
         let leaves = witness.leaves.iter().zip(&lone_heights).enumerate();
         let raised = leaves.map(|(number, (leaf, &top))| match leaf.before {
             Some(content) => LoneLeaf { leaf: number, height: 0, top, hash: leaf_hash(Some(content)) },
-            None => LoneLeaf::absent(witness, number, leaf, top),
+            None => LoneLeaf::absent(paths, number, leaf, top),
         });
         let mut lone_hashes = vec![[0; 32]; witness.leaves.len()];
-        raise_all(witness, raised.collect(), &mut lone_hashes);
+        raise_all(paths, raised.collect(), &mut lone_hashes);
 
-        let got = H256(subtree(witness, &lone_hashes, 0..witness.leaves.len(), TREE_DEPTH)?);
+        let got = H256(subtree(paths, &lone_hashes, 0..witness.leaves.len(), TREE_DEPTH)?);
         // Everything that the run read rests on this.
         if got != previous_root {
             return Err(Rejection::PreviousRoot { got, expected: previous_root });
         }
-        Ok(Self { witness, lone_heights, lone_hashes })
+        Ok(Self { witness, left_out, lone_heights, lone_hashes })
     }
 
     /// The root with the new contents of those leaves that changed; `changed` gives a leaf's position and new content.
@@ -70,9 +100,10 @@ impl<'a> ProvenTree<'a> {
             top: self.lone_heights.get(leaf).copied().unwrap_or(TREE_DEPTH),
             hash: leaf_hash(Some(content)),
         });
+        let paths = Paths { witness: self.witness, left_out: &self.left_out };
         let mut lone_hashes = self.lone_hashes.clone();
-        raise_all(self.witness, raised.collect(), &mut lone_hashes);
-        subtree(self.witness, &lone_hashes, 0..self.witness.leaves.len(), TREE_DEPTH).map(H256)
+        raise_all(paths, raised.collect(), &mut lone_hashes);
+        subtree(paths, &lone_hashes, 0..self.witness.leaves.len(), TREE_DEPTH).map(H256)
     }
 }
 
@@ -90,9 +121,9 @@ struct LoneLeaf {
 
 impl LoneLeaf {
     /// An absent leaf, as far up as everything around it is absent, too.
-    fn absent(witness: &Witness, number: usize, leaf: &Leaf, top: usize) -> Self {
+    fn absent(paths: Paths<'_>, number: usize, leaf: &Leaf, top: usize) -> Self {
         let around = EMPTY.iter().take(top).enumerate();
-        let height = around.take_while(|&(height, empty)| witness.sibling(leaf, height) == *empty).count();
+        let height = around.take_while(|&(height, empty)| paths.sibling(leaf, height) == *empty).count();
         Self { leaf: number, height, top, hash: EMPTY.get(height).copied().unwrap_or_default() }
     }
 }
@@ -117,7 +148,7 @@ fn highest_difference(a: U256, b: U256) -> usize {
 }
 
 /// Raises leaves to their lone heights, as many at a time as the processor hashes at once, and notes their hashes there.
-fn raise_all(witness: &Witness, mut lone: Vec<LoneLeaf>, hashes: &mut [Hash]) {
+fn raise_all(paths: Paths<'_>, mut lone: Vec<LoneLeaf>, hashes: &mut [Hash]) {
     let params = Params::new();
     // Those with the same way before them go together.
     lone.sort_unstable_by_key(|leaf| leaf.height);
@@ -127,8 +158,8 @@ fn raise_all(witness: &Witness, mut lone: Vec<LoneLeaf>, hashes: &mut [Hash]) {
         let mut nodes = [[0; 64]; MAX_DEGREE];
         for height in start..top {
             for (node, lone) in nodes.iter_mut().zip(&*group) {
-                if let Some(leaf) = witness.leaves.get(lone.leaf) {
-                    *node = node_bytes(leaf.key, height, lone.hash, witness.sibling(leaf, height));
+                if let Some(leaf) = paths.witness.leaves.get(lone.leaf) {
+                    *node = node_bytes(leaf.key, height, lone.hash, paths.sibling(leaf, height));
                 }
             }
             let mut jobs: [_; MAX_DEGREE] =
@@ -153,8 +184,8 @@ fn raise_all(witness: &Witness, mut lone: Vec<LoneLeaf>, hashes: &mut [Hash]) {
 /// The hash of the node at `height` over the leaves in `range`, which are all the touched leaves under it.
 ///
 /// Recursion ends after at most 256 levels: each step decides a lower bit.
-fn subtree(witness: &Witness, lone_hashes: &[Hash], range: Range<usize>, height: usize) -> Result<Hash, Rejection> {
-    let leaves = witness.leaves.get(range.clone()).unwrap_or_default();
+fn subtree(paths: Paths<'_>, lone_hashes: &[Hash], range: Range<usize>, height: usize) -> Result<Hash, Rejection> {
+    let leaves = paths.witness.leaves.get(range.clone()).unwrap_or_default();
     let (Some(first), Some(last)) = (leaves.first(), leaves.last()) else {
         return Err(Rejection::NoPaths);
     };
@@ -164,14 +195,14 @@ fn subtree(witness: &Witness, lone_hashes: &[Hash], range: Range<usize>, height:
     }
     let split_height = highest_difference(first.key, last.key);
     let split = range.start.saturating_add(leaves.partition_point(|leaf| !leaf.key.bit(split_height)));
-    let left = subtree(witness, lone_hashes, range.start..split, split_height)?;
-    let right = subtree(witness, lone_hashes, split..range.end, split_height)?;
+    let left = subtree(paths, lone_hashes, range.start..split, split_height)?;
+    let right = subtree(paths, lone_hashes, split..range.end, split_height)?;
 
     let mut hash = hash_node(&join(left, right));
     for at in split_height.saturating_add(1)..height {
-        let sibling = witness.sibling(first, at);
+        let sibling = paths.sibling(first, at);
         // Of two versions of one node an attacker would show each slot the one that suits it.
-        if leaves.iter().any(|leaf| witness.sibling(leaf, at) != sibling) {
+        if leaves.iter().any(|leaf| paths.sibling(leaf, at) != sibling) {
             return Err(Rejection::SiblingsDisagree { height: at });
         }
         hash = hash_node(&node_bytes(first.key, at, hash, sibling));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zksync_types::{H256, L1BatchNumber, L2ChainId, ProtocolVersionId};
+use crate::{H256, L1BatchNumber, L2ChainId, ProtocolVersionId};
 
 /// Hashes of the code that every batch runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

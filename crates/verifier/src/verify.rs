@@ -2,14 +2,10 @@
 
 use std::{panic, thread};
 
-use zksync_types::{
-    ExecuteTransactionCommon, H256, ProtocolVersionId,
-    block::{L2BlockExecutionData, L2BlockHasher},
-};
-
 use crate::{
-    BatchInput, ChainPins, Pins, Rejection, VerifiedBatch, code,
+    BatchInput, ChainPins, H256, Pins, Rejection, VerifiedBatch, code,
     execution::{self, Outcome, Run},
+    input::{ExecuteTransactionCommon, L2BlockExecutionData},
     parameters,
     shape::{Access, LeafContent, Witness},
     signatures,
@@ -61,12 +57,19 @@ pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rej
     let code = code::check(&input)?;
     let system = &input.system_env;
     // A bootloader of a few instructions that mints is a batch of its own code.
-    options.pins.judge(system.chain_id.as_u64(), system.version as u16, &code.hashes)?;
+    options.pins.judge(system.chain_id.as_u64(), system.version.number(), &code.hashes)?;
     signatures::check_forms(&input)?;
 
     let (transactions, l1_transactions) = (input.transaction_count(), l1_transaction_count(&input));
-    let BatchInput { vm_run_data, merkle_paths, l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params } =
-        input;
+    let BatchInput {
+        vm_run_data,
+        merkle_paths,
+        l2_blocks_execution_data,
+        l1_batch_env,
+        system_env,
+        pubdata_params,
+        commitment_input: _,
+    } = input;
     let run =
         Run { batch: &l1_batch_env, system: &system_env, blocks: &l2_blocks_execution_data, pubdata: &pubdata_params };
     let witness = Witness::parse(merkle_paths)?;
@@ -77,11 +80,11 @@ pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rej
             checks.make();
             ProvenTree::prove(&witness, parameters.previous_root)
         });
-        let outcome = execution::run(run, &witness, state_before, &mut verdicts);
+        let outcome = execution::run_proven(run, &witness, state_before, &mut verdicts);
         let transaction_hashes = verdicts.into_hashes(transactions);
         (tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), transaction_hashes, outcome)
     });
-    check_block_hashes(run.blocks, &transaction_hashes?, system_env.version)?;
+    check_block_hashes(run.blocks, &transaction_hashes?)?;
     // The tree first: what a run over unproven values ends in says little.
     let (tree, outcome) = (tree?, outcome?);
 
@@ -104,20 +107,12 @@ pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rej
 }
 
 /// Each block must name the hash of the one before it.
-fn check_block_hashes(
-    blocks: &[L2BlockExecutionData],
-    transaction_hashes: &[H256],
-    version: ProtocolVersionId,
-) -> Result<(), Rejection> {
-    let mut transaction_hashes = transaction_hashes.iter();
+fn check_block_hashes(blocks: &[L2BlockExecutionData], transaction_hashes: &[H256]) -> Result<(), Rejection> {
+    let mut transaction_hashes = transaction_hashes.iter().copied();
     for (block, next) in blocks.iter().zip(blocks.iter().skip(1)) {
-        let mut hasher = L2BlockHasher::new(block.number, block.timestamp, block.prev_block_hash);
-        for hash in transaction_hashes.by_ref().take(block.txs.len()) {
-            hasher.push_tx_hash(*hash);
-        }
-        let expected = hasher.finalize(version);
+        let expected = block.hash(transaction_hashes.by_ref().take(block.txs.len()));
         if next.prev_block_hash != expected {
-            return Err(Rejection::BlockHash { number: next.number.0, got: next.prev_block_hash, expected });
+            return Err(Rejection::BlockHash { number: next.number, got: next.prev_block_hash, expected });
         }
     }
     Ok(())

@@ -5,13 +5,15 @@ mod scene;
 use std::collections::BTreeSet;
 
 use serde_bytes::ByteArray;
-use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::{BatchInput, MerklePath, Options, Pins, verify};
-use zksync_types::{
-    ExecuteTransactionCommon, H256, L2BlockNumber, L2ChainId, ProtocolVersionId, Transaction, U256,
-    l2::TransactionType, utils::storage_key_for_eth_balance,
+use tee_devnet::{Chain, Genesis, Load, slots};
+use tee_verifier::{
+    BatchInput, H256, L2ChainId, MerklePath, Options, Pins, ProtocolVersionId, U256,
+    input::{
+        CommitmentScheme, ExecuteTransactionCommon, PubdataValidator, SettlementLayer, SettlementLayerKind,
+        Transaction, TransactionType, TxExecutionMode,
+    },
+    verify,
 };
-use zksync_vm_interface::TxExecutionMode;
 
 use scene::{chain_blocks, judge};
 
@@ -82,7 +84,7 @@ mod shape {
 
     #[test]
     fn a_first_path_that_leaves_hashes_out() {
-        rejected("first_path_incomplete", |input| paths(input)[0].merkle_paths.truncate(255));
+        rejected("previous_root", |input| paths(input)[0].merkle_paths.truncate(255));
     }
 
     #[test]
@@ -243,7 +245,7 @@ mod state {
     fn a_balance_inflated_beside_an_honest_tree() {
         rejected("witness_value", |input| {
             let ExecuteTransactionCommon::L2(common) = &l2_transaction(input).common_data else { unreachable!() };
-            let key = storage_key_for_eth_balance(&common.initiator_address);
+            let key = slots::balance(&common.initiator_address);
             let claims = &mut input.vm_run_data.witness_block_state.read_storage_key;
             *claims.get_mut(&key).unwrap() = H256::repeat_byte(0x0f);
         });
@@ -344,8 +346,8 @@ mod code {
     #[test]
     fn copies_that_differ() {
         let forgeries: [fn(&mut BatchInput); 5] = [
-            |input| input.vm_run_data.l1_batch_number += 1,
-            |input| input.vm_run_data.protocol_version = ProtocolVersionId::Version27,
+            |input| input.vm_run_data.l1_batch_number.0 += 1,
+            |input| input.vm_run_data.protocol_version = ProtocolVersionId::VERSION_27,
             |input| input.vm_run_data.bootloader_code[0][0] ^= 1,
             |input| input.vm_run_data.default_account_code_hash += U256::one(),
             |input| input.vm_run_data.evm_emulator_code_hash = Some(U256::one()),
@@ -383,7 +385,7 @@ mod parameters {
 
     #[test]
     fn a_version_that_is_not_supported() {
-        for version in [ProtocolVersionId::Version5, ProtocolVersionId::Version25, ProtocolVersionId::Version30] {
+        for version in [5, 25, 30, 32, u16::MAX].map(ProtocolVersionId::new) {
             rejected("unsupported_version", |input| {
                 input.system_env.version = version;
                 input.vm_run_data.protocol_version = version;
@@ -417,11 +419,37 @@ mod parameters {
         });
     }
 
+    /// Each version publishes in its own way.
+    #[test]
+    fn another_versions_way_to_publish() {
+        rejected("pubdata_params", |input| {
+            input.pubdata_params.validator = PubdataValidator::CommitmentScheme(CommitmentScheme::PubdataKeccak256);
+        });
+        rejected("pubdata_params", |input| {
+            let version = ProtocolVersionId::VERSION_31;
+            (input.system_env.version, input.vm_run_data.protocol_version) = (version, version);
+        });
+    }
+
+    #[test]
+    fn a_settlement_layer_left_out_and_a_fee_that_the_version_does_not_know() {
+        rejected("no_settlement_layer", |input| {
+            let version = ProtocolVersionId::VERSION_31;
+            (input.system_env.version, input.vm_run_data.protocol_version) = (version, version);
+            input.pubdata_params.validator = PubdataValidator::CommitmentScheme(CommitmentScheme::PubdataKeccak256);
+        });
+        rejected("interop_fee", |input| input.l1_batch_env.interop_fee = U256::one());
+        // Nodes of version 31 say where a chain settles in batches of versions before, too.
+        let mut input = honest();
+        input.l1_batch_env.settlement_layer = Some(SettlementLayer { kind: SettlementLayerKind::L1, chain_id: 9 });
+        assert_eq!(judge(input), judge(honest()));
+    }
+
     #[test]
     fn another_batch_number() {
         rejected("transaction_halted", |input| {
-            input.l1_batch_env.number += 1;
-            input.vm_run_data.l1_batch_number += 1;
+            input.l1_batch_env.number.0 += 1;
+            input.vm_run_data.l1_batch_number.0 += 1;
         });
     }
 }
@@ -458,7 +486,7 @@ mod blocks {
 
     #[test]
     fn a_number_left_out() {
-        rejected("block_number", |input| input.l2_blocks_execution_data[1].number = L2BlockNumber(7));
+        rejected("block_number", |input| input.l2_blocks_execution_data[1].number = 7);
     }
 
     #[test]
@@ -542,7 +570,17 @@ mod transactions {
 
     #[test]
     fn without_a_signature() {
-        rejected("malformed_transaction", |input| signature(input).clear());
+        rejected("transaction_halted", |input| {
+            signature(input).clear();
+            chain_blocks(input);
+        });
+        // A transaction of Ethereum's types has its signature in its hash.
+        rejected("malformed_transaction", |input| {
+            signature(input).clear();
+            if let ExecuteTransactionCommon::L2(common) = &mut last_l2_transaction(input).common_data {
+                common.transaction_type = TransactionType::EIP1559Transaction;
+            }
+        });
     }
 
     #[test]

@@ -5,9 +5,10 @@ mod scene;
 use std::fs;
 
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::BatchInput;
-use zksync_types::{ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId};
-use zksync_vm_interface::TxExecutionMode;
+use tee_verifier::{
+    BatchInput, H256, L2ChainId, ProtocolVersionId,
+    input::{ExecuteTransactionCommon, TxExecutionMode},
+};
 
 use scene::{chain_blocks, judge};
 
@@ -21,14 +22,20 @@ type Forgery = (&'static str, fn(&mut BatchInput));
 /// From every stage of the verification, with the stages' threads.
 const FORGERIES: [Forgery; 17] = [
     ("execution_mode", |input| input.system_env.execution_mode = TxExecutionMode::EthCall),
-    ("unsupported_version", |input| input.system_env.version = ProtocolVersionId::Version25),
+    ("unsupported_version", |input| input.system_env.version = ProtocolVersionId::new(25)),
     ("copies_differ", |input| input.vm_run_data.bootloader_code[0][0] ^= 1),
     ("too_few_blocks", |input| input.l2_blocks_execution_data.truncate(1)),
     ("bytecode_hash", |input| input.vm_run_data.used_bytecodes.values_mut().next().unwrap()[0][31] ^= 1),
-    ("malformed_transaction", |input| last_signature(input).clear()),
+    ("malformed_transaction", |input| {
+        let blocks = input.l2_blocks_execution_data.iter_mut();
+        blocks.flat_map(|block| &mut block.txs).last().unwrap().execute.contract_address = None;
+    }),
     ("block_hash", |input| input.l2_blocks_execution_data[1].prev_block_hash = H256::zero()),
     ("no_paths", |input| input.merkle_paths.merkle_paths.clear()),
-    ("first_path_incomplete", |input| input.merkle_paths.merkle_paths[0].merkle_paths.truncate(2)),
+    ("path_too_long", |input| {
+        let path = &mut input.merkle_paths.merkle_paths[0].merkle_paths;
+        path.extend(path.clone());
+    }),
     ("witness_value", |input| {
         input.vm_run_data.witness_block_state.read_storage_key.values_mut().for_each(|value| value.0[0] ^= 1);
     }),
@@ -42,8 +49,8 @@ const FORGERIES: [Forgery; 17] = [
         chain_blocks(input);
     }),
     ("transaction_halted", |input| {
-        input.l1_batch_env.number += 1;
-        input.vm_run_data.l1_batch_number += 1;
+        input.l1_batch_env.number.0 += 1;
+        input.vm_run_data.l1_batch_number.0 += 1;
     }),
     ("batch_tip_failed", |input| {
         input.system_env.chain_id = L2ChainId::from(301_u32);

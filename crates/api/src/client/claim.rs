@@ -3,7 +3,7 @@
 use reqwest::{Response, header::CONTENT_LENGTH};
 
 use super::{
-    ClientError,
+    ClientError, Pace,
     input::{EncodedInput, Encoding, Format},
     lease, read_body,
 };
@@ -17,14 +17,15 @@ pub struct Claim {
     format: Format,
     encoding: Encoding,
     limit: u64,
+    pace: Pace,
 }
 
 impl Claim {
-    pub(super) fn of(response: Response, limit: u64) -> Result<Self, ClientError> {
+    pub(super) fn of(response: Response, limit: u64, pace: Pace) -> Result<Self, ClientError> {
         let headers = response.headers();
         let lease = lease(headers)?;
         let (format, encoding) = (Format::of(headers)?, Encoding::of(headers)?);
-        Ok(Self { response, lease, format, encoding, limit })
+        Ok(Self { response, lease, format, encoding, limit, pace })
     }
 
     /// The lease, from servers that have them.
@@ -42,10 +43,15 @@ impl Claim {
         self.encoding.is_compressed()
     }
 
+    /// Whether it comes in CBOR, which says the same in fewer bytes than JSON.
+    pub fn is_cbor(&self) -> bool {
+        matches!(self.format, Format::Cbor)
+    }
+
     /// Reads the input as the server sends it. An input past the limit is not read: decoding says so.
     pub async fn read(self) -> Result<EncodedInput, ClientError> {
-        let Self { response, format, encoding, limit, .. } = self;
-        let body = read_body(response, limit).await?;
+        let Self { response, format, encoding, limit, pace, .. } = self;
+        let body = read_body(response, limit, pace).await?;
         Ok(EncodedInput { body, format, encoding, limit })
     }
 }

@@ -1,9 +1,11 @@
 //! What can go wrong in an exchange, by who is at fault: it decides what to do next.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::chain;
 
 /// The most characters kept of what a server says about an error.
 const MAX_DETAIL_BYTES: usize = 1024;
@@ -60,6 +62,12 @@ pub enum NetworkError {
     /// Too slow.
     #[error("the server took too long")]
     TimeOut,
+    /// An answer that trickles.
+    #[error("the server sent its answer slower than {least_bytes_per_sec} bytes per second")]
+    Slow {
+        /// The least that was expected.
+        least_bytes_per_sec: u64,
+    },
     /// The connection broke: reset, or a body cut short.
     #[error("the connection broke: {0}")]
     Broken(String),
@@ -104,9 +112,9 @@ pub(super) fn network(error: reqwest::Error) -> ClientError {
     let error = if error.is_timeout() {
         NetworkError::TimeOut
     } else if error.is_connect() {
-        NetworkError::Connect(chain(&error.without_url()))
+        NetworkError::Connect(printable(&chain(&error.without_url())))
     } else {
-        NetworkError::Broken(chain(&error.without_url()))
+        NetworkError::Broken(printable(&chain(&error.without_url())))
     };
     ClientError::Network { error, retry_after: None }
 }
@@ -127,17 +135,6 @@ pub(super) fn refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -
     } else {
         ClientError::Refused { status, code: problem.code.map(|code| printable(&code)), detail }
     }
-}
-
-/// An error with its sources, on one line.
-pub(super) fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    printable(&text)
 }
 
 /// What a peer sends ends up in logs: short, and on one line.

@@ -18,7 +18,7 @@ pub enum UnreadableInput {
         limit: u64,
     },
     /// Not what zstd makes.
-    #[error("the batch input cannot be decompressed: {0}")]
+    #[error("the batch input cannot be decompressed")]
     Compression(#[source] io::Error),
     /// Not a batch input.
     #[error(transparent)]
@@ -26,6 +26,15 @@ pub enum UnreadableInput {
     /// Decoding panicked.
     #[error("decoding the batch input panicked")]
     Panicked,
+}
+
+/// A batch input that was read.
+#[derive(Debug, PartialEq)]
+pub struct DecodedInput {
+    /// The input.
+    pub input: BatchInput,
+    /// How many bytes it was after decompression.
+    pub bytes: u64,
 }
 
 /// A batch input as it arrived.
@@ -63,10 +72,16 @@ impl EncodedInput {
         self.encoding.is_compressed()
     }
 
-    /// Decodes it: a fraction of a second for a large one, so not for a thread that serves others.
-    pub fn decode(self) -> Result<BatchInput, UnreadableInput> {
-        let Self { body, format, encoding, limit } = self;
-        decode(&body.ok_or(UnreadableInput::TooLarge { limit })?, format, encoding, limit)
+    /// Whether it is CBOR, which says the same in fewer bytes than JSON.
+    pub fn is_cbor(&self) -> bool {
+        matches!(self.format, Format::Cbor)
+    }
+
+    /// Decodes it: a fraction of a second for a large one, so not for a thread that serves others. It is decompressed as it is
+    /// read, and no further than to `limit_bytes`: a small body cannot unfold without bound.
+    pub fn decode(&self, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
+        let body = self.body.as_deref().ok_or(UnreadableInput::TooLarge { limit: self.limit })?;
+        decode(body, self.format, self.encoding, limit_bytes.min(self.limit))
     }
 }
 
@@ -98,8 +113,7 @@ impl Encoding {
     }
 }
 
-/// Decodes a body of at most `limit` bytes after decompression: a small body cannot unfold without bound.
-fn decode(body: &[u8], format: Format, encoding: Encoding, limit: u64) -> Result<BatchInput, UnreadableInput> {
+fn decode(body: &[u8], format: Format, encoding: Encoding, limit: u64) -> Result<DecodedInput, UnreadableInput> {
     match encoding {
         Encoding::Identity => decode_plain(body, format, limit),
         Encoding::Zstd => {
@@ -109,8 +123,10 @@ fn decode(body: &[u8], format: Format, encoding: Encoding, limit: u64) -> Result
     }
 }
 
-fn decode_plain(plain: impl Read, format: Format, limit: u64) -> Result<BatchInput, UnreadableInput> {
-    let mut limited = plain.take(limit.saturating_add(1));
+fn decode_plain(plain: impl Read, format: Format, limit: u64) -> Result<DecodedInput, UnreadableInput> {
+    // One byte more than allowed tells that there is more.
+    let most = limit.saturating_add(1);
+    let mut limited = plain.take(most);
     let decoded = match format {
         Format::Cbor => BatchInput::from_cbor(&mut limited),
         Format::Json => {
@@ -125,6 +141,7 @@ fn decode_plain(plain: impl Read, format: Format, limit: u64) -> Result<BatchInp
     match decoded {
         Err(_) if limited.limit() == 0 => Err(UnreadableInput::TooLarge { limit }),
         Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),
-        decoded => decoded.map_err(UnreadableInput::Input),
+        Err(error) => Err(UnreadableInput::Input(error)),
+        Ok(input) => Ok(DecodedInput { input, bytes: most.saturating_sub(limited.limit()) }),
     }
 }

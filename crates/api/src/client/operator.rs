@@ -5,10 +5,13 @@ use reqwest::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
-use zksync_types::H256;
+use tee_verifier::H256;
 
-use super::{AnswerError, Client, ClientError, done, read_body};
-use crate::{AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, PublicKey, RevokeKey, TeeType};
+use super::{AnswerError, Client, ClientError, Pace, done, read_body};
+use crate::{
+    AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, ProverEntry, PublicKey, ResolveDisagreement,
+    RevokeKey, TeeType, TeeTypeAction,
+};
 
 /// The most that is read of one page of jobs, in bytes.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
@@ -81,6 +84,32 @@ impl Client {
         read(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
     }
 
+    /// Notes how a disagreement was explained. Needs an admin's token where the server asks for one.
+    pub async fn resolve_disagreement(
+        &self,
+        batch: u32,
+        tee_type: TeeType,
+        key: &PublicKey,
+        request: &ResolveDisagreement,
+    ) -> Result<(), ClientError> {
+        let path = format!("admin/disagreements/{batch}/{tee_type}/{key}/resolve");
+        done(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
+    }
+
+    /// Retires a type of enclave, or serves it again. Needs an admin's token where the server asks for one.
+    pub async fn change_tee_type(&self, tee_type: TeeType, action: TeeTypeAction) -> Result<(), ClientError> {
+        let path = format!("admin/tee_types/{tee_type}/{}", action.as_str());
+        done(self.send(self.request(Method::POST, &path)).await?).await
+    }
+
+    /// A page of provers. Needs a reader's token where the server asks for one.
+    pub async fn provers(&self, after: Option<&str>, limit: u32) -> Result<Page<ProverEntry>, ClientError> {
+        let mut url = self.url("api/provers");
+        url.query_pairs_mut().append_pair("limit", &limit.to_string());
+        after.into_iter().for_each(|after| _ = url.query_pairs_mut().append_pair("after", after));
+        read(self.send(self.http.get(url)).await?).await
+    }
+
     /// Adds a batch. Needs an admin's token where the server asks for one.
     pub async fn add_batch(&self, upload: BatchUpload) -> Result<BatchAdded, ClientError> {
         let mut url = self.url("admin/batches");
@@ -98,6 +127,6 @@ impl Client {
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
-    let body = read_body(response, MAX_PAGE_BYTES).await?.ok_or(AnswerError::Body)?;
+    let body = read_body(response, MAX_PAGE_BYTES, Pace::default()).await?.ok_or(AnswerError::Body)?;
     serde_json::from_slice(&body).map_err(|_| AnswerError::Body.into())
 }

@@ -2,12 +2,12 @@
 
 use std::{io::Write, time::Duration};
 
+use tee_verifier::{H256, L1BatchNumber};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     task::JoinHandle,
 };
-use zksync_types::{H256, L1BatchNumber};
 
 use super::*;
 use crate::{Quote, Signature, SigningKey};
@@ -91,6 +91,26 @@ async fn an_input_that_cannot_be_read_still_brings_its_lease() {
     let lease = Lease { id: "abc".parse().unwrap(), expires_in: Duration::from_secs(600) };
     assert_eq!(work.lease, Some(lease));
     assert!(matches!(work.input, Err(UnreadableInput::Input(_))), "{:?}", work.input);
+}
+
+/// A server that sends a byte now and then never times out between two pieces.
+#[tokio::test]
+async fn a_body_that_trickles_is_given_up() {
+    let (client, _request) = serve(|mut stream| async move {
+        let request = read_request(&mut stream).await;
+        let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{";
+        stream.write_all(begun).await.unwrap();
+        while stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        request
+    })
+    .await;
+    let pace = Pace { grace: Duration::from_millis(100), least_bytes_per_sec: 16 * 1024 };
+    let client = Client { pace, ..client };
+    let slow = NetworkError::Slow { least_bytes_per_sec: pace.least_bytes_per_sec };
+    let error = client.proof_inputs(TeeType::Sgx).await.unwrap_err();
+    assert_eq!(error, ClientError::Network { error: slow, retry_after: None });
 }
 
 #[tokio::test]
@@ -284,6 +304,19 @@ fn what_is_not_a_base_url_is_refused() {
     assert!(!loopback("http://10.0.0.1") && !loopback("http://127.0.0.1.example.com"));
 }
 
+#[test]
+fn a_token_is_exposed_only_over_plain_http_to_another_machine() {
+    let exposed = |url, token: Option<&str>| {
+        let token = token.map(|token| token.parse().unwrap());
+        Client::new(url, ClientOptions { token, ..ClientOptions::default() }).unwrap().exposes_token()
+    };
+    let token = Some("s3cret");
+    assert!(exposed("http://10.0.0.1:3320", token) && exposed("http://proofs.example.org", token));
+    assert!(!exposed("http://10.0.0.1:3320", None));
+    assert!(!exposed("http://127.0.0.1:3320", token) && !exposed("http://localhost", token));
+    assert!(!exposed("https://proofs.example.org", token));
+}
+
 /// A real batch input in JSON and zstd, where the test data is at hand.
 fn real_input() -> Option<Vec<u8>> {
     let Ok(data) = std::env::var("TEE_TEST_DATA") else {
@@ -292,6 +325,20 @@ fn real_input() -> Option<Vec<u8>> {
         return None;
     };
     Some(std::fs::read(std::path::Path::new(&data).join("era-batches/v26-sepolia.json.zst")).unwrap())
+}
+
+#[test]
+fn an_input_is_decompressed_no_further_than_it_may() {
+    let Some(body) = real_input() else { return };
+    let json = zstd::decode_all(&*body).unwrap();
+    let size = json.len() as u64;
+    let limit = MAX_INPUT_BYTES;
+    let encoded =
+        EncodedInput { body: Some(body), format: input::Format::Json, encoding: input::Encoding::Zstd, limit };
+    let decoded = encoded.decode(size).unwrap();
+    assert_eq!((decoded.bytes, decoded.input), (size, BatchInput::from_json(&json).unwrap()));
+    let cut = encoded.decode(size - 1);
+    assert!(matches!(cut, Err(UnreadableInput::TooLarge { limit }) if limit == size - 1), "{cut:?}");
 }
 
 #[tokio::test]

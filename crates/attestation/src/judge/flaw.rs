@@ -170,4 +170,84 @@ impl Flaw {
     pub(super) fn of(error: &str) -> Self {
         WORDS.iter().find(|(words, _)| error.contains(words)).map_or(Self::Other, |(_, flaw)| *flaw)
     }
+
+    /// In words.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::ReadDifferently => "its fields are read in two ways",
+            Self::Root => "the trusted root is not a certificate",
+            Self::RootRevocationList => {
+                "the root's revocation list cannot be read, or the trusted root did not sign it"
+            }
+            Self::PckRevocationList => "the PCK revocation list cannot be read",
+            Self::RevocationListExpired => "a revocation list has ended",
+            Self::RevocationUnknown => "a certificate has no revocation list, or the list's signature does not hold",
+            Self::CertificateRevoked => "a certificate is revoked",
+            Self::CertificateExpired => "a certificate has ended",
+            Self::CertificateNotYetValid => "a certificate is from the future",
+            Self::CertificateChain => {
+                "the certificates do not lead to the trusted root, or a signature among them does not hold"
+            }
+            Self::Layout => "the quote's layout or its signature data cannot be read",
+            Self::Version => "the quote has a version that this kind of environment does not have",
+            Self::QeVendor => "the quoting enclave is not Intel's",
+            Self::AttestationKeyType => "the attestation key is not ECDSA over P-256",
+            Self::TcbInfoUnreadable => "the TCB info cannot be read",
+            Self::TcbInfoNotYetValid => "the TCB info is from the future",
+            Self::TcbInfoExpired => "the TCB info has ended",
+            Self::TcbInfoSignature => "the TCB info's signature does not hold",
+            Self::TcbInfoKind => "the TCB info is of the other kind of environment",
+            Self::Fmspc => "the TCB info is of other processors",
+            Self::NoTcbLevel => "the platform is older than all levels of the TCB info",
+            Self::QeIdentityUnreadable => "the QE identity cannot be read",
+            Self::QeIdentityNotYetValid => "the QE identity is from the future",
+            Self::QeIdentityExpired => "the QE identity has ended",
+            Self::QeIdentitySignature => "the QE identity's signature does not hold",
+            Self::QeIdentityKind => "the QE identity is of the other kind of environment",
+            Self::CertificationData => "the quote has no platform certificates, and the collateral has none either",
+            Self::PckExtension => "the platform's certificate does not say what Intel's say",
+            Self::QeReportSignature => "the platform's signature of the quoting enclave's report does not hold",
+            Self::AttestationKey => "the quoting enclave vouches for another attestation key",
+            Self::QeMrSigner => "the quoting enclave is signed by somebody else than Intel",
+            Self::QeDebug => "the quoting enclave is a debug enclave",
+            Self::QeIsvProdId => "the quoting enclave is another product",
+            Self::QeMiscSelect => "the quoting enclave's MISCSELECT is another",
+            Self::QeAttributes => "the quoting enclave's attributes are others",
+            Self::QeIsvSvn => "the quoting enclave is older than all levels of its identity",
+            Self::QuoteSignature => "the attestation key's signature of the quote does not hold",
+            Self::TdxModule => "the TCB info does not know the TDX module",
+            Self::TdxModuleSigner => "the TDX module is signed by somebody else than Intel",
+            Self::TdxModuleAttributes => "the TDX module has other attributes than the TCB info says",
+            Self::Revoked => "the status of the platform, its quoting enclave or its TDX module is Revoked",
+            Self::Debug => "it can be debugged",
+            Self::Profiling => "it is profiled",
+            Self::ReservedTdAttributes => "TD attributes are set that must be zero",
+            Self::Migratable => "it can be moved to another machine",
+            Self::ServiceTd => "a service domain is bound to it",
+            Self::SeptVeDisable => "SEPT_VE_DISABLE is not set in the TD attributes",
+            Self::Other => "another reason",
+        }
+    }
+
+    /// Whether it says something of the platform, in a quote whose signatures hold: the library matches the platform with the
+    /// TCB info after all of them.
+    pub(super) fn is_of_the_platform(self) -> bool {
+        matches!(
+            self,
+            Self::NoTcbLevel | Self::TdxModule | Self::TdxModuleSigner | Self::TdxModuleAttributes | Self::Revoked
+        )
+    }
+
+    /// Whether it says something of the domain's attributes, which the library looks at last.
+    pub(super) fn is_of_attributes(self) -> bool {
+        matches!(
+            self,
+            Self::Debug
+                | Self::Profiling
+                | Self::ReservedTdAttributes
+                | Self::Migratable
+                | Self::ServiceTd
+                | Self::SeptVeDisable
+        )
+    }
 }

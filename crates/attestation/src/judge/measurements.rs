@@ -19,13 +19,19 @@ pub(super) fn read_alike(quote: &Quote, theirs: &QvlReport) -> bool {
                 && ours.isv_svn == theirs.isv_svn
                 && ours.report_data == theirs.report_data
         }
-        (Report::Tdx(ours), theirs) => theirs.as_td10().is_some_and(|theirs| {
-            ours.mr_seam == theirs.mr_seam
-                && ours.td_attributes == theirs.td_attributes
-                && ours.mr_td == theirs.mr_td
-                && ours.rtmrs == [theirs.rt_mr0, theirs.rt_mr1, theirs.rt_mr2, theirs.rt_mr3]
-                && ours.report_data == theirs.report_data
-        }),
+        (Report::Tdx(ours), theirs) => {
+            theirs.as_td10().is_some_and(|theirs| {
+                ours.mr_seam == theirs.mr_seam
+                    && ours.td_attributes == theirs.td_attributes
+                    && ours.xfam == theirs.xfam
+                    && ours.mr_td == theirs.mr_td
+                    && ours.mr_config_id == theirs.mr_config_id
+                    && ours.mr_owner == theirs.mr_owner
+                    && ours.mr_owner_config == theirs.mr_owner_config
+                    && ours.rtmrs == [theirs.rt_mr0, theirs.rt_mr1, theirs.rt_mr2, theirs.rt_mr3]
+                    && ours.report_data == theirs.report_data
+            }) && ours.mr_service_td == theirs.as_td15().map(|theirs| theirs.mr_service_td)
+        }
         (Report::Sgx(_), _) => false,
     }
 }
@@ -48,6 +54,13 @@ pub(super) fn claim(quote: &Quote, findings: &mut Findings) {
             }
             findings.claim("MRSEAM", hex::encode(report.mr_seam));
             findings.claim("TD attributes", hex::encode(report.td_attributes));
+            findings.claim("XFAM", hex::encode(report.xfam));
+            findings.claim("MRCONFIGID", hex::encode(report.mr_config_id));
+            findings.claim("MROWNER", hex::encode(report.mr_owner));
+            findings.claim("MROWNERCONFIG", hex::encode(report.mr_owner_config));
+            if let Some(mr_service_td) = report.mr_service_td {
+                findings.claim("MRSERVICETD", hex::encode(mr_service_td));
+            }
         }
     }
     findings.claim("report data", hex::encode(quote.report_data_bytes()));
@@ -104,6 +117,18 @@ fn check_domain(policy: &Policy, report: &TdReport, findings: &mut Findings) {
     }
     if let Some(attributes) = &tdx.td_attributes {
         one_of(Rule::TdAttributes, Hex(report.td_attributes), attributes, findings);
+    }
+    if let Some(xfams) = &tdx.xfams {
+        one_of(Rule::Xfam, Hex(report.xfam), xfams, findings);
+    }
+    for (rule, found, allowed) in [
+        (Rule::MrConfigId, report.mr_config_id, &tdx.mr_config_ids),
+        (Rule::MrOwner, report.mr_owner, &tdx.mr_owners),
+        (Rule::MrOwnerConfig, report.mr_owner_config, &tdx.mr_owner_configs),
+    ] {
+        if let Some(allowed) = allowed {
+            one_of(rule, Hex(found), allowed, findings);
+        }
     }
 }
 

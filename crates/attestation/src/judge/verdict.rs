@@ -43,7 +43,7 @@ pub struct Check {
     pub found: String,
     /// What would be right.
     pub wanted: String,
-    /// For a quote that is not genuine, why.
+    /// For a quote that is not genuine, or whose platform is none that can be accepted, why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flaw: Option<Flaw>,
 }
@@ -69,6 +69,12 @@ pub enum Rule {
     NoEinittokenKey,
     /// It stays on its machine.
     NotMigratable,
+    /// No service domain is bound to it.
+    NoServiceTd,
+    /// The host cannot steer it by exceptions.
+    NotSteerable,
+    /// No bit of the TD attributes is set that has no meaning yet.
+    NoReservedAttributes,
     /// The policy has a section for this kind of environment.
     Tee,
     /// MRENCLAVE.
@@ -88,6 +94,14 @@ pub enum Rule {
     MrSeam,
     /// The TD attributes.
     TdAttributes,
+    /// XFAM.
+    Xfam,
+    /// MRCONFIGID.
+    MrConfigId,
+    /// MROWNER.
+    MrOwner,
+    /// MROWNERCONFIG.
+    MrOwnerConfig,
     /// The platform's TCB status.
     TcbStatus,
     /// The platform's advisories.
@@ -212,6 +226,9 @@ impl Rule {
             Self::NoProvisionKey => "no_provision_key",
             Self::NoEinittokenKey => "no_einittoken_key",
             Self::NotMigratable => "not_migratable",
+            Self::NoServiceTd => "no_service_td",
+            Self::NotSteerable => "not_steerable",
+            Self::NoReservedAttributes => "no_reserved_attributes",
             Self::Tee => "tee",
             Self::MrEnclave => "mrenclave",
             Self::MrSigner => "mrsigner",
@@ -220,6 +237,10 @@ impl Rule {
             Self::Mrs => "mrs",
             Self::MrSeam => "mrseam",
             Self::TdAttributes => "td_attributes",
+            Self::Xfam => "xfam",
+            Self::MrConfigId => "mr_config_id",
+            Self::MrOwner => "mr_owner",
+            Self::MrOwnerConfig => "mr_owner_config",
             Self::TcbStatus => "tcb_status",
             Self::Advisories => "advisories",
             Self::CollateralAge => "collateral_age",
@@ -242,9 +263,9 @@ impl fmt::Display for Verdict {
         writeln!(f)?;
         for Check { rule, passed, found, wanted, .. } in &self.checks {
             let mark = if *passed { "ok  " } else { "FAIL" };
-            writeln!(f, "{mark} {:<19} {found}", rule.as_str())?;
+            writeln!(f, "{mark} {:<23} {found}", rule.as_str())?;
             if !passed {
-                writeln!(f, "     {:<19} wanted: {wanted}", "")?;
+                writeln!(f, "     {:<23} wanted: {wanted}", "")?;
             }
         }
         writeln!(f)?;
@@ -280,9 +301,9 @@ impl Findings {
         self.check(rule, false, found, wanted);
     }
 
-    pub(super) fn flaw(&mut self, flaw: Flaw, found: impl ToString, wanted: impl ToString) {
+    pub(super) fn flaw(&mut self, rule: Rule, flaw: Flaw, found: impl ToString, wanted: impl ToString) {
         let (found, wanted) = (found.to_string(), wanted.to_string());
-        self.checks.push(Check { rule: Rule::Genuine, passed: false, found, wanted, flaw: Some(flaw) });
+        self.checks.push(Check { rule, passed: false, found, wanted, flaw: Some(flaw) });
     }
 
     pub(super) fn into_claims(self) -> Vec<Claim> {

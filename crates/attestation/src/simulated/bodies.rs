@@ -31,8 +31,16 @@ pub struct Domain {
     pub seam_attributes: [u8; 8],
     /// TDATTRIBUTES.
     pub td_attributes: [u8; 8],
+    /// XFAM.
+    pub xfam: [u8; 8],
     /// MRTD.
     pub mr_td: [u8; 48],
+    /// MRCONFIGID.
+    pub mr_config_id: [u8; 48],
+    /// MROWNER.
+    pub mr_owner: [u8; 48],
+    /// MROWNERCONFIG.
+    pub mr_owner_config: [u8; 48],
     /// RTMR0 to RTMR3.
     pub rtmrs: [[u8; 48]; 4],
     /// TEE_TCB_SVN2, in the bodies that have it: of the TDX module that runs now.
@@ -76,7 +84,11 @@ impl Default for Domain {
             seam_attributes: [0; 8],
             // SEPT_VE_DISABLE: without it the host can steer the domain by exceptions.
             td_attributes: [0, 0, 0, 0x10, 0, 0, 0, 0],
+            xfam: [0xe7, 0x02, 0x06, 0, 0, 0, 0, 0],
             mr_td: [0x7d; 48],
+            mr_config_id: [0; 48],
+            mr_owner: [0; 48],
+            mr_owner_config: [0; 48],
             rtmrs: [[0xa0; 48], [0xa1; 48], [0xa2; 48], [0xa3; 48]],
             tee_tcb_svn2: Self::svn(1, 1),
             mr_service_td: [0; 48],
@@ -126,9 +138,11 @@ impl Domain {
         body.extend(self.mr_signer_seam);
         body.extend(self.seam_attributes);
         body.extend(self.td_attributes);
-        body.extend([0xe7, 0x02, 0x06, 0, 0, 0, 0, 0]); // XFAM
+        body.extend(self.xfam);
         body.extend(self.mr_td);
-        body.extend([0; 48 * 3]); // MRCONFIGID, MROWNER, MROWNERCONFIG
+        body.extend(self.mr_config_id);
+        body.extend(self.mr_owner);
+        body.extend(self.mr_owner_config);
         body.extend(self.rtmrs.as_flattened());
         body.extend(report_data);
         let body_type: u16 = match format {

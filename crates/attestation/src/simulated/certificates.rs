@@ -31,7 +31,7 @@ use x509_cert::{
 
 /// Simulated certificates could not be made: the clock is outside of what X.509 can say.
 #[derive(Debug, Error)]
-#[error("simulated certificates: {0}")]
+#[error("simulated certificates")]
 pub struct SimulationError(#[from] builder::Error);
 
 impl From<der::Error> for SimulationError {

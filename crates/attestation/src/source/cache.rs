@@ -46,10 +46,13 @@ impl CollateralCache {
         let kind = PlatformKind::of(quote)?;
         let slot = self.slot(kind);
         let mut kept = slot.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.ends_after(now_secs) && !self.is_due(kept, now_secs)) {
+        // A folder may have what was valid earlier.
+        let earlier = |kept: &Kept| matches!(self.source, CollateralSource::Folder(_)) && kept.begins_after(now_secs);
+        let good = |kept: &&Kept| kept.ends_after(now_secs) && !earlier(kept) && !self.is_due(kept, now_secs);
+        if let Some(kept) = kept.as_ref().filter(good) {
             return Ok(Arc::clone(&kept.collateral));
         }
-        let error = match self.source.collateral(quote).await {
+        let error = match self.source.collateral(quote, now_secs).await {
             Ok(collateral) => {
                 let collateral = Arc::new(collateral);
                 *kept = Some(Kept { collateral: Arc::clone(&collateral), asked_at_secs: now_secs, failed: false });
@@ -87,6 +90,10 @@ impl CollateralCache {
 }
 
 impl Kept {
+    fn begins_after(&self, secs: u64) -> bool {
+        self.collateral.valid_from_secs().is_ok_and(|begin| begin > secs)
+    }
+
     fn ends_after(&self, secs: u64) -> bool {
         self.collateral.next_update_secs().is_ok_and(|end| end > secs)
     }

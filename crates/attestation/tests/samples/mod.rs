@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Command, sync::LazyLock};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
-use tee_attestation::{Collateral, Key, PcsAnswers};
+use tee_attestation::{Collateral, Key, PcsAnswers, Policy};
 
 /// A file of the `dcap-qvl` package's samples.
 pub(crate) fn sample(name: &str) -> Vec<u8> {
@@ -76,6 +76,38 @@ pub(crate) fn era() -> Option<Era> {
         address: array("726cfd7c264de899cfcd9e1a0d05a83f23321c9b"),
     };
     Some(Era { quote, collateral, key })
+}
+
+/// A public quote with what is known of it.
+pub(crate) struct PublicQuote {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) collateral: Option<Collateral>,
+    /// Pins its measurements, and allows all statuses and advisories.
+    pub(crate) policy: Policy,
+    /// A time at which its collateral is valid.
+    pub(crate) at_secs: Option<u64>,
+    /// What another reader found; `None` where it does not say.
+    pub(crate) tcb_status: Option<String>,
+}
+
+/// All of them; none where the test data is not at hand.
+pub(crate) fn public_quotes() -> Vec<PublicQuote> {
+    let Some(folder) = test_data().map(|data| data.join("attestation/quotes")) else { return Vec::new() };
+    let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    let read = |expected: &Value| {
+        let name = expected["quote"].as_str().unwrap().to_owned();
+        let file = |kind: &str| std::fs::read(folder.join(format!("{name}.{kind}")));
+        PublicQuote {
+            bytes: file("quote").unwrap(),
+            collateral: file("collateral.json").ok().map(|json| Collateral::from_json(&json).unwrap()),
+            policy: Policy::from_yaml(&String::from_utf8(file("policy.yaml").unwrap()).unwrap()).unwrap(),
+            at_secs: expected["at"].as_u64(),
+            tcb_status: expected["tcb_status"].as_str().map(str::to_owned),
+            name,
+        }
+    };
+    expected.as_array().unwrap().iter().map(read).collect()
 }
 
 pub(crate) fn array<const N: usize>(text: &str) -> [u8; N] {

@@ -3,8 +3,10 @@
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
-use tee_verifier::{BatchInput, ChainPins, CodeHashes, CodePin};
-use zksync_types::{ExecuteTransactionCommon, Transaction};
+use tee_verifier::{
+    BatchInput, ChainPins, CodeHashes, CodePin,
+    input::{ExecuteTransactionCommon, Transaction},
+};
 
 use crate::batch_file;
 
@@ -25,21 +27,24 @@ fn print(input: &BatchInput) {
     let (batch, system, data) = (&input.l1_batch_env, &input.system_env, &input.vm_run_data);
     let row = |name: &str, value: String| println!("{name:<18} {value}");
 
-    row("batch", format!("{} of chain {}, {:?}", batch.number, system.chain_id.as_u64(), system.version));
+    row("batch", format!("{} of chain {}, protocol version {}", batch.number, system.chain_id, system.version));
     row("timestamp", batch.timestamp.to_string());
     row("previous root", batch.previous_batch_hash.map_or_else(|| "none".to_owned(), |root| format!("{root:?}")));
     row("next leaf index", input.merkle_paths.next_enumeration_index.to_string());
     row("fee account", format!("{:?}", batch.fee_account));
     row("fees", format!("{:?}", batch.fee_input));
     row("pubdata", format!("{:?}", input.pubdata_params));
-    let base = system.base_system_smart_contracts.hashes();
-    row("bootloader", format!("{:?}", base.bootloader));
-    row("default account", format!("{:?}", base.default_aa));
-    row("EVM emulator", base.evm_emulator.map_or_else(|| "none".to_owned(), |hash| format!("{hash:?}")));
-    let code =
-        CodeHashes { bootloader: base.bootloader, default_account: base.default_aa, evm_emulator: base.evm_emulator };
+    let base = &system.base_system_smart_contracts;
+    let code = CodeHashes {
+        bootloader: base.bootloader.hash,
+        default_account: base.default_aa.hash,
+        evm_emulator: base.evm_emulator.as_ref().map(|emulator| emulator.hash),
+    };
+    row("bootloader", format!("{:?}", code.bootloader));
+    row("default account", format!("{:?}", code.default_account));
+    row("EVM emulator", code.evm_emulator.map_or_else(|| "none".to_owned(), |hash| format!("{hash:?}")));
     // As claimed; who pins it has to know that it is the chain's.
-    let pins = ChainPins::new(system.chain_id.as_u64(), vec![CodePin::new(system.version as u16, code)]);
+    let pins = ChainPins::new(system.chain_id.as_u64(), vec![CodePin::new(system.version.number(), code)]);
     row("pins, as claimed", pins.map_or_else(|error| error.to_string(), |pins| format!("chain: {pins}")));
 
     let blocks = &input.l2_blocks_execution_data;

@@ -8,8 +8,7 @@ use std::{
 
 use anyhow::Result;
 use serde::Serialize;
-use tee_verifier::{Options, Pins, VerifiedBatch, verify};
-use zksync_types::{H256, L2ChainId};
+use tee_verifier::{H256, L2ChainId, Options, Pins, VerifiedBatch, verify};
 
 use crate::{
     batch_file,

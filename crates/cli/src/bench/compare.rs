@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use tee_devnet::reference_root;
+use tee_reference::reference_root;
 use tee_verifier::{Options, verify};
 
 use super::{

@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Deserialize;
 use serde_bytes::ByteArray;
-use zksync_types::{
-    L1BatchNumber, ProtocolVersionId, U256, block::L2BlockExecutionData, commitment::PubdataParams,
-    witness_block_state::WitnessStorageState,
+use tee_verifier::{
+    L1BatchNumber, ProtocolVersionId, U256,
+    input::{L1BatchEnv, L2BlockExecutionData, PubdataParams, SystemEnv, WitnessStorageState},
 };
-use zksync_vm_interface::{L1BatchEnv, SystemEnv};
 
 use crate::batch_file::Format;
 

@@ -9,8 +9,8 @@ use tee_api::{PublicKey, TeeProof};
 use tee_attestation::{
     Case, Collateral, CollateralCache, CollateralError, Key, Policy, SourceError, Tee, TrustedRoot, judge,
 };
+use tee_verifier::{H256, keccak256};
 use thiserror::Error;
-use zksync_types::{H256, web3::keccak256};
 
 use super::args::AsOf;
 use crate::quote::{now_secs, time};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use tee_api::Statement;
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::proof::{Batch, Checked, Entry};
 

@@ -7,9 +7,8 @@ use tee_api::{
     KeyError, MAX_QUOTE_BYTES, PublicKey, Signature, SignatureError, SignedStatement, Statement, TeeProof, TeeType,
 };
 use tee_attestation::Tee;
-use tee_verifier::{PinMismatch, Pins};
+use tee_verifier::{H256, PinMismatch, Pins};
 use thiserror::Error;
-use zksync_types::H256;
 
 use super::attestations::{AttestationError, Attestations};
 

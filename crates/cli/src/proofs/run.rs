@@ -16,9 +16,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tee_api::{TEE_PROOFS_METHOD, TeeType};
 use tee_attestation::{CollateralCache, CollateralSource};
-use tee_verifier::Pins;
+use tee_verifier::{H256, Pins};
 use tokio::time::{Instant, sleep};
-use zksync_types::H256;
 
 use super::{
     args::Args,

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 use tee_api::{SYSTEM_LOG_BYTES, Statement};
-use zksync_types::{Address, H256, U256};
+use tee_verifier::{Address, H256, U256};
 
 const BOOTLOADER: u64 = 0x8001;
 const L1_MESSENGER: u64 = 0x8008;

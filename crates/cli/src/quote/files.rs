@@ -8,20 +8,27 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
 use tee_attestation::{MAX_POLICY_BYTES, MAX_QUOTE_BYTES, Policy, TrustedRoot};
 
 const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
 
-/// A quote, in bytes or in hex.
+/// A quote: bytes, hex or base64, in one line or several.
 pub(super) fn read_quote(path: &Path) -> Result<Vec<u8>> {
-    let bytes = read(path, 2 * MAX_QUOTE_BYTES + 2)?;
-    let text = bytes.trim_ascii();
-    let text = text.strip_prefix(b"0x").unwrap_or(text);
-    // A quote begins with its version in 16 bits, whose second byte is no hex digit.
-    if text.iter().all(u8::is_ascii_hexdigit) {
-        return hex::decode(text).with_context(|| path.display().to_string());
+    // Hex in lines.
+    let bytes = read(path, 3 * MAX_QUOTE_BYTES)?;
+    // A quote begins with its version in 16 bits, whose second byte is zero and no letter of any text.
+    if bytes.is_empty() || !bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+        return Ok(bytes);
     }
-    Ok(bytes)
+    let text: Vec<_> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let text = text.strip_prefix(b"0x").unwrap_or(&text);
+    let decoded = hex::decode(text).ok();
+    let decoded = decoded.or_else(|| BASE64_STANDARD.decode(text).ok()).or_else(|| BASE64_URL_SAFE.decode(text).ok());
+    decoded.ok_or_else(|| anyhow!("{}: text, but neither hex nor base64", path.display()))
 }
 
 pub(crate) fn read_policy(path: &Path) -> Result<Policy> {

@@ -10,7 +10,7 @@ use super::files::{now_secs, read_policy, read_quote, read_root, time};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A quote, in bytes or in hex.
+    /// A quote: bytes, hex or base64, in one line or several.
     file: PathBuf,
     /// What Intel published about the platform: a file, a folder of them, or the URL of a PCS or PCCS.
     #[arg(long, value_name = "FILE|FOLDER|URL")]
@@ -55,8 +55,9 @@ async fn verdict(args: &Args) -> Result<Verdict> {
     let quote = read_quote(&args.file)?;
     let policy = read_policy(&args.policy)?;
     let root = read_root(args.danger_root_certificate.as_deref())?;
-    let collateral = CollateralSource::open(&args.collateral)?.collateral(&quote).await.context("collateral")?;
-    let key = args.key.map(|key| Key { public_key: key.to_bytes(), address: key.address().0 });
     let at_secs = args.at.unwrap_or_else(now_secs);
+    let source = CollateralSource::open(&args.collateral)?;
+    let collateral = source.collateral(&quote, at_secs).await.context("collateral")?;
+    let key = args.key.map(|key| Key { public_key: key.to_bytes(), address: key.address().0 });
     Ok(judge(&Case { quote: &quote, collateral: &collateral, root: &root, policy: &policy, key, at_secs }))
 }

@@ -19,10 +19,9 @@ use tee_attestation::{
     Collateral, PcsAnswers, ReportData,
     simulated::{self, Platform},
 };
-use tee_verifier::CodeHashes;
+use tee_verifier::{CodeHashes, H256, keccak256};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use zksync_types::{H256, web3::keccak256};
 
 /// The attestation of batch 650000 verifies as of this time.
 pub(crate) const ERA_TIME: u64 = 1_743_668_010;

@@ -8,17 +8,20 @@ use std::{
     os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::PathBuf,
     process::{Command, ExitCode},
+    time::Duration,
 };
 use tee_api::{KeyError, SigningKey, TeeType};
 use tee_attestation::{Platform, PlatformError};
 use tee_prover::{Enclave, IdentityError};
 use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 /// Makes a signing key in this enclave (SGX under Gramine, or TDX), obtains a quote that names it, and replaces itself with the
 /// command, whose environment has {P}SIGNING_KEY, {P}ATTESTATION_QUOTE_FILE_PATH and {P}TEE_TYPE.
 ///
-/// Exit codes of its own: 2 command line; 3 no key or no quote; 126 the command cannot be run; 127 there is no such command.
+/// Exit codes of its own: 2 command line; 3 no key or no quote; 126 the command cannot be run; 127 there is no such command; 130
+/// stopped by a signal while it waited for a quote.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -31,6 +34,9 @@ struct Args {
     /// Have the key quoted by a simulated SGX platform: for trying things out.
     #[arg(long, conflicts_with = "allow_no_tee")]
     simulation: bool,
+    /// How long the quote may take.
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    quote_timeout_secs: u64,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -45,34 +51,53 @@ struct Handover {
 
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("{0}; --allow-no-tee starts the command all the same, without proofs")]
-    NoTee(PlatformError),
+    #[error("there is no quote (--allow-no-tee starts the command all the same, without proofs)")]
+    NoTee(#[source] PlatformError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("{path}: {error}")]
-    QuoteFile { path: PathBuf, error: io::Error },
-    #[error("{}: {error}", .command.display())]
-    Exec { command: OsString, error: io::Error },
+    #[error("stopped before there was a quote")]
+    Stopped,
+    #[error("the operating system")]
+    System(#[source] io::Error),
+    #[error("{path}")]
+    QuoteFile {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{}", .command.display())]
+    Exec {
+        command: OsString,
+        #[source]
+        error: io::Error,
+    },
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = tee_prover::forbid_core_dumps() {
+        // Gramine does not know all of it, and an enclave's memory is encrypted outside.
+        eprintln!("tee-key-preexec: core dumps cannot be forbidden: {error}");
+    }
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
     let failure = match run(Args::parse()) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
-    eprintln!("tee-key-preexec: {failure}");
+    eprintln!("tee-key-preexec: {}", tee_api::chain(&failure));
     ExitCode::from(match &failure {
         Failure::Exec { error, .. } if error.kind() == io::ErrorKind::NotFound => 127,
         Failure::Exec { .. } => 126,
+        Failure::Stopped => 130,
+        Failure::System(_) => 1,
         _ => 3,
     })
 }
 
 /// Returns only if the command could not be started.
 fn run(args: Args) -> Result<std::convert::Infallible, Failure> {
-    let handover = Handover::make(&args)?;
+    let handover = Handover::make_unless_stopped(&args)?;
     let quote_path = write_quote(&handover.quote)?;
     let mut command = args.command.into_iter();
     let program = command.next().unwrap_or_default();
@@ -88,12 +113,29 @@ fn run(args: Args) -> Result<std::convert::Infallible, Failure> {
 }
 
 impl Handover {
-    fn make(args: &Args) -> Result<Self, Failure> {
+    /// As the first process of a container it would not be stopped by signals of itself.
+    fn make_unless_stopped(args: &Args) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::System)?;
+        let made = runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::System)?;
+            let mut terminate = signal(SignalKind::terminate()).map_err(Failure::System)?;
+            tokio::select! {
+                made = Self::make(args) => made,
+                _ = interrupt.recv() => Err(Failure::Stopped),
+                _ = terminate.recv() => Err(Failure::Stopped),
+            }
+        });
+        // A wait for a quote that does not come cannot be ended.
+        runtime.shutdown_background();
+        made
+    }
+
+    async fn make(args: &Args) -> Result<Self, Failure> {
         let enclave = if args.simulation {
             Enclave::simulated()?
         } else {
             match Platform::detect() {
-                Ok(platform) => Enclave::attested(&platform)?,
+                Ok(platform) => Enclave::attested(platform, Duration::from_secs(args.quote_timeout_secs)).await?,
                 // As teepot's: a key that nothing vouches for, and an empty quote.
                 Err(PlatformError::NotFound) if args.allow_no_tee => {
                     let key = SigningKey::random()?.expose_hex();

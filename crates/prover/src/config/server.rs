@@ -7,7 +7,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
 };
-use tee_api::BearerToken;
+use tee_api::{BearerToken, ClientCertificate, TlsFiles};
 
 /// More than any token has.
 const MAX_TOKEN_FILE_BYTES: u64 = 8 * 1024;
@@ -19,6 +19,8 @@ pub struct ServerConfig {
     pub url: String,
     /// What it wants to be shown, if it asks.
     pub token: Option<BearerToken>,
+    /// Whom to trust, and which certificate to show.
+    pub tls: TlsFiles,
 }
 
 /// An entry of `api_urls`.
@@ -26,34 +28,56 @@ pub struct ServerConfig {
 #[serde(untagged)]
 pub(super) enum ServerSetting {
     Url(String),
-    WithToken(ServerWithToken),
+    WithFiles(ServerWithFiles),
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ServerWithToken {
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServerWithFiles {
     url: String,
-    token_file: PathBuf,
+    token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    client_certificate_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
 }
 
 impl ServerConfig {
     /// A server that asks for no token.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), token: None }
+        Self { url: url.into(), token: None, tls: TlsFiles::default() }
     }
 }
 
 impl ServerSetting {
+    fn with_files(&self) -> ServerWithFiles {
+        match self {
+            Self::Url(url) => ServerWithFiles { url: url.clone(), ..ServerWithFiles::default() },
+            Self::WithFiles(server) => server.clone(),
+        }
+    }
+
+    /// Takes the files that the environment names over its own: of authorities, a certificate and its key.
+    pub(super) fn overlay(&mut self, [ca_file, certificate_file, key_file]: [Option<PathBuf>; 3]) {
+        let mut server = self.with_files();
+        server.ca_file = ca_file.or(server.ca_file);
+        server.client_certificate_file = certificate_file.or(server.client_certificate_file);
+        server.client_key_file = key_file.or(server.client_key_file);
+        *self = Self::WithFiles(server);
+    }
+
     pub(super) fn resolve(&self) -> Result<ServerConfig, ConfigError> {
-        let (url, token) = match self {
-            Self::Url(url) => (url, None),
-            Self::WithToken(server) => (&server.url, Some(read_token(&server.token_file)?)),
+        let ServerWithFiles { url, token_file, ca_file, client_certificate_file, client_key_file } = self.with_files();
+        let token = token_file.as_deref().map(read_token).transpose()?;
+        let client = match (client_certificate_file, client_key_file) {
+            (Some(certificate_file), Some(key_file)) => Some(ClientCertificate { certificate_file, key_file }),
+            (None, None) => None,
+            _ => return Err(ConfigError::HalfAClientCertificate),
         };
         let authority = url.split("//").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
         if authority.is_some_and(|authority| authority.contains('@')) {
             return Err(ConfigError::Credentials);
         }
-        Ok(ServerConfig { url: url.clone(), token })
+        Ok(ServerConfig { url, token, tls: TlsFiles { ca_file, client } })
     }
 }
 
@@ -70,8 +94,19 @@ impl fmt::Display for ServerSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(url) => write!(f, "{url:?}"),
-            Self::WithToken(ServerWithToken { url, token_file }) => {
-                write!(f, "{{url: {url:?}, token_file: {token_file:?}}}")
+            Self::WithFiles(server) => {
+                write!(f, "{{url: {:?}", server.url)?;
+                for (key, file) in [
+                    ("token_file", &server.token_file),
+                    ("ca_file", &server.ca_file),
+                    ("client_certificate_file", &server.client_certificate_file),
+                    ("client_key_file", &server.client_key_file),
+                ] {
+                    if let Some(file) = file {
+                        write!(f, ", {key}: {file:?}")?;
+                    }
+                }
+                f.write_str("}")
             }
         }
     }

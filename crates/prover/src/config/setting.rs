@@ -1,6 +1,6 @@
 //! A value together with where it comes from.
 
-use super::ConfigError;
+use super::{ConfigError, variables::Variables};
 use serde::{Deserialize, Deserializer};
 use std::{fmt, str::FromStr};
 
@@ -73,15 +73,14 @@ impl<T> Setting<T> {
     }
 
     /// Takes the first of the variables that is set, over what the file says.
-    pub(super) fn overlay(
-        &mut self,
-        environment: impl Fn(&str) -> Option<String>,
-        names: &[&'static str],
-    ) -> Result<(), ConfigError>
+    pub(super) fn overlay(&mut self, environment: &Variables<'_>, names: &[&'static str]) -> Result<(), ConfigError>
     where
         T: FromStr<Err: fmt::Display>,
     {
-        let Some((name, text)) = names.iter().find_map(|name| Some((name, environment(name)?))) else { return Ok(()) };
+        let values: Vec<_> = names.iter().map(|name| (*name, environment.get(name))).collect();
+        let Some((name, text)) = values.into_iter().find_map(|(name, value)| Some((name, value?))) else {
+            return Ok(());
+        };
         let value =
             text.parse().map_err(|error: T::Err| ConfigError::Environment { name, error: error.to_string() })?;
         *self = Self::Environment(name, value);

@@ -7,19 +7,24 @@ use super::{
     interval::Interval,
     server::{ServerConfig, ServerSetting},
     setting::{Line, Origin, Setting},
+    variables::Variables,
 };
+use crate::memory::LEAST_SHARE_BYTES;
 use serde::Deserialize;
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use tee_api::TeeType;
-use tee_verifier::{ChainPins, Pins};
-use zksync_types::L2ChainId;
+use tee_verifier::{ChainPins, L2ChainId, Pins};
+use zeroize::Zeroizing;
 
 const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
+/// The authorities to trust, the certificate to show and its key.
+const API_FILES: [&str; 3] =
+    ["TEE_PROVER_API_CA_FILE", "TEE_PROVER_API_CLIENT_CERTIFICATE_FILE", "TEE_PROVER_API_CLIENT_KEY_FILE"];
 /// Secret, and no part of the configuration; only whether it is there is shown.
 const SIGNING_KEY: &str = "TEE_PROVER_SIGNING_KEY";
 /// zksync-era's: a port on all addresses.
@@ -40,8 +45,10 @@ struct Settings {
     prefetch: Setting<NonZeroUsize>,
     memory_budget: Setting<Bytes>,
     verification_timeout: Setting<Interval>,
+    stuck_verification_timeout: Setting<Interval>,
     shutdown_grace: Setting<Interval>,
     attestation: Setting<Attestation>,
+    quote_timeout: Setting<Interval>,
     attestation_quote_file_path: Setting<String>,
     tee_type: Setting<TeeType>,
     chain: Setting<ChainPins>,
@@ -51,15 +58,24 @@ struct Settings {
     log_format: Setting<LogFormat>,
 }
 
+/// The token and the signing key, by their variables' names.
+type Secrets = [(&'static str, Option<Zeroizing<String>>); 2];
+
 /// Several URLs in one variable, with commas between them.
 struct UrlList(Vec<ServerSetting>);
 
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-pub(super) fn load(path: Option<&Path>, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+pub(super) fn load(
+    path: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    names: &[String],
+) -> Result<Loaded, ConfigError> {
+    let environment = Variables::new(environment);
     let mut settings = path.map(read).transpose()?.unwrap_or_default();
-    settings.overlay(environment)?;
-    settings.resolve(environment)
+    settings.overlay(&environment)?;
+    let files = API_FILES.map(|name| environment.get(name).map(PathBuf::from));
+    let secrets = [API_TOKEN, SIGNING_KEY].map(|name| (name, environment.get(name).map(Zeroizing::new)));
+    environment.refuse_unknown(names)?;
+    settings.resolve(files, secrets)
 }
 
 fn read(path: &Path) -> Result<Settings, ConfigError> {
@@ -69,7 +85,7 @@ fn read(path: &Path) -> Result<Settings, ConfigError> {
 }
 
 impl Settings {
-    fn overlay(&mut self, environment: Environment<'_>) -> Result<(), ConfigError> {
+    fn overlay(&mut self, environment: &Variables<'_>) -> Result<(), ConfigError> {
         self.overlay_servers(environment)?;
         self.max_retries.overlay(environment, &["TEE_PROVER_MAX_RETRIES"])?;
         // zksync-era's own deployments set the names without the final S.
@@ -82,8 +98,10 @@ impl Settings {
         self.prefetch.overlay(environment, &["TEE_PROVER_PREFETCH"])?;
         self.memory_budget.overlay(environment, &["TEE_PROVER_MEMORY_BUDGET"])?;
         self.verification_timeout.overlay(environment, &["TEE_PROVER_VERIFICATION_TIMEOUT"])?;
+        self.stuck_verification_timeout.overlay(environment, &["TEE_PROVER_STUCK_VERIFICATION_TIMEOUT"])?;
         self.shutdown_grace.overlay(environment, &["TEE_PROVER_SHUTDOWN_GRACE"])?;
         self.attestation.overlay(environment, &["TEE_PROVER_ATTESTATION"])?;
+        self.quote_timeout.overlay(environment, &["TEE_PROVER_QUOTE_TIMEOUT"])?;
         self.attestation_quote_file_path.overlay(environment, &["TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH"])?;
         self.tee_type.overlay(environment, &["TEE_PROVER_TEE_TYPE"])?;
         let mut chain_file = Setting::<PinsFromFile>::Unset;
@@ -104,7 +122,7 @@ impl Settings {
     }
 
     /// Servers of the environment stand in for all of the file's.
-    fn overlay_servers(&mut self, environment: Environment<'_>) -> Result<(), ConfigError> {
+    fn overlay_servers(&mut self, environment: &Variables<'_>) -> Result<(), ConfigError> {
         let (mut url, mut urls) = (Setting::Unset, Setting::<UrlList>::Unset);
         url.overlay(environment, &["TEE_PROVER_API_URL"])?;
         urls.overlay(environment, &["TEE_PROVER_API_URLS"])?;
@@ -118,9 +136,9 @@ impl Settings {
         Ok(())
     }
 
-    fn resolve(self, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
+    fn resolve(self, files: [Option<PathBuf>; 3], secrets: Secrets) -> Result<Loaded, ConfigError> {
         let mut lines = Vec::new();
-        let servers = servers(self.api_url, self.api_urls, environment, &mut lines)?;
+        let servers = servers(self.api_url, self.api_urls, files, secrets, &mut lines)?;
         let chain = self.chain.optional("chain", &mut lines);
         let chain_id = self.chain_id.optional("chain_id", &mut lines);
         let any_code = self.danger_any_code.or("danger_any_code", false, &mut lines);
@@ -162,8 +180,15 @@ impl Settings {
                 default.verification_timeout,
                 lines_mut,
             ),
+            stuck_verification_timeout: interval(
+                self.stuck_verification_timeout,
+                "stuck_verification_timeout",
+                default.stuck_verification_timeout,
+                lines_mut,
+            ),
             shutdown_grace: interval(self.shutdown_grace, "shutdown_grace", default.shutdown_grace, lines_mut),
             attestation: self.attestation.or("attestation", default.attestation, lines_mut),
+            quote_timeout: interval(self.quote_timeout, "quote_timeout", default.quote_timeout, lines_mut),
             attestation_quote_file_path: self
                 .attestation_quote_file_path
                 .optional("attestation_quote_file_path", lines_mut)
@@ -174,11 +199,22 @@ impl Settings {
             log_format: self.log_format.or("log_format", default.log_format, lines_mut),
             danger_simulated_proofs: false,
         };
-        let waits =
-            [config.initial_retry_backoff, config.max_backoff, config.max_idle_poll, config.verification_timeout];
+        let waits = [
+            config.initial_retry_backoff,
+            config.max_backoff,
+            config.max_idle_poll,
+            config.verification_timeout,
+            config.stuck_verification_timeout,
+            config.quote_timeout,
+        ];
         let grows = config.retry_backoff_multiplier.is_finite() && config.retry_backoff_multiplier >= 1.0;
         if waits.iter().any(|wait| wait.is_zero()) || !grows {
             return Err(ConfigError::Backoff);
+        }
+        let (got, servers) = (config.memory_budget_bytes, config.servers.len());
+        let least = LEAST_SHARE_BYTES.saturating_mul(servers as u64);
+        if got < least {
+            return Err(ConfigError::Memory { got, servers, least });
         }
         Ok(Loaded { config, lines })
     }
@@ -199,30 +235,36 @@ fn pins(chain: Option<ChainPins>, chain_id: Option<u64>, any_code: bool) -> Resu
 fn servers(
     url: Setting<String>,
     urls: Setting<Vec<ServerSetting>>,
-    environment: Environment<'_>,
+    files: [Option<PathBuf>; 3],
+    secrets: Secrets,
     lines: &mut Vec<Line>,
 ) -> Result<Vec<ServerConfig>, ConfigError> {
     let origin = if url.is_set() { url.origin() } else { urls.origin() };
-    let settings = match (url.value(), urls.value()) {
+    let mut settings = match (url.value(), urls.value()) {
         (Some(_), Some(_)) => return Err(ConfigError::TwoServerKeys),
         (Some(url), None) => vec![ServerSetting::Url(url)],
         (None, Some(urls)) => urls,
         (None, None) => vec![],
     };
+    if files.iter().any(Option::is_some) {
+        let [server] = &mut settings[..] else { return Err(ConfigError::FilesForWhom) };
+        server.overlay(files);
+    }
     let mut servers = settings.iter().map(ServerSetting::resolve).collect::<Result<Vec<_>, _>>()?;
     if servers.is_empty() {
         return Err(ConfigError::NoServer);
     }
     let shown: Vec<_> = settings.iter().map(ToString::to_string).collect();
     lines.push(Line::new("api_urls", Some(format!("[{}]", shown.join(", "))), origin));
-    if let Some(token) = environment(API_TOKEN).map(zeroize::Zeroizing::new) {
+    let [(_, token), _] = &secrets;
+    if let Some(token) = token {
         let [server] = &mut servers[..] else { return Err(ConfigError::TokenForWhom) };
         let error =
             |error: tee_api::BearerTokenError| ConfigError::Environment { name: API_TOKEN, error: error.to_string() };
         server.token = Some(token.parse().map_err(error)?);
     }
-    for (key, name) in [("api_token (hidden)", API_TOKEN), ("signing_key (hidden)", SIGNING_KEY)] {
-        if environment(name).map(zeroize::Zeroizing::new).is_some() {
+    for (key, (name, secret)) in ["api_token (hidden)", "signing_key (hidden)"].into_iter().zip(&secrets) {
+        if secret.is_some() {
             lines.push(Line::new("# secret", Some(key.to_owned()), Origin::Environment(name)));
         }
     }

@@ -1,6 +1,6 @@
 use super::*;
-use tee_verifier::{ChainPins, CodeHashes, CodePin};
-use zksync_types::H256;
+use tee_api::{ClientCertificate, TlsFiles};
+use tee_verifier::{ChainPins, CodeHashes, CodePin, H256};
 
 /// Nothing but servers is of interest.
 const ANY_CODE: (&str, &str) = ("TEE_PROVER_DANGER_ANY_CODE", "true");
@@ -16,9 +16,9 @@ fn load_strictly(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loade
         std::fs::write(file.path(), text).unwrap();
         file
     });
-    Config::load(path.as_ref().map(|file| file.path()), |name| {
-        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string())
-    })
+    let names: Vec<_> = variables.iter().map(|(name, _)| name.to_string()).collect();
+    let get = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+    Config::load(path.as_ref().map(|file| file.path()), get, &names)
 }
 
 fn from_file(text: &str) -> Result<Config, ConfigError> {
@@ -34,7 +34,8 @@ fn everything_can_be_said_in_the_file() {
     let config = from_file(
         "api_url: http://127.0.0.1:3320\nmax_retries: 10\ninitial_retry_backoff: 90s\nretry_backoff_multiplier: 1.5\n\
          max_backoff: 5 min\nmax_idle_poll: 3s\nverification_workers: 7\nprefetch: 3\nmemory_budget: 2 GiB\n\
-         verification_timeout: 1h\nshutdown_grace: 0\nattestation: tdx\nattestation_quote_file_path: /tmp/quote\n\
+         verification_timeout: 1h\nstuck_verification_timeout: 2h\nshutdown_grace: 0\nattestation: tdx\nquote_timeout: 3 min\n\
+         attestation_quote_file_path: /tmp/quote\n\
          tee_type: tdx\nchain_id: 300\ndanger_any_code: true\nmetrics_listen: 127.0.0.1:3321\nlog_format: json\n",
     );
     let expected = Config {
@@ -47,8 +48,10 @@ fn everything_can_be_said_in_the_file() {
         prefetch: NonZeroUsize::new(3).unwrap(),
         memory_budget_bytes: 2 << 30,
         verification_timeout: Duration::from_secs(3600),
+        stuck_verification_timeout: Duration::from_secs(7200),
         shutdown_grace: Duration::ZERO,
         attestation: Attestation::Tdx,
+        quote_timeout: Duration::from_secs(180),
         attestation_quote_file_path: Some("/tmp/quote".into()),
         tee_type: Some(TeeType::Tdx),
         metrics_listen: Some(([127, 0, 0, 1], 3321).into()),
@@ -101,7 +104,8 @@ fn what_is_shown_loads_to_the_same_and_names_origins_but_no_secrets() {
     let token = folder.path().join("token");
     std::fs::write(&token, "file-s3cret\n").unwrap();
     let file = format!(
-        "api_urls:\n  - http://a\n  - {{url: 'http://b/#c', token_file: '{}'}}\nmax_backoff: 5 min\nchain_id: 300\n",
+        "api_urls:\n  - http://a\n  - {{url: 'http://b/#c', token_file: '{}', ca_file: /ca.pem, client_certificate_file: /c.pem, \
+         client_key_file: /k.pem}}\nmax_backoff: 5 min\nchain_id: 300\n",
         token.display()
     );
     let variables = [("TEE_PROVER_PREFETCH", "4"), ("TEE_PROVER_SIGNING_KEY", "environment-s3cret")];
@@ -131,6 +135,20 @@ fn one_server_may_have_its_token_in_the_environment() {
     let error =
         from_environment(&[("TEE_PROVER_API_URL", "http://a"), ("TEE_PROVER_API_TOKEN", "s3 cret")]).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("cret\""), "{error:?}");
+}
+
+#[test]
+fn one_server_may_have_its_tls_files_in_the_environment() {
+    let (url, ca) = (("TEE_PROVER_API_URL", "https://a"), ("TEE_PROVER_API_CA_FILE", "/ca.pem"));
+    let certificate = ("TEE_PROVER_API_CLIENT_CERTIFICATE_FILE", "/c.pem");
+    let key = ("TEE_PROVER_API_CLIENT_KEY_FILE", "/k.pem");
+    let loaded = load(None, &[url, ca, certificate, key]).unwrap();
+    let client = ClientCertificate { certificate_file: "/c.pem".into(), key_file: "/k.pem".into() };
+    assert_eq!(loaded.config.servers[0].tls, TlsFiles { ca_file: Some("/ca.pem".into()), client: Some(client) });
+    assert_eq!(from_file(&loaded.to_string()).unwrap(), loaded.config, "{loaded}");
+    assert!(matches!(from_environment(&[url, certificate]), Err(ConfigError::HalfAClientCertificate)));
+    let two = from_environment(&[("TEE_PROVER_API_URLS", "https://a, https://b"), ca]);
+    assert!(matches!(two, Err(ConfigError::FilesForWhom)));
 }
 
 #[test]
@@ -173,11 +191,29 @@ fn values_that_make_no_sense_are_refused_by_the_name_of_their_variable() {
 }
 
 #[test]
+fn a_misspelt_variable_is_refused_with_the_name_that_it_is_most_like() {
+    for (misspelt, meant) in [
+        ("TEE_PROVER_VERIFICATION_WORKER", "TEE_PROVER_VERIFICATION_WORKERS"),
+        ("TEE_PROVER_MAX_BACKOF_SECS", "TEE_PROVER_MAX_BACKOFF_SECS"),
+        ("TEE_PROVER_CHAINFILE", "TEE_PROVER_CHAIN_FILE"),
+        ("TEE_PROVER_SIGNINGKEY", "TEE_PROVER_SIGNING_KEY"),
+    ] {
+        let error = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (misspelt, "s3cret")]).unwrap_err();
+        let ConfigError::UnknownVariable { name, nearest } = &error else { panic!("{misspelt}: {error}") };
+        assert_eq!((name.as_str(), *nearest), (misspelt, meant));
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+    // Others' variables are others'.
+    assert!(from_environment(&[("TEE_PROVER_API_URL", "http://host"), ("PATH", "/bin")]).is_ok());
+}
+
+#[test]
 fn a_wait_of_nothing_or_one_that_shrinks_is_refused() {
     for (name, value) in [
         ("TEE_PROVER_INITIAL_RETRY_BACKOFF_SECS", "0"),
         ("TEE_PROVER_MAX_BACKOFF_SECS", "0ms"),
         ("TEE_PROVER_VERIFICATION_TIMEOUT", "0"),
+        ("TEE_PROVER_QUOTE_TIMEOUT", "0"),
         ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "0.5"),
         ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "inf"),
         ("TEE_PROVER_RETRY_BACKOFF_MULTIPLIER", "NaN"),
@@ -185,6 +221,13 @@ fn a_wait_of_nothing_or_one_that_shrinks_is_refused() {
         let config = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (name, value)]);
         assert!(matches!(config, Err(ConfigError::Backoff)), "{name}={value}");
     }
+}
+
+#[test]
+fn each_server_has_memory_for_a_batch() {
+    let config = |urls: &str| from_file(&format!("api_urls: {urls}\nmemory_budget: 200 MiB\n"));
+    assert!(config("[http://a]").is_ok());
+    assert!(matches!(config("[http://a, http://b]"), Err(ConfigError::Memory { servers: 2, .. })));
 }
 
 fn pins() -> ChainPins {

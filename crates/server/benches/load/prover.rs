@@ -10,8 +10,8 @@ use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::json;
 use tee_api::{PublicKey, Signature, SubmitProof, TeeType};
 use tee_attestation::{ReportData, simulated::Platform};
+use tee_verifier::H256;
 use tokio::time::sleep;
-use zksync_types::H256;
 
 static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform::new(SystemTime::now()).unwrap());
 

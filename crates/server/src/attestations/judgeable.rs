@@ -1,7 +1,32 @@
 //! Whether a verdict says something of the quote, or only of the collateral. Broken or ended collateral, or a wrong clock,
 //! must not cost every key its standing.
 
-use tee_attestation::{Flaw, Rule, Verdict};
+use tee_attestation::{Collateral, Flaw, Rule, Verdict};
+
+/// What the quote itself breaks, whatever collateral says: `rule: found` of each.
+pub(super) fn refusal_of_quote(verdict: &Verdict) -> Option<String> {
+    let of_quote = verdict.failures().filter(|check| {
+        !matches!(check.rule, Rule::Genuine | Rule::TcbStatus | Rule::Advisories | Rule::CollateralAge)
+    });
+    let refusal: Vec<_> = of_quote.map(|check| format!("{}: {}", check.rule, check.found)).collect();
+    (!refusal.is_empty()).then(|| refusal.join("; "))
+}
+
+/// To judge what needs none.
+pub(super) fn no_collateral() -> Collateral {
+    Collateral {
+        pck_crl_issuer_chain: String::new(),
+        root_ca_crl: vec![],
+        pck_crl: vec![],
+        tcb_info_issuer_chain: String::new(),
+        tcb_info: String::new(),
+        tcb_info_signature: vec![],
+        qe_identity_issuer_chain: String::new(),
+        qe_identity: String::new(),
+        qe_identity_signature: vec![],
+        pck_certificate_chain: None,
+    }
+}
 
 /// Whether nothing but the collateral stands between the quote and a good verdict. Certificates that lead nowhere are the
 /// quote's fault, unless it was `accepted` before. What the quote itself breaks, such as a

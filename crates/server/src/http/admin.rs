@@ -2,4 +2,19 @@
 
 pub(super) mod attestations;
 pub(super) mod batches;
+pub(super) mod disagreements;
 pub(super) mod jobs;
+pub(super) mod tee_types;
+
+use axum::http::StatusCode;
+
+use crate::problem::Problem;
+
+/// What a person says for those who ask later: 200 characters of it, without those that cannot be shown.
+fn reason(said: &str) -> Result<String, Problem> {
+    let reason: String = said.chars().filter(|letter| !letter.is_control()).take(200).collect();
+    if reason.trim().is_empty() {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "reason: nothing in it"));
+    }
+    Ok(reason)
+}

@@ -15,7 +15,7 @@ use axum::{
 use tracing::Span;
 
 use crate::{
-    access::{Access, Caller, Need},
+    access::{Access, Caller, Need, ProverName},
     limits::{Asker, RateLimiter},
     problem::Problem,
     serve::Peer,
@@ -33,7 +33,7 @@ pub(crate) struct Gate {
 /// Lets a request through to an endpoint that needs `need`, or answers with a problem. The body is not read yet.
 pub(super) async fn authorize(
     State((gate, need)): State<(Arc<Gate>, Need)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let headers = request.headers();
@@ -66,6 +66,8 @@ pub(super) async fn authorize(
         let detail = "a prover shows a certificate here";
         return Err(Problem::new(StatusCode::FORBIDDEN, "certificate_needed", detail));
     }
+    let prover = ProverName::of(&caller, peer.address.ip().into());
+    request.extensions_mut().insert(prover);
     Ok(next.run(request).await)
 }
 

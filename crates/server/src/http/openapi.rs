@@ -8,7 +8,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use tee_api::{JobAction, TeeType};
+use tee_api::{JobAction, TeeType, TeeTypeAction};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -40,7 +40,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         (name = "operating", description = "Health and metrics")
     ),
     // What only paths hold is not found by itself.
-    components(schemas(JobAction, TeeType)),
+    components(schemas(JobAction, TeeType, TeeTypeAction)),
     modifiers(&Roles)
 )]
 pub(super) struct Description;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use axum::{
+    Extension,
+    body::Body,
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_LENGTH},
     response::{IntoResponse, Response},
 };
 use tee_api::{LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, ProofInputsRequest};
@@ -14,7 +16,7 @@ use super::{
     input_answer::{answer, wanted_form},
     request::JsonBody,
 };
-use crate::problem::Problem;
+use crate::{access::ProverName, problem::Problem};
 
 /// The longest wait, in seconds. What asks for more waits this long: it stays below the time-outs of clients and proxies.
 const MAX_WAIT_SECS: u64 = 25;
@@ -30,6 +32,7 @@ const MAX_WAIT_SECS: u64 = 25;
 )]
 pub(super) async fn handle(
     State(App { store, metrics, limits, .. }): State<App>,
+    Extension(prover): Extension<ProverName>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonBody(ProofInputsRequest { tee_type }): JsonBody<ProofInputsRequest>,
@@ -37,11 +40,14 @@ pub(super) async fn handle(
     let form = wanted_form(&headers);
     // An answer that there is nothing still comes in time.
     let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
-    let handed_out = store.hand_out(tee_type, form, wait).await?;
+    let handed_out = store.hand_out(tee_type, &prover, form, wait).await?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     metrics.batches_handed_out[&tee_type.into()].inc();
-    let mut response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
-    let lease = HeaderValue::try_from(handed_out.lease.as_str()).map_err(Problem::internal)?;
+    let response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
+    let lease = HeaderValue::try_from(handed_out.lease.lease.as_str()).map_err(Problem::internal)?;
+    let length = response.headers().contains_key(CONTENT_LENGTH).then_some(handed_out.input_bytes);
+    let mut response =
+        response.map(|body| Body::from_stream(handed_out.lease.until_sent(body.into_data_stream(), length)));
     response.headers_mut().insert(LEASE_ID_HEADER, lease);
     response.headers_mut().insert(LEASE_EXPIRES_IN_HEADER, store.lease_secs().into());
     Ok(response)

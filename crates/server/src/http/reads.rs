@@ -6,12 +6,13 @@ pub(super) mod disagreements;
 pub(super) mod events;
 pub(super) mod jobs;
 pub(super) mod proofs;
+pub(super) mod provers;
 
 use std::{fmt::Display, str::FromStr};
 
 use axum::Json;
 use tee_api::{Page, PublicKey, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::request::malformed_query;
 use crate::problem::Problem;

@@ -24,6 +24,7 @@ pub(super) async fn handle(
 ) -> Result<Json<&'static str>, Problem> {
     let refuse = |code, detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
     let quote = Quote::parse(attestation.as_bytes()).map_err(|error| refuse("malformed_quote", error.to_string()))?;
+    let attestation = without_padding(&attestation, &quote);
     let report_data = quote.report_data().map_err(|error| refuse("malformed_report_data", error.to_string()))?;
     if !report_data.names(&pubkey.to_bytes(), &pubkey.address().0) {
         return Err(refuse("quote_of_another_key", "the quote's report data does not name the key".to_owned()));
@@ -42,6 +43,10 @@ pub(super) async fn handle(
                 tracing::warn!(%pubkey, refusal, "quote refused");
                 return Err(refuse("quote_refused", refusal));
             }
+            Err(JudgeError::Policy(refusal)) => {
+                tracing::warn!(%pubkey, refusal, "quote refused");
+                return Err(refuse("quote_refused", refusal));
+            }
             Err(error @ JudgeError::Quote(_)) => return Err(refuse("malformed_quote", error.to_string())),
             Err(error @ JudgeError::NoCollateral(_)) => {
                 tracing::error!(%error, "no collateral");
@@ -57,4 +62,12 @@ pub(super) async fn handle(
     }
     tracing::info!(%pubkey, %tee_type, "key registered");
     Ok(success())
+}
+
+/// The quote's own bytes: what anybody may append is neither judged nor kept.
+fn without_padding(attestation: &tee_api::Quote, quote: &Quote) -> tee_api::Quote {
+    let bytes = attestation.as_bytes();
+    let own = bytes.len().saturating_sub(quote.padding_bytes());
+    let own = bytes.get(..own).and_then(|own| tee_api::Quote::new(own.to_vec()).ok());
+    own.unwrap_or_else(|| attestation.clone())
 }

@@ -1,6 +1,6 @@
 //! `POST /tee/submit_proofs/{batch}`: takes a proof.
 
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{Extension, Json, extract::State, http::HeaderMap};
 use tee_api::SubmitProof;
 
 use super::{
@@ -8,7 +8,11 @@ use super::{
     request::{JsonBody, PathParameter, lease},
     success,
 };
-use crate::{intake::RefusedProof, problem::Problem};
+use crate::{
+    access::ProverName,
+    intake::{AcceptedProof, RefusedProof},
+    problem::Problem,
+};
 
 /// Takes a proof. The same again is a success. Under a lease, Tee-Lease-Id names it.
 #[utoipa::path(
@@ -18,16 +22,24 @@ use crate::{intake::RefusedProof, problem::Problem};
 )]
 pub(super) async fn handle(
     State(app): State<App>,
+    Extension(prover): Extension<ProverName>,
     PathParameter(batch): PathParameter<u32>,
     headers: HeaderMap,
     JsonBody(submission): JsonBody<SubmitProof>,
 ) -> Result<Json<&'static str>, Problem> {
     let lease = lease(&headers)?;
     let SubmitProof { pubkey, proof: root, tee_type, .. } = &submission;
-    match app.store.take_proof(batch, &submission, lease.as_ref()).await {
-        Ok(()) => {
+    match app.store.take_proof(batch, &submission, lease.as_ref(), &prover).await {
+        Ok(accepted) => {
             app.metrics.proofs_accepted[&(*tee_type).into()].inc();
             tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted");
+            if let AcceptedProof::Disputed { next_starts_from } = accepted {
+                app.metrics.disagreements_seen.inc();
+                tracing::error!(
+                    batch, %tee_type, %pubkey, ?root, ?next_starts_from,
+                    "ALARM: the proof was accepted, and the next batch starts from another root"
+                );
+            }
         }
         Err(refused) => {
             match &refused {
@@ -38,8 +50,13 @@ pub(super) async fn handle(
                 }
                 refused => tracing::warn!(batch, %tee_type, %pubkey, ?root, %refused, "proof refused"),
             }
+            let speaks_of_prover = !matches!(refused, RefusedProof::Database(_) | RefusedProof::SuspendedKey);
             let problem = Problem::from(refused);
             app.metrics.refused(problem.code());
+            if speaks_of_prover && lease.is_none() {
+                let (code, now_ms) = (problem.code(), app.store.clock.now_ms());
+                app.store.storage.note_refused_proof(&prover, *tee_type, code, now_ms).await?;
+            }
             return Err(problem);
         }
     }

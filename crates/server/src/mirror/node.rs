@@ -1,19 +1,27 @@
 //! What is asked of a node.
 
-use std::{io, time::Duration};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName},
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
     redirect,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tee_api::PresentBatches;
+use tee_verifier::H256;
 use thiserror::Error;
-use zksync_types::H256;
 
 use crate::{AddBatchError, Compression, EncodedBatch, InputForm, MirrorConfig};
 
@@ -31,6 +39,33 @@ pub(super) struct Node {
     /// Ends with a slash.
     node_url: Url,
     rpc_url: Option<Url>,
+    /// For the node's API for provers only.
+    token: Option<HeaderValue>,
+    /// Which API the node was last seen to have.
+    has_airbender: Arc<AtomicBool>,
+}
+
+/// The two APIs under which nodes give batch inputs; up to version 29 the one, since 2026 the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    Tee,
+    Airbender,
+}
+
+impl Api {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Tee => "tee",
+            Self::Airbender => "airbender",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Tee => Self::Airbender,
+            Self::Airbender => Self::Tee,
+        }
+    }
 }
 
 /// What the chain says of a batch.
@@ -45,12 +80,16 @@ pub(super) struct BatchDetails {
 pub(super) enum MirrorError {
     #[error("mirror: {0} is no http or https URL")]
     Url(&'static str),
+    #[error("mirror.token_file: {0}")]
+    Token(String),
     #[error("{0}")]
-    Http(#[from] reqwest::Error),
+    Http(#[source] reqwest::Error),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("malformed answer: {0}")]
     Answer(String),
+    #[error("the node has neither /tee/present_batches nor /airbender/present_batches there: is node_url right?")]
+    NoApi,
     #[error("the node does not give the batch's input: status {0}")]
     NoInput(StatusCode),
     #[error("the chain does not say the batch's root yet")]
@@ -61,15 +100,10 @@ pub(super) enum MirrorError {
     Database(#[from] sqlx::Error),
 }
 
-impl MirrorError {
-    /// Whether other batches may fare better.
-    pub(super) fn is_of_batch(&self) -> bool {
-        match self {
-            Self::NoInput(_) | Self::NoRoot | Self::Status(_) | Self::Answer(_) => true,
-            Self::Add(AddBatchError::ObjectStore(_) | AddBatchError::Database(_)) => false,
-            Self::Add(_) => true,
-            Self::Url(_) | Self::Http(_) | Self::Database(_) => false,
-        }
+impl From<reqwest::Error> for MirrorError {
+    /// A URL may hold a secret, and the log is no place for it.
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
     }
 }
 
@@ -103,13 +137,32 @@ impl Node {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("tee-proof-server/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, node_url, rpc_url })
+        let token = config.token_file.as_deref().map(token).transpose()?;
+        Ok(Self { http, node_url, rpc_url, token, has_airbender: Arc::default() })
     }
 
-    /// Which batches there are.
+    /// Which batches there are. A node that does not know the one API is asked by the other, and a node may be replaced by a newer
+    /// one at any time.
     pub(super) async fn present_batches(&self) -> Result<PresentBatches, MirrorError> {
-        let answer = self.http.get(self.path("tee/present_batches")).send().await?;
+        let api = self.api();
+        let mut answer = self.ask(api, "present_batches").send().await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            let other = api.other();
+            let second = self.ask(other, "present_batches").send().await?;
+            if second.status() == StatusCode::NOT_FOUND {
+                return Err(MirrorError::NoApi);
+            }
+            if second.status() == StatusCode::OK {
+                tracing::info!("the node gives batches under /{}", other.folder());
+                self.has_airbender.store(other == Api::Airbender, Ordering::Relaxed);
+            }
+            answer = second;
+        }
         json_answer(answer).await
+    }
+
+    fn api(&self) -> Api {
+        if self.has_airbender.load(Ordering::Relaxed) { Api::Airbender } else { Api::Tee }
     }
 
     /// What the chain says of a batch: nothing where no JSON-RPC is given, and an error while it knows no root.
@@ -133,8 +186,7 @@ impl Node {
         details: BatchDetails,
     ) -> Result<EncodedBatch<BoxStream<'static, io::Result<Bytes>>>, MirrorError> {
         let answer = self
-            .http
-            .get(self.path(&format!("tee/proof_inputs_no_lock/{number}")))
+            .ask(self.api(), &format!("proof_inputs_no_lock/{number}"))
             .header(ACCEPT, "application/cbor, application/json")
             .header(ACCEPT_ENCODING, "zstd, gzip;q=0.5")
             .send()
@@ -155,7 +207,7 @@ impl Node {
         Ok(EncodedBatch {
             form,
             compression,
-            body: answer.bytes_stream().map_err(io::Error::other).boxed(),
+            body: answer.bytes_stream().map_err(|error| io::Error::other(error.without_url())).boxed(),
             number: Some(number),
             expected_root: details.root,
             sealed_at_ms: details.sealed_at_ms,
@@ -163,11 +215,28 @@ impl Node {
         })
     }
 
+    fn ask(&self, api: Api, path: &str) -> RequestBuilder {
+        let request = self.http.get(self.path(&format!("{}/{path}", api.folder())));
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
     fn path(&self, path: &str) -> Url {
         let mut url = self.node_url.clone();
         url.set_path(&format!("{}{path}", url.path()));
         url
     }
+}
+
+/// What a file says, as a header that no log shows.
+fn token(path: &Path) -> Result<HeaderValue, MirrorError> {
+    let text = fs::read_to_string(path).map_err(|error| MirrorError::Token(error.to_string()))?;
+    let mut header = HeaderValue::try_from(format!("Bearer {}", text.trim()))
+        .map_err(|_| MirrorError::Token("not a token".to_owned()))?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 fn url(name: &'static str, text: &str) -> Result<Url, MirrorError> {

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use tee_api::TeeType;
 
-use super::JobStatus;
+use super::{JobStatus, provers::forget_failures};
 use crate::Store;
 
 /// What became of a change to a job.
@@ -68,6 +68,7 @@ impl Store {
                     .execute(&mut *connection)
                     .await?;
                 if changed.rows_affected() == 1 {
+                    forget_failures(connection, number.into(), tee_type.as_str()).await?;
                     return Ok(JobChange::Made);
                 }
                 let row = sqlx::query(

@@ -3,11 +3,7 @@
 use sqlx::Row;
 use tee_api::{PublicKey, Quote, TeeType};
 
-use super::{
-    Storage,
-    contradictions::{alarm_of_key, displace_of_key},
-    patience::Within,
-};
+use super::{Storage, patience::Within};
 use crate::attestations::Judged;
 
 /// A key to register.
@@ -21,7 +17,8 @@ pub(crate) struct NewAttestation<'a> {
 }
 
 impl Storage {
-    /// Registers a key, or replaces its quote by a newer one. A key that somebody revoked stays so.
+    /// Registers a key, or takes a newer quote of one that may not sign now. Of a key that may, nothing changes: whoever has
+    /// seen its quote could send it with other bytes behind what is signed. A key that somebody revoked stays so.
     pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
         let pubkey = new.pubkey.to_bytes();
         let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
@@ -32,10 +29,9 @@ impl Storage {
         let tcb_status = new.judged.and_then(|judged| judged.verdict.tcb_status().map(str::to_owned));
         let valid_until_ms = new.judged.and_then(Judged::valid_until_ms);
         let advisories = new.judged.map(|judged| judged.verdict.advisories().join(" "));
-        let lock_rows = !self.is_sqlite();
-        let displaced = self.transaction(move |connection| {
+        self.statement(move |connection| {
             Box::pin(async move {
-                let registered = sqlx::query(
+                sqlx::query(
                     "INSERT INTO tee_attestations
                          (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, verdict,
                           registered_at, passed_at, valid_until)
@@ -46,9 +42,8 @@ impl Storage {
                          collateral = excluded.collateral, judged_at = excluded.judged_at, verdict = excluded.verdict,
                          registered_at = excluded.registered_at, revoked_at = NULL, passed_at = excluded.passed_at,
                          valid_until = excluded.valid_until, suspended_at = NULL
-                     WHERE tee_attestations.verdict NOT LIKE 'revoked%'
-                         AND (tee_attestations.quote <> excluded.quote OR tee_attestations.verdict <> excluded.verdict
-                             OR tee_attestations.suspended_at IS NOT NULL)",
+                     WHERE tee_attestations.verdict LIKE 'refused%' OR tee_attestations.suspended_at IS NOT NULL
+                         OR (tee_attestations.verdict = 'unjudged' AND excluded.verdict = 'accepted')",
                 )
                 .bind(pubkey.as_slice())
                 .bind(quote)
@@ -61,16 +56,12 @@ impl Storage {
                 .bind(verdict)
                 .bind(now_ms)
                 .bind(valid_until_ms)
-                .execute(&mut *connection)
-                .await?;
-                match registered.rows_affected() {
-                    0 => Ok(0),
-                    _ => displace_of_key(connection, &pubkey, lock_rows).await,
-                }
+                .execute(connection)
+                .await
+                .map(drop)
             })
-        });
-        alarm_of_key(&pubkey, displaced.await?);
-        Ok(())
+        })
+        .await
     }
 
     /// Whether a key has lost its standing; nothing where it is not registered.

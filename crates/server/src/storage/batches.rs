@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use sqlx::{Any, Executor, Row, any::AnyRow};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{
     Storage,
-    contradictions::{alarm_displaced, displace},
+    contradictions::{RootSource, alarm_displaced, displace},
     decoded, hash, number,
     patience::Within,
 };
@@ -85,7 +85,8 @@ impl Storage {
             sqlx::query(
                 "INSERT INTO tee_proof_generation_details
                      (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
-                 SELECT $1, tee_type, 'ready_to_be_proven', $2, $2, $2 FROM claimed_tee_types",
+                 SELECT $1, tee_type, 'ready_to_be_proven', $2, $2, $2 FROM claimed_tee_types
+                 WHERE retired_at IS NULL",
             )
             .bind(i64::from(new.number))
             .bind(now_ms)
@@ -97,6 +98,7 @@ impl Storage {
                 let lock = "UPDATE batches SET source = source WHERE number = $1 AND expected_root IS NULL";
                 let locked = sqlx::query(lock).bind(i64::from(before)).execute(&mut *connection).await?;
                 if locked.rows_affected() > 0 {
+                    let root = (root, RootSource::NextBatch);
                     displaced = displace(connection, before, root, required, now_ms).await?;
                 }
             }

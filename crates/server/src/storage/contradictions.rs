@@ -1,11 +1,13 @@
 //! Accepted proofs that turn out to contradict what became known later. They move to `tee_proof_disagreements`, where
-//! they are an alarm, and make room for the proof that is right.
+//! they are an alarm, and make room for the proof that is right. Statements that contradict the next batch alone are noted
+//! there and stay accepted.
 
 use sqlx::AnyConnection;
-use tee_api::TeeType;
-use zksync_types::H256;
+use tee_api::{PublicKey, TeeType};
+use tee_verifier::H256;
 
-use super::{JobRules, Storage};
+use super::{JobRules, Storage, provers::forget_failures};
+use crate::Store;
 
 /// What moves, and the root that it contradicts, for `INSERT INTO … SELECT`.
 const MOVE: &str = "INSERT INTO tee_proof_disagreements
@@ -17,10 +19,14 @@ const DELETE_COPIED: &str = "AND EXISTS (SELECT 1 FROM tee_proof_disagreements d
      WHERE d.l1_batch_number = tee_proofs.l1_batch_number AND d.tee_type = tee_proofs.tee_type
          AND d.pubkey = tee_proofs.pubkey AND d.proof = tee_proofs.proof)";
 
-/// Proofs in force of the same batch as `p` that say another root.
-const OTHERS: &str = "FROM tee_proofs o JOIN tee_attestations a ON a.pubkey = o.pubkey
-     WHERE o.l1_batch_number = p.l1_batch_number AND o.proof <> p.proof AND o.pubkey <> p.pubkey
-         AND a.revoked_at IS NULL";
+/// Who says which root a batch has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RootSource {
+    /// It was said of the batch itself: a proof of another root is wrong.
+    Batch,
+    /// The next batch starts from it: a statement of another root stays accepted, as it would be if it came later.
+    NextBatch,
+}
 
 /// How many proofs each TEE type needs.
 pub(super) type RequiredOf = [(TeeType, u32); 2];
@@ -31,12 +37,12 @@ impl JobRules {
     }
 }
 
-/// Holds the accepted proofs of a batch against its root, which has become known. Says how many contradict it. Their
-/// batch is proven again.
+/// Holds the accepted proofs of a batch against its root, which has become known. Says how many contradict it. Where those
+/// that stay do not suffice, the batch is proven again.
 pub(super) async fn displace(
     connection: &mut AnyConnection,
     number: u32,
-    root: H256,
+    (root, source): (H256, RootSource),
     required: RequiredOf,
     now_ms: i64,
 ) -> Result<u64, sqlx::Error> {
@@ -52,8 +58,12 @@ pub(super) async fn displace(
     if copied == 0 {
         return Ok(0);
     }
+    let displaced = match source {
+        RootSource::Batch => "",
+        RootSource::NextBatch => "AND statement IS NULL",
+    };
     sqlx::query(sqlx::AssertSqlSafe(format!(
-        "DELETE FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $2 {DELETE_COPIED}"
+        "DELETE FROM tee_proofs WHERE l1_batch_number = $1 AND proof <> $2 {displaced} {DELETE_COPIED}"
     )))
     .bind(i64::from(number))
     .bind(root.as_bytes())
@@ -61,7 +71,7 @@ pub(super) async fn displace(
     .await?;
     for (tee_type, required) in required {
         // Also a job that failed because the right proof was refused as the disagreeing one.
-        sqlx::query(
+        let requeued = sqlx::query(
             "UPDATE tee_proof_generation_details
              SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $2, lease_id = NULL,
                  lease_expires_at = NULL, created_at = $2, updated_at = $2
@@ -70,7 +80,7 @@ pub(super) async fn displace(
                  AND (SELECT COUNT(*) FROM tee_proofs
                       JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
                       WHERE tee_proofs.l1_batch_number = $1 AND tee_proofs.tee_type = $3
-                          AND tee_attestations.revoked_at IS NULL) < $4",
+                          AND tee_attestations.verdict NOT LIKE 'revoked%') < $4",
         )
         .bind(i64::from(number))
         .bind(now_ms)
@@ -78,41 +88,9 @@ pub(super) async fn displace(
         .bind(i64::from(required))
         .execute(&mut *connection)
         .await?;
-    }
-    Ok(copied)
-}
-
-/// Finds proofs of a key that counts again, or anew, that contradict proofs of other keys in force: those that were
-/// accepted while the key did not count. Says how many.
-pub(super) async fn displace_of_key(
-    connection: &mut AnyConnection,
-    pubkey: &[u8],
-    lock_rows: bool,
-) -> Result<u64, sqlx::Error> {
-    if lock_rows {
-        // A proof of another key that is being stored now did not see this key count.
-        sqlx::query(
-            "SELECT 1 FROM batches WHERE number IN (SELECT l1_batch_number FROM tee_proofs WHERE pubkey = $1)
-             ORDER BY number FOR NO KEY UPDATE",
-        )
-        .bind(pubkey)
-        .execute(&mut *connection)
-        .await?;
-    }
-    let copied = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "{MOVE} SELECT p.l1_batch_number, p.tee_type, p.pubkey, p.signature, p.proof, (SELECT o.proof {OTHERS} LIMIT 1),
-             p.received_at, p.statement
-         FROM tee_proofs p WHERE p.pubkey = $1 AND EXISTS (SELECT 1 {OTHERS}) ON CONFLICT DO NOTHING"
-    )))
-    .bind(pubkey)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    if copied > 0 {
-        sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM tee_proofs WHERE pubkey = $1 {DELETE_COPIED}")))
-            .bind(pubkey)
-            .execute(&mut *connection)
-            .await?;
+        if requeued.rows_affected() > 0 {
+            forget_failures(connection, number.into(), tee_type.as_str()).await?;
+        }
     }
     Ok(copied)
 }
@@ -134,7 +112,7 @@ impl Storage {
                     .await?;
                     match filled.rows_affected() {
                         0 => Ok(0),
-                        _ => displace(connection, number, root, required, now_ms).await,
+                        _ => displace(connection, number, (root, RootSource::Batch), required, now_ms).await,
                     }
                 })
             })
@@ -152,14 +130,34 @@ pub(super) fn alarm_displaced(batch: u32, root: H256, displaced: u64) {
     }
 }
 
-/// The alarm's line in the log.
-pub(super) fn alarm_of_key(pubkey: &[u8], displaced: u64) {
-    if displaced > 0 {
-        let pubkey = hex::encode(pubkey);
-        tracing::error!(
-            pubkey,
-            proofs = displaced,
-            "ALARM: proofs of a key that counts again contradict accepted ones"
-        );
+impl Store {
+    /// Notes how a person explained a disagreement; the first explanation stays. False if there is no such disagreement.
+    pub async fn resolve_disagreement(
+        &self,
+        number: u32,
+        tee_type: TeeType,
+        pubkey: &PublicKey,
+        resolution: &str,
+    ) -> Result<bool, sqlx::Error> {
+        let (pubkey, resolution, now_ms) = (pubkey.to_bytes().to_vec(), resolution.to_owned(), self.clock.now_ms());
+        self.storage
+            .statement(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE tee_proof_disagreements
+                         SET resolved_at = COALESCE(resolved_at, $4), resolution = COALESCE(resolution, $5)
+                         WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3",
+                    )
+                    .bind(i64::from(number))
+                    .bind(tee_type.as_str())
+                    .bind(pubkey)
+                    .bind(now_ms)
+                    .bind(resolution)
+                    .execute(connection)
+                    .await
+                    .map(|result| result.rows_affected() > 0)
+                })
+            })
+            .await
     }
 }

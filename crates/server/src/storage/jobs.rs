@@ -1,13 +1,16 @@
 //! `tee_proof_generation_details`: one job for each batch and TEE type, and the leases on them.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use sqlx::{AnyConnection, Row};
 use tee_api::{LeaseId, TeeType};
 use thiserror::Error;
 
-use super::{Batch, Storage, decoded, number};
-use crate::config::RequiredProofs;
+use super::{
+    Batch, Storage, decoded, number,
+    provers::{Failure, is_hopeless},
+};
+use crate::{access::ProverName, config::RequiredProofs};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +41,9 @@ pub(crate) struct JobRules {
     pub(crate) max_attempts: u32,
     /// A job of this age is not tried again once it fails.
     pub(crate) ignored_after_ms: i64,
+    pub(crate) served_tee_types: Vec<TeeType>,
     pub(crate) required_proofs: RequiredProofs,
+    pub(crate) max_leases_per_prover: u32,
 }
 
 /// A job handed out.
@@ -46,8 +51,6 @@ pub(crate) struct JobRules {
 pub(crate) struct Claim {
     pub(crate) number: u32,
     pub(crate) batch: Batch,
-    /// This is one more than the rules allow: the job is to be given up.
-    pub(crate) exhausted: bool,
 }
 
 /// Why a job failed: for machines and for people.
@@ -57,21 +60,37 @@ pub(crate) struct JobFailure<'a> {
     pub(crate) error: &'a str,
 }
 
+/// A claim of one prover. A job that is ready needs no clock: one that was ahead blocks nothing. A prover that is paused, or
+/// holds as many leases as it may, gets none, and none that it rests from. Who does not finish what it took is told by
+/// `expired_prover`.
 macro_rules! claim_statement {
     ($row_lock:literal) => {
         concat!(
             "UPDATE tee_proof_generation_details
              SET status = 'picked_by_prover', attempts = attempts + 1, lease_id = $1, lease_expires_at = $2,
-                 claimable_at = $3, prover_taken_at = $4, updated_at = $4
+                 claimable_at = $3, prover_taken_at = $4, updated_at = $4,
+                 expired_prover = CASE WHEN status = 'picked_by_prover' THEN prover END, prover = $7
              WHERE tee_type = $5 AND l1_batch_number = (
-                 SELECT l1_batch_number FROM tee_proof_generation_details
-                 WHERE tee_type = $5 AND claimable_at <= $4 AND l1_batch_number >= $6
-                 ORDER BY l1_batch_number LIMIT 1 ",
+                 SELECT j.l1_batch_number FROM tee_proof_generation_details j
+                 WHERE j.tee_type = $5 AND j.claimable_at IS NOT NULL
+                     AND (j.status = 'ready_to_be_proven' OR j.claimable_at <= $4) AND j.l1_batch_number >= $6
+                     AND NOT EXISTS (SELECT 1 FROM tee_job_failures f WHERE f.l1_batch_number = j.l1_batch_number
+                         AND f.tee_type = $5 AND f.prover = $7 AND f.rest_until > $4)
+                     AND NOT EXISTS (SELECT 1 FROM tee_provers p WHERE p.name = $7 AND p.tee_type = $5
+                         AND p.paused_until > $4)
+                     AND (SELECT COUNT(*) FROM tee_proof_generation_details h WHERE h.prover = $7
+                         AND h.lease_id IS NOT NULL AND h.tee_type <> 'none' AND h.lease_expires_at > $4) < $8
+                 ORDER BY j.l1_batch_number LIMIT 1 ",
             $row_lock,
             ")
-             RETURNING l1_batch_number, attempts"
+             RETURNING l1_batch_number, attempts, expired_prover"
         )
     };
+}
+
+/// SQLite has one writer at a time and needs no row lock.
+pub(super) fn claim_statement(is_sqlite: bool) -> &'static str {
+    if is_sqlite { claim_statement!("") } else { claim_statement!("FOR UPDATE OF j SKIP LOCKED") }
 }
 
 impl JobRules {
@@ -83,6 +102,11 @@ impl JobRules {
         }
     }
 
+    /// Whether provers of this TEE type get work.
+    fn serves(&self, tee_type: TeeType) -> bool {
+        self.served_tee_types.contains(&tee_type) && self.required_proofs(tee_type) > 0
+    }
+
     /// Whether the configuration asks for proofs of this TEE type, rather than leaving it to whether a prover comes.
     pub(super) fn expects(&self, tee_type: TeeType) -> bool {
         let listed = match tee_type {
@@ -90,35 +114,55 @@ impl JobRules {
             TeeType::Sgx => self.required_proofs.sgx,
             TeeType::Tdx => self.required_proofs.tdx,
         };
-        listed.is_some_and(|proofs| proofs > 0)
+        listed.is_some() && self.serves(tee_type)
     }
 }
 
 impl Storage {
     /// Hands out the lowest batch that is ready, that failed a while ago, or whose lease has expired. One statement: no two
-    /// claimers, in however many processes, get the same batch.
+    /// claimers, in however many processes, get the same batch. What its provers took too often without finishing it is
+    /// given up on the way.
     ///
     /// A prover of type `none` submits nothing, so an expired lease does not say that it gave up: each batch is handed
     /// out once, and again only when it is given back or has failed.
     pub(crate) async fn claim(
         &self,
         tee_type: TeeType,
+        prover: &ProverName,
         lease: &LeaseId,
         now_ms: i64,
     ) -> Result<Option<Claim>, sqlx::Error> {
-        if self.rules.required_proofs(tee_type) == 0 {
+        if !self.rules.serves(tee_type) {
             return Ok(None);
         }
         self.prepare_tee_type(tee_type, now_ms).await?;
-        let statement = match self.is_sqlite() {
-            true => claim_statement!(""),
-            false => claim_statement!("FOR UPDATE SKIP LOCKED"),
-        };
-        let lease = lease.clone();
+        let prover = self.note_asked(prover, tee_type, now_ms).await?;
+        loop {
+            let Some(taken) = self.take_lowest(tee_type, &prover, lease, now_ms).await? else { return Ok(None) };
+            let hopeless = match taken.expired_prover {
+                None => false,
+                Some(expired_prover) => self.note_expired(lease, expired_prover, now_ms).await?,
+            };
+            if !hopeless {
+                return Ok(Some(taken.claim));
+            }
+            tracing::error!(batch = taken.claim.number, %tee_type, "a batch is given up whose provers gave no sign of life");
+        }
+    }
+
+    async fn take_lowest(
+        &self,
+        tee_type: TeeType,
+        prover: &ProverName,
+        lease: &LeaseId,
+        now_ms: i64,
+    ) -> Result<Option<Taken>, sqlx::Error> {
+        let statement = claim_statement(self.is_sqlite());
+        let (lease, prover) = (lease.clone(), prover.clone());
         let expires_at_ms = now_ms.saturating_add(self.rules.lease_ms);
         let claimable_at_ms = (tee_type != TeeType::None).then_some(expires_at_ms);
         let first = i64::from(self.rules.first_processed_batch);
-        let max_attempts = i64::from(self.rules.max_attempts);
+        let max_leases = i64::from(self.rules.max_leases_per_prover);
         self.statement(move |connection| {
             Box::pin(async move {
                 let claimed = sqlx::query(statement)
@@ -128,13 +172,55 @@ impl Storage {
                     .bind(now_ms)
                     .bind(tee_type.as_str())
                     .bind(first)
+                    .bind(prover.as_str())
+                    .bind(max_leases)
                     .fetch_optional(&mut *connection)
                     .await?;
                 let Some(row) = claimed else { return Ok(None) };
                 let number = number(row.try_get("l1_batch_number")?)?;
                 // On the same connection: another would cost the database as much as the read.
                 let batch = Batch::find(connection, number).await?.ok_or(sqlx::Error::RowNotFound)?;
-                Ok(Some(Claim { number, batch, exhausted: row.try_get::<i64, _>("attempts")? > max_attempts }))
+                Ok(Some(Taken { claim: Claim { number, batch }, expired_prover: row.try_get("expired_prover")? }))
+            })
+        })
+        .await
+    }
+
+    /// Counts that a prover did not finish what is now handed out to another one. Gives the job up if that was the last
+    /// hope, and then says so.
+    async fn note_expired(&self, lease: &LeaseId, expired_prover: String, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let lease = lease.clone();
+        let max_attempts = i64::from(self.rules.max_attempts);
+        self.transaction(move |connection| {
+            Box::pin(async move {
+                let Some(job) = LeasedJob::find(connection, &lease).await? else { return Ok(false) };
+                let failure = Failure {
+                    number: job.number,
+                    tee_type: &job.tee_type,
+                    prover: &expired_prover,
+                    kind: "lease_expired",
+                    // It may have been restarted, and come back.
+                    rest_ms: 0,
+                    now_ms,
+                };
+                failure.record(connection).await?;
+                // The one that has just begun does not count.
+                let is_worn_out = job.attempts > max_attempts;
+                if !is_hopeless(connection, (job.number, &job.tee_type), max_attempts, is_worn_out, now_ms).await? {
+                    return Ok(false);
+                }
+                sqlx::query(
+                    "UPDATE tee_proof_generation_details
+                     SET status = 'permanently_ignored', attempts = attempts - 1, claimable_at = NULL, lease_id = NULL,
+                         lease_expires_at = NULL, error_kind = 'attempts_exhausted',
+                         error = 'its provers gave no sign of life', updated_at = $2
+                     WHERE lease_id = $1",
+                )
+                .bind(lease.as_str())
+                .bind(now_ms)
+                .execute(connection)
+                .await?;
+                Ok(true)
             })
         })
         .await
@@ -171,8 +257,12 @@ impl Storage {
         failure: JobFailure<'_>,
         now_ms: i64,
     ) -> Result<bool, sqlx::Error> {
-        let failed = self.rules.failed_lease(lease, failure, now_ms);
-        self.statement(move |connection| Box::pin(async move { failed.record(connection).await })).await
+        let failed = self.failed_lease(lease, failure, now_ms);
+        let failed =
+            self.transaction(move |connection| Box::pin(async move { failed.record(connection).await })).await?;
+        // Another prover may have it at once.
+        self.jobs_added.notify_waiters();
+        Ok(failed)
     }
 
     /// Ends a lease on a batch whose input cannot be read. The job rests as a failed one does; its attempt does not count.
@@ -222,45 +312,44 @@ impl Storage {
         self.jobs_added.notify_waiters();
         Ok(given_back)
     }
+}
 
-    /// The first claim of a TEE type makes its jobs for all batches; from then on insertions make them. So a chain
-    /// without TDX provers has no TDX jobs that wait for ever.
-    pub(super) async fn prepare_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<(), sqlx::Error> {
-        let [none, sgx, tdx] = &*self.prepared_tee_types;
-        let prepared = match tee_type {
-            TeeType::None => none,
-            TeeType::Sgx => sgx,
-            TeeType::Tdx => tdx,
-        };
-        let type_lock = self.type_lock("pg_advisory_xact_lock");
-        let prepare = || {
-            self.long_transaction(move |connection| {
-                Box::pin(async move {
-                    let new =
-                        sqlx::query("INSERT INTO claimed_tee_types (tee_type) VALUES ($1) ON CONFLICT DO NOTHING")
-                            .bind(tee_type.as_str())
-                            .execute(&mut *connection)
-                            .await?;
-                    if new.rows_affected() == 0 {
-                        return Ok(());
-                    }
-                    type_lock.take(connection).await?;
-                    // A proof that came unasked has made its job already. `WHERE TRUE` parts SELECT from ON for SQLite.
-                    sqlx::query(
-                        "INSERT INTO tee_proof_generation_details
-                             (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
-                         SELECT number, $1, 'ready_to_be_proven', $2, $2, $2 FROM batches WHERE TRUE
-                         ON CONFLICT DO NOTHING",
-                    )
-                    .bind(tee_type.as_str())
-                    .bind(now_ms)
-                    .execute(connection)
-                    .await
-                    .map(drop)
-                })
+/// A job as it is handed out, and whose lease on it had expired.
+struct Taken {
+    claim: Claim,
+    expired_prover: Option<String>,
+}
+
+/// A job that somebody has.
+struct LeasedJob {
+    number: i64,
+    tee_type: String,
+    prover: Option<String>,
+    attempts: i64,
+    created_at_ms: i64,
+}
+
+impl LeasedJob {
+    /// Nothing if the lease is not current. The job stays as it is until the transaction's end.
+    async fn find(connection: &mut AnyConnection, lease: &LeaseId) -> Result<Option<Self>, sqlx::Error> {
+        // Changes nothing, and locks the row in one statement on both databases.
+        let row = sqlx::query(
+            "UPDATE tee_proof_generation_details SET lease_id = lease_id WHERE lease_id = $1
+             RETURNING l1_batch_number, tee_type, prover, attempts, created_at",
+        )
+        .bind(lease.as_str())
+        .fetch_optional(connection)
+        .await?;
+        row.map(|row| {
+            Ok(Self {
+                number: row.try_get("l1_batch_number")?,
+                tee_type: row.try_get("tee_type")?,
+                prover: row.try_get("prover")?,
+                attempts: row.try_get("attempts")?,
+                created_at_ms: row.try_get("created_at")?,
             })
-        };
-        prepared.get_or_try_init(prepare).await.copied()
+        })
+        .transpose()
     }
 }
 
@@ -270,46 +359,57 @@ pub(super) struct FailedLease {
     lease: LeaseId,
     kind: String,
     error: String,
-    max_attempts: i64,
-    created_before_ms: i64,
-    retry_at_ms: i64,
+    rules: Arc<JobRules>,
     now_ms: i64,
 }
 
-impl JobRules {
+impl Storage {
     pub(super) fn failed_lease(&self, lease: &LeaseId, failure: JobFailure<'_>, now_ms: i64) -> FailedLease {
         FailedLease {
             lease: lease.clone(),
             kind: failure.kind.to_owned(),
             error: failure.error.to_owned(),
-            max_attempts: self.max_attempts.into(),
-            created_before_ms: now_ms.saturating_sub(self.ignored_after_ms),
-            retry_at_ms: now_ms.saturating_add(self.lease_ms),
+            rules: self.rules.clone(),
             now_ms,
         }
     }
 }
 
 impl FailedLease {
-    /// False if the lease is not current.
+    /// False if the lease is not current. Other provers may have the job at once; the one that failed it rests.
     pub(super) async fn record(self, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-        let result = sqlx::query(
+        let Some(job) = LeasedJob::find(connection, &self.lease).await? else { return Ok(false) };
+        let failure = Failure {
+            number: job.number,
+            tee_type: &job.tee_type,
+            prover: job.prover.as_deref().unwrap_or("others"),
+            kind: &self.kind,
+            rest_ms: self.rules.lease_ms,
+            now_ms: self.now_ms,
+        };
+        failure.record(connection).await?;
+        let is_worn_out = self.rules.is_worn_out(job.attempts, job.created_at_ms, self.now_ms);
+        let max_attempts = self.rules.max_attempts.into();
+        let key = (job.number, job.tee_type.as_str());
+        let (status, claimable_at) = match is_hopeless(connection, key, max_attempts, is_worn_out, self.now_ms).await? {
+            true => (JobStatus::PermanentlyIgnored, None),
+            false => (JobStatus::Failed, Some(self.now_ms)),
+        };
+        sqlx::query(
             "UPDATE tee_proof_generation_details
-             SET status = CASE WHEN attempts >= $4 OR created_at <= $5 THEN 'permanently_ignored' ELSE 'failed' END,
-                 claimable_at = CASE WHEN attempts >= $4 OR created_at <= $5 THEN NULL ELSE CAST($6 AS BIGINT) END,
-                 lease_id = NULL, lease_expires_at = NULL, error_kind = $2, error = $3, updated_at = $7
+             SET status = $2, claimable_at = $3, lease_id = NULL, lease_expires_at = NULL, error_kind = $4, error = $5,
+                 updated_at = $6
              WHERE lease_id = $1",
         )
         .bind(self.lease.as_str())
+        .bind(status.as_str())
+        .bind(claimable_at)
         .bind(self.kind)
         .bind(self.error)
-        .bind(self.max_attempts)
-        .bind(self.created_before_ms)
-        .bind(self.retry_at_ms)
         .bind(self.now_ms)
         .execute(connection)
         .await?;
-        Ok(result.rows_affected() == 1)
+        Ok(true)
     }
 }
 

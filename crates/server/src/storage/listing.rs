@@ -1,8 +1,10 @@
 //! Reading it all, a page at a time. A page starts after a key, so that it costs the same wherever it is.
 
+use std::cmp::Ordering;
+
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{JobStatus, decoded, hash, number, patience::Within};
 use crate::Store;
@@ -10,6 +12,9 @@ use crate::Store;
 /// How old a change must be to be listed, in milliseconds. Changes are ordered by the times of the servers that made them, and
 /// one that takes this long to reach the database, or comes from a clock this late, is passed over.
 const CHANGES_SETTLE_MS: i64 = 2000;
+
+/// The most jobs of one type and status that are counted.
+const MAX_COUNTED: u32 = 100_000;
 
 /// A batch, without its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,14 +84,14 @@ pub struct JobFilter {
     pub status: Option<JobStatus>,
 }
 
-/// How many jobs of a TEE type stand where. Generated ones are not counted: there may be millions.
+/// How many jobs of a TEE type stand where. Generated ones are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobCount {
     /// The TEE type.
     pub tee_type: TeeType,
     /// The status.
     pub status: JobStatus,
-    /// How many there are.
+    /// How many there are, up to 100,000: more are not counted.
     pub jobs: u64,
     /// The lowest batch among them.
     pub lowest_batch: u32,
@@ -159,7 +164,7 @@ impl Store {
         )
         .bind(after.map_or(-1, i64::from))
         .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
+        .fetch_all(&self.storage.readers)
         .within()
         .await?;
         rows.iter().map(BatchEntry::read).collect()
@@ -172,28 +177,37 @@ impl Store {
         after: Option<(u32, TeeType)>,
         limit: u32,
     ) -> Result<Vec<Job>, sqlx::Error> {
-        // Names of statuses and types stand in the text, for the planners to see that a partial index fits.
-        let status = filter.status.map_or_else(String::new, |status| format!("AND status = '{status}'"));
-        let unfinished = match filter.status {
-            None | Some(JobStatus::Generated) => "",
-            Some(_) => "AND status <> 'generated'",
-        };
-        let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
+        let of_each_type =
+            filter.tee_type.is_none() && filter.status.is_some_and(|status| status != JobStatus::Generated);
+        if !of_each_type {
+            return self.jobs_of(filter, after, limit).await;
+        }
+        // The index on what is not finished is by type.
+        let mut jobs = vec![];
+        for tee_type in [TeeType::None, TeeType::Sgx, TeeType::Tdx] {
+            jobs.extend(self.jobs_of(&JobFilter { tee_type: Some(tee_type), ..*filter }, after, limit).await?);
+        }
+        jobs.sort_by_key(|job| (job.number, job.tee_type.as_str()));
+        jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(jobs)
+    }
+
+    async fn jobs_of(
+        &self,
+        filter: &JobFilter,
+        after: Option<(u32, TeeType)>,
+        limit: u32,
+    ) -> Result<Vec<Job>, sqlx::Error> {
         let (lowest, highest) = range(filter.number);
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT * FROM tee_proof_generation_details
-             WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 AND (l1_batch_number, tee_type) > ($3, $4)
-                 {status} {unfinished} {tee_type}
-             ORDER BY l1_batch_number, tee_type LIMIT $5"
-        )))
-        .bind(after.map_or(lowest, |(number, _)| lowest.max(number.into())))
-        .bind(highest)
-        .bind(after.map_or(-1, |(number, _)| i64::from(number)))
-        .bind(after.map_or("", |(_, tee_type)| tee_type.as_str()))
-        .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
-        .within()
-        .await?;
+        let (number, tee_type) = after.map_or((-1, ""), |(number, tee_type)| (i64::from(number), tee_type.as_str()));
+        // Of one type, the next batch is the one after, or the same where its other types came before.
+        let next = filter.tee_type.map_or(number, |wanted| number + i64::from(wanted.as_str() <= tee_type));
+        let statement = AssertSqlSafe(jobs_statement(filter));
+        let mut jobs = sqlx::query(statement).bind(lowest.max(next)).bind(highest).bind(i64::from(limit));
+        if filter.tee_type.is_none() {
+            jobs = jobs.bind(number).bind(tee_type);
+        }
+        let rows = jobs.fetch_all(&self.storage.readers).within().await?;
         rows.iter().map(Job::read).collect()
     }
 
@@ -209,30 +223,26 @@ impl Store {
         .bind(after.tee_type.as_str())
         .bind(self.clock.now_ms().saturating_sub(CHANGES_SETTLE_MS))
         .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
+        .fetch_all(&self.storage.readers)
         .within()
         .await?;
         rows.iter().map(Job::read).collect()
     }
 
-    /// How many jobs stand where.
+    /// How many unfinished jobs stand where, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT status, tee_type, COUNT(*) AS jobs, MIN(l1_batch_number) AS lowest
-             FROM tee_proof_generation_details WHERE status <> 'generated' GROUP BY status, tee_type",
-        )
-        .fetch_all(&self.storage.pool)
-        .within()
-        .await?;
+        let rows = sqlx::query(AssertSqlSafe(job_counts_statement())).fetch_all(&self.storage.readers).within().await?;
         rows.iter()
             .map(|row| {
-                Ok(JobCount {
+                let Some(lowest_batch) = row.try_get::<Option<i64>, _>("lowest")? else { return Ok(None) };
+                Ok(Some(JobCount {
                     tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
                     status: JobStatus::stored(row.try_get("status")?)?,
                     jobs: decoded(u64::try_from(row.try_get::<i64, _>("jobs")?))?,
-                    lowest_batch: number(row.try_get("lowest")?)?,
-                })
+                    lowest_batch: number(lowest_batch)?,
+                }))
             })
+            .filter_map(Result::transpose)
             .collect()
     }
 
@@ -243,23 +253,21 @@ impl Store {
         after: Option<(u32, TeeType, PublicKey)>,
         limit: u32,
     ) -> Result<Vec<Proof>, sqlx::Error> {
-        let tee_type = filter.tee_type.map_or_else(String::new, |tee_type| format!("AND tee_type = '{tee_type}'"));
         let (lowest, highest) = range(filter.number);
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT * FROM tee_proofs
-             WHERE l1_batch_number >= $1 AND l1_batch_number <= $2
-                 AND (l1_batch_number, tee_type, pubkey) > ($3, $4, $5) {tee_type}
-             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $6"
-        )))
-        .bind(after.as_ref().map_or(lowest, |(number, ..)| lowest.max((*number).into())))
-        .bind(highest)
-        .bind(after.as_ref().map_or(-1, |(number, ..)| i64::from(*number)))
-        .bind(after.as_ref().map_or("", |(_, tee_type, _)| tee_type.as_str()))
-        .bind(after.as_ref().map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
-        .bind(i64::from(limit))
-        .fetch_all(&self.storage.pool)
-        .within()
-        .await?;
+        let (number, tee_type, pubkey) = match &after {
+            None => (-1, "", vec![]),
+            Some((number, tee_type, pubkey)) => (i64::from(*number), tee_type.as_str(), pubkey.to_bytes().to_vec()),
+        };
+        let proofs = sqlx::query(AssertSqlSafe(proofs_statement(filter)));
+        let proofs = proofs.bind(lowest.max(number)).bind(highest).bind(i64::from(limit));
+        let proofs = match filter.tee_type.map(|wanted| wanted.as_str().cmp(tee_type)) {
+            None => proofs.bind(number).bind(pubkey).bind(tee_type),
+            // Of one type, the place is among that type's proofs of the batch, or before or behind them.
+            Some(Ordering::Equal) => proofs.bind(number).bind(pubkey),
+            Some(Ordering::Greater) => proofs.bind(number).bind(vec![]),
+            Some(Ordering::Less) => proofs.bind(number + 1).bind(vec![]),
+        };
+        let rows = proofs.fetch_all(&self.storage.readers).within().await?;
         rows.iter().map(Proof::read).collect()
     }
 
@@ -272,11 +280,60 @@ impl Store {
         let rows = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
             .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
             .bind(i64::from(limit))
-            .fetch_all(&self.storage.pool)
+            .fetch_all(&self.storage.readers)
             .within()
             .await?;
         rows.iter().map(AttestationEntry::read).collect()
     }
+}
+
+/// Names of statuses and types stand in the text, for the planners to see which index fits.
+pub(super) fn jobs_statement(filter: &JobFilter) -> String {
+    let status = filter.status.map_or_else(String::new, |status| format!("AND status = '{status}'"));
+    let unfinished = match filter.status {
+        None | Some(JobStatus::Generated) => "",
+        Some(_) => "AND status <> 'generated'",
+    };
+    // In order of both, a database would look through the batches of all types.
+    let of_type = match filter.tee_type {
+        Some(tee_type) => format!("AND tee_type = '{tee_type}'"),
+        None => "AND (l1_batch_number, tee_type) > ($4, $5)".to_owned(),
+    };
+    format!(
+        "SELECT * FROM tee_proof_generation_details
+         WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 {of_type} {status} {unfinished}
+         ORDER BY l1_batch_number, tee_type LIMIT $3"
+    )
+}
+
+pub(super) fn proofs_statement(filter: &ProofFilter) -> String {
+    let of_type = match filter.tee_type {
+        Some(tee_type) => format!("AND tee_type = '{tee_type}' AND (l1_batch_number, pubkey) > ($4, $5)"),
+        None => "AND (l1_batch_number, tee_type, pubkey) > ($4, $6, $5)".to_owned(),
+    };
+    format!(
+        "SELECT * FROM tee_proofs WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 {of_type}
+         ORDER BY l1_batch_number, tee_type, pubkey LIMIT $3"
+    )
+}
+
+/// Each count and each lowest batch by an index, and none of more rows than a scrape may look at.
+pub(super) fn job_counts_statement() -> String {
+    let unfinished =
+        [JobStatus::ReadyToBeProven, JobStatus::PickedByProver, JobStatus::Failed, JobStatus::PermanentlyIgnored];
+    let of = |tee_type: TeeType, status: JobStatus| {
+        let jobs = format!(
+            "FROM tee_proof_generation_details
+             WHERE tee_type = '{tee_type}' AND status = '{status}' AND status <> 'generated'"
+        );
+        format!(
+            "SELECT '{tee_type}' AS tee_type, '{status}' AS status,
+                 (SELECT COUNT(*) FROM (SELECT 1 {jobs} LIMIT {MAX_COUNTED}) counted) AS jobs,
+                 (SELECT MIN(l1_batch_number) {jobs}) AS lowest"
+        )
+    };
+    let types = [TeeType::None, TeeType::Sgx, TeeType::Tdx].into_iter();
+    types.flat_map(|tee_type| unfinished.map(|status| of(tee_type, status))).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
 fn range(number: Option<u32>) -> (i64, i64) {

@@ -2,7 +2,7 @@
 
 use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use super::{JobStatus, Storage, decoded, hash, number, patience::Within};
 
@@ -47,24 +47,35 @@ pub struct OverviewProof {
     pub attestation_verdict: String,
 }
 
-/// A refused proof that contradicts an accepted one: one of the two is forged.
+/// A proof that contradicts an accepted one, the batch's known root or the next batch: one of the two is forged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
     /// The batch's number.
     pub number: u32,
-    /// The refused proof's TEE type.
+    /// The proof's TEE type.
     pub tee_type: TeeType,
-    /// The refused proof's key.
+    /// The proof's key.
     pub pubkey: PublicKey,
-    /// The refused proof's signature.
+    /// The proof's signature.
     pub signature: Signature,
-    /// The refused proof's root.
+    /// The proof's root.
     pub root: H256,
-    /// The accepted proof's root.
+    /// The root that it contradicts.
     pub accepted_root: H256,
+    /// Whether the proof is accepted all the same: it is a statement, and only the next batch says another root.
+    pub is_accepted: bool,
     /// When it came, in milliseconds since 1970.
     pub received_at_ms: i64,
+    /// When a person had explained it, in milliseconds since 1970.
+    pub resolved_at_ms: Option<i64>,
+    /// How.
+    pub resolution: Option<String>,
 }
+
+/// Columns of a row `d` of `tee_proof_disagreements`.
+pub(super) const DISAGREEMENT_COLUMNS: &str = "d.*, (SELECT COUNT(*) FROM tee_proofs p
+     WHERE p.l1_batch_number = d.l1_batch_number AND p.tee_type = d.tee_type AND p.pubkey = d.pubkey
+         AND p.proof = d.proof) AS accepted";
 
 impl Storage {
     /// Rows of at most `limit` batches from `first` on, by number.
@@ -80,7 +91,7 @@ impl Storage {
         )
         .bind(i64::from(first))
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         rows.iter()
@@ -115,10 +126,12 @@ impl Storage {
 
     /// All disagreements, the latest first.
     pub(crate) async fn disagreements(&self) -> Result<Vec<Disagreement>, sqlx::Error> {
-        let rows = sqlx::query("SELECT * FROM tee_proof_disagreements ORDER BY received_at DESC, l1_batch_number")
-            .fetch_all(&self.pool)
-            .within()
-            .await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d ORDER BY received_at DESC, l1_batch_number"
+        )))
+        .fetch_all(&self.readers)
+        .within()
+        .await?;
         rows.iter().map(Disagreement::read).collect()
     }
 }
@@ -132,7 +145,10 @@ impl Disagreement {
             signature: decoded(Signature::from_bytes(row.try_get("signature")?))?,
             root: hash(row.try_get("proof")?)?,
             accepted_root: hash(row.try_get("accepted_proof")?)?,
+            is_accepted: row.try_get::<i64, _>("accepted")? > 0,
             received_at_ms: row.try_get("received_at")?,
+            resolved_at_ms: row.try_get("resolved_at")?,
+            resolution: row.try_get("resolution")?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, TeeType};
 
-use super::{Disagreement, JobStatus, Storage, decoded, patience::Within};
+use super::{Disagreement, JobStatus, Storage, decoded, overview::DISAGREEMENT_COLUMNS, patience::Within};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -36,7 +36,7 @@ pub(crate) struct SignedRoot {
 
 impl Storage {
     /// Proofs of a batch and jobs that have none, then refused proofs that contradict accepted ones. Jobs of TEE type
-    /// `none` never have a proof and are left out.
+    /// `none` never have a proof and are left out. A disagreement whose proof is accepted is there as a proof.
     pub(crate) async fn published_proofs(
         &self,
         number: u32,
@@ -54,7 +54,7 @@ impl Storage {
         )))
         .bind(i64::from(number))
         .bind(MAX_PROOFS)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND d.tee_type = '{tee_type}'"));
@@ -64,11 +64,13 @@ impl Storage {
                  a.verdict, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_disagreements d JOIN tee_attestations a ON a.pubkey = d.pubkey
              WHERE d.l1_batch_number = $1 {of_type}
+                 AND NOT EXISTS (SELECT 1 FROM tee_proofs p WHERE p.l1_batch_number = d.l1_batch_number
+                     AND p.tee_type = d.tee_type AND p.pubkey = d.pubkey AND p.proof = d.proof)
              ORDER BY d.received_at, d.pubkey LIMIT $2"
         )))
         .bind(i64::from(number))
         .bind(MAX_PROOFS)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         let accepted = rows.iter().map(PublishedProof::accepted);
@@ -86,6 +88,8 @@ pub(crate) struct StateCounts {
     pub(crate) keys_suspended: u64,
     /// When the quote of a key in force passed that has waited longest to be judged again.
     pub(crate) oldest_judgement_ms: Option<i64>,
+    /// When the collateral ends of the key in force whose collateral ends first.
+    pub(crate) first_collateral_end_ms: Option<i64>,
 }
 
 impl Storage {
@@ -95,15 +99,16 @@ impl Storage {
         after: Option<(u32, TeeType, PublicKey)>,
         limit: u32,
     ) -> Result<Vec<Disagreement>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT * FROM tee_proof_disagreements WHERE (l1_batch_number, tee_type, pubkey) > ($1, $2, $3)
-             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $4",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d
+             WHERE (l1_batch_number, tee_type, pubkey) > ($1, $2, $3)
+             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $4"
+        )))
         .bind(after.map_or(-1, |(number, ..)| i64::from(number)))
         .bind(after.map_or("", |(_, tee_type, _)| tee_type.as_str()))
         .bind(after.map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
+        .fetch_all(&self.readers)
         .within()
         .await?;
         rows.iter().map(Disagreement::read).collect()
@@ -112,13 +117,14 @@ impl Storage {
     /// Counts for metrics.
     pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
         let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements),
+            "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),
-                 (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL)",
+                 (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL),
+                 (SELECT MIN(valid_until) FROM tee_attestations WHERE revoked_at IS NULL)",
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&self.readers)
         .within()
         .await?;
         let count = |index: usize| decoded(u64::try_from(row.try_get::<i64, _>(index)?));
@@ -128,6 +134,7 @@ impl Storage {
             keys_revoked: count(2)?,
             keys_suspended: count(3)?,
             oldest_judgement_ms: row.try_get(4)?,
+            first_collateral_end_ms: row.try_get(5)?,
         })
     }
 }

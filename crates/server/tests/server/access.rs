@@ -61,10 +61,13 @@ async fn every_endpoint_is_for_its_roles_alone() {
         (Method::GET, "/api/proofs", vec![reader, admin]),
         (Method::GET, "/api/disagreements", vec![reader, admin]),
         (Method::GET, "/api/attestations", vec![reader, admin]),
+        (Method::GET, "/api/provers", vec![reader, admin]),
         (Method::GET, "/api/events?no", vec![reader, admin]),
         (Method::GET, "/metrics", vec![reader, admin]),
         (Method::POST, "/admin/batches", vec![admin]),
         (Method::POST, "/admin/jobs/1/sgx/retry", vec![admin]),
+        (Method::POST, "/admin/tee_types/sgx/serve", vec![admin]),
+        (Method::POST, "/admin/disagreements/1/sgx/x/resolve", vec![admin]),
     ] {
         for token in [None, Some(""), Some("tpg_"), Some(stranger.secret())] {
             let answer = ask(&world, token, method.clone(), path).await;

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tee_api::{BatchUpload, Client, ClientError, ClientOptions, JobAction, JobsRequest, TeeType};
+use tee_api::{
+    BatchUpload, Client, ClientError, ClientOptions, JobAction, JobsRequest, ResolveDisagreement, TeeType,
+    TeeTypeAction,
+};
 use tee_server::JobStatus::{Failed, Generated, PermanentlyIgnored, PickedByProver, ReadyToBeProven};
+use tee_verifier::H256;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
-use zksync_types::H256;
 
-use crate::world::{Answer, ROOT, World, input};
+use crate::world::{Answer, Key, ROOT, World, input};
 
 async fn upload(world: &World, query: &str, headers: &[(&'static str, &str)], body: Vec<u8>) -> Answer {
     world.send(Method::POST, &format!("/admin/batches{query}"), headers, body).await
@@ -184,6 +187,18 @@ async fn our_own_client_adds_lists_and_changes() {
     admin.change_job(1, TeeType::Sgx, JobAction::Requeue).await.unwrap();
     assert!(client(&tokens.reader).jobs(&request).await.unwrap().items.is_empty());
     let refused = client(&tokens.reader).change_job(1, TeeType::Sgx, JobAction::Requeue).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused { status: 403, .. }), "{refused:?}");
+    let provers = client(&tokens.reader).provers(None, 10).await.unwrap().items;
+    let shown = provers.iter().map(|prover| (prover.prover.as_str(), prover.tee_type)).collect::<Vec<_>>();
+    assert_eq!(shown, [("token:p", TeeType::Sgx)]);
+    let key = Key::new(1).public();
+    let explained = ResolveDisagreement { reason: "found".to_owned() };
+    let unknown = admin.resolve_disagreement(1, TeeType::Sgx, &key, &explained).await.unwrap_err();
+    assert!(matches!(unknown, ClientError::Refused { status: 404, .. }), "{unknown:?}");
+    admin.change_tee_type(TeeType::Sgx, TeeTypeAction::Retire).await.unwrap();
+    assert_eq!(client(&tokens.prover).proof_inputs(TeeType::Sgx).await.unwrap().map(|_| ()), None);
+    admin.change_tee_type(TeeType::Sgx, TeeTypeAction::Serve).await.unwrap();
+    let refused = client(&tokens.reader).change_tee_type(TeeType::Sgx, TeeTypeAction::Retire).await.unwrap_err();
     assert!(matches!(refused, ClientError::Refused { status: 403, .. }), "{refused:?}");
     let refused = client(&tokens.prover).add_batch(upload).await.unwrap_err();
     assert!(matches!(refused, ClientError::Refused { status: 403, .. }), "{refused:?}");

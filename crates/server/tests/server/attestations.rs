@@ -100,7 +100,7 @@ async fn a_prover_learns_why_its_quote_is_refused_and_its_key_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_key_that_a_new_policy_refuses_loses_its_standing_and_its_batches_and_may_come_back() {
+async fn a_key_that_a_new_policy_refuses_makes_no_new_proofs_keeps_its_batches_and_may_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let world = world(folder.path()).await;
     world.add(1).await;
@@ -118,14 +118,64 @@ async fn a_key_that_a_new_policy_refuses_loses_its_standing_and_its_batches_and_
     fs::write(folder.path().join("policy.yaml"), format!("sgx: {{mrenclaves: ['{}']}}", "07".repeat(32))).unwrap();
     let verdict = until_verdict(&world, &key, "refused").await;
     assert!(verdict.contains("mrenclave"), "{verdict}");
-    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven), (2, JobStatus::ReadyToBeProven)]);
+    let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+    assert!(metrics.contains(r#"tee_server_reloads_total{file="policy",outcome="taken_over"} 1"#), "{metrics}");
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
     world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
 
     fs::write(folder.path().join("policy.yaml"), POLICY() + "# again\n").unwrap();
     until_verdict(&world, &key, "accepted").await;
-    // What it proved counts again, and is not proven once more.
-    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
+    world.submit(1, &key.proof(root(1)), None).await.assert_success();
     assert_eq!(world.claim("sgx").await, None);
+
+    // A person who confirms a refusal has the batches proven again.
+    fs::write(folder.path().join("policy.yaml"), format!("sgx: {{mrenclaves: ['{}']}}", "07".repeat(32))).unwrap();
+    until_verdict(&world, &key, "refused").await;
+    let revoke = format!("/admin/attestations/{}/revoke", key.public());
+    let revoked = world.post(&revoke, &json!({"reason": "it has a hole"})).await.json();
+    assert_eq!(revoked, json!({"requeued": 2, "goes_on": false}));
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven), (2, JobStatus::ReadyToBeProven)]);
+}
+
+/// A service that takes connections and answers nothing, as a firewall that drops packets does.
+async fn silent_service() -> (tokio::net::TcpListener, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn while_collateral_hangs_the_policy_is_enforced_and_a_stop_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let keys = [world.registered_key(1).await, world.registered_key(2).await];
+    let (_listener, url) = silent_service().await;
+    let World { server, clock, folder: files, mut config, database_url, .. } = world;
+    server.stop().await;
+    config.attestation.as_mut().unwrap().collateral = url;
+    let world = World::start_on(files, config, clock, database_url).await;
+
+    fs::write(folder.path().join("policy.yaml"), format!("sgx: {{mrenclaves: ['{}']}}", "07".repeat(32))).unwrap();
+    for key in &keys {
+        let verdict = until_verdict(&world, key, "refused").await;
+        assert!(verdict.contains("mrenclave") && !verdict.contains("genuine"), "{verdict}");
+    }
+    // Unknown keys of other measurements are refused without collateral too.
+    world.post("/tee/register_attestation", &Key::new(3).registration()).await.assert_problem(422, "quote_refused");
+    fs::write(folder.path().join("policy.yaml"), POLICY()).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), world.server.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_whose_row_cannot_be_read_keeps_no_other_from_being_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let keys = [world.registered_key(1).await, world.registered_key(2).await];
+    let broken = world.bytes_literal(&keys[0].public().to_bytes());
+    let nothing = world.bytes_literal(&[]);
+    world.execute(&format!("UPDATE tee_attestations SET quote = {nothing} WHERE pubkey = {broken}")).await;
+    fs::write(folder.path().join("policy.yaml"), format!("sgx: {{mrenclaves: ['{}']}}", "07".repeat(32))).unwrap();
+    until_verdict(&world, &keys[1], "refused").await;
 }
 
 #[tokio::test]
@@ -159,11 +209,14 @@ async fn batches_that_another_key_proved_too_stay_proven() {
     world.submit(1, &second.proof(ROOT), None).await.assert_success();
     let revoke = format!("/admin/attestations/{}/revoke", first.public());
     let answer = world.post(&revoke, &json!({"reason": "stolen"})).await.json();
-    assert_eq!(answer, json!({"requeued": 0}));
+    assert_eq!(answer, json!({"requeued": 0, "goes_on": false}));
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
 
     let revoke = format!("/admin/attestations/{}/revoke", second.public());
-    assert_eq!(world.post(&revoke, &json!({"reason": "stolen"})).await.json(), json!({"requeued": 1}));
+    assert_eq!(
+        world.post(&revoke, &json!({"reason": "stolen"})).await.json(),
+        json!({"requeued": 1, "goes_on": false})
+    );
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven)]);
     // It stays revoked, whatever it sends.
     world.post("/tee/register_attestation", &second.registration()).await.assert_problem(403, "revoked_key");
@@ -179,7 +232,7 @@ async fn the_proof_of_a_revoked_key_contradicts_nobodys() {
     let world = world(folder.path()).await;
     world.add(1).await;
     let (liar, honest) = (world.registered_key(1).await, world.registered_key(2).await);
-    let other_root = zksync_types::H256::repeat_byte(0x66);
+    let other_root = tee_verifier::H256::repeat_byte(0x66);
     world.submit(1, &liar.proof(other_root), None).await.assert_success();
     world.submit(1, &honest.proof(ROOT), None).await.assert_problem(409, "disagreeing_root");
     let revoke = format!("/admin/attestations/{}/revoke", liar.public());
@@ -217,7 +270,41 @@ async fn collateral_that_is_not_good_takes_no_key_its_standing_and_registers_non
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+    let sample = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_default();
+        line.split(' ').nth(1).and_then(|value| value.parse::<f64>().ok())
+    };
+    assert!(sample("tee_server_collateral_left_seconds").unwrap() < 0.0, "{metrics}");
+    assert!(sample("tee_server_judgements_failed_total").unwrap() >= 1.0, "{metrics}");
+    assert!(sample("tee_server_database_last_write_age_seconds").unwrap() < 60.0, "{metrics}");
     world.submit(2, &proof, None).await.assert_problem(503, "no_collateral");
     until_verdict(&world, &key, "accepted").await;
     assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
+}
+
+#[tokio::test]
+async fn a_quote_is_kept_without_padding_and_a_registration_of_a_key_that_may_sign_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let (key, other) = (Key::new(1), Key::new(2));
+    let padded = |key: &Key, padding: u8| {
+        let bytes = [key.quote().as_bytes(), &vec![padding; 20_000]].concat();
+        json!({ "attestation": hex::encode(bytes), "pubkey": key.public().to_string() })
+    };
+    let stored = async |key: &Key| {
+        let keys = world.server.store().attestations(None, 9).await.unwrap();
+        keys.into_iter().find(|entry| entry.pubkey == key.public()).unwrap()
+    };
+    world.post("/tee/register_attestation", &padded(&key, 7)).await.assert_success();
+    let before = stored(&key).await;
+    // Quotes of one key are signed anew each time, and as long.
+    assert_eq!(before.quote.len(), key.quote().as_bytes().len());
+    world.clock.advance(Duration::from_secs(1));
+    for registration in [padded(&key, 8), key.registration()] {
+        world.post("/tee/register_attestation", &registration).await.assert_success();
+        assert_eq!(stored(&key).await, before);
+    }
+    world.post("/tee/register_attestation", &other.registration()).await.assert_success();
+    assert_eq!(stored(&other).await.registered_at_ms, before.registered_at_ms + 1000);
 }

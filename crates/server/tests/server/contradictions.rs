@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tee_api::{SubmitProof, TeeType};
 use tee_server::{AddedBatch, JobStatus, NewBatch};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::world::{Key, ROOT, World, new_batch, root};
 
@@ -73,6 +74,7 @@ async fn without_a_known_root_a_statement_is_required() {
     store.add_batch(starting_from(2, root(1))).await.unwrap();
     world.submit(1, &key.proof(root(9)), None).await.assert_problem(422, "wrong_root");
     world.submit(1, &key.proof(root(1)), None).await.assert_success();
+    assert_eq!(store.disagreements().await.unwrap(), []);
     world.submit(2, &key.proof(root(2)), None).await.assert_problem(422, "statement_required");
     world.submit(2, &stating(&key, 2, root(2)), None).await.assert_problem(422, "wrong_statement");
     let statement = key.statement(|statement| {
@@ -100,8 +102,7 @@ async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_bat
     world.add(1).await;
     let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
     let (_, lease) = world.claim("sgx").await.unwrap();
-    let forged = stating(&forger, 1, root(9));
-    world.submit(1, &forged, Some(&lease)).await.assert_success();
+    world.submit(1, &forger.proof(root(9)), Some(&lease)).await.assert_success();
     world.submit(1, &honest.proof(root(1)), None).await.assert_problem(409, "disagreeing_root");
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
 
@@ -110,14 +111,68 @@ async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_bat
     let kept = store.disagreements().await.unwrap();
     let exposed = kept.iter().find(|kept| kept.pubkey == forger.public()).unwrap();
     assert_eq!((exposed.number, exposed.root, exposed.accepted_root), (1, root(9), root(1)));
-    let published = world.rpc_proofs(1).await;
-    let exposed = published.as_array().unwrap().iter().find(|entry| entry["pubkey"] == forger.public().to_string());
-    assert!(exposed.unwrap()["statement"].is_object(), "{published}");
 
     let (number, lease) = world.claim("sgx").await.unwrap();
     assert_eq!(number, 1);
     world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_success();
     assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
+async fn a_next_batch_that_starts_elsewhere_refuses_no_statement_and_raises_an_alarm_whichever_comes_first() {
+    for next_comes_first in [true, false] {
+        let world = World::start().await;
+        let store = world.server.store();
+        world.add(1).await;
+        let key = world.registered_key(1).await;
+        let (_, lease) = world.claim("sgx").await.unwrap();
+        let add_next = async || store.add_batch(starting_from(2, root(9))).await.unwrap();
+        if next_comes_first {
+            add_next().await;
+        }
+        world.submit(1, &stating(&key, 1, root(1)), Some(&lease)).await.assert_success();
+        if !next_comes_first {
+            add_next().await;
+        }
+        world.submit(1, &stating(&key, 1, root(1)), None).await.assert_success();
+        assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
+        assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+        let listed = world.get("/api/disagreements").await.json();
+        let expected = (hex::encode(root(1)), hex::encode(root(9)), true);
+        let listed = &listed["items"].as_array().unwrap()[..];
+        let entry = &listed[0];
+        assert_eq!(
+            (listed.len(), &entry["root"], &entry["accepted_root"]),
+            (1, &json!(expected.0), &json!(expected.1))
+        );
+        assert_eq!(entry["is_accepted"], expected.2);
+        let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+        assert!(metrics.contains("tee_server_disagreements 1"), "{metrics}");
+        // It is published once, as the proof that it is.
+        let published = world.rpc_proofs(1).await;
+        let published = published.as_array().unwrap();
+        assert_eq!((published.len(), &published[0]["disagreesWith"]), (1, &Value::Null));
+    }
+}
+
+#[tokio::test]
+async fn a_root_said_with_the_batch_refuses_statements_too() {
+    let world = World::start().await;
+    world.add_expecting(1, Some(root(1))).await;
+    let key = world.registered_key(1).await;
+    world.submit(1, &stating(&key, 1, root(2)), None).await.assert_problem(422, "wrong_root");
+    // And displaces those that came before it.
+    world.add(2).await;
+    let statement = key.statement(|statement| {
+        (statement.batch_number, statement.previous_root, statement.root) = (2, root(1), root(3));
+    });
+    let proof = SubmitProof { statement: Some(statement), ..key.proof(root(3)) };
+    world.submit(2, &proof, None).await.assert_success();
+    world.server.store().add_batch(new_batch(2, Some(root(2)))).await.unwrap();
+    assert_eq!(accepted_roots(&world).await, []);
+    let published = world.rpc_proofs(2).await;
+    let exposed = published.as_array().unwrap().iter().find(|entry| entry["disagreesWith"].is_string());
+    assert!(exposed.unwrap()["statement"].is_object(), "{published}");
 }
 
 #[tokio::test]
@@ -146,7 +201,7 @@ async fn an_expected_root_that_comes_later_is_filled_in_and_held_against_the_pro
 }
 
 #[tokio::test]
-async fn proofs_that_came_to_contradict_each_other_while_a_key_did_not_count_are_found_when_it_counts_again() {
+async fn the_proof_of_a_key_that_is_refused_now_still_contradicts_others() {
     let world = World::start().await;
     world.add(1).await;
     let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
@@ -158,13 +213,105 @@ async fn proofs_that_came_to_contradict_each_other_while_a_key_did_not_count_are
             world.bytes_literal(&first.public().to_bytes())
         ))
         .await;
-    world.clock.advance(Duration::from_secs(1));
-    world.submit(1, &second.proof(root(9)), None).await.assert_success();
-    assert_eq!(world.server.store().disagreements().await.unwrap(), []);
-
-    world.post("/tee/register_attestation", &first.registration()).await.assert_success();
+    world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
     let found = world.server.store().disagreements().await.unwrap();
     let found: Vec<_> = found.iter().map(|found| (found.pubkey, found.root, found.accepted_root)).collect();
-    assert_eq!(found, [(first.public(), root(1), root(9))]);
-    assert_eq!(accepted_roots(&world).await, [(1, root(9))]);
+    assert_eq!(found, [(second.public(), root(9), root(1))]);
+    assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
+async fn once_a_forger_is_revoked_all_that_it_touched_is_proven_again() {
+    let world = World::start_with(|config| config.max_attempts = 1).await;
+    for number in 1..=6 {
+        world.add(number).await;
+    }
+    world.server.store().serve_tee_type(TeeType::Sgx).await.unwrap();
+    let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
+    // The honest proof was refused and its batch given up; in one case somebody gave the batch up by hand.
+    for number in 1..=4 {
+        world.submit(number, &forger.proof(root(100 + number)), None).await.assert_success();
+        if number == 2 {
+            world.post("/admin/jobs/2/sgx/requeue", &json!({})).await.assert_success();
+            let (_, lease) = world.claim("sgx").await.unwrap();
+            let refused = world.submit(2, &honest.proof(root(2)), Some(&lease)).await;
+            refused.assert_problem(409, "disagreeing_root");
+        }
+        if number == 3 {
+            world.post("/admin/jobs/3/sgx/requeue", &json!({})).await.assert_success();
+            world.post("/admin/jobs/3/sgx/ignore", &json!({})).await.assert_success();
+        }
+    }
+    // Of this one the right proof came first, and the forger's was the one that was refused.
+    world.submit(5, &honest.proof(root(5)), None).await.assert_success();
+    world.submit(5, &forger.proof(root(105)), None).await.assert_problem(409, "disagreeing_root");
+    let statuses: Vec<_> = world.statuses(TeeType::Sgx).await.into_iter().map(|(_, status)| status).collect();
+    use JobStatus::*;
+    assert_eq!(statuses, [Generated, PermanentlyIgnored, PermanentlyIgnored, Generated, Generated, ReadyToBeProven]);
+
+    let revoke = format!("/admin/attestations/{}/revoke", forger.public());
+    let revoked = world.post(&revoke, &json!({"reason": "forged"})).await.json();
+    assert_eq!(revoked["requeued"], 4);
+    for number in 1..=4 {
+        let (claimed, lease) = world.claim("sgx").await.unwrap();
+        assert_eq!(claimed, number);
+        world.submit(number, &honest.proof(root(number)), Some(&lease)).await.assert_success();
+    }
+    let statuses: Vec<_> = world.statuses(TeeType::Sgx).await.into_iter().map(|(_, status)| status).collect();
+    assert_eq!(statuses, [Generated, Generated, Generated, Generated, Generated, ReadyToBeProven]);
+}
+
+#[tokio::test]
+async fn a_revocation_goes_on_in_chunks_from_the_highest_batch_and_after_a_restart() {
+    let world = World::start().await;
+    for number in [1, 2, 3] {
+        world.add(number).await;
+    }
+    let key = world.registered_key(1).await;
+    for number in [1, 2, 3] {
+        world.submit(number, &key.proof(root(number)), None).await.assert_success();
+    }
+    // As a server leaves it that was stopped after the chunk with batch 3.
+    let pubkey = world.bytes_literal(&key.public().to_bytes());
+    world
+        .execute(&format!(
+            "UPDATE tee_attestations SET verdict = 'revoked: sold', revoked_at = 1, requeue_below = 3 WHERE pubkey = {pubkey}"
+        ))
+        .await;
+    for _ in 0..400 {
+        if world.statuses(TeeType::Sgx).await[0].1 == JobStatus::ReadyToBeProven {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    use JobStatus::*;
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, ReadyToBeProven), (2, ReadyToBeProven), (3, Generated)]);
+}
+
+#[tokio::test]
+async fn a_disagreement_that_is_explained_is_kept_and_is_no_alarm_any_more() {
+    let world = World::start().await;
+    world.add(1).await;
+    let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
+    world.submit(1, &first.proof(root(1)), None).await.assert_success();
+    world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
+    let open = async |expected: u32| {
+        let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+        assert!(metrics.contains(&format!("tee_server_disagreements {expected}\n")), "{metrics}");
+    };
+    open(1).await;
+    let path = |key: &Key| format!("/admin/disagreements/1/sgx/{}/resolve", key.public());
+    world.post(&path(&second), &json!({"reason": " "})).await.assert_problem(400, "malformed_body");
+    world.post(&path(&first), &json!({"reason": "x"})).await.assert_problem(404, "unknown_disagreement");
+    world.post(&path(&second), &json!({"reason": "memory was bad"})).await.assert_success();
+    world.post(&path(&second), &json!({"reason": "another story"})).await.assert_success();
+    open(0).await;
+    let listed = world.get("/api/disagreements").await.json();
+    assert_eq!(listed["items"][0]["resolution"], "memory was bad");
+    assert!(listed["items"][0]["resolved_at"].is_string());
+    // The same again was explained; another is an alarm.
+    world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
+    open(0).await;
+    world.submit(1, &second.proof(root(8)), None).await.assert_problem(409, "disagreeing_root");
+    open(1).await;
 }

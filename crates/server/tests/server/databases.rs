@@ -59,7 +59,7 @@ async fn a_newer_schema_is_left_alone() {
     let refused = refused.err().map(|error| error.to_string()).unwrap();
     assert!(refused.contains("run a newer version"), "{refused}");
     let refused = tee_server::migrate(&config.database_url).await.unwrap_err();
-    assert!(matches!(refused, MigrationError::Newer { found: 6, known: 5 }), "{refused:?}");
+    assert!(matches!(refused, MigrationError::Newer { found, known } if found == known + 1), "{refused:?}");
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ use std::{
 
 use reqwest::StatusCode;
 use tee_server::Limits;
+use tee_verifier::{U256, keccak256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
-use zksync_types::{U256, web3::keccak256};
 
 use crate::world::{World, new_batch};
 

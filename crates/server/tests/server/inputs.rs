@@ -6,8 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tee_api::{Client, ClientOptions, TeeType};
 use tee_server::{AddBatchError, AddedBatch, JobStatus};
-use tee_verifier::BatchInput;
-use zksync_types::H256;
+use tee_verifier::{BatchInput, H256};
 
 use crate::world::{World, input, new_batch};
 

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tee_api::{SignedStatement, SubmitProof, TeeProof, TeeType};
-use zksync_types::H256;
+use tee_verifier::H256;
 
 use crate::world::{ROOT, World};
 

@@ -4,12 +4,12 @@ use std::{fs, time::Duration};
 
 use reqwest::StatusCode;
 use serde_json::json;
+use tee_verifier::H256;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, timeout},
 };
-use zksync_types::H256;
 
 use crate::world::{ROOT, World};
 
@@ -34,15 +34,15 @@ async fn metrics_show_what_happened_and_how_things_stand() {
         "tee_server_jobs{tee_type=\"sgx\",status=\"ready_to_be_proven\"} 2",
         "tee_server_jobs_lowest_batch{tee_type=\"sgx\",status=\"ready_to_be_proven\"} 4",
         "tee_server_disagreements 1",
-        "tee_server_disagreements_seen 1",
+        "tee_server_disagreements_seen_total 1",
         "tee_server_keys{standing=\"in_force\"} 2",
         "tee_server_keys{standing=\"revoked\"} 0",
-        "tee_server_proofs_accepted{tee_type=\"sgx\"} 1",
-        "tee_server_batches_handed_out{tee_type=\"sgx\"} 1",
-        "tee_server_proofs_refused{reason=\"disagreeing_root\"} 1",
-        "tee_server_proofs_refused{reason=\"unknown_batch\"} 1",
-        "tee_server_requests{route=\"/tee/submit_proofs/{batch}\",status=\"409\"} 1",
-        "tee_server_requests{route=\"/tee/submit_proofs/{batch}\",status=\"404\"} 1",
+        "tee_server_proofs_accepted_total{tee_type=\"sgx\"} 1",
+        "tee_server_batches_handed_out_total{tee_type=\"sgx\"} 1",
+        "tee_server_proofs_refused_total{reason=\"disagreeing_root\"} 1",
+        "tee_server_proofs_refused_total{reason=\"unknown_batch\"} 1",
+        "tee_server_requests_total{route=\"/tee/submit_proofs/{batch}\",status=\"409\"} 1",
+        "tee_server_requests_total{route=\"/tee/submit_proofs/{batch}\",status=\"404\"} 1",
         "tee_server_request_duration_seconds_count{route=\"/tee/proof_inputs\"} 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
@@ -142,4 +142,33 @@ async fn followers_of_events_do_not_hold_up_a_stop() {
     timeout(Duration::from_secs(20), world.server.stop()).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(8));
     assert!(response.chunk().await.unwrap().is_none());
+}
+
+/// What Prometheus' own library for Python says of a scrape.
+#[tokio::test]
+async fn the_reference_parser_reads_a_scrape() {
+    let has_parser = |python: &mut std::process::Command| {
+        python
+            .args(["-c", "import prometheus_client"])
+            .stderr(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    if !has_parser(&mut std::process::Command::new("python3")) {
+        assert!(std::env::var_os("CI").is_none(), "prometheus-client is not there for python3");
+        eprintln!("skipped: prometheus-client is not there for python3");
+        return;
+    }
+    let world = World::start().await;
+    world.add(1).await;
+    world.claim("sgx").await.unwrap();
+    let scrape = world.get("/metrics").await;
+    assert_eq!(scrape.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let file = world.folder.path().join("scrape");
+    std::fs::write(&file, scrape.body).unwrap();
+    let read = "import sys; from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
+samples = [s.name for f in read(open(sys.argv[1]).read()) for s in f.samples]
+assert 'tee_server_requests_total' in samples and 'tee_server_jobs' in samples, samples";
+    let read = std::process::Command::new("python3").args(["-c", read]).arg(&file).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 use tee_api::{Signature, SubmitProof, TeeType};
-use tee_server::{Config, JobStatus, OverviewProof, Server, StartError};
-use tee_verifier::{ChainPins, CodePin};
-use zksync_types::H256;
+use tee_server::{
+    Config, JobStatus,
+    JobStatus::{Generated, PickedByProver},
+    OverviewProof, Server, StartError,
+};
+use tee_verifier::{ChainPins, CodePin, H256};
 
 use crate::world::{CODE, Key, PREVIOUS_ROOT, ROOT, World, config};
 
@@ -80,7 +83,6 @@ async fn every_wrong_proof_has_its_own_code_and_nothing_is_stored() {
         let wrong_type = SubmitProof { tee_type, ..good.clone() };
         world.submit(1, &wrong_type, None).await.assert_problem(422, "wrong_tee_type");
     }
-    world.submit(1, &good, Some("never-given")).await.assert_problem(409, "stale_lease");
     world.submit(1, &good, Some("a/b")).await.assert_problem(400, "malformed_lease");
 
     assert_eq!(proofs(&world).await, []);
@@ -102,15 +104,16 @@ async fn a_revoked_key_proves_nothing_more_and_registering_it_again_does_not_hel
 }
 
 #[tokio::test]
-async fn a_lease_of_another_batch_is_stale() {
+async fn a_proof_under_the_lease_of_another_batch_is_taken_and_ends_no_other_job() {
     let world = World::start().await;
     world.add(1).await;
     world.add(2).await;
     let key = world.registered_key(1).await;
     let (_, lease) = world.claim("sgx").await.unwrap();
-    world.submit(2, &key.proof(ROOT), Some(&lease)).await.assert_problem(409, "stale_lease");
-    let (_, none) = world.claim("none").await.unwrap();
-    world.submit(1, &key.proof(ROOT), Some(&none)).await.assert_problem(409, "stale_lease");
+    world.submit(2, &key.proof(ROOT), Some(&lease)).await.assert_success();
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, PickedByProver), (2, Generated)]);
+    world.submit(1, &key.proof(crate::world::root(1)), Some("never-given")).await.assert_success();
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, Generated), (2, Generated)]);
 }
 
 #[tokio::test]

@@ -60,7 +60,8 @@ async fn a_batch_whose_provers_die_is_given_up_and_blocks_nothing() {
     }
     assert_eq!(world.claim("sgx").await.unwrap().0, 2);
     let row = &world.overview().await[0];
-    assert_eq!((row.status, row.error_kind.as_deref()), (PermanentlyIgnored, Some("attempts_exhausted")));
+    let found = (row.status, row.attempts, row.error_kind.as_deref());
+    assert_eq!(found, (PermanentlyIgnored, 2, Some("attempts_exhausted")));
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use tee_verifier::H256;
 use tokio::time::timeout;
-use zksync_types::H256;
 
 use crate::world::{ROOT, World, http, root};
 

@@ -9,18 +9,17 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
 use futures::stream;
-use reqwest::StatusCode;
+use reqwest::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use tee_server::{
     AddBatchError, AddedBatch, Compression, EncodedBatch, ImportError, InputForm, MirrorConfig, ObjectStoreUrl,
 };
-use tee_verifier::BatchInput;
-use zksync_types::H256;
+use tee_verifier::{BatchInput, H256};
 
 use crate::world::{ROOT, World, input, new_batch};
 
 async fn mirror_of(node: &World, first_batch: u32, rpc_url: Option<String>) -> World {
-    let mirror = MirrorConfig { node_url: node.url(), rpc_url, first_batch };
+    let mirror = MirrorConfig { rpc_url, first_batch, ..MirrorConfig::new(node.url()) };
     World::start_with(|config| config.mirror = Some(mirror)).await
 }
 
@@ -81,6 +80,93 @@ async fn a_batch_that_the_node_does_not_give_holds_up_no_other() {
     assert_eq!(next(&mirror, 1).await, [1].into());
 }
 
+/// A node in front of which requests for some batches hang for ever, and none is answered without a token.
+async fn hanging_node(node_url: String, hanging: &'static [u32], token: &'static str) -> String {
+    use axum::{extract::Path, http::HeaderMap, response::IntoResponse, routing::get};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/secret-path", listener.local_addr().unwrap());
+    let ask = async move |headers: HeaderMap, path: String| {
+        if headers.get("authorization").is_none_or(|sent| sent != format!("Bearer {token}").as_str()) {
+            return (StatusCode::UNAUTHORIZED, HeaderMap::new(), Bytes::new()).into_response();
+        }
+        let answer = crate::world::http().get(format!("{node_url}/tee/{path}")).send().await.unwrap();
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, answer.headers()[CONTENT_TYPE].clone())]);
+        (answer.status(), headers, answer.bytes().await.unwrap()).into_response()
+    };
+    let present = {
+        let ask = ask.clone();
+        async move |headers: HeaderMap| ask(headers, "present_batches".to_owned()).await
+    };
+    let input = async move |Path(number): Path<u32>, headers: HeaderMap| {
+        if hanging.contains(&number) {
+            std::future::pending::<()>().await;
+        }
+        ask(headers, format!("proof_inputs_no_lock/{number}")).await
+    };
+    let router = Router::new()
+        .route("/secret-path/tee/present_batches", get(present))
+        .route("/secret-path/tee/proof_inputs_no_lock/{number}", get(input));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    url
+}
+
+#[tokio::test]
+async fn a_batch_whose_request_hangs_holds_up_no_other_and_a_node_that_asks_for_a_token_gets_one() {
+    let node = World::start().await;
+    for number in 1..=6 {
+        node.add(number).await;
+    }
+    let token_file = node.folder.path().join("node.token");
+    fs::write(&token_file, "tpg_node\n").unwrap();
+    let node_url = hanging_node(node.url(), &[1, 3], "tpg_node").await;
+    let mirror = MirrorConfig { token_file: Some(token_file), ..MirrorConfig::new(node_url) };
+    assert!(!format!("{mirror:?}").contains("secret"));
+    let mirror = World::start_with(|config| config.mirror = Some(mirror)).await;
+    assert_eq!(next(&mirror, 4).await, [2, 4, 5, 6].into());
+    // What comes later is seen, though the two are still in hand.
+    node.add(7).await;
+    assert_eq!(next(&mirror, 1).await, [7].into());
+    let metrics = String::from_utf8(mirror.get("/metrics").await.body).unwrap();
+    assert!(metrics.contains("tee_server_mirror_lag_batches 2\n"), "{metrics}");
+}
+
+/// A node of 2026: everything is under another folder, and a batch is refused until the one before is settled.
+async fn node_of_version_31(input: Vec<u8>) -> String {
+    use axum::{extract::Path, routing::get};
+    let asked = Arc::new(Mutex::new(0));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = async move |Path(number): Path<u32>| {
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        match (number, *asked) {
+            (1, 1) => (StatusCode::INTERNAL_SERVER_ERROR, b"not yet".to_vec()),
+            (1, _) => (StatusCode::OK, input.clone()),
+            _ => (StatusCode::NOT_FOUND, vec![]),
+        }
+    };
+    let router = Router::new()
+        .route("/airbender/present_batches", get(async || r#"{"oldest_batch":1,"latest_batch":1}"#))
+        .route("/airbender/proof_inputs_no_lock/{number}", get(answer));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    url
+}
+
+#[tokio::test]
+async fn a_node_of_version_31_is_followed_under_its_own_api() {
+    let mut wanted = input(1);
+    let version = tee_verifier::ProtocolVersionId::VERSION_31;
+    (wanted.system_env.version, wanted.vm_run_data.protocol_version) = (version, version);
+    let mut json = Vec::new();
+    wanted.to_json(&mut json).unwrap();
+    assert!(!json.starts_with(br#"{"V1""#));
+    let node_url = node_of_version_31(json).await;
+    let mirror = World::start_with(|config| config.mirror = Some(MirrorConfig::new(node_url))).await;
+    let answer = mirror.post("/tee/proof_inputs?wait_secs=25", &json!({"tee_type": "sgx"})).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(BatchInput::from_json(&answer.body).unwrap(), wanted);
+}
+
 #[tokio::test]
 async fn a_mirror_waits_for_a_node_that_is_not_there_yet() {
     let node = World::start().await;
@@ -88,7 +174,7 @@ async fn a_mirror_waits_for_a_node_that_is_not_there_yet() {
     let address = node.server.local_addr();
     let World { server, mut config, clock, folder, .. } = node;
     server.stop().await;
-    let mirror = MirrorConfig { node_url: format!("http://{address}"), rpc_url: None, first_batch: 0 };
+    let mirror = MirrorConfig::new(format!("http://{address}"));
     let mirror = World::start_with(|config| config.mirror = Some(mirror)).await;
     assert_eq!(mirror.claim("sgx").await, None);
     config.listen = address;

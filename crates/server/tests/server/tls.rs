@@ -85,7 +85,9 @@ impl Authority {
     }
 
     fn client(&self, identity: Option<Identity>) -> reqwest::Client {
-        reqwest::Client::builder().tls_backend_preconfigured(self.client_config(identity)).no_proxy().build().unwrap()
+        // A connection kept for later may be one that the server ends just as it is used.
+        let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+        builder.tls_backend_preconfigured(self.client_config(identity)).no_proxy().build().unwrap()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A running server with its files, and what tests do to it.
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, LazyLock},
     time::SystemTime,
@@ -13,14 +14,14 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tee_api::{PublicKey, Quote, Signature, SignedStatement, Statement, SubmitProof, TeeType};
 use tee_attestation::{ReportData, simulated::Platform};
 use tee_server::{AddedBatch, Clock, Config, JobStatus, ManualClock, NewBatch, ObjectStoreUrl, OverviewRow, Server};
-use tee_verifier::{BatchInput, CodeHashes, MerklePaths, VmRunData};
-use tempfile::TempDir;
-use zksync_contracts::{BaseSystemContracts, SystemContractCode};
-use zksync_types::{
-    Address, H256, L1BatchNumber, L2ChainId, ProtocolVersionId, U256, commitment::PubdataParams,
-    fee_model::BatchFeeInput, witness_block_state::WitnessStorageState,
+use tee_verifier::{
+    Address, BatchInput, CodeHashes, H256, L1BatchNumber, L2ChainId, MerklePaths, ProtocolVersionId, U256, VmRunData,
+    input::{
+        BaseSystemContracts, BatchFeeInput, L1BatchEnv, L1PeggedBatchFeeModelInput, L2BlockEnv, PubdataParams,
+        PubdataType, PubdataValidator, SystemContractCode, SystemEnv, TxExecutionMode, WitnessStorageState,
+    },
 };
-use zksync_vm_interface::{L1BatchEnv, L2BlockEnv, SystemEnv, TxExecutionMode};
+use tempfile::TempDir;
 
 pub(crate) const LEASE_SECS: u64 = 600;
 pub(crate) const PREVIOUS_ROOT: H256 = H256::repeat_byte(0xaa);
@@ -73,17 +74,32 @@ impl World {
 
     /// Stops the server and starts another on the same files.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, clock, folder, config, database_url, http } = self;
+        let Self { server, clock, folder, config, database_url, .. } = self;
         server.stop().await;
+        Self::start_on(folder, config, clock, database_url).await
+    }
+
+    /// A server on files that are there.
+    pub(crate) async fn start_on(
+        folder: Arc<TempDir>,
+        config: Config,
+        clock: ManualClock,
+        database_url: String,
+    ) -> Self {
         let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
-        Self { server, clock, folder, config, database_url, http }
+        Self { server, clock, folder, config, database_url, http: http() }
     }
 
     /// A second server on the same files.
     pub(crate) async fn beside(&self) -> Self {
-        let (clock, folder, config) = (self.clock.clone(), self.folder.clone(), self.config.clone());
-        let database_url = self.database_url.clone();
-        let server = Server::start_with_clock(config.clone(), Clock::Manual(clock.clone())).await.unwrap();
+        self.beside_with(Clock::Manual(self.clock.clone())).await
+    }
+
+    /// The same, with another clock.
+    pub(crate) async fn beside_with(&self, clock: Clock) -> Self {
+        let (folder, config, database_url) = (self.folder.clone(), self.config.clone(), self.database_url.clone());
+        let server = Server::start_with_clock(config.clone(), clock).await.unwrap();
+        let clock = self.clock.clone();
         Self { server, clock, folder, config, database_url, http: http() }
     }
 
@@ -305,6 +321,7 @@ pub(crate) fn config(folder: &TempDir) -> Config {
         danger_unjudged_quotes: true,
         danger_any_code: true,
         danger_bare_roots: true,
+        tee_types: vec![TeeType::None, TeeType::Sgx, TeeType::Tdx],
         ..Config::new(sqlite(folder), ObjectStoreUrl::folder(&folder.path().join("objects")))
     }
 }
@@ -321,7 +338,7 @@ pub(crate) fn input(number: u32) -> BatchInput {
             l1_batch_number: L1BatchNumber(number),
             used_bytecodes: [(U256::one(), vec![[7; 32]])].into(),
             initial_heap_content: vec![],
-            protocol_version: ProtocolVersionId::Version29,
+            protocol_version: ProtocolVersionId::VERSION_29,
             bootloader_code: vec![[0; 32]],
             default_account_code_hash: U256::one(),
             evm_emulator_code_hash: None,
@@ -336,7 +353,12 @@ pub(crate) fn input(number: u32) -> BatchInput {
             previous_batch_hash: (number == 1).then_some(PREVIOUS_ROOT),
             number: L1BatchNumber(number),
             timestamp: 1,
-            fee_input: BatchFeeInput::sensible_l1_pegged_default(),
+            fee_input: BatchFeeInput::L1Pegged(L1PeggedBatchFeeModelInput {
+                fair_l2_gas_price: 100_000_000,
+                l1_gas_price: 1_000_000_000,
+            }),
+            interop_fee: U256::zero(),
+            settlement_layer: None,
             fee_account: Address::zero(),
             enforced_base_fee: None,
             first_l2_block: L2BlockEnv {
@@ -349,7 +371,7 @@ pub(crate) fn input(number: u32) -> BatchInput {
         },
         system_env: SystemEnv {
             zk_porter_available: false,
-            version: ProtocolVersionId::Version29,
+            version: ProtocolVersionId::VERSION_29,
             base_system_smart_contracts: BaseSystemContracts {
                 bootloader: contract(),
                 default_aa: contract(),
@@ -360,11 +382,24 @@ pub(crate) fn input(number: u32) -> BatchInput {
             default_validation_computational_gas_limit: u32::MAX,
             chain_id: L2ChainId::from(270),
         },
-        pubdata_params: PubdataParams::default(),
+        pubdata_params: PubdataParams {
+            validator: PubdataValidator::Address(Address::zero()),
+            pubdata_type: PubdataType::Rollup,
+        },
+        commitment_input: None,
     }
 }
 
 pub(crate) fn http() -> reqwest::Client {
+    client(None)
+}
+
+/// A client at an address of this machine's.
+pub(crate) fn http_from(address: IpAddr) -> reqwest::Client {
+    client(Some(address))
+}
+
+fn client(address: Option<IpAddr>) -> reqwest::Client {
     let provider = rustls::crypto::ring::default_provider();
     let tls = rustls::ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -372,6 +407,6 @@ pub(crate) fn http() -> reqwest::Client {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     // A connection kept for later may be one that the server ends just as it is used.
-    let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+    let builder = reqwest::Client::builder().pool_max_idle_per_host(0).local_address(address);
     builder.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }

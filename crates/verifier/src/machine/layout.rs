@@ -1,6 +1,8 @@
 //! Where the bootloader looks for what in its heap, in words of 32 bytes, by protocol version (`vm_latest/constants.rs` of
 //! zksync-era).
 
+use crate::ProtocolVersionId;
+
 /// Transactions that a batch has room for.
 pub(crate) const MAX_TRANSACTIONS: u32 = 10_000;
 /// Interop roots that a batch has room for, where the version knows them.
@@ -89,33 +91,26 @@ pub(crate) struct Interop {
     pub(crate) roots: Region,
 }
 
-/// What of a protocol version matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Features {
-    pub(crate) interop: bool,
-    pub(crate) settlement_layer: bool,
-}
-
 impl Layout {
-    /// The layout of a version with these features.
-    pub(crate) const fn new(features: Features) -> Self {
+    /// The layout of a protocol version.
+    pub(crate) fn of(version: ProtocolVersionId) -> Self {
         let interop_roots = BLOCKS_END + INTEROP_STATE_WORDS + MAX_TRANSACTIONS;
         // One root more than there can be, and the roots' rolling hash.
         let interop_end = interop_roots + (MAX_INTEROP_ROOTS + 1) * INTEROP_ROOT_WORDS + 1;
-        let (interop, mut end) = if features.interop {
+        let (interop, mut end) = if version >= ProtocolVersionId::VERSION_29 {
             let roots = Region { start: interop_roots, words: MAX_INTEROP_ROOTS * INTEROP_ROOT_WORDS };
             (Some(Interop { blocks: BLOCKS_END + INTEROP_STATE_WORDS, roots }), interop_end)
         } else {
             (None, BLOCKS_END)
         };
         let mut settlement_layer = None;
-        if features.settlement_layer {
+        if version >= ProtocolVersionId::VERSION_31 {
             settlement_layer = Some(end);
             end += 2;
         }
         let compressed_bytecodes = Region { start: end + 1, words: COMPRESSED_BYTECODES_WORDS - 1 };
         end += COMPRESSED_BYTECODES_WORDS + PRIORITY_WORDS;
-        if features.interop {
+        if interop.is_some() {
             // The rolling hash of the transactions' statuses.
             end += 1;
         }
@@ -145,9 +140,7 @@ mod tests {
     /// The words that zksync-era names.
     #[test]
     fn the_regions_are_where_the_versions_have_them() {
-        let versions = [(false, false), (true, false), (true, true)];
-        let [v28, v29, v31] =
-            versions.map(|(interop, settlement_layer)| Layout::new(Features { interop, settlement_layer }));
+        let [v28, v29, v31] = [28, 29, 31].map(|version| Layout::of(ProtocolVersionId::new(version)));
         assert_eq!((v28.refunds, v28.blocks, v28.hook), (143, 30_143, 1_983_749));
         assert_eq!(v28.compressed_bytecodes.start, 70_147 + 1);
         assert_eq!(v29.compressed_bytecodes.start, 80_656 + 1);

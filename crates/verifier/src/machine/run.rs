@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tee_eravm::{Access, Code, End, HeapGrowth, Limit, Machine, Pause, Precompiles, Recovery, Settings, Stop, U256};
 
 use crate::{
-    Rejection,
+    H256, ProtocolVersionId, Rejection,
     machine::{
         bytecodes,
         events::{self, L1Messages},
         layout::{
-            BLOCK_WORDS, DESCRIPTION_WORDS, Features, GAS_LIMIT, HEAP_BYTES, HOOK_PARAMETERS, INTEROP_ROOT_WORDS,
-            Layout, Region, batch,
+            BLOCK_WORDS, DESCRIPTION_WORDS, GAS_LIMIT, HEAP_BYTES, HOOK_PARAMETERS, INTEROP_ROOT_WORDS, Layout, Region,
+            batch,
         },
         pubdata::{self, Publication, StateChange},
         refund::{Fees, Usage, proposed_refund},
@@ -34,7 +34,7 @@ pub(crate) struct Parameters {
     pub(crate) number: u32,
     pub(crate) fees: Fees,
     pub(crate) gas: u32,
-    pub(crate) features: Features,
+    pub(crate) version: ProtocolVersionId,
     pub(crate) growth: HeapGrowth,
     pub(crate) precompiles: Precompiles,
     /// Since version 31: the settlement layer's chain id and the interop fee.
@@ -57,13 +57,14 @@ pub(crate) struct Block {
 }
 
 /// What a transaction came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TransactionOutcome {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionOutcome {
     /// Whether it succeeded; a revert is a normal outcome.
-    pub(crate) succeeded: bool,
-    /// What the operator proposed to give back.
-    pub(crate) refund: u64,
-    pub(crate) pubdata_bytes: u32,
+    pub succeeded: bool,
+    /// Gas that the operator proposed to give back.
+    pub refund: u64,
+    /// Bytes that it publishes.
+    pub pubdata_bytes: u32,
 }
 
 /// What a batch came to.
@@ -71,6 +72,8 @@ pub(crate) struct TransactionOutcome {
 pub(crate) struct Finished {
     pub(crate) accesses: Vec<Access>,
     pub(crate) system_logs: Vec<[u8; 88]>,
+    /// Hashes of the code that was run.
+    pub(crate) code_hashes: Vec<H256>,
 }
 
 /// A batch that is being run.
@@ -136,7 +139,7 @@ impl From<Limit> for Failure {
 
 impl<S: State> BatchRun<S> {
     pub(crate) fn new(parameters: Parameters, first_block: Block, state: S) -> Result<Self, Rejection> {
-        let layout = Layout::new(parameters.features);
+        let layout = Layout::of(parameters.version);
         let settings = Settings {
             default_account: U256::from_be_bytes(parameters.default_account),
             evm_emulator: U256::from_be_bytes(parameters.evm_emulator),
@@ -418,6 +421,7 @@ impl<S: State> BatchRun<S> {
         Ok(Finished {
             accesses: self.machine.accesses().collect(),
             system_logs: self.machine.logs().iter().map(events::log_bytes).collect(),
+            code_hashes: self.world.code_hashes(),
         })
     }
 
@@ -442,7 +446,7 @@ impl<S: State> BatchRun<S> {
         let messages = L1Messages::of(self.machine.events()).ok_or_else(malformed)?;
         let mut bytecodes = Vec::new();
         for hash in &messages.bytecodes {
-            let missing = || Rejection::BytecodeMissing { hash: zksync_types::H256(*hash) };
+            let missing = || Rejection::BytecodeMissing { hash: H256(*hash) };
             bytecodes.push(self.world.bytecode(hash).ok_or_else(missing)?.to_vec());
         }
         let changes = self.state_changes();

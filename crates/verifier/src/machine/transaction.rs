@@ -1,9 +1,12 @@
 //! Transactions as the bootloader takes them.
 
 use tee_eravm::{Address, U256};
-use zksync_types::{ExecuteTransactionCommon, Transaction, U256 as TypesU256, l2::TransactionType};
 
-use crate::{hash::era_code_hash, machine::abi::Encoder};
+use crate::{
+    hash::era_code_hash,
+    input::{ExecuteTransactionCommon, Transaction, TransactionType},
+    machine::abi::Encoder,
+};
 
 /// The gas that a transaction can spend on computation; the rest can only pay for what it publishes.
 const MAX_COMPUTATION_GAS: u64 = 80_000_000;
@@ -61,41 +64,37 @@ impl<'a> BootloaderTransaction<'a> {
             is_from_l1: true,
         };
         match &transaction.common_data {
-            ExecuteTransactionCommon::L2(common) => {
-                let is_legacy = common.transaction_type == TransactionType::LegacyTransaction;
-                let has_chain_id = is_legacy && common.extract_chain_id().is_some();
-                Self {
-                    kind: common.transaction_type as u32 as u8,
-                    from: common.initiator_address.0,
-                    gas_limit: word(common.fee.gas_limit),
-                    gas_per_pubdata_limit: if common.transaction_type.is_ethereum_type() {
-                        U256::from(ETHEREUM_PUBDATA_GAS)
-                    } else {
-                        word(common.fee.gas_per_pubdata_limit)
-                    },
-                    max_fee_per_gas: word(common.fee.max_fee_per_gas),
-                    max_priority_fee_per_gas: word(common.fee.max_priority_fee_per_gas),
-                    paymaster: common.paymaster_params.paymaster.0,
-                    nonce: U256::from(common.nonce.0),
-                    reserved: [
-                        U256::from(u8::from(has_chain_id)),
-                        U256::from(u8::from(execute.contract_address.is_none())),
-                        U256::ZERO,
-                        U256::ZERO,
-                    ],
-                    signature: &common.signature,
-                    paymaster_input: &common.paymaster_params.paymaster_input,
-                    is_from_l1: false,
-                    ..base
-                }
-            }
+            ExecuteTransactionCommon::L2(common) => Self {
+                kind: common.transaction_type as u8,
+                from: common.initiator_address.0,
+                gas_limit: word(common.fee.gas_limit),
+                gas_per_pubdata_limit: if common.transaction_type.is_ethereum_type() {
+                    U256::from(ETHEREUM_PUBDATA_GAS)
+                } else {
+                    word(common.fee.gas_per_pubdata_limit)
+                },
+                max_fee_per_gas: word(common.fee.max_fee_per_gas),
+                max_priority_fee_per_gas: word(common.fee.max_priority_fee_per_gas),
+                paymaster: common.paymaster_params.paymaster.0,
+                nonce: U256::from(common.nonce),
+                reserved: [
+                    U256::from(u8::from(common.names_chain())),
+                    U256::from(u8::from(execute.contract_address.is_none())),
+                    U256::ZERO,
+                    U256::ZERO,
+                ],
+                signature: &common.signature,
+                paymaster_input: &common.paymaster_params.paymaster_input,
+                is_from_l1: false,
+                ..base
+            },
             ExecuteTransactionCommon::L1(common) => Self {
-                kind: common.tx_format() as u8,
+                kind: TransactionType::PriorityOpTransaction as u8,
                 from: common.sender.0,
                 gas_limit: word(common.gas_limit),
                 gas_per_pubdata_limit: word(common.gas_per_pubdata_limit),
                 max_fee_per_gas: word(common.max_fee_per_gas),
-                nonce: U256::from(common.serial_id.0),
+                nonce: U256::from(common.serial_id),
                 reserved: [
                     word(common.to_mint),
                     U256::from_be_slice(common.refund_recipient.as_bytes()),
@@ -105,12 +104,12 @@ impl<'a> BootloaderTransaction<'a> {
                 ..base
             },
             ExecuteTransactionCommon::ProtocolUpgrade(common) => Self {
-                kind: common.tx_format() as u8,
+                kind: TransactionType::ProtocolUpgradeTransaction as u8,
                 from: common.sender.0,
                 gas_limit: word(common.gas_limit),
                 gas_per_pubdata_limit: word(common.gas_per_pubdata_limit),
                 max_fee_per_gas: word(common.max_fee_per_gas),
-                nonce: U256::from(common.upgrade_id as u16),
+                nonce: U256::from(common.upgrade_id.number()),
                 reserved: [
                     word(common.to_mint),
                     U256::from_be_slice(common.refund_recipient.as_bytes()),
@@ -159,6 +158,6 @@ impl<'a> BootloaderTransaction<'a> {
     }
 }
 
-fn word(number: TypesU256) -> U256 {
+fn word(number: primitive_types::U256) -> U256 {
     U256::from_limbs(number.0)
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tee_eravm::{Address, Code, Slot, U256, World};
 
 use crate::{
-    Rejection,
+    H256, Rejection,
     machine::{events::kernel_address, pubdata},
 };
 
@@ -15,7 +15,7 @@ const BASE_TOKEN: Address = kernel_address(0x800a);
 const SYSTEM_CONTEXT: Address = kernel_address(0x800b);
 
 /// The chain's state before a batch.
-pub(crate) trait State {
+pub trait State {
     /// A storage slot.
     ///
     /// # Errors
@@ -28,6 +28,20 @@ pub(crate) trait State {
 
     /// The code of a hash.
     fn bytecode(&self, hash: &[u8; 32]) -> Option<&[u8]>;
+}
+
+impl<S: State> State for &mut S {
+    fn slot(&mut self, address: &Address, key: &U256) -> Result<Slot, Rejection> {
+        (**self).slot(address, key)
+    }
+
+    fn leaf_index(&self, address: &Address, key: &U256) -> u64 {
+        (**self).leaf_index(address, key)
+    }
+
+    fn bytecode(&self, hash: &[u8; 32]) -> Option<&[u8]> {
+        (**self).bytecode(hash)
+    }
 }
 
 /// The state, and the code that came with the batch's own transactions.
@@ -65,6 +79,11 @@ impl<S: State> ChainWorld<S> {
         self.dependencies.get(hash).map(Vec::as_slice).or_else(|| self.state.bytecode(hash))
     }
 
+    /// Hashes of the code that was asked for.
+    pub(crate) fn code_hashes(&self) -> Vec<H256> {
+        self.codes.keys().map(|hash| H256(hash.to_be_bytes())).collect()
+    }
+
     /// Whether a code was known before the batch. The operator's word is enough: it decides only whether the operator publishes the
     /// code in compressed form, and that it may decide as it likes.
     pub(crate) fn was_known(&mut self, hash: &[u8; 32]) -> bool {
@@ -91,7 +110,7 @@ impl<S: State> World for ChainWorld<S> {
         }
         let bytes = hash.to_be_bytes::<32>();
         // Nothing stands in for code that is missing.
-        let code = self.bytecode(&bytes).ok_or(Rejection::BytecodeMissing { hash: zksync_types::H256(bytes) })?;
+        let code = self.bytecode(&bytes).ok_or(Rejection::BytecodeMissing { hash: H256(bytes) })?;
         let code = Arc::new(Code::new(code.to_vec()));
         self.codes.insert(*hash, Arc::clone(&code));
         Ok(code)

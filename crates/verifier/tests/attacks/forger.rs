@@ -3,15 +3,10 @@
 
 use std::sync::LazyLock;
 
-use serde_bytes::ByteArray;
-use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
-use tee_verifier::{BatchInput, MerklePath};
-use zksync_types::{
-    AccountTreeId, Address, H256, SYSTEM_CONTEXT_ADDRESS, StorageKey, Transaction, U256, get_code_key, get_nonce_key,
-    h256_to_u256, u256_to_h256, utils::storage_key_for_eth_balance,
-};
-
 use crate::scene::judge;
+use serde_bytes::ByteArray;
+use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, slots};
+use tee_verifier::{Address, BatchInput, H256, MerklePath, StorageKey, U256, input::Transaction};
 
 /// The honest chain after its first batch.
 struct Honest {
@@ -22,6 +17,10 @@ struct Honest {
     transfer: Transaction,
 }
 
+/// The contract that keeps nonces.
+const NONCES: u64 = 0x8003;
+/// The contract that knows batches and blocks.
+const SYSTEM_CONTEXT: u64 = 0x800b;
 const POOR: u32 = 0;
 const REPLAYED: u32 = 1;
 const CALLER: u32 = 2;
@@ -33,7 +32,7 @@ static HONEST: LazyLock<Honest> = LazyLock::new(|| {
     let mut chain = Chain::new(Genesis::sepolia().unwrap());
     let transfer = sign(&mut Account::new(REPLAYED), Call::transfer(Address::repeat_byte(0xaa), U256::exp10(18)));
     let first_batch = chain.seal_blocks(vec![vec![transfer.clone()]]).unwrap().input;
-    chain.set_slot(&storage_key_for_eth_balance(&Account::new(POOR).address()), H256::from_low_u64_be(POOR_WEI));
+    chain.set_slot(&slots::balance(&Account::new(POOR).address()), H256::from_low_u64_be(POOR_WEI));
     chain.set_slot(&slot(STORED), H256::from_low_u64_be(1));
     Honest { chain, first_batch, transfer }
 });
@@ -44,7 +43,7 @@ fn sign(account: &mut Account, call: Call) -> Transaction {
 
 /// A slot of the traffic contract.
 fn slot(number: u64) -> StorageKey {
-    StorageKey::new(AccountTreeId::new(CONTRACT), H256::from_low_u64_be(number))
+    StorageKey::new(CONTRACT, H256::from_low_u64_be(number))
 }
 
 /// What is forged: a slot and its value, and the transaction that takes advantage of it.
@@ -61,8 +60,8 @@ impl Loot {
     fn balance() -> Self {
         let mut thief = Account::new(POOR);
         Self {
-            key: storage_key_for_eth_balance(&thief.address()),
-            value: u256_to_h256(U256::exp10(24)),
+            key: slots::balance(&thief.address()),
+            value: word(U256::exp10(24)),
             transaction: sign(&mut thief, Call::transfer(Address::repeat_byte(0xbb), U256::exp10(20))),
             skipped_batches: 0,
         }
@@ -81,9 +80,9 @@ impl Loot {
 
     /// The code of a contract: with another system contract's in its place, the call does nothing.
     fn code() -> Self {
-        let empty = get_code_key(&Address::from_low_u64_be(0x8001)).hashed_key_u256();
+        let empty = slots::account_code(&Address::from_low_u64_be(0x8001)).hashed_key_u256();
         Self {
-            key: get_code_key(&CONTRACT),
+            key: slots::account_code(&CONTRACT),
             value: H256(HONEST.chain.prove(&empty).value_read),
             transaction: sign(&mut Account::new(CALLER), Call::storage(Action::Write, 50, 2, 5)),
             skipped_batches: 0,
@@ -93,7 +92,10 @@ impl Loot {
     /// A nonce set back: the account's transfer once more.
     fn nonce() -> Self {
         Self {
-            key: get_nonce_key(&Account::new(REPLAYED).address()),
+            key: StorageKey::new(
+                Address::from_low_u64_be(NONCES),
+                slots::mapping(&Account::new(REPLAYED).address(), 0),
+            ),
             value: H256::zero(),
             transaction: HONEST.transfer.clone(),
             skipped_batches: 0,
@@ -110,13 +112,13 @@ impl Loot {
             .witness_block_state
             .read_storage_key
             .keys()
-            .filter(|key| *key.address() == SYSTEM_CONTEXT_ADDRESS)
-            .map(|key| (*key, h256_to_u256(H256(HONEST.chain.prove(&key.hashed_key_u256()).value_read))))
+            .filter(|key| *key.address() == Address::from_low_u64_be(SYSTEM_CONTEXT))
+            .map(|key| (*key, U256::from_big_endian(&HONEST.chain.prove(&key.hashed_key_u256()).value_read)))
             .find(|(_, value)| value >> 128 == number.into())
             .expect("the number of the last batch");
         Self {
             key,
-            value: u256_to_h256(value + (U256::one() << 128)),
+            value: word(value + (U256::one() << 128)),
             transaction: sign(&mut Account::new(CALLER), Call::transfer(Address::repeat_byte(0xcc), U256::one())),
             skipped_batches: 1,
         }
@@ -128,7 +130,7 @@ impl Loot {
         chain.set_slot(&self.key, self.value);
         let environment = chain.environment_mut();
         environment.previous_batch_hash = Some(HONEST.chain.root());
-        environment.number += self.skipped_batches;
+        environment.number.0 += self.skipped_batches;
         chain.seal_blocks(vec![vec![self.transaction.clone()]]).unwrap().input
     }
 
@@ -164,6 +166,12 @@ fn honest_claims(input: &mut BatchInput) {
     for (key, value) in &mut input.vm_run_data.witness_block_state.read_storage_key {
         *value = H256(HONEST.chain.prove(&key.hashed_key_u256()).value_read);
     }
+}
+
+fn word(number: U256) -> H256 {
+    let mut bytes = [0; 32];
+    number.to_big_endian(&mut bytes);
+    H256(bytes)
 }
 
 fn nothing(_: &Loot, _: &mut BatchInput) {}

@@ -3,15 +3,14 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use crate::scene::{chain_blocks, judge};
 use serde_bytes::ByteArray;
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
-use tee_verifier::{BatchInput, InputError, MerklePath};
-use zksync_types::{
-    AccountTreeId, Address, ExecuteTransactionCommon, H256, L2ChainId, ProtocolVersionId, StorageKey, Transaction,
-    U256, bytecode::BytecodeHash, h256_to_u256, interop_root::InteropRoot, web3::keccak256,
+use tee_verifier::{
+    Address, BatchInput, H256, InputError, L2ChainId, MerklePath, ProtocolVersionId, StorageKey, U256, era_code_hash,
+    input::{ExecuteTransactionCommon, InteropRoot, Transaction},
+    keccak256,
 };
-
-use crate::scene::{chain_blocks, judge};
 
 struct Shape {
     name: &'static str,
@@ -103,7 +102,7 @@ fn shapes(scale: usize) -> Vec<Shape> {
             changed(few.clone(), |input| {
                 let claims = &mut input.vm_run_data.witness_block_state;
                 for number in 0..many {
-                    let key = StorageKey::new(AccountTreeId::new(CONTRACT), H256(keccak256(&number.to_be_bytes())));
+                    let key = StorageKey::new(CONTRACT, H256(keccak256(&number.to_be_bytes())));
                     claims.read_storage_key.insert(key, H256::repeat_byte(1));
                     claims.is_write_initial.insert(key, true);
                 }
@@ -122,8 +121,8 @@ fn shapes(scale: usize) -> Vec<Shape> {
             changed(few.clone(), |input| {
                 for number in 0..many {
                     let word = keccak256(&number.to_be_bytes());
-                    let hash = BytecodeHash::for_bytecode(&word).value();
-                    input.vm_run_data.used_bytecodes.insert(h256_to_u256(hash), vec![word]);
+                    let hash = H256(era_code_hash(&word));
+                    input.vm_run_data.used_bytecodes.insert(U256::from_big_endian(hash.as_bytes()), vec![word]);
                 }
             }),
         ),
@@ -133,8 +132,8 @@ fn shapes(scale: usize) -> Vec<Shape> {
             changed(few.clone(), |input| {
                 for number in 0..scale {
                     let words = vec![keccak256(&number.to_be_bytes()); 65_535];
-                    let hash = BytecodeHash::for_bytecode(words.as_flattened()).value();
-                    input.vm_run_data.used_bytecodes.insert(h256_to_u256(hash), words);
+                    let hash = H256(era_code_hash(words.as_flattened()));
+                    input.vm_run_data.used_bytecodes.insert(U256::from_big_endian(hash.as_bytes()), words);
                 }
             }),
         ),
@@ -231,9 +230,12 @@ fn more_paths_than_a_batch_can_touch_are_not_looked_at() {
     assert_eq!(judge(input), Err("too_many_paths"));
 }
 
+fn interop_root(sides: usize) -> InteropRoot {
+    InteropRoot { chain_id: L2ChainId::from(271_u32), block_number: 1, sides: vec![H256::repeat_byte(1); sides] }
+}
+
 #[test]
 fn interop_roots_have_the_room_that_the_version_gives_them() {
-    let root = |sides| InteropRoot::new(L2ChainId::from(271_u32), 1, vec![H256::repeat_byte(1); sides]);
     let forged = |version, roots: Vec<InteropRoot>| {
         let mut input = honest(1);
         (input.system_env.version, input.vm_run_data.protocol_version) = (version, version);
@@ -241,20 +243,19 @@ fn interop_roots_have_the_room_that_the_version_gives_them() {
         input.l2_blocks_execution_data[0].interop_roots = roots;
         judge(input).unwrap_err()
     };
-    use zksync_types::ProtocolVersionId::{Version28, Version29};
-    assert_eq!(forged(Version28, vec![root(1)]), "too_many_interop_roots");
-    assert_eq!(forged(Version29, vec![root(1); 101]), "too_many_interop_roots");
-    assert_eq!(forged(Version29, vec![root(2)]), "interop_root_sides");
-    assert_eq!(forged(Version29, vec![root(0)]), "interop_root_sides");
+    assert_eq!(forged(ProtocolVersionId::VERSION_28, vec![interop_root(1)]), "too_many_interop_roots");
+    assert_eq!(forged(ProtocolVersionId::VERSION_29, vec![interop_root(1); 101]), "too_many_interop_roots");
+    assert_eq!(forged(ProtocolVersionId::VERSION_29, vec![interop_root(2)]), "interop_root_sides");
+    assert_eq!(forged(ProtocolVersionId::VERSION_29, vec![interop_root(0)]), "interop_root_sides");
 }
 
 /// The last block is not executed: roots there would be listed and reach nobody.
 #[test]
 fn interop_roots_in_the_block_that_is_not_executed() {
     let mut input = seal(signed(transfers(1)).chunks(1).map(<[_]>::to_vec).collect());
-    input.system_env.version = ProtocolVersionId::Version29;
-    input.vm_run_data.protocol_version = ProtocolVersionId::Version29;
-    let root = InteropRoot::new(L2ChainId::from(271_u32), 1, vec![H256::repeat_byte(1)]);
+    input.system_env.version = ProtocolVersionId::VERSION_29;
+    input.vm_run_data.protocol_version = ProtocolVersionId::VERSION_29;
+    let root = interop_root(1);
     input.l2_blocks_execution_data.last_mut().unwrap().interop_roots.push(root);
     assert_eq!(judge(input).unwrap_err(), "last_block_interop_roots");
 }
@@ -296,7 +297,7 @@ fn with_bootloader(instructions: &[u64]) -> BatchInput {
     code.resize(3 * 32, 0);
     changed(honest(1), |input| {
         let contract = &mut input.system_env.base_system_smart_contracts.bootloader;
-        contract.hash = BytecodeHash::for_bytecode(&code).value();
+        contract.hash = H256(era_code_hash(&code));
         contract.code = code.clone();
         input.vm_run_data.bootloader_code = code.as_chunks().0.to_vec();
     })

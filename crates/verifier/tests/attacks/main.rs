@@ -8,5 +8,6 @@ mod publication;
 mod rollbacks;
 #[path = "../scene/mod.rs"]
 mod scene;
+mod second_opinion;
 mod signatures;
 mod versions;

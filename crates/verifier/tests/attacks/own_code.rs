@@ -1,9 +1,10 @@
 //! Code of the operator's own: a batch like any other, which whoever relies on a result must not take.
 
-use tee_devnet::{Chain, Genesis, Load, deposit};
-use tee_verifier::{BatchInput, ChainPins, CodeHashes, CodePin, Options, Rejection, verify};
+use tee_devnet::{Chain, Genesis, Load, deposit, slots};
+use tee_verifier::{
+    Address, BatchInput, ChainPins, CodeHashes, CodePin, H256, Options, Rejection, U256, era_code_hash, verify,
+};
 use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
-use zksync_types::{Address, U256, bytecode::BytecodeHash, h256_to_u256, utils::storage_key_for_eth_balance};
 
 use crate::scene::judge;
 
@@ -25,14 +26,18 @@ fn minting() -> BatchInput {
     let mut shown = honest();
     let bootloader = &mut shown.system_env.base_system_smart_contracts.bootloader;
     bootloader.code = words.concat();
-    bootloader.hash = BytecodeHash::for_bytecode(&bootloader.code).value();
+    bootloader.hash = H256(era_code_hash(&bootloader.code));
     let mut chain = Chain::new(Genesis::from_batch(shown));
     chain.seal_blocks(vec![vec![deposit(0, Address::repeat_byte(0x22), U256::one())]]).unwrap().input
 }
 
 fn code_of(input: &BatchInput) -> CodeHashes {
-    let code = input.system_env.base_system_smart_contracts.hashes();
-    CodeHashes { bootloader: code.bootloader, default_account: code.default_aa, evm_emulator: code.evm_emulator }
+    let code = &input.system_env.base_system_smart_contracts;
+    CodeHashes {
+        bootloader: code.bootloader.hash,
+        default_account: code.default_aa.hash,
+        evm_emulator: code.evm_emulator.as_ref().map(|emulator| emulator.hash),
+    }
 }
 
 fn pinned(chain_id: u64, protocol_version: u16, code: CodeHashes) -> Options {
@@ -42,7 +47,7 @@ fn pinned(chain_id: u64, protocol_version: u16, code: CodeHashes) -> Options {
 #[test]
 fn a_bootloader_that_mints_verifies_where_no_code_is_pinned_and_only_there() {
     let input = minting();
-    let balance = storage_key_for_eth_balance(&RECIPIENT).hashed_key_u256();
+    let balance = slots::balance(&RECIPIENT).hashed_key_u256();
     let minted = input.merkle_paths.merkle_paths.iter().find(|path| path.leaf_hashed_key == balance).unwrap();
     assert_eq!(U256::from_big_endian(&minted.value_written), U256::exp10(24));
     // True of its own code, and worth nothing.
@@ -58,9 +63,9 @@ fn a_bootloader_that_mints_verifies_where_no_code_is_pinned_and_only_there() {
 #[test]
 fn each_of_the_three_hashes_is_pinned() {
     let honest = honest();
-    let other = h256_to_u256(code_of(&honest).bootloader) + U256::one();
-    let other = zksync_types::u256_to_h256(other);
-    let changes: [fn(&mut CodeHashes, zksync_types::H256); 3] = [
+    let mut other = code_of(&honest).bootloader;
+    other.0[31] ^= 1;
+    let changes: [fn(&mut CodeHashes, H256); 3] = [
         |code, other| code.bootloader = other,
         |code, other| code.default_account = other,
         |code, other| code.evm_emulator = Some(other),

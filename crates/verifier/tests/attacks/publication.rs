@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
-use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, deposit};
-use tee_verifier::BatchInput;
-use zksync_types::{
-    Address, H256, Nonce, Transaction, U256, bytecode::BytecodeHash, ethabi, fee::Fee, get_code_key, h256_to_u256,
-    l2::L2Tx, web3::keccak256,
+use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, deposit, slots};
+use tee_verifier::{
+    Address, BatchInput, H256, U256, era_code_hash,
+    input::{ExecuteTransactionCommon, Transaction},
+    keccak256,
 };
 
-use crate::scene::judge;
+use crate::{scene::judge, second_opinion::seal_as_both};
 
 /// The system contract that deploys.
 const DEPLOYER: u64 = 0x8006;
@@ -40,40 +40,32 @@ fn code(words: usize, compressible: bool, salt: u64) -> Vec<u8> {
 }
 
 fn deployment(code: Vec<u8>) -> Call {
-    let hash = BytecodeHash::for_bytecode(&code).value();
-    let arguments = [
-        ethabi::Token::FixedBytes(vec![0; 32]),
-        ethabi::Token::FixedBytes(hash.as_bytes().to_vec()),
-        ethabi::Token::Bytes(vec![]),
-    ];
-    let calldata = [&keccak256(b"create(bytes32,bytes32,bytes)")[..4], &ethabi::encode(&arguments)].concat();
+    let number = |number| H256::from_low_u64_be(number).0;
+    // No salt, the hash, and where the constructor's arguments start and how many there are.
+    let arguments = [number(0), era_code_hash(&code), number(0x60), number(0)];
+    let calldata = [&keccak256(b"create(bytes32,bytes32,bytes)")[..4], arguments.as_flattened()].concat();
     Call { to: Address::from_low_u64_be(DEPLOYER), value: U256::zero(), calldata, factory_deps: vec![code] }
 }
 
 /// A call from an account's first nonce.
 fn signed(chain: &Chain, account: u32, call: Call, gas_limit: u64) -> Transaction {
-    let fee = Fee {
-        gas_limit: gas_limit.into(),
-        max_fee_per_gas: 1_000_000_000.into(),
-        max_priority_fee_per_gas: U256::zero(),
-        gas_per_pubdata_limit: 50_000.into(),
-    };
-    let account = Account::new(account);
-    let (id, Call { to, value, calldata, factory_deps }) = (chain.system().chain_id, call);
-    let key = account.key();
-    let signed = L2Tx::new_signed(Some(to), calldata, Nonce(0), fee, value, id, key, factory_deps, Default::default());
-    signed.unwrap().into()
+    let mut account = Account::new(account);
+    let mut transaction = account.transaction(call);
+    if let ExecuteTransactionCommon::L2(common) = &mut transaction.common_data {
+        common.fee.gas_limit = gas_limit.into();
+    }
+    account.sign_transaction(transaction, chain.system().chain_id)
 }
 
-/// The legacy VM seals. It cannot run every such input again: a node's witness lacks code that only an undone attempt needed.
+#[track_caller]
 fn sealed(chain: &Chain, transactions: Vec<Transaction>) -> Option<(BatchInput, H256)> {
-    let sealed = chain.clone().seal_blocks(vec![transactions]).ok()?;
+    let sealed = seal_as_both(&mut chain.clone(), vec![transactions])?;
     Some((sealed.input, sealed.root))
 }
 
 /// Whether the batch writes that the code is known.
 fn publishes(input: &BatchInput, code: &[u8]) -> bool {
-    let key = zksync_types::get_known_code_key(&BytecodeHash::for_bytecode(code).value()).hashed_key_u256();
+    let key = slots::known_code(&H256(era_code_hash(code))).hashed_key_u256();
     input.merkle_paths.merkle_paths.iter().any(|path| path.leaf_hashed_key == key && path.is_write)
 }
 
@@ -173,8 +165,8 @@ fn code_left_out_of_an_attempt_that_is_undone_never_runs_as_something_else() {
                 vec![signed(&chain, 0, first.clone(), gas_limit), signed(&chain, 1, later.clone(), 30_000_000)];
             let Some((mut input, _)) = sealed(&chain, transactions) else { continue };
             assert!(judge(input.clone()).is_ok());
-            let hash = H256(chain.prove(&get_code_key(&CONTRACT).hashed_key_u256()).value_read);
-            assert!(input.vm_run_data.used_bytecodes.remove(&h256_to_u256(hash)).is_some());
+            let hash = H256(chain.prove(&slots::account_code(&CONTRACT).hashed_key_u256()).value_read);
+            assert!(input.vm_run_data.used_bytecodes.remove(&U256::from_big_endian(hash.as_bytes())).is_some());
             assert_eq!(judge(input).unwrap_err(), "bytecode_missing", "gas {gas_limit}");
         }
     }

@@ -3,10 +3,9 @@
 use std::sync::LazyLock;
 
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
-use tee_verifier::BatchInput;
-use zksync_types::{
-    AccountTreeId, Address, H256, Nonce, StorageKey, Transaction, U256, fee::Fee, l2::L2Tx,
-    transaction_request::PaymasterParams,
+use tee_verifier::{
+    Address, BatchInput, H256, StorageKey, U256,
+    input::{ExecuteTransactionCommon, Transaction},
 };
 
 use crate::scene::judge;
@@ -22,7 +21,7 @@ static CHAIN: LazyLock<Chain> = LazyLock::new(|| {
 const EXISTING: u64 = 700;
 
 fn slot(number: u64) -> StorageKey {
-    StorageKey::new(AccountTreeId::new(CONTRACT), H256::from_low_u64_be(number))
+    StorageKey::new(CONTRACT, H256::from_low_u64_be(number))
 }
 
 /// A batch of calls, each from an account of its own.
@@ -101,7 +100,7 @@ fn a_batch_with_rolled_back_slots_of_all_kinds_verifies() {
     }
     let verified = judge(input.clone()).unwrap();
     assert_eq!(verified.rolled_back_slots(), 3 + 2 + 1);
-    assert_eq!(Ok(verified.root()), tee_devnet::reference_root(&input).map_err(|error| error.to_string()));
+    assert_eq!(Ok(verified.root()), tee_reference::reference_root(&input).map_err(|error| error.to_string()));
 }
 
 #[test]
@@ -241,16 +240,10 @@ fn a_transaction_that_fails_for_its_cost_is_proven_with_further_paths() {
 }
 
 fn with_gas_limit(call: &Call, gas_limit: u64) -> Transaction {
-    let account = Account::new(0);
-    let fee = Fee {
-        gas_limit: gas_limit.into(),
-        max_fee_per_gas: 1_000_000_000_u64.into(),
-        max_priority_fee_per_gas: U256::zero(),
-        gas_per_pubdata_limit: 50_000_u64.into(),
-    };
-    let Call { to, value, calldata, .. } = call.clone();
-    let (chain_id, key) = (300_u32.into(), account.key());
-    let signed =
-        L2Tx::new_signed(Some(to), calldata, Nonce(0), fee, value, chain_id, key, vec![], PaymasterParams::default());
-    signed.unwrap().into()
+    let mut account = Account::new(0);
+    let mut transaction = account.transaction(call.clone());
+    if let ExecuteTransactionCommon::L2(common) = &mut transaction.common_data {
+        common.fee.gas_limit = gas_limit.into();
+    }
+    account.sign_transaction(transaction, 300_u32.into())
 }

@@ -2,14 +2,20 @@
 
 use std::{env, fs, path::PathBuf};
 
-use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, deposit, reference_root, upgrade};
-use tee_verifier::{BatchInput, VerifiedBatch};
-use zksync_types::{
-    Address, H256, L2_INTEROP_ROOT_STORAGE_ADDRESS, L2ChainId, ProtocolVersionId, Transaction, U256, get_code_key,
-    interop_root::InteropRoot, u256_to_h256,
+use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, deposit, slots, upgrade};
+use tee_verifier::{
+    Address, BatchInput, H256, L2ChainId, ProtocolVersionId, U256, VerifiedBatch,
+    input::{InteropRoot, Transaction},
+    l1_transaction_hash,
 };
 
-use crate::scene::{chain_blocks, judge};
+use crate::{
+    scene::{chain_blocks, judge},
+    second_opinion::seal_as_both,
+};
+
+/// The contract that keeps other chains' roots.
+const INTEROP_ROOT_STORAGE: u64 = 0x10008;
 
 fn transfer(chain: &Chain) -> Transaction {
     Account::new(0).sign(Call::transfer(Address::repeat_byte(0x22), U256::one()), chain.system().chain_id)
@@ -20,7 +26,7 @@ fn deposit_of(serial_id: u64) -> Transaction {
 }
 
 fn writing_upgrade() -> Transaction {
-    upgrade(ProtocolVersionId::Version26, CONTRACT, Call::storage(Action::Write, 5, 2, 1).calldata)
+    upgrade(ProtocolVersionId::VERSION_26, CONTRACT, Call::storage(Action::Write, 5, 2, 1).calldata)
 }
 
 fn sepolia(version: ProtocolVersionId) -> Chain {
@@ -39,11 +45,10 @@ fn version_29() -> Option<Chain> {
     Some(Chain::new(Genesis::from_batch(BatchInput::from_json(&json).unwrap())))
 }
 
-/// Asserts that verifier and reference agree with the chain.
+/// Asserts that verifier and legacy VM agree with the chain.
 #[track_caller]
 fn verified(chain: &mut Chain, blocks: Vec<Vec<Transaction>>) -> VerifiedBatch {
-    let sealed = chain.seal_blocks(blocks).unwrap();
-    assert_eq!(reference_root(&sealed.input).unwrap(), sealed.root);
+    let sealed = seal_as_both(chain, blocks).unwrap();
     let verified = judge(sealed.input).unwrap();
     assert_eq!(verified.root(), sealed.root);
     verified
@@ -58,7 +63,7 @@ fn system_log(batch: &VerifiedBatch, key: u64) -> Option<H256> {
 
 #[test]
 fn every_supported_version_agrees_with_the_reference() {
-    let versions = [ProtocolVersionId::Version26, ProtocolVersionId::Version27, ProtocolVersionId::Version28];
+    let versions = [ProtocolVersionId::VERSION_26, ProtocolVersionId::VERSION_27, ProtocolVersionId::VERSION_28];
     for mut chain in versions.map(sepolia).into_iter().chain(version_29()) {
         let blocks = vec![vec![deposit_of(0), transfer(&chain)], vec![deposit_of(1)]];
         let batch = verified(&mut chain, blocks);
@@ -70,19 +75,19 @@ fn every_supported_version_agrees_with_the_reference() {
 /// The system logs tell L1 which upgrade it was, and how many deposits.
 #[test]
 fn an_upgrade_and_deposits_are_executed_and_told() {
-    let mut chain = sepolia(ProtocolVersionId::Version26);
+    let mut chain = sepolia(ProtocolVersionId::VERSION_26);
     let (upgrade, transfer) = (writing_upgrade(), transfer(&chain));
-    let hash = upgrade.hash();
+    let hash = l1_transaction_hash(&upgrade);
     let batch = verified(&mut chain, vec![vec![upgrade], vec![deposit_of(0), transfer], vec![deposit_of(1)]]);
     assert_eq!((batch.transactions(), batch.l1_transactions()), (4, 3));
-    assert_eq!(system_log(&batch, 3), Some(u256_to_h256(2.into())));
+    assert_eq!(system_log(&batch, 3), Some(H256::from_low_u64_be(2)));
     let upgrades: Vec<_> = (0..20).filter(|key| system_log(&batch, *key) == Some(hash)).collect();
     assert_eq!(upgrades, [7]);
 }
 
 #[test]
 fn an_upgrade_left_out_or_done_twice_is_another_batch() {
-    let mut chain = sepolia(ProtocolVersionId::Version26);
+    let mut chain = sepolia(ProtocolVersionId::VERSION_26);
     let transfer = transfer(&chain);
     let input = chain.seal_blocks(vec![vec![writing_upgrade(), transfer]]).unwrap().input;
     let judged = |forge: fn(&mut Vec<Transaction>)| {
@@ -102,11 +107,14 @@ fn an_upgrade_left_out_or_done_twice_is_another_batch() {
 fn interop_roots_are_executed_and_told() {
     let Some(mut chain) = version_29() else { return };
     // The batch behind this state never called the contract that stores them; an empty one stands in for it.
-    let empty = get_code_key(&Address::from_low_u64_be(0x8001)).hashed_key_u256();
+    let empty = slots::account_code(&Address::from_low_u64_be(0x8001)).hashed_key_u256();
     let empty = H256(chain.prove(&empty).value_read);
-    chain.set_slot(&get_code_key(&L2_INTEROP_ROOT_STORAGE_ADDRESS), empty);
-    let root_of_another_chain =
-        |number: u32| InteropRoot::new(L2ChainId::from(271_u32), number, vec![H256::from_low_u64_be(number.into())]);
+    chain.set_slot(&slots::account_code(&Address::from_low_u64_be(INTEROP_ROOT_STORAGE)), empty);
+    let root_of_another_chain = |number: u32| InteropRoot {
+        chain_id: L2ChainId::from(271_u32),
+        block_number: number,
+        sides: vec![H256::from_low_u64_be(number.into())],
+    };
     let told = [0, 1, 3].map(|count| {
         let mut chain = chain.clone();
         chain.environment_mut().first_l2_block.interop_roots = (1..=count).map(root_of_another_chain).collect();

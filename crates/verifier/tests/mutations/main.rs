@@ -22,8 +22,7 @@ use std::{
 
 use serde_json::Value;
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, deposit, upgrade};
-use tee_verifier::BatchInput;
-use zksync_types::{Address, ProtocolVersionId, Transaction, U256};
+use tee_verifier::{Address, BatchInput, ProtocolVersionId, U256, input::Transaction};
 
 use random::Random;
 use scene::{chain_blocks, judge};
@@ -49,7 +48,7 @@ fn honest() -> BatchInput {
     let l2: Vec<Transaction> = calls.map(|(call, number)| Account::new(number).sign(call, 300_u32.into())).collect();
     let calldata = Call::storage(Action::Write, 5, 1, 1).calldata;
     let first = vec![
-        upgrade(ProtocolVersionId::Version26, CONTRACT, calldata),
+        upgrade(ProtocolVersionId::VERSION_26, CONTRACT, calldata),
         deposit(0, Address::repeat_byte(2), U256::from(9)),
         l2[0].clone(),
     ];
@@ -74,7 +73,7 @@ fn encoded(input: &BatchInput) -> Option<Vec<u8>> {
     input.to_cbor(&mut bytes).ok().map(|()| bytes)
 }
 
-/// Catches panics, of which the VM's are many, and prints none of them.
+/// Catches panics, and prints none of them.
 fn quietly<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();

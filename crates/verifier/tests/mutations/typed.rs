@@ -7,24 +7,18 @@ use std::{
 };
 
 use serde_bytes::ByteArray;
-use tee_verifier::{BatchInput, MerklePath, MerklePaths, VmRunData};
-use zksync_contracts::{BaseSystemContracts, SystemContractCode};
-use zksync_types::{
-    AccountTreeId, Address, Execute, ExecuteTransactionCommon, H256, InputData, L1BatchNumber, L2BlockNumber,
-    L2ChainId, Nonce, PriorityOpId, ProtocolVersionId, StorageKey, Transaction, U256,
-    block::L2BlockExecutionData,
-    commitment::{PubdataParams, PubdataType},
-    fee::Fee,
-    fee_model::{BatchFeeInput, L1PeggedBatchFeeModelInput, PubdataIndependentBatchFeeModelInput},
-    interop_root::InteropRoot,
-    l1::{L1TxCommonData, OpProcessingType, PriorityQueueType},
-    l2::{L2TxCommonData, TransactionType},
-    protocol_upgrade::ProtocolUpgradeTxCommonData,
-    transaction_request::PaymasterParams,
-    web3::Bytes,
-    witness_block_state::WitnessStorageState,
+use tee_verifier::{
+    Address, BatchInput, H256, L1BatchNumber, L2ChainId, MerklePath, MerklePaths, ProtocolVersionId, StorageKey, U256,
+    VmRunData,
+    input::{
+        BaseSystemContracts, BatchFeeInput, BlobHash, CommitmentInput, CommitmentScheme, Execute,
+        ExecuteTransactionCommon, Fee, InputData, InteropRoot, L1BatchEnv, L1PeggedBatchFeeModelInput, L1TxCommonData,
+        L2BlockEnv, L2BlockExecutionData, L2TxCommonData, OpProcessingType, PaymasterParams, PriorityQueueType,
+        ProtocolUpgradeTxCommonData, PubdataIndependentBatchFeeModelInput, PubdataParams, PubdataType,
+        PubdataValidator, SettlementLayer, SettlementLayerKind, SystemContractCode, SystemEnv, Transaction,
+        TransactionType, TxExecutionMode, WitnessStorageState,
+    },
 };
-use zksync_vm_interface::{L1BatchEnv, L2BlockEnv, SystemEnv, TxExecutionMode};
 
 use crate::random::Random;
 
@@ -49,7 +43,7 @@ pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("merkle_paths.merkle_paths.merkle_paths", "hashes over touched leaves are rebuilt"),
     ("l2_blocks_execution_data.virtual_blocks", "they ended before the supported versions; the first is compared"),
     ("l2_blocks_execution_data.txs.received_timestamp_ms", "when the node saw the transaction"),
-    ("l2_blocks_execution_data.txs.raw_bytes", "the encoding; of other kinds than EIP-712 it is hashed"),
+    ("l2_blocks_execution_data.txs.raw_bytes", "the encoding, as the node received it"),
     ("l2_blocks_execution_data.txs.common_data.L2.input", "the encoding and its hash: the VM computes its own"),
     ("l2_blocks_execution_data.txs.common_data.L2.input.data", "the same"),
     ("l2_blocks_execution_data.txs.common_data.L2.input.hash", "the same"),
@@ -57,11 +51,16 @@ pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("l2_blocks_execution_data.txs.common_data.L1.full_fee", "the same"),
     ("l2_blocks_execution_data.txs.common_data.L1.op_processing_type", "the same"),
     ("l2_blocks_execution_data.txs.common_data.L1.priority_queue_type", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.L1.deadline_block", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.L1.eth_hash", "the same"),
     ("l2_blocks_execution_data.txs.common_data.L1.eth_block", "the same"),
+    ("l2_blocks_execution_data.txs.common_data.ProtocolUpgrade.eth_hash", "the same"),
     ("l2_blocks_execution_data.txs.common_data.ProtocolUpgrade.eth_block", "the same"),
+    ("l1_batch_env.settlement_layer", "versions before 31 do not know it"),
+    ("commitment_input", "what other provers need"),
     ("l1_batch_env.fee_input.L1Pegged.l1_gas_price", "the operator's to choose"),
     ("l1_batch_env.fee_input.L1Pegged.fair_l2_gas_price", "the same"),
-    ("pubdata_params.l2_da_validator_address", "in the system logs, which the devnet's contracts leave out"),
+    ("pubdata_params.validator.Address", "in the system logs, which the devnet's contracts leave out"),
     ("pubdata_params.pubdata_type", "what is published where; the devnet's contracts publish nothing"),
 ];
 
@@ -100,7 +99,11 @@ macro_rules! structures {
 }
 
 structures! {
-    BatchInput { vm_run_data, merkle_paths, l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params }
+    BatchInput {
+        vm_run_data, merkle_paths, l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params, commitment_input
+    }
+    CommitmentInput { prev_batch_commitment, prev_meta_hash, prev_aux_hash, blob_hashes, blob_versioned_hashes }
+    BlobHash { commitment, linear_hash }
     VmRunData {
         l1_batch_number, used_bytecodes, initial_heap_content, protocol_version, bootloader_code,
         default_account_code_hash, evm_emulator_code_hash, storage_refunds, pubdata_costs, witness_block_state
@@ -117,16 +120,21 @@ structures! {
     L2TxCommonData { nonce, fee, initiator_address, signature, transaction_type, input, paymaster_params }
     L1TxCommonData {
         sender, serial_id, layer_2_tip_fee, full_fee, max_fee_per_gas, gas_limit, gas_per_pubdata_limit,
-        op_processing_type, priority_queue_type, canonical_tx_hash, to_mint, refund_recipient, eth_block
+        op_processing_type, priority_queue_type, canonical_tx_hash, to_mint, refund_recipient, deadline_block, eth_hash,
+        eth_block
     }
     ProtocolUpgradeTxCommonData {
-        sender, upgrade_id, max_fee_per_gas, gas_limit, gas_per_pubdata_limit, eth_block, canonical_tx_hash, to_mint,
-        refund_recipient
+        sender, upgrade_id, max_fee_per_gas, gas_limit, gas_per_pubdata_limit, canonical_tx_hash, to_mint,
+        refund_recipient, eth_hash, eth_block
     }
     Fee { gas_limit, max_fee_per_gas, max_priority_fee_per_gas, gas_per_pubdata_limit }
     PaymasterParams { paymaster, paymaster_input }
     InputData { hash, data }
-    L1BatchEnv { previous_batch_hash, number, timestamp, fee_input, fee_account, enforced_base_fee, first_l2_block }
+    L1BatchEnv {
+        previous_batch_hash, number, timestamp, fee_input, interop_fee, fee_account, enforced_base_fee, first_l2_block,
+        settlement_layer
+    }
+    SettlementLayer { kind, chain_id }
     L2BlockEnv { number, timestamp, prev_block_hash, max_virtual_blocks_to_create, interop_roots }
     L1PeggedBatchFeeModelInput { fair_l2_gas_price, l1_gas_price }
     PubdataIndependentBatchFeeModelInput { fair_l2_gas_price, fair_pubdata_price, l1_gas_price }
@@ -136,7 +144,7 @@ structures! {
     }
     BaseSystemContracts { bootloader, default_aa, evm_emulator }
     SystemContractCode { code, hash }
-    PubdataParams { l2_da_validator_address, pubdata_type }
+    PubdataParams { validator, pubdata_type }
 }
 
 macro_rules! numbers {
@@ -164,7 +172,7 @@ macro_rules! wrapped_numbers {
     )*};
 }
 
-wrapped_numbers!(L1BatchNumber, L2BlockNumber, Nonce, PriorityOpId);
+wrapped_numbers!(L1BatchNumber);
 
 macro_rules! byte_strings {
     ($($bytes:ty),*) => {$(
@@ -196,9 +204,10 @@ macro_rules! enumerations {
 
 enumerations! {
     bool: [false, true];
-    ProtocolVersionId: [
-        ProtocolVersionId::Version25, ProtocolVersionId::Version26, ProtocolVersionId::Version27,
-        ProtocolVersionId::Version28, ProtocolVersionId::Version29, ProtocolVersionId::Version30,
+    ProtocolVersionId: [25, 26, 27, 28, 29, 30, 31, 32].map(ProtocolVersionId::new);
+    SettlementLayerKind: [SettlementLayerKind::L1, SettlementLayerKind::Gateway];
+    CommitmentScheme: [
+        CommitmentScheme::EmptyNoDA, CommitmentScheme::PubdataKeccak256, CommitmentScheme::BlobsAndPubdataKeccak256,
     ];
     TransactionType: [
         TransactionType::LegacyTransaction, TransactionType::EIP2930Transaction, TransactionType::EIP1559Transaction,
@@ -236,9 +245,15 @@ impl Mutate for L2ChainId {
     }
 }
 
-impl Mutate for Bytes {
+impl Mutate for PubdataValidator {
     fn mutate(&mut self, random: &mut Random, path: &mut String) {
-        self.0.mutate(random, path);
+        match self {
+            Self::Address(_) if random.below(4) == 0 => {
+                *self = Self::CommitmentScheme(CommitmentScheme::PubdataKeccak256);
+            }
+            Self::Address(address) => descend(random, path, &mut [("Address", address)]),
+            Self::CommitmentScheme(scheme) => descend(random, path, &mut [("CommitmentScheme", scheme)]),
+        }
     }
 }
 
@@ -246,7 +261,7 @@ impl Mutate for StorageKey {
     fn mutate(&mut self, random: &mut Random, path: &mut String) {
         let (mut address, mut key) = (*self.address(), *self.key());
         descend(random, path, &mut [("address", &mut address), ("key", &mut key)]);
-        *self = StorageKey::new(AccountTreeId::new(address), key);
+        *self = StorageKey::new(address, key);
     }
 }
 
@@ -270,7 +285,11 @@ impl Mutate for BatchFeeInput {
     fn mutate(&mut self, random: &mut Random, path: &mut String) {
         match self {
             Self::L1Pegged(_) if random.below(4) == 0 => {
-                *self = Self::pubdata_independent(random.next() >> 30, random.next() >> 30, random.next() >> 30);
+                *self = Self::PubdataIndependent(PubdataIndependentBatchFeeModelInput {
+                    fair_l2_gas_price: random.next() >> 30,
+                    fair_pubdata_price: random.next() >> 30,
+                    l1_gas_price: random.next() >> 30,
+                });
             }
             Self::L1Pegged(input) => descend(random, path, &mut [("L1Pegged", input)]),
             Self::PubdataIndependent(input) => descend(random, path, &mut [("PubdataIndependent", input)]),
@@ -307,15 +326,33 @@ impl Something for Address {
     }
 }
 
-impl Something for Bytes {
+impl Something for Vec<u8> {
     fn something(random: &mut Random) -> Self {
-        Bytes(random.next().to_be_bytes().to_vec())
+        random.next().to_be_bytes().to_vec()
+    }
+}
+
+impl Something for SettlementLayer {
+    fn something(random: &mut Random) -> Self {
+        SettlementLayer { kind: SettlementLayerKind::L1, chain_id: random.next() }
+    }
+}
+
+impl Something for CommitmentInput {
+    fn something(random: &mut Random) -> Self {
+        CommitmentInput {
+            prev_batch_commitment: H256::something(random),
+            prev_meta_hash: H256::zero(),
+            prev_aux_hash: H256::zero(),
+            blob_hashes: vec![],
+            blob_versioned_hashes: vec![],
+        }
     }
 }
 
 impl Something for InputData {
     fn something(random: &mut Random) -> Self {
-        InputData { hash: H256::something(random), data: Bytes::something(random).0 }
+        InputData { hash: H256::something(random), data: Vec::something(random) }
     }
 }
 

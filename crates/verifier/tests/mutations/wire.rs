@@ -30,7 +30,7 @@ pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[
         "virtual blocks ended before the supported versions; the first is compared",
     ),
     ("V1.l2_blocks_execution_data.txs.received_timestamp_ms", "when the node saw the transaction"),
-    ("V1.l2_blocks_execution_data.txs.raw_bytes", "the encoding; of other kinds than EIP-712 it is hashed"),
+    ("V1.l2_blocks_execution_data.txs.raw_bytes", "the encoding, as the node received it"),
     ("V1.l2_blocks_execution_data.txs.common_data.L2.input.data", "the encoding"),
     ("V1.l2_blocks_execution_data.txs.common_data.L2.input.hash", "its hash: the VM computes its own"),
     ("V1.l2_blocks_execution_data.txs.common_data.L2.input", "the same"),

@@ -7,14 +7,18 @@ mod systemd;
 
 use clap::Parser;
 use exit::{Exit, Failure};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
 
 /// Proves ZK Stack batches inside an enclave: fetches them from servers, re-executes them, signs the results and submits
 /// the proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once. SIGUSR1 writes its state to the log.
 ///
 /// Exit codes: 0 told to stop; 1 anything else; 2 command line or configuration; 3 key or quote; 4 no server could be asked
-/// max_retries times in a row; 130 stopped by a second signal.
+/// max_retries times in a row; 5 a verification does not end, and the process should be started again; 130 stopped by a second signal.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -33,13 +37,20 @@ struct Args {
 }
 
 fn main() -> ExitCode {
+    // Before anything looks at the key.
+    let no_core_dumps = tee_prover::forbid_core_dumps();
     let args = Args::parse();
-    let loaded = Config::load(args.config_path.as_deref(), |name| std::env::var(name).ok());
+    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    let loaded = Config::load(args.config_path.as_deref(), |name| std::env::var(name).ok(), &names);
     logging::to_stderr(loaded.as_ref().map_or(LogFormat::Text, |loaded| loaded.config.log_format));
+    if let Err(error) = no_core_dumps {
+        // Gramine does not know all of it, and an enclave's memory is encrypted outside.
+        tracing::warn!(%error, "core dumps cannot be forbidden");
+    }
     let exit = match loaded.map_err(Failure::from).and_then(|loaded| start(args, loaded)) {
         Ok(()) => Exit::Stopped,
         Err(failure) => {
-            tracing::error!("{failure}");
+            tracing::error!("{}", tee_api::chain(&failure));
             failure.exit()
         }
     };
@@ -51,21 +62,28 @@ fn start(args: Args, mut loaded: Loaded) -> Result<(), Failure> {
         loaded.simulate();
     }
     if args.print_config {
-        print!("{loaded}");
-        return Ok(());
+        // A reader who has seen enough is no failure.
+        return match io::stdout().write_all(loaded.to_string().as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        };
     }
     let mut config = loaded.config;
     config.danger_simulated_proofs = args.danger_simulated_proofs;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let proven = runtime.block_on(prove(config));
-    // A verification that does not end cannot be stopped, nor waited for.
+    // A verification, or a wait for a quote, that does not end cannot be stopped, nor waited for.
     runtime.shutdown_background();
     proven
 }
 
 async fn prove(config: Config) -> Result<(), Failure> {
     let stop = signals::stop()?;
-    let identity = Identity::of(&config, |name| std::env::var(name).ok())?;
+    let identity = Identity::of(&config, |name| std::env::var(name).ok());
+    let Some(identity) = stop.run_until_cancelled(identity).await.transpose()? else {
+        tracing::info!("stopped before there was a quote");
+        return Ok(());
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         servers = ?config.servers.iter().map(|server| &server.url).collect::<Vec<_>>(),

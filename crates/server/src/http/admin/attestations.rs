@@ -11,10 +11,11 @@ use crate::{
     Store,
     http::request::{JsonBody, malformed_path},
     problem::Problem,
+    storage::Requeued,
 };
 
-/// Takes a key its standing for good: its proofs are refused from now on. The batches that only it proved are proven again,
-/// unless they are to be kept.
+/// Takes a key its standing for good: its proofs are refused from now on. The batches that it touched and that lack
+/// proofs are proven again, the highest first, unless they are to be kept.
 #[utoipa::path(
     post, path = "/admin/attestations/{pubkey}/revoke", operation_id = "revoke_key", tag = "admin", security(("admin" = [])),
     params(("pubkey" = String, Path)), request_body = RevokeKey,
@@ -33,9 +34,9 @@ pub(crate) async fn revoke(
     let pubkey: PublicKey = pubkey.parse().map_err(malformed_path)?;
     let reason: String = request.reason.chars().filter(|letter| !letter.is_control()).take(200).collect();
     match store.revoke_key(&pubkey, &reason, !request.keep_batches).await? {
-        Some(requeued) => {
-            tracing::warn!(%pubkey, reason, requeued, "key revoked by hand");
-            Ok(Json(KeyRevoked { requeued }))
+        Some(Requeued { batches: requeued, goes_on }) => {
+            tracing::warn!(%pubkey, reason, requeued, goes_on, "key revoked by hand");
+            Ok(Json(KeyRevoked { requeued, goes_on }))
         }
         None => Err(Problem::new(StatusCode::NOT_FOUND, "unknown_key", "the key is not registered")),
     }

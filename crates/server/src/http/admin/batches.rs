@@ -14,10 +14,9 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tee_api::BatchAdded;
-use tee_verifier::InputError;
+use tee_verifier::{H256, InputError};
 use tokio::time::timeout;
 use utoipa::IntoParams;
-use zksync_types::H256;
 
 use crate::{
     AddBatchError, AddedBatch, Compression, EncodedBatch, InputForm,

@@ -18,28 +18,35 @@ pub(crate) struct DisagreementsQuery {
     limit: Option<u32>,
 }
 
-/// A refused proof that contradicts an accepted one of its batch: one of the two is forged.
+/// A proof that contradicts an accepted one, the batch's known root or the next batch: one of the two is forged.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DisagreementEntry {
     /// The batch's number.
     batch: u32,
-    /// The refused proof's type of enclave.
+    /// The proof's type of enclave.
     tee_type: TeeType,
-    /// The refused proof's key, in hex.
+    /// The proof's key, in hex.
     #[schema(value_type = String)]
     pubkey: PublicKey,
-    /// The refused proof's signature, 64 or 65 bytes in hex.
+    /// The proof's signature, 64 or 65 bytes in hex.
     signature: String,
-    /// The refused proof's root, in hex.
+    /// The proof's root, in hex.
     root: String,
-    /// The accepted proof's root, in hex.
+    /// The root that it contradicts, in hex.
     accepted_root: String,
+    /// Whether the proof is accepted all the same: it is a statement, and only the next batch says another root.
+    is_accepted: bool,
     /// When it came.
     #[schema(format = DateTime)]
     received_at: String,
+    /// When a person had explained it: it is no alarm any more.
+    #[schema(format = DateTime)]
+    resolved_at: Option<String>,
+    /// How it was explained.
+    resolution: Option<String>,
 }
 
-/// Refused proofs that contradict accepted ones, by batch, type of enclave and key.
+/// Proofs that contradict what is accepted or known, by batch, type of enclave and key.
 #[utoipa::path(
     get, path = "/api/disagreements", operation_id = "list_disagreements", tag = "reads", params(DisagreementsQuery), security(("reader" = [])),
     responses((status = 200, body = Page<DisagreementEntry>), (status = "4XX", body = crate::problem::ProblemBody))
@@ -62,6 +69,9 @@ pub(crate) async fn list(
         signature: hex::encode(row.signature.to_bytes()),
         root: hex_of(row.root),
         accepted_root: hex_of(row.accepted_root),
+        is_accepted: row.is_accepted,
         received_at: rfc3339(row.received_at_ms),
+        resolved_at: row.resolved_at_ms.map(rfc3339),
+        resolution: row.resolution,
     }))
 }

@@ -1,18 +1,13 @@
-//! A second opinion on a batch, to compare the verifier with: the way of zksync-era's own verifier.
-//!
-//! The legacy VM runs the batch over the sequencer's values, and each Merkle path is folded in turn against the root that
-//! the one before left. It is slow, it checks far less than the verifier, and it shares nothing with it but the input: good
-//! for comparing roots and times, not for trust.
+//! The root after a batch: the run, and the paths folded one after another.
 
 use std::collections::HashMap;
 
 use blake2s_simd::blake2s;
-use tee_verifier::{BatchInput, MerklePath};
+use tee_eravm::Slot;
+use tee_verifier::{BatchInput, H256, MerklePath, Rejection, Run, State, StorageKey, U256, VmRunData};
 use thiserror::Error;
-use zksync_types::{H256, U256, u256_to_h256};
-use zksync_vm_interface::storage::{StorageSnapshot, StorageView};
 
-use crate::legacy::{self, RunError};
+use crate::legacy::{RunError, legacy_run};
 
 /// Why there is no second opinion.
 #[derive(Debug, Error)]
@@ -39,27 +34,58 @@ pub enum ReferenceError {
 
 /// The root after a batch.
 pub fn reference_root(input: &BatchInput) -> Result<H256, ReferenceError> {
-    let data = &input.vm_run_data;
-    let claims = &data.witness_block_state;
-    // Leaf indices only matter for the data to publish, which is not compared.
-    let values = claims.read_storage_key.iter().map(|(key, value)| (key.hashed_key(), Some((*value, 1))));
-    let absent =
-        claims.is_write_initial.iter().filter(|(_, initial)| **initial).map(|(key, _)| (key.hashed_key(), None));
-    let bytecodes = data.used_bytecodes.iter().map(|(hash, words)| (u256_to_h256(*hash), words.concat()));
-    let snapshot = StorageSnapshot::new(values.chain(absent).collect(), bytecodes.collect());
-    let finished = legacy::run(
-        input.l1_batch_env.clone(),
-        input.system_env.clone(),
-        &input.l2_blocks_execution_data,
-        input.pubdata_params,
-        StorageView::new(snapshot).to_rc_ptr(),
-    )?;
-    let logs = finished.final_execution_state.deduplicated_storage_logs;
-    let writes: HashMap<U256, H256> =
-        logs.iter().filter(|log| log.is_write()).map(|log| (log.key.hashed_key_u256(), log.value)).collect();
+    let BatchInput {
+        vm_run_data,
+        merkle_paths,
+        l2_blocks_execution_data,
+        l1_batch_env,
+        system_env,
+        pubdata_params,
+        ..
+    } = input;
+    let run =
+        Run { batch: l1_batch_env, system: system_env, blocks: l2_blocks_execution_data, pubdata: pubdata_params };
+    let outcome = legacy_run(run, Claims::new(vm_run_data))?;
+    let writes = outcome.writes.iter().map(|(key, value)| (key.hashed_key_u256(), *value)).collect();
+    let previous_root = l1_batch_env.previous_batch_hash.ok_or(ReferenceError::NoPreviousRoot)?;
+    fold(&merkle_paths.merkle_paths, &writes, previous_root)
+}
 
-    let previous_root = input.l1_batch_env.previous_batch_hash.ok_or(ReferenceError::NoPreviousRoot)?;
-    fold(&input.merkle_paths.merkle_paths, &writes, previous_root)
+/// The state before the batch, as the sequencer says. Leaf indices only matter for the data to publish, which is not compared.
+struct Claims<'a> {
+    data: &'a VmRunData,
+    bytecodes: HashMap<[u8; 32], Vec<u8>>,
+}
+
+impl<'a> Claims<'a> {
+    fn new(data: &'a VmRunData) -> Self {
+        let bytecodes = data.used_bytecodes.iter().map(|(hash, words)| {
+            let mut bytes = [0; 32];
+            hash.to_big_endian(&mut bytes);
+            (bytes, words.concat())
+        });
+        Self { data, bytecodes: bytecodes.collect() }
+    }
+}
+
+impl State for Claims<'_> {
+    fn slot(&mut self, address: &[u8; 20], key: &tee_eravm::U256) -> Result<Slot, Rejection> {
+        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        let claims = &self.data.witness_block_state;
+        let value = claims.read_storage_key.get(&key).ok_or(Rejection::SlotMissing { key })?;
+        let is_new = claims.is_write_initial.get(&key).copied().unwrap_or_default();
+        Ok(Slot { value: tee_eravm::U256::from_be_bytes(value.0), is_new, is_proven: true })
+    }
+
+    fn leaf_index(&self, address: &[u8; 20], key: &tee_eravm::U256) -> u64 {
+        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        let is_new = self.data.witness_block_state.is_write_initial.get(&key).copied().unwrap_or_default();
+        u64::from(!is_new)
+    }
+
+    fn bytecode(&self, hash: &[u8; 32]) -> Option<&[u8]> {
+        self.bytecodes.get(hash).map(Vec::as_slice)
+    }
 }
 
 fn fold(paths: &[MerklePath], writes: &HashMap<U256, H256>, mut root: H256) -> Result<H256, ReferenceError> {

@@ -1,0 +1,30 @@
+//! How errors are shown.
+//!
+//! An error's message says its own context, and its cause is its source. So a message alone says too little, and a message that
+//! repeats its cause says it twice: whoever shows an error shows its [`chain`], once.
+
+use std::error::Error;
+
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::UnreadableInput;
+    use std::io;
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let error = UnreadableInput::Compression(io::Error::other("unknown frame"));
+        assert_eq!(chain(&error), "the batch input cannot be decompressed: unknown frame");
+    }
+}

@@ -1,0 +1,86 @@
+//! Whom a client trusts, and how it shows who it is.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use reqwest::Url;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use rustls_platform_verifier::BuilderVerifierExt;
+use zeroize::Zeroizing;
+
+use super::ClientSetupError;
+
+/// More than any of these files has.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The files that a client's TLS needs, in PEM. The default needs none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The authorities that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// What is shown to a server that asks for a certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client's certificate and its key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, and those between it and its authority.
+    pub certificate_file: PathBuf,
+    /// The certificate's private key.
+    pub key_file: PathBuf,
+}
+
+/// Without `https` no certificates are asked for, since an enclave's image may have none.
+pub(super) fn config(base_url: &Url, files: &TlsFiles) -> Result<ClientConfig, ClientSetupError> {
+    let error = |error: rustls::Error| ClientSetupError::Tls(error.to_string());
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(error)?;
+    let builder = match (base_url.scheme(), &files.ca_file) {
+        ("https", None) => builder.with_platform_verifier().map_err(error)?,
+        (_, Some(file)) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(file)? {
+                roots.add(certificate).map_err(|error| in_file(file, &error))?;
+            }
+            builder.with_root_certificates(roots)
+        }
+        _ => builder.with_root_certificates(RootCertStore::empty()),
+    };
+    match &files.client {
+        None => Ok(builder.with_no_client_auth()),
+        Some(ClientCertificate { certificate_file, key_file }) => {
+            let chain = certificates(certificate_file)?;
+            let key = PrivateKeyDer::from_pem_slice(&read(key_file)?).map_err(|error| in_file(key_file, &error))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| in_file(certificate_file, &error))
+        }
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientSetupError> {
+    let certificates = CertificateDer::pem_slice_iter(&read(file)?).collect::<Result<Vec<_>, _>>();
+    match certificates.map_err(|error| in_file(file, &error))? {
+        none if none.is_empty() => Err(in_file(file, &"no certificate in PEM")),
+        certificates => Ok(certificates),
+    }
+}
+
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, ClientSetupError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = File::open(file).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
+    read.map_err(|error| in_file(file, &error))?;
+    Ok(bytes)
+}
+
+fn in_file(file: &Path, error: &dyn std::fmt::Display) -> ClientSetupError {
+    ClientSetupError::Tls(format!("{}: {error}", file.display()))
+}

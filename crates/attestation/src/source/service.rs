@@ -1,0 +1,184 @@
+//! Intel's service (PCS), or a cache of it (PCCS), version 4.
+
+use std::{
+    error::Error,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use percent_encoding::percent_decode_str;
+use reqwest::{
+    Client, Response, StatusCode, Url,
+    header::{HeaderMap, RETRY_AFTER},
+};
+
+use super::{
+    PlatformKind, SourceError,
+    http::{http_client, http_client_trusting},
+};
+use crate::collateral::{Collateral, PcsAnswers};
+
+/// The most that is read of one of the service's answers, in bytes.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
+/// Intel's service keeps the root's revocation list elsewhere.
+const INTELS_HOST: &str = "api.trustedservices.intel.com";
+const INTELS_ROOT_CRL: &str = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
+/// A service that asks to be left alone is left alone for so long where it does not say for how long, and no longer than the
+/// second.
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(60);
+const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
+/// A parameter that these two documents have and others do not.
+const UPDATE: &str = "update";
+
+/// A service. Clones share what it said of when to ask again.
+#[derive(Debug, Clone)]
+pub struct Service {
+    http: Client,
+    /// What is before `/sgx/certification/v4`, ending with a slash; its query goes with every question.
+    base_url: Url,
+    left_alone_until: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Service {
+    /// By its URL, which may end in `/sgx/certification/v4`. Behind `#ca=` it may name a file in PEM, with the certificate of the
+    /// service itself or of an authority that is trusted for it instead of the system's.
+    pub(super) fn open(place: &str) -> Result<Self, SourceError> {
+        let wrong =
+            |error: &dyn std::fmt::Display| SourceError::Url { url: place.to_owned(), error: error.to_string() };
+        let mut base_url = Url::parse(place).map_err(|error| wrong(&error))?;
+        let http = match base_url.fragment().map(|fragment| fragment.split_once('=')) {
+            None => http_client(&base_url),
+            Some(Some(("ca", file))) => {
+                let file = percent_decode_str(file).decode_utf8_lossy();
+                http_client_trusting(&base_url, Path::new(&*file))
+            }
+            Some(_) => return Err(wrong(&"behind # there can be ca=FILE alone")),
+        };
+        let http = http.map_err(|error| wrong(&error))?;
+        base_url.set_fragment(None);
+        let path = base_url.path().trim_end_matches('/');
+        let path = path.trim_end_matches("/sgx/certification/v4").trim_end_matches("/tdx/certification/v4");
+        let path = format!("{}/", path.trim_end_matches('/'));
+        base_url.set_path(&path);
+        Ok(Self { http, base_url, left_alone_until: Arc::default() })
+    }
+
+    /// Intel, "PCS API", version 4; the answers of a PCCS differ in the root's revocation list, which it gives in hex.
+    pub(super) async fn fetch(&self, kind: PlatformKind) -> Result<Collateral, SourceError> {
+        let tee = kind.tee.as_str();
+        let fmspc = hex::encode_upper(kind.fmspc);
+        let ca = if kind.by_platform_ca { "platform" } else { "processor" };
+        let crl = self.get(self.at("sgx/certification/v4/pckcrl", &[("ca", ca), ("encoding", "der")])).await?;
+        let tcb = self.get(self.at(&format!("{tee}/certification/v4/tcb"), &[("fmspc", &fmspc)])).await?;
+        let identity = self.get(self.at(&format!("{tee}/certification/v4/qe/identity"), &[])).await?;
+        let root_url = match self.base_url.host_str() {
+            Some(INTELS_HOST) => Url::parse(INTELS_ROOT_CRL).unwrap_or_else(|_| self.base_url.clone()),
+            _ => self.at("sgx/certification/v4/rootcacrl", &[]),
+        };
+        let root = self.get(root_url).await?;
+        let tcb_info_issuer_chain =
+            tcb.pem("TCB-Info-Issuer-Chain").or_else(|_| tcb.pem("SGX-TCB-Info-Issuer-Chain"))?;
+        Ok(Collateral::from_pcs(PcsAnswers {
+            tcb_info: &tcb.body,
+            tcb_info_issuer_chain,
+            qe_identity: &identity.body,
+            qe_identity_issuer_chain: identity.pem("SGX-Enclave-Identity-Issuer-Chain")?,
+            pck_crl_issuer_chain: crl.pem("SGX-PCK-CRL-Issuer-Chain")?,
+            pck_crl: crl.body,
+            root_ca_crl: root.body,
+        })?)
+    }
+
+    /// A document's URL, with the base's own query behind its parameters.
+    fn at(&self, path: &str, parameters: &[(&str, &str)]) -> Url {
+        let mut url = self.base_url.clone();
+        url.set_path(&format!("{}{path}", self.base_url.path()));
+        let updated = path.ends_with("/tcb") || path.ends_with("/identity");
+        let own = self.base_url.query_pairs().filter(|(name, _)| updated || name != UPDATE);
+        let query: Vec<_> =
+            parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).chain(own).collect();
+        url.set_query(None);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    async fn get(&self, url: Url) -> Result<Answer, SourceError> {
+        // What is in the query may be a secret.
+        let path = url.as_str().split('?').next().unwrap_or_default().to_owned();
+        if let Some(until) = self.left_alone_until().filter(|until| *until > Instant::now()) {
+            return Err(SourceError::Busy { path, wait: until.saturating_duration_since(Instant::now()) });
+        }
+        let network =
+            |error: reqwest::Error| SourceError::Network { path: path.clone(), error: chain(&error.without_url()) };
+        let mut response: Response = self.http.get(url).send().await.map_err(network)?;
+        let status = response.status();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let wait = retry_after(response.headers()).unwrap_or(RETRY_AFTER_DEFAULT).min(RETRY_AFTER_MOST);
+            *self.lock() = Instant::now().checked_add(wait);
+            return Err(SourceError::Busy { path, wait });
+        }
+        if !status.is_success() {
+            return Err(SourceError::Answer { path, problem: format!("status {status}") });
+        }
+        let headers = response.headers().clone();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(network)? {
+            if body.len().saturating_add(chunk.len()) as u64 > MAX_ANSWER_BYTES {
+                let problem = format!("more than {MAX_ANSWER_BYTES} bytes");
+                return Err(SourceError::Answer { path, problem });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { path, headers, body })
+    }
+
+    fn left_alone_until(&self) -> Option<Instant> {
+        *self.lock()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// In seconds, or until a date (RFC 9110, section 10.2.3), by the server's own clock where it says what that is.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    if let Ok(secs) = text.parse() {
+        return Some(Duration::from_secs(secs));
+    }
+    let date = |text: &str| chrono::DateTime::parse_from_rfc2822(text).ok();
+    let now = date(headers.get(reqwest::header::DATE)?.to_str().ok()?)?;
+    date(text)?.signed_duration_since(now).to_std().ok()
+}
+
+struct Answer {
+    path: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header with certificates, percent-encoded.
+    fn pem(&self, name: &str) -> Result<String, SourceError> {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| percent_decode_str(value).decode_utf8().ok())
+            .map(|pem| pem.into_owned())
+            .ok_or_else(|| SourceError::Answer { path: self.path.clone(), problem: format!("no {name}") })
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,29 @@
+//! Printing to a reader who may have gone away, as in `teectl … | head`: that ends the program without a word. Sockets are not
+//! concerned, as they would be if SIGPIPE ended it.
+
+use std::{
+    fmt::Arguments,
+    io::{self, ErrorKind, Write},
+    process,
+};
+
+/// What a shell says of a program that SIGPIPE has ended: not success, for not all was said.
+const READER_GONE: i32 = 128 + 13;
+
+/// Stands in for the standard library's macro, which panics.
+macro_rules! println {
+    () => { $crate::print::line(format_args!("")) };
+    ($($arg:tt)*) => { $crate::print::line(format_args!($($arg)*)) };
+}
+
+pub(crate) fn line(text: Arguments<'_>) {
+    let written = writeln!(io::stdout().lock(), "{text}");
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(READER_GONE),
+        Err(error) => {
+            eprintln!("error: cannot print: {error}");
+            process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The variables of the environment that are the prover's, and those that look like it.
+
+use super::ConfigError;
+use std::cell::RefCell;
+
+const PREFIX: &str = "TEE_PROVER_";
+
+/// The environment, and which of its variables have been asked for: those are the known ones.
+pub(super) struct Variables<'a> {
+    get: &'a dyn Fn(&str) -> Option<String>,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Variables<'a> {
+    pub(super) fn new(get: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { get, known: RefCell::default() }
+    }
+
+    pub(super) fn get(&self, name: &'static str) -> Option<String> {
+        self.known.borrow_mut().push(name);
+        (self.get)(name)
+    }
+
+    /// A misspelt variable says nothing, and the default counts in its place without a word. Once all have been asked for, one of
+    /// the prover's prefix that has not is an error.
+    pub(super) fn refuse_unknown(&self, names: &[String]) -> Result<(), ConfigError> {
+        let known = self.known.borrow();
+        let unknown = names.iter().find(|name| {
+            name.starts_with(PREFIX) && !known.contains(&name.as_str()) && !is_of_a_kubernetes_service(name)
+        });
+        let Some(name) = unknown else { return Ok(()) };
+        let nearest = known.iter().min_by_key(|known| distance(name, known)).copied().unwrap_or_default();
+        Err(ConfigError::UnknownVariable { name: name.clone(), nearest })
+    }
+}
+
+/// For a service `tee-prover…` Kubernetes sets such variables in every container (Kubernetes, "Service", "Environment variables").
+fn is_of_a_kubernetes_service(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name.contains("_PORT_")
+}
+
+/// How many letters have to be put in, taken out or replaced to make one of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.bytes().enumerate() {
+        let mut diagonal = at;
+        let mut left = at + 1;
+        row[0] = left;
+        for (cell, theirs) in row[1..].iter_mut().zip(other.bytes()) {
+            let replaced = diagonal + usize::from(letter != theirs);
+            diagonal = *cell;
+            left = replaced.min(left + 1).min(diagonal + 1);
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distance_counts_changed_letters() {
+        for (one, other, expected) in [("", "", 0), ("abc", "abc", 0), ("", "abc", 3), ("kitten", "sitting", 3)] {
+            assert_eq!(distance(one, other), expected);
+            assert_eq!(distance(other, one), expected);
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_sets_for_a_service_of_that_name_is_not_taken_for_ours() {
+        let variables = Variables::new(&|_| None);
+        variables.get("TEE_PROVER_PREFETCH");
+        let names = [
+            "TEE_PROVER_SERVICE_HOST",
+            "TEE_PROVER_SERVICE_PORT",
+            "TEE_PROVER_SERVICE_PORT_METRICS",
+            "TEE_PROVER_PORT",
+            "TEE_PROVER_PORT_3321_TCP_ADDR",
+            "TEE_PROVER_GATEWAY_SERVICE_HOST",
+        ];
+        variables.refuse_unknown(&names.map(str::to_owned)).unwrap();
+    }
+}

@@ -1,0 +1,63 @@
+//! What goes on in the background: jobs of TEE types that come or go and batches of revoked keys, in many small steps, and the
+//! database's clock.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::{Clock, Store};
+
+/// How often the database is asked whether there is something to do.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pause after a failure, such as of a database that is down.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// How often the database is asked for the time.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The skew of this machine's clock from which on it is warned of. Leases do not depend on it, and logs and quotes do.
+const WARNED_SKEW_MS: u64 = 2000;
+
+/// Goes on for ever. All of it is in the database: what one server leaves undone another goes on with.
+pub(crate) async fn run(store: Store) {
+    let mut clock_asked = None::<Instant>;
+    loop {
+        if clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_INTERVAL) {
+            clock_asked = Some(Instant::now());
+            if let Err(error) = store.ask_clock().await {
+                tracing::error!(%error, "the database does not say the time");
+            }
+        }
+        match store.advance().await {
+            Ok(true) => {}
+            Ok(false) => sleep(LOOK_INTERVAL).await,
+            Err(error) => {
+                tracing::error!(%error, "work in the background failed");
+                sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+impl Store {
+    /// One step of all that is to be done. False when nothing is left.
+    async fn advance(&self) -> Result<bool, sqlx::Error> {
+        let now_ms = self.clock.now_ms();
+        let (of_types, of_keys) =
+            (self.storage.advance_tee_types(now_ms).await?, self.storage.advance_revocations(now_ms).await?);
+        Ok(of_types || of_keys)
+    }
+
+    async fn ask_clock(&self) -> Result<(), sqlx::Error> {
+        let Clock::Database(clock) = &self.clock else { return Ok(()) };
+        if let Some(now_ms) = self.storage.database_now_ms().await? {
+            clock.set(now_ms);
+        }
+        let skew_ms = clock.skew_ms();
+        if skew_ms.unsigned_abs() > WARNED_SKEW_MS {
+            tracing::warn!(skew_ms, "this machine's clock differs from the database's");
+        }
+        Ok(())
+    }
+}

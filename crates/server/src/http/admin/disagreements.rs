@@ -1,0 +1,48 @@
+//! `POST /admin/disagreements/{batch}/{tee_type}/{pubkey}/resolve`.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::StatusCode,
+};
+use tee_api::{PublicKey, ResolveDisagreement, TeeType};
+
+use super::reason;
+use crate::{
+    Store,
+    http::{
+        request::{JsonBody, malformed_path},
+        success,
+    },
+    problem::Problem,
+};
+
+/// Notes that a person has explained a disagreement, and how. It stays listed, and is no alarm any more. Doing it again changes
+/// nothing.
+#[utoipa::path(
+    post, path = "/admin/disagreements/{batch}/{tee_type}/{pubkey}/resolve", operation_id = "resolve_disagreement", tag = "admin",
+    security(("admin" = [])), params(("batch" = u32, Path), ("tee_type" = TeeType, Path), ("pubkey" = String, Path)),
+    request_body = ResolveDisagreement,
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 404, description = "there is no such disagreement", body = crate::problem::ProblemBody),
+        (status = "4XX", body = crate::problem::ProblemBody)
+    )
+)]
+pub(crate) async fn resolve(
+    State(store): State<Store>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    JsonBody(request): JsonBody<ResolveDisagreement>,
+) -> Result<Json<&'static str>, Problem> {
+    let Path((batch, tee_type, pubkey)) = path.map_err(malformed_path)?;
+    let batch: u32 = batch.parse().map_err(malformed_path)?;
+    let tee_type: TeeType = tee_type.parse().map_err(malformed_path)?;
+    let pubkey: PublicKey = pubkey.parse().map_err(malformed_path)?;
+    let reason = reason(&request.reason)?;
+    if !store.resolve_disagreement(batch, tee_type, &pubkey, &reason).await? {
+        let detail = "there is no such disagreement";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_disagreement", detail));
+    }
+    tracing::warn!(batch, %tee_type, %pubkey, reason, "disagreement resolved by hand");
+    Ok(success())
+}

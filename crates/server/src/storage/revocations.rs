@@ -1,0 +1,171 @@
+//! Keys that somebody revokes, and the batches that are proven again for it.
+//!
+//! A batch that such a key touched may lack proofs, may have failed because the right proof was refused for the key's, or may
+//! have been given up for that. There may be millions: they are looked at in chunks, the highest first, which are the ones that
+//! are needed soonest.
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use tee_api::PublicKey;
+
+use super::{Storage, contradictions::RequiredOf, patience::Within};
+
+/// How many batches that the key touched are looked at in one transaction, about.
+const CHUNK: i64 = 1000;
+
+/// What a revocation came to so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requeued {
+    /// How many batches are proven again of those that were looked at.
+    pub batches: u64,
+    /// Whether there are more to look at. That goes on in the background.
+    pub goes_on: bool,
+}
+
+impl Storage {
+    /// Revokes a key for good and, if wanted, begins to have the batches proven again that lack proofs without it.
+    pub(crate) async fn revoke(
+        &self,
+        pubkey: &PublicKey,
+        reason: &str,
+        reprove: bool,
+        now_ms: i64,
+    ) -> Result<Requeued, sqlx::Error> {
+        let key = pubkey.to_bytes().to_vec();
+        let verdict = format!("revoked: {reason}");
+        let required = self.rules.required_of_types();
+        let requeued = self.transaction(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE tee_attestations SET verdict = $2, revoked_at = COALESCE(revoked_at, $3)
+                     WHERE pubkey = $1 AND verdict NOT LIKE 'revoked%'",
+                )
+                .bind(key.as_slice())
+                .bind(verdict)
+                .bind(now_ms)
+                .execute(&mut *connection)
+                .await?;
+                if !reprove {
+                    return Ok(Requeued { batches: 0, goes_on: false });
+                }
+                sqlx::query("UPDATE tee_attestations SET requeue_below = $2 WHERE pubkey = $1")
+                    .bind(key.as_slice())
+                    .bind(i64::from(u32::MAX) + 1)
+                    .execute(&mut *connection)
+                    .await?;
+                requeue_chunk(connection, &key, required, now_ms).await
+            })
+        });
+        let requeued = requeued.await?;
+        self.jobs_added.notify_waiters();
+        Ok(requeued)
+    }
+
+    /// Looks at one more chunk of batches for each revoked key where some are left. False when none are.
+    pub(crate) async fn advance_revocations(&self, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let required = self.rules.required_of_types();
+        let keys = sqlx::query("SELECT pubkey FROM tee_attestations WHERE requeue_below IS NOT NULL LIMIT 16")
+            .fetch_all(&self.pool)
+            .within()
+            .await?;
+        let is_work_left = !keys.is_empty();
+        for key in keys {
+            let key: Vec<u8> = key.try_get("pubkey")?;
+            self.transaction(move |connection| {
+                Box::pin(async move { requeue_chunk(connection, &key, required, now_ms).await })
+            })
+            .await?;
+        }
+        if is_work_left {
+            self.jobs_added.notify_waiters();
+        }
+        Ok(is_work_left)
+    }
+}
+
+async fn requeue_chunk(
+    connection: &mut AnyConnection,
+    key: &[u8],
+    required: RequiredOf,
+    now_ms: i64,
+) -> Result<Requeued, sqlx::Error> {
+    // Changes nothing, and keeps other servers out until the chunk is done.
+    let row = sqlx::query(
+        "UPDATE tee_attestations SET requeue_below = requeue_below WHERE pubkey = $1 AND requeue_below IS NOT NULL
+         RETURNING requeue_below",
+    )
+    .bind(key)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(Requeued { batches: 0, goes_on: false }) };
+    let below: i64 = row.try_get("requeue_below")?;
+    // The chunk ends with the batch that fills it, of proofs or of disagreements.
+    let mut end_of_chunk = None;
+    for table in ["tee_proofs", "tee_proof_disagreements"] {
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT l1_batch_number FROM {table} WHERE pubkey = $1 AND l1_batch_number < $2
+             ORDER BY l1_batch_number DESC LIMIT 1 OFFSET $3"
+        )))
+        .bind(key)
+        .bind(below)
+        .bind(CHUNK - 1)
+        .fetch_optional(&mut *connection)
+        .await?;
+        end_of_chunk = end_of_chunk.max(row.map(|row| row.try_get::<i64, _>("l1_batch_number")).transpose()?);
+    }
+    let range = (end_of_chunk.unwrap_or(0), below);
+    let mut batches = 0;
+    for (tee_type, required) in required {
+        batches += requeue_range(connection, key, range, (tee_type.as_str(), required), now_ms).await?;
+    }
+    sqlx::query("UPDATE tee_attestations SET requeue_below = $2 WHERE pubkey = $1")
+        .bind(key)
+        .bind(end_of_chunk)
+        .execute(connection)
+        .await?;
+    Ok(Requeued { batches, goes_on: end_of_chunk.is_some() })
+}
+
+/// Has the batches of a range proven again, its end not included, that the key touched and that lack proofs.
+async fn requeue_range(
+    connection: &mut AnyConnection,
+    key: &[u8],
+    (first, end): (i64, i64),
+    (tee_type, required): (&str, u32),
+    now_ms: i64,
+) -> Result<u64, sqlx::Error> {
+    const LACKING: &str = "tee_type = $2 AND l1_batch_number >= $3 AND l1_batch_number < $4
+        AND l1_batch_number IN (
+            SELECT l1_batch_number FROM tee_proofs
+            WHERE pubkey = $1 AND l1_batch_number >= $3 AND l1_batch_number < $4
+            UNION SELECT l1_batch_number FROM tee_proof_disagreements
+            WHERE pubkey = $1 AND l1_batch_number >= $3 AND l1_batch_number < $4)";
+    let requeued = sqlx::query(AssertSqlSafe(format!(
+        "UPDATE tee_proof_generation_details
+         SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $5, lease_id = NULL, lease_expires_at = NULL,
+             error_kind = NULL, error = NULL, created_at = $5, updated_at = $5
+         WHERE {LACKING} AND status IN ('generated', 'failed', 'permanently_ignored')
+             AND (SELECT COUNT(*) FROM tee_proofs p JOIN tee_attestations a ON a.pubkey = p.pubkey
+                  WHERE p.l1_batch_number = tee_proof_generation_details.l1_batch_number AND p.tee_type = $2
+                      AND a.verdict NOT LIKE 'revoked%') < $6"
+    )))
+    .bind(key)
+    .bind(tee_type)
+    .bind(first)
+    .bind(end)
+    .bind(now_ms)
+    .bind(i64::from(required))
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if requeued > 0 {
+        // What is proven is not looked at again: its failures may go with the others'.
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM tee_job_failures WHERE {LACKING}")))
+            .bind(key)
+            .bind(tee_type)
+            .bind(first)
+            .bind(end)
+            .execute(connection)
+            .await?;
+    }
+    Ok(requeued)
+}

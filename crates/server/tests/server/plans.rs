@@ -1,0 +1,76 @@
+//! What is asked often is answered by an index, however many batches there are.
+
+use crate::world::World;
+
+const JOBS: u32 = 30_000;
+const KEY: [u8; 33] = [2; 33];
+
+/// Finished jobs with proofs, and some that are not finished.
+async fn fill(world: &World) {
+    let root = world.bytes_literal(&[0; 32]);
+    let key = |number: u32| world.bytes_literal(&[KEY[0] + (number % 10) as u8; 33]);
+    for number in 0..10 {
+        let key = key(number);
+        world
+            .execute(&format!(
+                "INSERT INTO tee_attestations (pubkey, quote, tee_type, verdict, registered_at)
+                 VALUES ({key}, {root}, 'sgx', 'unjudged', 0)"
+            ))
+            .await;
+    }
+    for from in (1..=JOBS).step_by(500) {
+        let rows = |row: &dyn Fn(u32) -> String| (from..from + 500).map(row).collect::<Vec<_>>().join(",");
+        let batch = |number| format!("({number}, 'k', 1, {root}, 1, {root}, 'test', 0)");
+        let job = |number| {
+            let (status, claimable_at) = match number % 1000 {
+                0 => ("failed", "0"),
+                1 => ("ready_to_be_proven", "0"),
+                _ => ("generated", "NULL"),
+            };
+            format!("({number}, 'sgx', '{status}', {claimable_at}, 0, 0)")
+        };
+        let proof = |number| format!("({number}, 'sgx', {}, {root}, {root}, 0)", key(number));
+        world
+            .execute(&format!(
+                "INSERT INTO batches
+                     (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, source, created_at)
+                 VALUES {};
+                 INSERT INTO tee_proof_generation_details
+                     (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
+                 VALUES {};
+                 INSERT INTO tee_proofs (l1_batch_number, tee_type, pubkey, signature, proof, received_at) VALUES {}",
+                rows(&batch),
+                rows(&job),
+                rows(&proof)
+            ))
+            .await;
+    }
+    world.execute("ANALYZE").await;
+}
+
+#[tokio::test]
+async fn what_is_asked_often_is_answered_by_an_index() {
+    let world = World::start().await;
+    fill(&world).await;
+    for (name, plan) in world.server.store().plans(&KEY).await.unwrap() {
+        let indices: &[&str] = match name {
+            "claim" => &["tee_claimable_jobs", "tee_held_leases"],
+            // On PostgreSQL, where nearly all are of the type, another index may do.
+            "jobs of a type" if world.database_url.starts_with("sqlite") => &["tee_jobs_of_type"],
+            "jobs of a type and status" | "job counts" => &["tee_unfinished_jobs_of_type"],
+            "proofs of a type" => &["tee_proofs_of_type"],
+            // PostgreSQL takes another index where so few proofs are of one key.
+            "proofs of a key" if world.database_url.starts_with("sqlite") => &["tee_proofs_of_key"],
+            _ => &[],
+        };
+        for index in indices {
+            assert!(plan.contains(index), "{name} does without {index}:\n{plan}");
+        }
+        for table in ["tee_proof_generation_details", "tee_proofs", "batches"] {
+            for scan in [format!("SCAN {table}"), format!("Seq Scan on {table}")] {
+                let whole = plan.lines().find(|line| line.contains(&scan) && !line.contains("INDEX"));
+                assert_eq!(whole, None, "{name} looks at all rows:\n{plan}");
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Transactions, as a node hands them to a prover (zksync-era's `Transaction`).
+
+use primitive_types::{H256, U256};
+use serde::{Deserialize, Serialize};
+
+use super::{Address, ProtocolVersionId, hex_bytes};
+use crate::limits;
+
+/// A transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// What depends on where it comes from.
+    pub common_data: ExecuteTransactionCommon,
+    /// What it does.
+    pub execute: Execute,
+    /// When the node received it. Not used.
+    pub received_timestamp_ms: u64,
+    /// As the node received it. Not used.
+    #[serde(default, with = "hex_bytes::option")]
+    pub raw_bytes: Option<Vec<u8>>,
+}
+
+/// What of a transaction depends on where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExecuteTransactionCommon {
+    /// A priority transaction of L1.
+    L1(L1TxCommonData),
+    /// A transaction that its initiator signed.
+    L2(L2TxCommonData),
+    /// The transaction of an upgrade of the protocol.
+    ProtocolUpgrade(ProtocolUpgradeTxCommonData),
+}
+
+/// What a transaction does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Execute {
+    /// The recipient; none for the deployment of an EVM contract.
+    pub contract_address: Option<Address>,
+    /// What the recipient is called with.
+    #[serde(with = "hex_bytes")]
+    pub calldata: Vec<u8>,
+    /// What the recipient is paid, in wei.
+    pub value: U256,
+    /// Bytecodes that the transaction makes known.
+    #[serde(default, deserialize_with = "limits::list_or_null::<{ limits::MAX_FACTORY_DEPENDENCIES }, _, _>")]
+    pub factory_deps: Vec<Vec<u8>>,
+}
+
+/// The kinds of transactions that are signed, and those of L1 that are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "named as the specifications are")]
+pub enum TransactionType {
+    LegacyTransaction = 0,
+    EIP2930Transaction = 1,
+    EIP1559Transaction = 2,
+    EIP712Transaction = 0x71,
+    PriorityOpTransaction = 0xff,
+    ProtocolUpgradeTransaction = 0xfe,
+}
+
+impl TransactionType {
+    /// Whether Ethereum has transactions of this kind, too.
+    pub fn is_ethereum_type(self) -> bool {
+        matches!(self, Self::LegacyTransaction | Self::EIP2930Transaction | Self::EIP1559Transaction)
+    }
+}
+
+/// What a signed transaction has besides what it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct L2TxCommonData {
+    /// How many transactions its initiator had sent before.
+    pub nonce: u32,
+    /// What it may cost.
+    pub fee: Fee,
+    /// The account that sends it.
+    pub initiator_address: Address,
+    /// What the account takes for its signature; most take 65 bytes, r ‖ s ‖ v.
+    pub signature: Vec<u8>,
+    /// Its kind.
+    pub transaction_type: TransactionType,
+    /// As it was sent. Of a legacy transaction it tells whether a chain id was signed; nothing else of it counts.
+    pub input: Option<InputData>,
+    /// Who pays for it.
+    pub paymaster_params: PaymasterParams,
+}
+
+/// A transaction as it was sent, and the hash that its node computed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputData {
+    /// The hash. A claim; not used.
+    pub hash: H256,
+    /// The encoding.
+    pub data: Vec<u8>,
+}
+
+/// What a transaction may cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fee {
+    /// Most gas that it may use.
+    pub gas_limit: U256,
+    /// Most that it pays for gas, in wei.
+    pub max_fee_per_gas: U256,
+    /// Most of that which goes to the operator beyond the base fee, in wei.
+    pub max_priority_fee_per_gas: U256,
+    /// Most gas that it pays for a published byte.
+    pub gas_per_pubdata_limit: U256,
+}
+
+/// Who pays for a transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymasterParams {
+    /// The paymaster; zero where the initiator pays.
+    pub paymaster: Address,
+    /// What the paymaster is called with.
+    pub paymaster_input: Vec<u8>,
+}
+
+/// What a priority transaction has besides what it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct L1TxCommonData {
+    /// Who sent it on L1.
+    pub sender: Address,
+    /// How many priority transactions there were before.
+    pub serial_id: u64,
+    /// Not used.
+    pub layer_2_tip_fee: U256,
+    /// Not used.
+    pub full_fee: U256,
+    /// What it pays for gas, in wei.
+    pub max_fee_per_gas: U256,
+    /// Most gas that it may use.
+    pub gas_limit: U256,
+    /// Gas that it pays for a published byte.
+    pub gas_per_pubdata_limit: U256,
+    /// Not used.
+    pub op_processing_type: OpProcessingType,
+    /// Not used.
+    pub priority_queue_type: PriorityQueueType,
+    /// The hash that L1 knows it by.
+    pub canonical_tx_hash: H256,
+    /// What is minted for it, in wei.
+    pub to_mint: U256,
+    /// Who gets what it does not use.
+    pub refund_recipient: Address,
+    /// Not used, as the two after it.
+    #[serde(default)]
+    pub deadline_block: u64,
+    /// Not used.
+    #[serde(default)]
+    pub eth_hash: H256,
+    /// Not used.
+    #[serde(default)]
+    pub eth_block: u64,
+}
+
+/// Which trees a priority transaction may touch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "not used")]
+pub enum OpProcessingType {
+    #[default]
+    Common,
+    OnlyRollup,
+}
+
+/// The queue that a priority transaction waited in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "not used")]
+pub enum PriorityQueueType {
+    #[default]
+    Deque,
+    HeapBuffer,
+    Heap,
+}
+
+/// What the transaction of an upgrade has besides what it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProtocolUpgradeTxCommonData {
+    /// Who sent it on L1.
+    pub sender: Address,
+    /// The version that the chain goes to.
+    pub upgrade_id: ProtocolVersionId,
+    /// What it pays for gas, in wei.
+    pub max_fee_per_gas: U256,
+    /// Most gas that it may use.
+    pub gas_limit: U256,
+    /// Gas that it pays for a published byte.
+    pub gas_per_pubdata_limit: U256,
+    /// The hash that L1 knows it by.
+    pub canonical_tx_hash: H256,
+    /// What is minted for it, in wei.
+    pub to_mint: U256,
+    /// Who gets what it does not use.
+    pub refund_recipient: Address,
+    /// Not used, as the one after it.
+    #[serde(default)]
+    pub eth_hash: H256,
+    /// Not used.
+    #[serde(default)]
+    pub eth_block: u64,
+}
