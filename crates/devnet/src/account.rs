@@ -60,6 +60,11 @@ impl Account {
         Self { key, nonce: 0 }
     }
 
+    /// Goes on from a nonce that the chain knows.
+    pub(crate) fn set_nonce(&mut self, nonce: u32) {
+        self.nonce = nonce;
+    }
+
     /// Its address.
     pub fn address(&self) -> Address {
         let public = PublicKey::from_secret_key(SECP256K1, &self.key).serialize_uncompressed();

@@ -63,6 +63,7 @@ impl Chain {
     pub fn new(genesis: Genesis) -> Self {
         let mut traffic = Traffic::new(genesis.system.chain_id);
         let genesis = genesis.with_traffic(traffic.accounts());
+        traffic.set_nonces(|address| genesis.nonce(address));
         traffic.set_deploys(genesis.deploys());
         Self::start(genesis, traffic)
     }

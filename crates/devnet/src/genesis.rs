@@ -144,6 +144,13 @@ impl Genesis {
         self
     }
 
+    /// How many transactions an account has sent.
+    pub(crate) fn nonce(&self, address: &Address) -> u32 {
+        let nonces = self.storage.get(&slots::nonces(address).hashed_key()).copied().unwrap_or_default();
+        let [.., a, b, c, d] = nonces.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     /// Whether contracts can be deployed: the deployer and the registry of known codes are there with real code.
     pub(crate) fn deploys(&self) -> bool {
         let empty = self.code_of(EMPTY_CONTRACT);

@@ -4,6 +4,7 @@ use tee_verifier::{Address, H256, StorageKey, keccak256};
 
 const ACCOUNT_CODE_STORAGE: u64 = 0x8002;
 const KNOWN_CODES: u64 = 0x8004;
+const NONCES: u64 = 0x8003;
 const BASE_TOKEN: u64 = 0x800a;
 
 /// The hash of an account's code.
@@ -14,6 +15,11 @@ pub fn account_code(address: &Address) -> StorageKey {
 /// Whether a code is known, by its hash.
 pub fn known_code(hash: &H256) -> StorageKey {
     slot(KNOWN_CODES, *hash)
+}
+
+/// An account's nonce, and above its 128 bits that of its deployments.
+pub fn nonces(address: &Address) -> StorageKey {
+    slot(NONCES, mapping(address, 0))
 }
 
 /// An account's balance, in wei.

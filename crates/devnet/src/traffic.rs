@@ -72,6 +72,13 @@ impl Traffic {
         &self.accounts
     }
 
+    /// The accounts go on from where the chain has them.
+    pub(crate) fn set_nonces(&mut self, nonce: impl Fn(&Address) -> u32) {
+        for account in &mut self.accounts {
+            account.set_nonce(nonce(&account.address()));
+        }
+    }
+
     /// From now on contracts are deployed, too.
     pub(crate) fn set_deploys(&mut self, deploys: bool) {
         self.deploys = deploys;

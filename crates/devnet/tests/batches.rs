@@ -30,6 +30,19 @@ fn the_mix_rolls_back_writes_that_have_no_path() {
     assert_eq!(verify(sealed.input, &Options::danger_any_code()).unwrap().rolled_back_slots(), 2 * 2 + 2);
 }
 
+/// Its accounts have sent transactions before.
+#[test]
+fn a_chain_goes_on_from_a_batch_of_the_devnet() {
+    let mut first = Chain::new(Genesis::sepolia().unwrap());
+    first.seal(load(20)).unwrap();
+    let shown = first.seal(load(20)).unwrap().input;
+    let mut chain = Chain::new(Genesis::from_batch(shown));
+    for _ in 0..2 {
+        let sealed = chain.seal(Load { transactions: 20, cold_reads: 100, l1_transactions: 5 }).unwrap();
+        assert_eq!(verify(sealed.input, &Options::danger_any_code()).unwrap().root(), sealed.root);
+    }
+}
+
 #[test]
 fn cold_reads_come_with_a_path_each() {
     let mut chain = Chain::new(Genesis::sepolia().unwrap());

@@ -17,8 +17,6 @@ struct Honest {
     transfer: Transaction,
 }
 
-/// The contract that keeps nonces.
-const NONCES: u64 = 0x8003;
 /// The contract that knows batches and blocks.
 const SYSTEM_CONTEXT: u64 = 0x800b;
 const POOR: u32 = 0;
@@ -92,10 +90,7 @@ impl Loot {
     /// A nonce set back: the account's transfer once more.
     fn nonce() -> Self {
         Self {
-            key: StorageKey::new(
-                Address::from_low_u64_be(NONCES),
-                slots::mapping(&Account::new(REPLAYED).address(), 0),
-            ),
+            key: slots::nonces(&Account::new(REPLAYED).address()),
             value: H256::zero(),
             transaction: HONEST.transfer.clone(),
             skipped_batches: 0,
