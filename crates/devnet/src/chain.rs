@@ -12,7 +12,7 @@ use tee_verifier::{
         ExecuteTransactionCommon, L1BatchEnv, L2BlockEnv, L2BlockExecutionData, SystemEnv, Transaction,
         WitnessStorageState,
     },
-    run, transaction_hashes,
+    run, storage_key, transaction_hashes,
 };
 use thiserror::Error;
 
@@ -289,7 +289,7 @@ impl State {
         let merkle_paths = accesses
             .iter()
             .map(|access| {
-                let key = StorageKey::new(access.address.into(), H256(access.key.to_be_bytes())).hashed_key_u256();
+                let key = storage_key(&access.address, &access.key).hashed_key_u256();
                 let mut path = self.tree.path(&key);
                 match &first_path {
                     Some(first) => {
@@ -340,7 +340,7 @@ pub struct ChainState<'a> {
 
 impl tee_verifier::State for ChainState<'_> {
     fn slot(&mut self, address: &[u8; 20], key: &tee_eravm::U256) -> Result<Slot, Rejection> {
-        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        let key = storage_key(address, key);
         let leaf = self.state.leaf(&key);
         let value = leaf.unwrap_or_default().1;
         self.claims.read_storage_key.insert(key, value);
@@ -349,7 +349,7 @@ impl tee_verifier::State for ChainState<'_> {
     }
 
     fn leaf_index(&self, address: &[u8; 20], key: &tee_eravm::U256) -> u64 {
-        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        let key = storage_key(address, key);
         self.state.leaf(&key).map_or(0, |(index, _)| index)
     }
 

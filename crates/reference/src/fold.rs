@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use blake2s_simd::blake2s;
 use tee_eravm::Slot;
-use tee_verifier::{BatchInput, H256, MerklePath, Rejection, Run, State, StorageKey, U256, VmRunData};
+use tee_verifier::{BatchInput, H256, MerklePath, Rejection, Run, State, U256, VmRunData, storage_key};
 use thiserror::Error;
 
 use crate::legacy::{RunError, legacy_run};
@@ -70,7 +70,7 @@ impl<'a> Claims<'a> {
 
 impl State for Claims<'_> {
     fn slot(&mut self, address: &[u8; 20], key: &tee_eravm::U256) -> Result<Slot, Rejection> {
-        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        let key = storage_key(address, key);
         let claims = &self.data.witness_block_state;
         let value = claims.read_storage_key.get(&key).ok_or(Rejection::SlotMissing { key })?;
         let is_new = claims.is_write_initial.get(&key).copied().unwrap_or_default();
@@ -78,7 +78,7 @@ impl State for Claims<'_> {
     }
 
     fn leaf_index(&self, address: &[u8; 20], key: &tee_eravm::U256) -> u64 {
-        let key = StorageKey::new((*address).into(), H256(key.to_be_bytes()));
+        let key = storage_key(address, key);
         let is_new = self.data.witness_block_state.is_write_initial.get(&key).copied().unwrap_or_default();
         u64::from(!is_new)
     }

@@ -29,7 +29,8 @@ pub(crate) use self::{
 pub use self::{run::TransactionOutcome, world::State};
 use crate::{H256, Rejection, StorageKey};
 
-pub(crate) fn storage_key(address: &Address, key: &U256) -> StorageKey {
+/// The slot that the machine names by these.
+pub fn storage_key(address: &Address, key: &U256) -> StorageKey {
     StorageKey::new((*address).into(), H256(key.to_be_bytes()))
 }
 

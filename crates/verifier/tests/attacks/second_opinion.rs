@@ -4,7 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use tee_devnet::{Chain, SealedBatch};
 use tee_reference::legacy_run;
-use tee_verifier::{BatchOutcome, H256, StorageKey, input::Transaction, run};
+use tee_verifier::{BatchOutcome, H256, StorageKey, input::Transaction, run, storage_key};
 
 /// Seals blocks next. Asserts that the legacy VM takes them, too, or that neither does, and that they agree on everything that a
 /// batch comes to: success, refund and published bytes of each transaction, what is written, and the system logs.
@@ -38,11 +38,8 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, legacy: &T) -> Res
 
 fn writes(outcome: &BatchOutcome) -> Vec<(StorageKey, H256)> {
     let changed = outcome.accesses.iter().filter(|access| access.is_written && access.value != access.before.value);
-    let mut writes: Vec<_> = changed
-        .map(|access| {
-            (StorageKey::new(access.address.into(), H256(access.key.to_be_bytes())), H256(access.value.to_be_bytes()))
-        })
-        .collect();
+    let mut writes: Vec<_> =
+        changed.map(|access| (storage_key(&access.address, &access.key), H256(access.value.to_be_bytes()))).collect();
     writes.sort_unstable();
     writes
 }
