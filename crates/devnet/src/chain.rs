@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use blake2s_simd::blake2s;
 use serde_bytes::ByteArray;
+use serde_json::{Value, json};
 use tee_eravm::{Access, Slot};
 use tee_verifier::{
-    BatchInput, BatchOutcome, ChainPins, CodeHashes, CodePin, H256, L1BatchNumber, MerklePath, MerklePaths, Rejection,
-    Run, StorageKey, U256, VmRunData, era_code_hash,
+    Address, BatchInput, BatchOutcome, ChainPins, CodeHashes, CodePin, H256, L1BatchNumber, MerklePath, MerklePaths,
+    Rejection, Run, StorageKey, U256, VmRunData, era_code_hash,
     input::{
         ExecuteTransactionCommon, L1BatchEnv, L2BlockEnv, L2BlockExecutionData, SystemEnv, Transaction,
         WitnessStorageState,
@@ -132,6 +133,20 @@ impl Chain {
             value_written: [0; 32],
             value_read: value.0,
         }
+    }
+
+    /// What a node says to `zks_getProof`, of the state so far: a path goes from the root to the leaf, without the hashes of empty
+    /// subtrees at its end.
+    pub fn storage_proof(&self, address: Address, keys: &[H256]) -> Value {
+        let proof = |key: &H256| {
+            let place = StorageKey::new(address, *key).hashed_key_u256();
+            let (index, value) = self.state.tree.leaf(&place).unwrap_or_default();
+            let path = self.state.tree.path(&place);
+            let path: Vec<_> =
+                path[self.state.tree.empty_hashes(&path)..].iter().rev().map(|hash| H256(*hash)).collect();
+            json!({ "key": key, "proof": path, "value": value, "index": index })
+        };
+        json!({ "address": address, "storageProof": keys.iter().map(proof).collect::<Vec<_>>() })
     }
 
     /// Seals the next batch with traffic.

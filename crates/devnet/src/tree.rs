@@ -111,6 +111,11 @@ impl Tree {
         path
     }
 
+    /// How many hashes at a path's leaf end are those of empty subtrees.
+    pub(crate) fn empty_hashes(&self, path: &[Hash]) -> usize {
+        path.iter().zip(&self.empty).take_while(|(hash, empty)| hash == empty).count()
+    }
+
     fn add_leaf(&mut self, key: U256, kind: Kind, top_height: usize) -> usize {
         let id = self.nodes.len();
         self.nodes.push(Node { key, kind, top: [0; 32] });

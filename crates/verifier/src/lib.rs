@@ -3,6 +3,7 @@
 //! [`verify()`] is the whole story; the other modules are its steps.
 
 mod code;
+mod completion;
 mod execution;
 mod hash;
 pub mod input;
@@ -22,6 +23,7 @@ mod verify;
 pub use primitive_types::{H256, U256};
 
 pub use self::{
+    completion::{CompletionError, SlotPath, add_read_paths, completes, slots_without_path},
     execution::{BatchOutcome, Run, run},
     hash::{era_code_hash, keccak256},
     input::{

@@ -210,6 +210,23 @@ fn subtree(paths: Paths<'_>, lone_hashes: &[Hash], range: Range<usize>, height: 
     Ok(hash)
 }
 
+/// A path with the hashes of empty subtrees that it leaves out at its start; `None` where it is longer than the tree is deep.
+pub(crate) fn whole_path(path: &[Hash]) -> Option<Vec<Hash>> {
+    let left_out = TREE_DEPTH.checked_sub(path.len())?;
+    Some(EMPTY.iter().take(left_out).chain(path).copied().collect())
+}
+
+/// How many hashes at a path's start are those of empty subtrees.
+pub(crate) fn empty_hashes(path: &[Hash]) -> usize {
+    path.iter().zip(&*EMPTY).take_while(|(hash, empty)| hash == empty).count()
+}
+
+/// The root to which a leaf and its whole path lead.
+pub(crate) fn root_of(key: U256, content: Option<LeafContent>, path: &[Hash]) -> H256 {
+    let up = |hash, (height, sibling): (usize, &Hash)| hash_node(&node_bytes(key, height, hash, *sibling));
+    H256(path.iter().enumerate().fold(leaf_hash(content), up))
+}
+
 /// What is hashed for the parent of the node at `height` on the way of `key`.
 fn node_bytes(key: U256, height: usize, node: Hash, sibling: Hash) -> [u8; 64] {
     if key.bit(height) { join(sibling, node) } else { join(node, sibling) }

@@ -2,10 +2,11 @@
 
 use std::sync::LazyLock;
 
-use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
+use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, SealedBatch};
 use tee_verifier::{
-    Address, BatchInput, H256, StorageKey, U256,
+    Address, BatchInput, CompletionError, H256, MerklePath, SlotPath, StorageKey, U256, add_read_paths, completes,
     input::{ExecuteTransactionCommon, Transaction},
+    slots_without_path,
 };
 
 use crate::scene::judge;
@@ -213,30 +214,134 @@ fn a_transaction_is_never_made_to_fail_by_an_invented_cost() {
     assert_eq!(judge(lie).unwrap_err(), "unproven_cost");
 }
 
+/// A batch of honest users whom 200 writes and too small a gas limit fail, and what else leaves slots without a path.
+fn batch_without_paths() -> SealedBatch {
+    let write = Call::storage(Action::Write, 1_000, WRITES, 1 << 40);
+    let with = |gas_limit: u64| {
+        let calls = [
+            Call::storage(Action::WriteAndRevert, 100, 2, 1),
+            Call::storage(Action::WriteAndRevert, EXISTING, 2, 1),
+            Call::storage(Action::Write, EXISTING + 1, 1, 3),
+        ];
+        let others = calls.into_iter().zip(1..).map(|(call, account)| Account::new(account).sign(call, 300_u32.into()));
+        CHAIN.clone().seal_blocks(vec![[with_gas_limit(&write, gas_limit)].into_iter().chain(others).collect()]).ok()
+    };
+    let mut sealed = (1..1_000).filter_map(|step| with(step * 100_000));
+    let last = slot(1_000 + WRITES - 1);
+    sealed.find(|sealed| sealed.input.vm_run_data.witness_block_state.read_storage_key.contains_key(&last)).unwrap()
+}
+
+const WRITES: u64 = 200;
+
+/// A slot of the state before the batch.
+fn slot_path(key: StorageKey) -> SlotPath {
+    let MerklePath { leaf_enumeration_index: index, value_read, merkle_paths, .. } =
+        CHAIN.prove(&key.hashed_key_u256());
+    SlotPath { key, index, value: H256(value_read), path: merkle_paths.into_iter().map(|hash| *hash).collect() }
+}
+
 /// A transaction that truly fails for what its writes would cost to publish leaves slots without a path. The state before the batch has
 /// paths for them: an input that carries these, too, is proven.
 #[test]
 fn a_transaction_that_fails_for_its_cost_is_proven_with_further_paths() {
-    const SLOTS: u64 = 100;
-    let before = CHAIN.clone();
-    let call = Call::storage(Action::Write, 1_000, SLOTS, 1 << 40);
-    let seal = |gas_limit: u64| before.clone().seal_blocks(vec![vec![with_gas_limit(&call, gas_limit)]]).ok();
-    let mut sealed = (1..1_000).filter_map(|step| seal(step * 100_000));
-    let failed = sealed.find(|sealed| {
-        sealed.input.vm_run_data.witness_block_state.read_storage_key.contains_key(&slot(1_000 + SLOTS - 1))
-    });
-    let failed = failed.unwrap();
-    assert!(!has_path(&failed.input, 1_000));
-    assert_eq!(judge(failed.input.clone()).unwrap_err(), "unproven_cost");
+    let SealedBatch { input, root, .. } = batch_without_paths();
+    assert!(!has_path(&input, 1_000));
+    assert_eq!(judge(input.clone()).unwrap_err(), "unproven_cost");
 
-    let mut completed = failed.input;
-    let paths = (0..SLOTS).map(|number| before.prove(&slot(1_000 + number).hashed_key_u256()));
-    completed.merkle_paths.merkle_paths.extend(paths);
+    let missing = slots_without_path(&input).unwrap();
+    let expected = (0..2).map(|number| slot(100 + number)).chain([slot(EXISTING)]);
+    assert_eq!(missing, expected.chain((0..WRITES).map(|number| slot(1_000 + number))).collect::<Vec<_>>());
+    let mut completed = input.clone();
+    add_read_paths(&mut completed, missing.iter().copied().map(slot_path).collect()).unwrap();
     let verified = judge(completed.clone()).unwrap();
-    assert_eq!((verified.root(), verified.rolled_back_slots()), (failed.root, 0));
+    assert_eq!((verified.root(), verified.rolled_back_slots()), (root, 0));
+    assert_eq!(slots_without_path(&completed), Ok(vec![]));
+    // Only what the cost of a failing transaction rests on is needed, and all of that.
+    let of_the_writes = missing.iter().filter(|key| key.key().to_low_u64_be() >= 1_000);
+    let mut enough = input.clone();
+    add_read_paths(&mut enough, of_the_writes.copied().map(slot_path).collect()).unwrap();
+    assert_eq!(judge(enough.clone()).map(|verified| (verified.root(), verified.rolled_back_slots())), Ok((root, 3)));
+    enough.merkle_paths.merkle_paths.pop();
+    assert_eq!(judge(enough).unwrap_err(), "unproven_cost");
+
     // What such a path proves is true or no path.
     completed.merkle_paths.merkle_paths.last_mut().unwrap().merkle_paths[0][0] ^= 1;
-    assert_eq!(judge(completed).unwrap_err(), "previous_root");
+    assert!(["previous_root", "siblings_disagree"].contains(&judge(completed).unwrap_err()));
+}
+
+/// Both forms leave out hashes at a path's start: those that equal the first path's, or those of empty subtrees.
+#[test]
+fn further_paths_are_added_in_the_forms_that_an_input_can_have() {
+    let SealedBatch { input, root, .. } = batch_without_paths();
+    let missing = slots_without_path(&input).unwrap();
+    let mut of_empty_subtrees = input.clone();
+    for path in &mut of_empty_subtrees.merkle_paths.merkle_paths {
+        // As many as they have after the first of those that the batch changes: its path is whole.
+        let whole = CHAIN.prove(&path.leaf_hashed_key).merkle_paths;
+        let absent = CHAIN.prove(&slot(u64::MAX).hashed_key_u256()).merkle_paths;
+        let left_out = whole.iter().zip(&absent).take_while(|(hash, empty)| hash == empty).count();
+        path.merkle_paths = whole[left_out.min(200)..].to_vec();
+    }
+    for mut input in [input, of_empty_subtrees] {
+        let own = input.merkle_paths.merkle_paths.len();
+        let given = missing.iter().copied().map(slot_path).map(|mut slot| {
+            // As nodes give them.
+            slot.path.drain(..150);
+            slot
+        });
+        add_read_paths(&mut input, given.collect()).unwrap();
+        assert!(input.merkle_paths.merkle_paths[own..].iter().all(|path| path.merkle_paths.len() < 40));
+        assert_eq!(judge(input).map(|verified| verified.root()), Ok(root));
+    }
+}
+
+/// Whoever is asked for paths is not trusted.
+#[test]
+fn a_path_of_another_state_is_not_added() {
+    let SealedBatch { input, .. } = batch_without_paths();
+    let (absent, existing) = (slot_path(slot(1_000)), slot_path(slot(EXISTING)));
+    let lies = [
+        SlotPath { value: H256::from_low_u64_be(1), index: 1, ..absent.clone() },
+        SlotPath { value: H256::from_low_u64_be(71), ..existing.clone() },
+        SlotPath { index: existing.index + 1, ..existing.clone() },
+        SlotPath { index: 0, ..existing.clone() },
+        SlotPath { key: slot(EXISTING + 1), ..existing.clone() },
+        SlotPath { path: vec![[1; 32]; 256], ..absent.clone() },
+        SlotPath { path: vec![], ..absent.clone() },
+    ];
+    for lie in lies {
+        let mut completed = input.clone();
+        let refused = add_read_paths(&mut completed, vec![absent.clone(), lie.clone()]).unwrap_err();
+        assert!(matches!(refused, CompletionError::OtherRoot { key, .. } if key == lie.key), "{refused}");
+        assert_eq!(completed, input);
+    }
+    let mut completed = input.clone();
+    let long = SlotPath { path: vec![[0; 32]; 257], ..absent };
+    let refused = add_read_paths(&mut completed, vec![long]);
+    assert_eq!(refused, Err(CompletionError::PathTooLong { key: slot(1_000), got: 257 }));
+    completed.l1_batch_env.previous_batch_hash = None;
+    assert_eq!(add_read_paths(&mut completed, vec![existing]), Err(CompletionError::NoPreviousRoot));
+}
+
+#[test]
+fn an_input_completes_another_if_it_has_further_reads_and_nothing_else() {
+    let SealedBatch { input, .. } = batch_without_paths();
+    let mut completed = input.clone();
+    add_read_paths(&mut completed, vec![slot_path(slot(1_000)), slot_path(slot(EXISTING))]).unwrap();
+    assert!(completes(&completed, &input));
+    assert!(!completes(&input, &completed) && !completes(&input, &input));
+    let changes: [fn(&mut BatchInput); 5] = [
+        |input| input.merkle_paths.merkle_paths.last_mut().unwrap().is_write = true,
+        |input| input.merkle_paths.merkle_paths[1].value_read[0] ^= 1,
+        |input| input.merkle_paths.next_enumeration_index += 1,
+        |input| input.l1_batch_env.timestamp += 1,
+        |input| drop(input.l2_blocks_execution_data.pop()),
+    ];
+    for change in changes {
+        let mut other = completed.clone();
+        change(&mut other);
+        assert!(!completes(&other, &input));
+    }
 }
 
 fn with_gas_limit(call: &Call, gas_limit: u64) -> Transaction {
