@@ -67,6 +67,9 @@ pub struct Config {
     /// A zksync-era node whose batches are taken over.
     #[serde(default)]
     pub mirror: Option<MirrorConfig>,
+    /// Where inputs that lack paths are completed from.
+    #[serde(default)]
+    pub completion: Option<CompletionConfig>,
     /// How quotes are judged.
     #[serde(default)]
     pub attestation: Option<AttestationConfig>,
@@ -114,7 +117,7 @@ pub struct RequiredProofs {
 pub struct MirrorConfig {
     /// Its API for provers: what stands before `/tee/present_batches`.
     pub node_url: String,
-    /// A JSON-RPC of the chain that knows `zks_getL1BatchDetails`. With it a batch is taken over once its root is known there,
+    /// A JSON-RPC of the chain that knows `zks_getL1BatchDetails`, and `zks_getProof` for inputs that lack paths. With it a batch is taken over once its root is known there,
     /// and no proof of another root is accepted.
     #[serde(default)]
     pub rpc_url: Option<String>,
@@ -124,6 +127,20 @@ pub struct MirrorConfig {
     /// A file with the token for `node_url`, which a server of this kind asks for.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
+}
+
+/// Where inputs that lack paths are completed from. The URL may hold a secret, so it is not shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompletionConfig {
+    /// A JSON-RPC of the chain that knows `zks_getProof`. By default the mirror's.
+    pub rpc_url: String,
+}
+
+impl std::fmt::Debug for CompletionConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompletionConfig").finish_non_exhaustive()
+    }
 }
 
 impl MirrorConfig {
@@ -226,12 +243,19 @@ impl Config {
             tee_types: default_tee_types(),
             required_proofs: RequiredProofs::default(),
             mirror: None,
+            completion: None,
             attestation: None,
             danger_bare_roots: false,
             danger_unjudged_quotes: false,
             chain: None,
             danger_any_code: false,
         }
+    }
+
+    /// The JSON-RPC that inputs are completed from, where there is one.
+    pub(crate) fn completion_url(&self) -> Option<&str> {
+        let mirror = self.mirror.as_ref().and_then(|mirror| mirror.rpc_url.as_deref());
+        self.completion.as_ref().map(|completion| completion.rpc_url.as_str()).or(mirror)
     }
 
     /// What statements must be of; `None` where neither pins nor their absence are configured, or both.

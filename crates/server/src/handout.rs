@@ -148,9 +148,18 @@ impl Store {
             if unreadable == MAX_UNREADABLE {
                 return Err(HandOutError::Unreadable);
             }
-            let Some((claim, mut unsent)) = self.claim(tee_type, prover).await? else { return Ok(None) };
+            let Some((mut claim, mut unsent)) = self.claim(tee_type, prover).await? else { return Ok(None) };
             let (number, lease) = (claim.number, unsent.lease.clone());
-            let input = match self.inputs.open_blob(&claim.batch, form).await {
+            let mut opened = self.inputs.open_blob(&claim.batch, form).await;
+            // It may have been completed in between.
+            if let Err(OpenInputError::Missing) = opened
+                && let Some(current) = self.storage.batch(number).await?
+                && current.input_key != claim.batch.input_key
+            {
+                claim.batch = current;
+                opened = self.inputs.open_blob(&claim.batch, form).await;
+            }
+            let input = match opened {
                 Ok(input) => input,
                 Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
                     // A store that is empty as a whole says nothing of this input.

@@ -9,7 +9,7 @@ use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use object_store::Error as ObjectStoreError;
-use tee_verifier::{BatchInput, H256, InputError, MAX_INPUT_BYTES};
+use tee_verifier::{BatchInput, H256, InputError, MAX_INPUT_BYTES, completes};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -200,9 +200,16 @@ impl Store {
         {
             return Err(AddBatchError::Changed { number });
         }
-        if let Some(lost) = self.unlike_or_lost(number, &known, &input).await? {
-            tracing::warn!(batch = number, lost, "the batch's input is put back");
-            self.put_back(number, known.clone(), input).await?;
+        match self.known_input(number, &known, &input).await? {
+            KnownInput::Same => {}
+            KnownInput::Lost(lost) => {
+                tracing::warn!(batch = number, lost, "the batch's input is put back");
+                self.put_back(number, known.clone(), input).await?;
+            }
+            KnownInput::Incomplete => {
+                tracing::info!(batch = number, "the batch's input gets further paths");
+                self.replace_by_completion(number, known.clone(), input).await?;
+            }
         }
         if let Some(root) = expected_root.filter(|_| known.expected_root.is_none()) {
             self.storage.fill_expected_root(number, root, self.clock.now_ms()).await?;
@@ -212,34 +219,34 @@ impl Store {
 }
 
 impl Store {
-    /// Holds an input against both forms of the one that is known. Says what is wrong with that one where a form of it is
-    /// missing or damaged; an error where a form that can be read is another input.
-    async fn unlike_or_lost(
-        &self,
-        number: u32,
-        known: &Batch,
-        input: &BatchInput,
-    ) -> Result<Option<String>, AddBatchError> {
+    /// Holds an input against both forms of the one that is known. An error where a form that can be read is another input.
+    async fn known_input(&self, number: u32, known: &Batch, input: &BatchInput) -> Result<KnownInput, AddBatchError> {
         if known.previous_root != input.l1_batch_env.previous_batch_hash {
             return Err(AddBatchError::Changed { number });
         }
-        let mut lost = None;
+        let mut found = KnownInput::Same;
         for form in [InputForm::Cbor, InputForm::Json] {
             match self.read_known(known, form).await? {
-                Ok(read) if read == *input => {}
+                // What was completed here comes again from elsewhere as it was.
+                Ok(read) if read == *input || completes(&read, input) => {}
+                Ok(read) if completes(input, &read) => found = KnownInput::Incomplete,
                 Ok(_) => return Err(AddBatchError::Changed { number }),
-                Err(error) => lost = Some(error),
+                Err(error) => found = KnownInput::Lost(error),
             }
         }
-        if lost.is_some() {
+        if let KnownInput::Lost(_) = found {
             // A store that is empty as a whole says nothing of this input.
             self.check_object_store().await?;
         }
-        Ok(lost)
+        Ok(found)
     }
 
     /// A known input; the inner error says why it cannot be read though the store answers.
-    async fn read_known(&self, known: &Batch, form: InputForm) -> Result<Result<BatchInput, String>, AddBatchError> {
+    pub(crate) async fn read_known(
+        &self,
+        known: &Batch,
+        form: InputForm,
+    ) -> Result<Result<BatchInput, String>, AddBatchError> {
         let blob = match self.inputs.open_blob(known, form).await {
             Ok(blob) => blob,
             Err(OpenInputError::Store(error)) => return Err(error.into()),
@@ -268,15 +275,44 @@ impl Store {
 
     async fn put_back(&self, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
         let (_, new) = self.put(number, input, None).await?;
-        let (lost_key, new_key) = (lost.input_key.clone(), new.input_key.clone());
+        let keys = (lost.input_key.clone(), new.input_key.clone());
         let replaced = self.storage.replace_input(number, lost, new, self.clock.now_ms()).await?;
-        // What is left of the old one, or the new one where another was faster. A form that is missing is no error.
-        let unwanted = if replaced { lost_key } else { new_key };
-        if let Err(error) = self.inputs.delete(&unwanted).await {
-            tracing::debug!(%error, "the rest of a lost input stays");
-        }
+        self.delete_unwanted(replaced, keys).await;
         Ok(())
     }
+
+    /// Stores an input in the place of the same one with fewer paths. False where that was replaced meanwhile.
+    pub(crate) async fn replace_by_completion(
+        &self,
+        number: u32,
+        incomplete: Batch,
+        input: BatchInput,
+    ) -> Result<bool, AddBatchError> {
+        self.check_object_store().await?;
+        let (_, new) = self.put(number, input, None).await?;
+        let keys = (incomplete.input_key.clone(), new.input_key.clone());
+        let replaced = self.storage.complete_input(number, incomplete, new, self.clock.now_ms()).await?;
+        self.delete_unwanted(replaced, keys).await;
+        Ok(replaced)
+    }
+
+    /// Deletes what is left of the old input, or the new one where another was faster. A form that is missing is no error.
+    async fn delete_unwanted(&self, replaced: bool, (old_key, new_key): (String, String)) {
+        let unwanted = if replaced { old_key } else { new_key };
+        if let Err(error) = self.inputs.delete(&unwanted).await {
+            tracing::debug!(%error, "the rest of an input that was replaced stays");
+        }
+    }
+}
+
+/// How the input that is known stands to one that comes.
+enum KnownInput {
+    /// It is the same, or the same with further paths.
+    Same,
+    /// It cannot be read: says why.
+    Lost(String),
+    /// The one that comes has further paths.
+    Incomplete,
 }
 
 /// Decodes as the bytes arrive, and no more of them than an input may have.
@@ -311,7 +347,7 @@ async fn read_all(blob: impl Stream<Item = io::Result<Bytes>>) -> io::Result<Vec
 }
 
 /// Runs what takes long off the threads that serve. A panic there goes on here.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -7,6 +7,7 @@
 mod access;
 mod attestations;
 mod clock;
+mod completion;
 mod config;
 mod handout;
 mod housekeeping;
@@ -18,6 +19,7 @@ mod intake;
 mod limits;
 mod metrics;
 mod mirror;
+mod node_rpc;
 mod object_store_marker;
 mod object_store_url;
 mod problem;
@@ -46,11 +48,15 @@ pub use self::{
     access::{AccessError, NewToken, Role, RoleError, TokenName, TokenNameError, TokensError},
     attestations::{AttestationConfig, AttestationSetupError},
     clock::{Clock, DatabaseClock, ManualClock},
-    config::{Config, ConfigError, DatabaseUrl, DatabaseUrlError, LogFormat, MirrorConfig, RequiredProofs},
+    completion::{CompleteError, complete},
+    config::{
+        CompletionConfig, Config, ConfigError, DatabaseUrl, DatabaseUrlError, LogFormat, MirrorConfig, RequiredProofs,
+    },
     import::ImportError,
     ingest::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
     inputs::InputForm,
     limits::{Limits, LimitsError},
+    node_rpc::{NodeRpc, NodeRpcError},
     object_store_marker::ObjectStoreFault,
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
     storage::{
@@ -129,6 +135,9 @@ pub enum StartError {
     /// The store for inputs does not answer, is empty where it should not be, or is another one.
     #[error("object store: {0}")]
     ObjectStoreFault(#[from] ObjectStoreFault),
+    /// The node that inputs are completed from cannot be asked.
+    #[error("completion.rpc_url or mirror.rpc_url: {0}")]
+    Completion(#[source] NodeRpcError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -155,6 +164,7 @@ impl Server {
         if tls.is_none() && !access.is_open() && !address.ip().is_loopback() {
             tracing::warn!("tokens travel in the clear: set tls, or let a proxy in front of the server speak it");
         }
+        let completing = config.completion_url().map(NodeRpc::new).transpose().map_err(StartError::Completion)?;
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
         let store = Store::open(&config, clock).await?;
@@ -167,6 +177,10 @@ impl Server {
                 mirror,
                 metrics.clone(),
             )));
+        }
+        if let Some(node) = completing {
+            let completing = completion::run(store.clone(), node, metrics.clone());
+            mirroring.spawn(stop.clone().run_until_cancelled_owned(completing));
         }
         mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone())));
         if let Some(attestor) = &store.attestor {
@@ -237,6 +251,7 @@ impl Config {
             served_tee_types: self.tee_types.clone(),
             required_proofs: self.required_proofs,
             max_leases_per_prover: self.max_leases_per_prover,
+            completes_inputs: self.completion_url().is_some(),
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Metrics {
     pub(crate) mirror_lag_batches: Gauge<u64>,
     /// Those of them that could not be had and are tried again later.
     pub(crate) mirror_put_off_batches: Gauge<usize>,
+    /// Attempts to complete inputs that lack paths, by what became of them.
+    pub(crate) completions: Family<CompletionOutcome, Counter>,
     /// Open connections.
     pub(crate) open_connections: Gauge<usize>,
     /// Clients that follow the events.
@@ -63,6 +65,8 @@ struct State {
     jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,
     /// ALARM when not 0: proofs kept that contradict what is accepted or known, and that nobody has explained yet.
     disagreements: Gauge<u64>,
+    /// Batches whose input lacks paths and is to be completed.
+    incomplete_inputs: Gauge<u64>,
     /// Registered keys, by whether they are in force or revoked; those in force that are suspended once more.
     keys: Family<Standing, Gauge<u64>>,
     /// Provers that asked for work within the last day, by type of enclave and whether they are paused because they only fail.
@@ -110,6 +114,12 @@ struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OfTeeType {
     tee_type: &'static str,
+}
+
+/// What became of an attempt to complete an input: `completed`, `failed` to be tried again, `given_up`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CompletionOutcome {
+    pub(crate) outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -221,6 +231,7 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
     }
     let counts = storage.state_counts().await?;
     state.disagreements.set(counts.disagreements);
+    state.incomplete_inputs.set(counts.incomplete_inputs);
     state.keys[&Standing { standing: "in_force" }].set(counts.keys_in_force);
     state.keys[&Standing { standing: "revoked" }].set(counts.keys_revoked);
     state.keys[&Standing { standing: "suspended" }].set(counts.keys_suspended);

@@ -6,6 +6,7 @@
 mod admin;
 mod attestations;
 mod batches;
+mod completions;
 mod contradictions;
 mod jobs;
 mod listing;
@@ -45,7 +46,8 @@ pub use self::{
 pub(crate) use self::{
     attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
-    jobs::{Claim, JobFailure, JobRules},
+    completions::WantedCompletion,
+    jobs::{Claim, JobFailure, JobRules, ReportedFailure},
     patience::is_unavailable,
     proofs::{NewProof, RecordedProof, RootFit, Roots},
     published::PublishedProof,
@@ -93,6 +95,8 @@ pub(crate) struct Storage {
     last_write: Arc<Mutex<Option<Instant>>>,
     /// Told when this process makes a job claimable.
     jobs_added: Arc<Notify>,
+    /// Told when this process learns of an input that lacks paths.
+    completion_wanted: Arc<Notify>,
 }
 
 impl Storage {
@@ -110,9 +114,17 @@ impl Storage {
         let reader_timeout_ms = (!is_sqlite).then_some(READER_STATEMENT_TIMEOUT_MS);
         let readers = connect(&url, MAX_READERS, reader_timeout_ms).await?;
         let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
-        let (prepared_tee_types, asked, last_write, jobs_added) = Default::default();
-        let rules = Arc::new(rules);
-        let storage = Self { pool, readers, sqlite_writer, rules, prepared_tee_types, asked, last_write, jobs_added };
+        let storage = Self {
+            pool,
+            readers,
+            sqlite_writer,
+            rules: Arc::new(rules),
+            prepared_tee_types: Default::default(),
+            asked: AskedProvers::default(),
+            last_write: Arc::default(),
+            jobs_added: Arc::default(),
+            completion_wanted: Arc::default(),
+        };
         let clock = match storage.database_now_ms().await? {
             Some(now_ms) => clock.of_database(now_ms),
             None => clock,
@@ -218,6 +230,11 @@ impl Storage {
     /// Tells when this process makes a job claimable.
     pub(crate) fn jobs_added(&self) -> Arc<Notify> {
         self.jobs_added.clone()
+    }
+
+    /// Tells when this process learns of an input that lacks paths.
+    pub(crate) fn completion_wanted(&self) -> Arc<Notify> {
+        self.completion_wanted.clone()
     }
 
     fn is_sqlite(&self) -> bool {

@@ -7,7 +7,11 @@ use super::{
     request::{JsonBody, PathParameter},
     success,
 };
-use crate::{Store, problem::Problem, storage::JobFailure};
+use crate::{
+    Store,
+    problem::Problem,
+    storage::{JobFailure, ReportedFailure},
+};
 
 /// Prolongs a lease.
 #[utoipa::path(
@@ -45,8 +49,12 @@ pub(super) async fn fail(
     JsonBody(report): JsonBody<FailReport>,
 ) -> Result<Json<&'static str>, Problem> {
     let failure = JobFailure { kind: report.kind(), error: report.error() };
-    current(store.storage.fail_lease(&lease, failure, store.clock.now_ms()).await?)?;
-    tracing::warn!(kind = report.kind(), error = report.error(), "prover reports that a batch cannot be proven");
+    let (kind, error) = (report.kind(), report.error());
+    match store.storage.fail_lease(&lease, failure, store.clock.now_ms()).await? {
+        ReportedFailure::StaleLease => return Err(Problem::stale_lease()),
+        ReportedFailure::Failed => tracing::warn!(kind, error, "prover reports that a batch cannot be proven"),
+        ReportedFailure::AwaitsCompletion => tracing::info!(kind, error, "a batch's input lacks paths, and gets them"),
+    }
     Ok(success())
 }
 

@@ -23,7 +23,7 @@ use tee_api::PresentBatches;
 use tee_verifier::H256;
 use thiserror::Error;
 
-use crate::{AddBatchError, Compression, EncodedBatch, InputForm, MirrorConfig};
+use crate::{AddBatchError, Compression, EncodedBatch, InputForm, MirrorConfig, NodeRpc, NodeRpcError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ pub(super) struct Node {
     http: Client,
     /// Ends with a slash.
     node_url: Url,
-    rpc_url: Option<Url>,
+    rpc: Option<NodeRpc>,
     /// For the node's API for provers only.
     token: Option<HeaderValue>,
     /// Which API the node was last seen to have.
@@ -78,8 +78,10 @@ pub(super) struct BatchDetails {
 /// Why a batch, or all of them, cannot be taken over.
 #[derive(Debug, Error)]
 pub(super) enum MirrorError {
-    #[error("mirror: {0} is no http or https URL")]
-    Url(&'static str),
+    #[error("mirror.node_url is no http or https URL")]
+    Url,
+    #[error("mirror.rpc_url: {0}")]
+    Rpc(#[from] NodeRpcError),
     #[error("mirror.token_file: {0}")]
     Token(String),
     #[error("{0}")]
@@ -116,20 +118,16 @@ struct RpcDetails {
     timestamp: i64,
 }
 
-#[derive(Deserialize)]
-struct RpcAnswer {
-    result: Option<RpcDetails>,
-    error: Option<serde_json::Value>,
-}
-
 impl Node {
     pub(super) fn new(config: &MirrorConfig) -> Result<Self, MirrorError> {
         crate::install_crypto();
-        let mut node_url = url("node_url", &config.node_url)?;
+        let node_url = Url::parse(&config.node_url).ok();
+        let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        let mut node_url = node_url.filter(is_http).ok_or(MirrorError::Url)?;
         if !node_url.path().ends_with('/') {
             node_url.set_path(&format!("{}/", node_url.path()));
         }
-        let rpc_url = config.rpc_url.as_deref().map(|text| url("rpc_url", text)).transpose()?;
+        let rpc = config.rpc_url.as_deref().map(NodeRpc::new).transpose()?;
         let http = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
@@ -138,7 +136,7 @@ impl Node {
             .user_agent(concat!("tee-proof-server/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let token = config.token_file.as_deref().map(token).transpose()?;
-        Ok(Self { http, node_url, rpc_url, token, has_airbender: Arc::default() })
+        Ok(Self { http, node_url, rpc, token, has_airbender: Arc::default() })
     }
 
     /// Which batches there are. A node that does not know the one API is asked by the other, and a node may be replaced by a newer
@@ -167,14 +165,9 @@ impl Node {
 
     /// What the chain says of a batch: nothing where no JSON-RPC is given, and an error while it knows no root.
     pub(super) async fn batch_details(&self, number: u32) -> Result<BatchDetails, MirrorError> {
-        let Some(rpc_url) = &self.rpc_url else { return Ok(BatchDetails::default()) };
-        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "zks_getL1BatchDetails", "params": [number] });
-        let request = self.http.post(rpc_url.clone()).header(CONTENT_TYPE, "application/json").body(call.to_string());
-        let answer: RpcAnswer = json_answer(request.send().await?).await?;
-        if let Some(error) = answer.error {
-            return Err(MirrorError::Answer(format!("zks_getL1BatchDetails: {error}")));
-        }
-        let details = answer.result.ok_or(MirrorError::NoRoot)?;
+        let Some(rpc) = &self.rpc else { return Ok(BatchDetails::default()) };
+        let details: Option<RpcDetails> = rpc.call("zks_getL1BatchDetails", json!([number])).await?;
+        let details = details.ok_or(MirrorError::NoRoot)?;
         let root = Some(details.root_hash.ok_or(MirrorError::NoRoot)?);
         Ok(BatchDetails { root, sealed_at_ms: details.timestamp.checked_mul(1000) })
     }
@@ -237,11 +230,6 @@ fn token(path: &Path) -> Result<HeaderValue, MirrorError> {
         .map_err(|_| MirrorError::Token("not a token".to_owned()))?;
     header.set_sensitive(true);
     Ok(header)
-}
-
-fn url(name: &'static str, text: &str) -> Result<Url, MirrorError> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or(MirrorError::Url(name))
 }
 
 fn header(answer: &Response, name: HeaderName) -> &str {

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use tee_api::TeeType;
 
-use super::{JobStatus, provers::forget_failures};
+use super::{JobStatus, completions::forget_given_up, provers::forget_failures};
 use crate::Store;
 
 /// What became of a change to a job.
@@ -69,6 +69,7 @@ impl Store {
                     .await?;
                 if changed.rows_affected() == 1 {
                     forget_failures(connection, number.into(), tee_type.as_str()).await?;
+                    forget_given_up(connection, number).await?;
                     return Ok(JobChange::Made);
                 }
                 let row = sqlx::query(

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Any, Executor, Row, any::AnyRow};
+use sqlx::{Any, AnyConnection, Executor, Row, any::AnyRow};
 use tee_verifier::H256;
 
 use super::{
@@ -123,21 +123,7 @@ impl Storage {
         let replaced = self
             .transaction(move |connection| {
                 Box::pin(async move {
-                    let replaced = sqlx::query(
-                        "UPDATE batches SET input_key = $3, json_bytes = $4, json_sha256 = $5, cbor_bytes = $6,
-                             cbor_sha256 = $7
-                         WHERE number = $1 AND input_key = $2",
-                    )
-                    .bind(i64::from(number))
-                    .bind(lost.input_key)
-                    .bind(new.input_key)
-                    .bind(decoded(i64::try_from(new.json.bytes))?)
-                    .bind(new.json.sha256.as_slice())
-                    .bind(decoded(i64::try_from(new.cbor.bytes))?)
-                    .bind(new.cbor.sha256.as_slice())
-                    .execute(&mut *connection)
-                    .await?;
-                    if replaced.rows_affected() == 0 {
+                    if !swap_input(connection, number, lost, new).await? {
                         return Ok(false);
                     }
                     sqlx::query(
@@ -186,6 +172,29 @@ impl Storage {
         let read = |index: usize| row.try_get::<Option<i64>, _>(index)?.map(number).transpose();
         Ok((read(0)?, read(1)?))
     }
+}
+
+/// Replaces a batch's input. False where it has another one by now.
+pub(super) async fn swap_input(
+    connection: &mut AnyConnection,
+    number: u32,
+    old: Batch,
+    new: Batch,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query(
+        "UPDATE batches SET input_key = $3, json_bytes = $4, json_sha256 = $5, cbor_bytes = $6, cbor_sha256 = $7
+         WHERE number = $1 AND input_key = $2",
+    )
+    .bind(i64::from(number))
+    .bind(old.input_key)
+    .bind(new.input_key)
+    .bind(decoded(i64::try_from(new.json.bytes))?)
+    .bind(new.json.sha256.as_slice())
+    .bind(decoded(i64::try_from(new.cbor.bytes))?)
+    .bind(new.cbor.sha256.as_slice())
+    .execute(connection)
+    .await
+    .map(|result| result.rows_affected() > 0)
 }
 
 impl Batch {

@@ -7,10 +7,12 @@ use tee_api::{LeaseId, TeeType};
 use thiserror::Error;
 
 use super::{
-    Batch, Storage, decoded, number,
+    Batch, Storage,
+    completions::{self, MissingPath},
+    decoded, number,
     provers::{Failure, is_hopeless},
 };
-use crate::{access::ProverName, config::RequiredProofs};
+use crate::{access::ProverName, completion::UNPROVEN_COST, config::RequiredProofs};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +46,8 @@ pub(crate) struct JobRules {
     pub(crate) served_tee_types: Vec<TeeType>,
     pub(crate) required_proofs: RequiredProofs,
     pub(crate) max_leases_per_prover: u32,
+    /// Whether inputs that lack paths get them.
+    pub(crate) completes_inputs: bool,
 }
 
 /// A job handed out.
@@ -58,6 +62,18 @@ pub(crate) struct Claim {
 pub(crate) struct JobFailure<'a> {
     pub(crate) kind: &'a str,
     pub(crate) error: &'a str,
+}
+
+/// What a report that a batch cannot be proven comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReportedFailure {
+    /// The lease is not current.
+    StaleLease,
+    /// The job has failed, or is given up.
+    Failed,
+    /// The batch's input lacks paths and is completed. The prover found what is true: that costs neither it nor the job
+    /// anything.
+    AwaitsCompletion,
 }
 
 /// A claim of one prover. A job that is ready needs no clock: one that was ahead blocks nothing. A prover that is paused, or
@@ -249,20 +265,23 @@ impl Storage {
         .await
     }
 
-    /// Ends a lease and marks its job failed, or gives the job up when it was tried often or long enough. False if the
-    /// lease is not current.
+    /// Ends a lease and marks its job failed, or gives the job up when it was tried often or long enough.
     pub(crate) async fn fail_lease(
         &self,
         lease: &LeaseId,
         failure: JobFailure<'_>,
         now_ms: i64,
-    ) -> Result<bool, sqlx::Error> {
+    ) -> Result<ReportedFailure, sqlx::Error> {
         let failed = self.failed_lease(lease, failure, now_ms);
-        let failed =
+        let reported =
             self.transaction(move |connection| Box::pin(async move { failed.record(connection).await })).await?;
+        match reported {
+            ReportedFailure::AwaitsCompletion => self.completion_wanted.notify_one(),
+            ReportedFailure::Failed | ReportedFailure::StaleLease => {}
+        }
         // Another prover may have it at once.
         self.jobs_added.notify_waiters();
-        Ok(failed)
+        Ok(reported)
     }
 
     /// Ends a lease on a batch whose input cannot be read. The job rests as a failed one does; its attempt does not count.
@@ -327,6 +346,7 @@ struct LeasedJob {
     prover: Option<String>,
     attempts: i64,
     created_at_ms: i64,
+    taken_at_ms: Option<i64>,
 }
 
 impl LeasedJob {
@@ -335,7 +355,7 @@ impl LeasedJob {
         // Changes nothing, and locks the row in one statement on both databases.
         let row = sqlx::query(
             "UPDATE tee_proof_generation_details SET lease_id = lease_id WHERE lease_id = $1
-             RETURNING l1_batch_number, tee_type, prover, attempts, created_at",
+             RETURNING l1_batch_number, tee_type, prover, attempts, created_at, prover_taken_at",
         )
         .bind(lease.as_str())
         .fetch_optional(connection)
@@ -347,6 +367,7 @@ impl LeasedJob {
                 prover: row.try_get("prover")?,
                 attempts: row.try_get("attempts")?,
                 created_at_ms: row.try_get("created_at")?,
+                taken_at_ms: row.try_get("prover_taken_at")?,
             })
         })
         .transpose()
@@ -376,9 +397,16 @@ impl Storage {
 }
 
 impl FailedLease {
-    /// False if the lease is not current. Other provers may have the job at once; the one that failed it rests.
-    pub(super) async fn record(self, connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-        let Some(job) = LeasedJob::find(connection, &self.lease).await? else { return Ok(false) };
+    /// Other provers may have the job at once; the one that failed it rests.
+    pub(super) async fn record(self, connection: &mut AnyConnection) -> Result<ReportedFailure, sqlx::Error> {
+        let Some(job) = LeasedJob::find(connection, &self.lease).await? else { return Ok(ReportedFailure::StaleLease) };
+        if self.kind == UNPROVEN_COST && self.rules.completes_inputs {
+            let missing = completions::want(connection, job.number, job.taken_at_ms, self.now_ms).await?;
+            if missing != MissingPath::Final {
+                self.await_completion(connection, missing).await?;
+                return Ok(ReportedFailure::AwaitsCompletion);
+            }
+        }
         let failure = Failure {
             number: job.number,
             tee_type: &job.tee_type,
@@ -409,7 +437,31 @@ impl FailedLease {
         .bind(self.now_ms)
         .execute(connection)
         .await?;
-        Ok(true)
+        Ok(ReportedFailure::Failed)
+    }
+
+    /// The job rests until its input is completed, and is handed out again after a while if it is not. One that was handed out
+    /// before that is ready again at once.
+    async fn await_completion(self, connection: &mut AnyConnection, missing: MissingPath) -> Result<(), sqlx::Error> {
+        let (status, rest_ms) = match missing {
+            MissingPath::Completed => (JobStatus::ReadyToBeProven, 0),
+            MissingPath::Wanted | MissingPath::Final => (JobStatus::Failed, self.rules.lease_ms),
+        };
+        sqlx::query(
+            "UPDATE tee_proof_generation_details
+             SET status = $2, attempts = attempts - 1, claimable_at = $3, lease_id = NULL, lease_expires_at = NULL,
+                 error_kind = $4, error = $5, updated_at = $6
+             WHERE lease_id = $1",
+        )
+        .bind(self.lease.as_str())
+        .bind(status.as_str())
+        .bind(self.now_ms.saturating_add(rest_ms))
+        .bind(self.kind)
+        .bind(self.error)
+        .bind(self.now_ms)
+        .execute(connection)
+        .await
+        .map(drop)
     }
 }
 

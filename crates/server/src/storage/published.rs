@@ -90,6 +90,7 @@ pub(crate) struct StateCounts {
     pub(crate) oldest_judgement_ms: Option<i64>,
     /// When the collateral ends of the key in force whose collateral ends first.
     pub(crate) first_collateral_end_ms: Option<i64>,
+    pub(crate) incomplete_inputs: u64,
 }
 
 impl Storage {
@@ -122,7 +123,8 @@ impl Storage {
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),
                  (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL),
-                 (SELECT MIN(valid_until) FROM tee_attestations WHERE revoked_at IS NULL)",
+                 (SELECT MIN(valid_until) FROM tee_attestations WHERE revoked_at IS NULL),
+                 (SELECT COUNT(*) FROM input_completions WHERE due_at IS NOT NULL)",
         )
         .fetch_one(&self.readers)
         .within()
@@ -135,6 +137,7 @@ impl Storage {
             keys_suspended: count(3)?,
             oldest_judgement_ms: row.try_get(4)?,
             first_collateral_end_ms: row.try_get(5)?,
+            incomplete_inputs: count(6)?,
         })
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod attestations;
 mod browser;
+mod completion;
 mod contradictions;
 mod cut_off;
 mod databases;
