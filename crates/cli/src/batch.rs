@@ -1,5 +1,6 @@
 //! `teectl batch`: batch inputs in files.
 
+mod complete;
 mod inspect;
 mod verify;
 
@@ -17,12 +18,16 @@ pub(crate) enum Command {
         /// A batch input: .json or .cbor, also .zst.
         file: PathBuf,
     },
+    /// Add paths from a node to a batch input that is rejected as unproven_cost: of slots that were written and rolled back, which
+    /// the node's own data leaves out. Exit code 0: written; 1: not completed; 2: the input could not be read.
+    Complete(complete::Args),
 }
 
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Verify(args) => verify::run(&args),
         Command::Inspect { file } => inspect::run(&file),
+        Command::Complete(args) => complete::run(&args),
     }
 }
 

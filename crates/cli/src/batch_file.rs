@@ -122,14 +122,26 @@ fn decode_plain(bytes: impl Read, format: Format) -> Result<BatchInput, BatchFil
     }
 }
 
-/// Writes a batch input as compressed JSON.
-pub(crate) fn write_json_zst(path: &Path, input: &BatchInput) -> io::Result<()> {
-    let mut encoder = zstd::Encoder::new(File::create(path)?, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-    let mut json = BufWriter::new(&mut encoder);
-    input.to_json(&mut json)?;
-    json.flush()?;
-    drop(json);
-    encoder.finish()?.sync_all()
+/// Writes a batch input in the format that the file's name tells.
+pub(crate) fn write(path: &Path, input: &BatchInput) -> Result<(), BatchFileError> {
+    let (format, compressed) = format(path)?;
+    let write_plain = |to: &mut dyn Write| match format {
+        Format::Json => input.to_json(to),
+        Format::Cbor => input.to_cbor(to),
+    };
+    let mut file = BufWriter::new(File::create(path)?);
+    if compressed {
+        let mut encoder = zstd::Encoder::new(&mut file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        let mut plain = BufWriter::new(&mut encoder);
+        write_plain(&mut plain)?;
+        plain.flush()?;
+        drop(plain);
+        encoder.finish()?;
+    } else {
+        write_plain(&mut file)?;
+    }
+    file.flush()?;
+    Ok(file.get_ref().sync_all()?)
 }
 
 /// Whether a file's name says CBOR rather than JSON, and whether it says that it is compressed with zstd.

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let elapsed = started.elapsed();
         let number = sealed.input.l1_batch_env.number;
         let file = args.out.join(format!("batch-{number}.json.zst"));
-        batch_file::write_json_zst(&file, &sealed.input).with_context(|| format!("cannot write {}", file.display()))?;
+        batch_file::write(&file, &sealed.input).with_context(|| format!("cannot write {}", file.display()))?;
         println!(
             "batch {number}: {} transactions, root {:?}, sealed in {:.1} s: {}",
             sealed.input.transaction_count(),

@@ -139,7 +139,12 @@ fn print(report: &Report<'_>) {
             report.root.unwrap_or_default(),
             report.elapsed_ms,
         ),
-        (Verdict::Rejected, check) => println!("rejected: {}: {error} ({file})", check.unwrap_or_default()),
+        (Verdict::Rejected, check) => {
+            println!("rejected: {}: {error} ({file})", check.unwrap_or_default());
+            if check == Some("unproven_cost") {
+                eprintln!("note: `teectl batch complete` asks a node of the chain for the paths that are missing");
+            }
+        }
         (Verdict::Unreadable, _) => eprintln!("unreadable: {error} ({file})"),
     }
 }

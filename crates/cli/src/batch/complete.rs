@@ -1,0 +1,45 @@
+//! `teectl batch complete`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use tee_server::{NodeRpc, complete};
+
+use crate::batch_file;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A batch input: .json or .cbor, also .zst.
+    file: PathBuf,
+    /// A JSON-RPC of the chain that knows zks_getProof, with the state of the batch before. It is not trusted: what it says is
+    /// checked against the root before the batch.
+    #[arg(long, value_name = "URL")]
+    l2_rpc: String,
+    /// Where to write the completed input: .json or .cbor, also .zst.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[tokio::main]
+pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
+    batch_file::form(&args.output).with_context(|| args.output.display().to_string())?;
+    let node = NodeRpc::new(&args.l2_rpc).context("--l2-rpc")?;
+    let input = match batch_file::read(&args.file) {
+        Ok(input) => input,
+        Err(error) => {
+            eprintln!("unreadable: {error} ({})", args.file.display());
+            return Ok(ExitCode::from(super::UNREADABLE));
+        }
+    };
+    let batch = input.l1_batch_env.number;
+    let (input, paths) = match complete(input, &node).await {
+        Ok(completed) => completed,
+        Err(error) => {
+            eprintln!("not completed: {error} ({})", args.file.display());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    batch_file::write(&args.output, &input).with_context(|| format!("cannot write {}", args.output.display()))?;
+    println!("completed: batch {batch} has {paths} further paths ({})", args.output.display());
+    Ok(ExitCode::SUCCESS)
+}
