@@ -1,24 +1,20 @@
 //! Collateral from files, folders and services.
 
+mod pccs;
 mod samples;
 
 use std::{
-    collections::HashMap,
     fs,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, Uri},
-    response::{IntoResponse, Response},
-};
+use axum::{Router, http::StatusCode};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use pccs::Service;
 use samples::{sample, sample_collateral};
 use tee_attestation::{
     Case, Collateral, CollateralCache, CollateralError, CollateralSource, PcsAnswers, Policy, ReportData, SourceError,
@@ -28,73 +24,25 @@ use tee_attestation::{
 
 const NAMED: ReportData = ReportData::V1 { address: [0xab; 20] };
 
-/// By path: a header, its value and the body.
-type Answers = Arc<Mutex<HashMap<String, (String, String, Vec<u8>)>>>;
-
-/// A PCCS: it has what a simulated machine's maker would publish.
-#[derive(Clone, Default)]
-struct Service {
-    answers: Answers,
-    asked: Arc<AtomicUsize>,
+async fn source(service: &Service) -> CollateralSource {
+    CollateralSource::open(&service.url().await).unwrap()
 }
 
-impl Service {
-    fn publish(&self, sgx: &Collateral, tdx: &Collateral) {
-        let fmspc = sgx.tcb_info_head().unwrap().fmspc;
-        let mut answers = self.answers.lock().unwrap();
-        let mut put = |path: String, header: &str, chain: &str, body: Vec<u8>| {
-            let encoded = chain.replace('\n', "%0A").replace('+', "%2B").replace(' ', "%20");
-            answers.insert(path, (header.to_owned(), encoded, body));
-        };
-        for (tee, collateral) in [("sgx", sgx), ("tdx", tdx)] {
-            let signed = |name: &str, text: &str, signature: &[u8]| {
-                format!(r#"{{"{name}":{text},"signature":"{}"}}"#, hex::encode(signature)).into_bytes()
-            };
-            let info = signed("tcbInfo", &collateral.tcb_info, &collateral.tcb_info_signature);
-            let path = format!("/x/{tee}/certification/v4/tcb?fmspc={fmspc}");
-            put(path, "TCB-Info-Issuer-Chain", &collateral.tcb_info_issuer_chain, info);
-            let identity = signed("enclaveIdentity", &collateral.qe_identity, &collateral.qe_identity_signature);
-            let path = format!("/x/{tee}/certification/v4/qe/identity");
-            put(path, "SGX-Enclave-Identity-Issuer-Chain", &collateral.qe_identity_issuer_chain, identity);
-        }
-        let path = "/x/sgx/certification/v4/pckcrl?ca=processor&encoding=der".to_owned();
-        put(path, "SGX-PCK-CRL-Issuer-Chain", &sgx.pck_crl_issuer_chain, sgx.pck_crl.clone());
-        let root = hex::encode(&sgx.root_ca_crl).into_bytes();
-        put("/x/sgx/certification/v4/rootcacrl".to_owned(), "x-nothing", "", root);
-    }
-
-    async fn start(&self) -> CollateralSource {
-        CollateralSource::open(&self.url().await).unwrap()
-    }
-
-    async fn url(&self) -> String {
-        let router = Router::new().fallback(answer).with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/x/sgx/certification/v4/", listener.local_addr().unwrap());
-        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        url
-    }
-
-    /// The same over TLS, with this certificate.
-    async fn tls_url(&self, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
-        let router = Router::new().fallback(answer).with_state(self.clone());
-        let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.cert.der().clone()], key)
-            .unwrap();
-        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}/x", tcp.local_addr().unwrap());
-        let listener = Tls { tcp, acceptor: Arc::new(config).into() };
-        tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
-        url
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
-    }
+/// The URL of the same over TLS, with this certificate.
+async fn tls_url(service: &Service, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
+    let router = service.router();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.cert.der().clone()], key)
+        .unwrap();
+    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/x", tcp.local_addr().unwrap());
+    let listener = Tls { tcp, acceptor: Arc::new(config).into() };
+    tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
+    url
 }
 
 struct Tls {
@@ -121,19 +69,6 @@ impl axum::serve::Listener for Tls {
     }
 }
 
-async fn answer(State(service): State<Service>, uri: Uri) -> Response {
-    service.asked.fetch_add(1, Ordering::SeqCst);
-    match service.answers.lock().unwrap().get(&uri.to_string()) {
-        Some((header, chain, body)) => (
-            [(header.clone(), chain.clone())]
-                .map(|(name, value)| (axum::http::HeaderName::try_from(name).unwrap(), value)),
-            body.clone(),
-        )
-            .into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
 fn secs(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
@@ -145,7 +80,7 @@ async fn a_service_gives_what_judges_a_quote() {
     let service = Service::default();
     let (sgx, tdx) = (machine.collateral().unwrap(), machine.publish(&Publication::tdx()).unwrap());
     service.publish(&sgx, &tdx);
-    let source = service.start().await;
+    let source = source(&service).await;
     let sgx_quote = machine.quote(&NAMED).unwrap();
     assert_eq!(source.collateral(&sgx_quote, secs(SystemTime::now())).await.unwrap(), sgx);
     let quote = machine.tdx_quote(Format::V4, &Domain::default(), &NAMED.to_bytes()).unwrap();
@@ -162,7 +97,7 @@ async fn a_service_gives_what_judges_a_quote() {
 async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     let machine = Platform::new(SystemTime::now()).unwrap();
     let service = Service::default();
-    let source = service.start().await;
+    let source = source(&service).await;
     let quote = machine.quote(&NAMED).unwrap();
     let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Answer { .. }), "{error}");
@@ -206,7 +141,7 @@ async fn a_service_with_a_certificate_of_its_own_is_trusted_by_a_file_and_not_wi
         rcgen::CertifiedKey { cert: parameters.self_signed(&signing_key).unwrap(), signing_key }
     };
     let (certificate, another) = (own(&["pccs"], true), own(&["127.0.0.1"], false));
-    let url = published(&machine).tls_url(&certificate).await;
+    let url = tls_url(&published(&machine), &certificate).await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>| {
         let path = folder.path().join(name);
@@ -290,7 +225,7 @@ async fn collateral_is_fetched_once_and_anew_before_its_end() {
     let short = Publication { tcb_info_valid: Some((now, now + day)), ..Publication::default() };
     let tdx = machine.publish(&Publication::tdx()).unwrap();
     service.publish(&machine.publish(&short).unwrap(), &tdx);
-    let cache = CollateralCache::new(service.start().await, secs(now), 3600);
+    let cache = CollateralCache::new(source(&service).await, secs(now), 3600);
     let quote = machine.quote(&NAMED).unwrap();
     let first = cache.collateral(&quote, secs(now)).await.unwrap();
     let asked = service.asked();
@@ -316,7 +251,7 @@ async fn collateral_of_some_age_is_fetched_anew_and_a_service_that_is_away_is_le
     let service = Service::default();
     let (sgx, tdx) = (machine.collateral().unwrap(), machine.publish(&Publication::tdx()).unwrap());
     service.publish(&sgx, &tdx);
-    let cache = CollateralCache::new(service.start().await, 600, 0);
+    let cache = CollateralCache::new(source(&service).await, 600, 0);
     let quote = machine.quote(&NAMED).unwrap();
     cache.collateral(&quote, secs(now)).await.unwrap();
     let asked = service.asked();

@@ -9,11 +9,17 @@ use std::{
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// Says its seed, so that a failure can be repeated.
-    pub(crate) fn throw() -> Self {
-        let seed = std::env::var("TEE_FIRE_SEED")
-            .map_or_else(|_| RandomState::new().hash_one(()), |text| text.parse().unwrap());
-        println!("TEE_FIRE_SEED={seed}");
+    /// By the seed in a variable of the environment, or another one each time. Says its seed, so that a failure can be repeated.
+    pub(crate) fn throw(variable: &str) -> Self {
+        let seed =
+            std::env::var(variable).map_or_else(|_| RandomState::new().hash_one(()), |text| text.parse().unwrap());
+        println!("{variable}={seed}");
+        Self(seed)
+    }
+
+    /// The dice of a seed.
+    #[allow(dead_code, reason = "not every test has seeds of its own")]
+    pub(crate) fn of(seed: u64) -> Self {
         Self(seed)
     }
 

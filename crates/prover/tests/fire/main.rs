@@ -32,7 +32,7 @@ async fn server_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_and_restarted_gets_every_batch_proven_exactly_once() {
-    let mut dice = Dice::throw();
+    let mut dice = Dice::throw("TEE_FIRE_SEED");
     let (batches, kills) = (number("TEE_FIRE_BATCHES", 12), number("TEE_FIRE_KILLS", 6));
     let mut world = World::with_batches(batches, &[]).await;
     world.start_server().await;
@@ -67,12 +67,12 @@ async fn a_server_that_is_killed_and_restarted_gets_every_batch_proven_exactly_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_cuts_trickles_and_lies_gets_every_batch_proven_exactly_once() {
-    let mut dice = Dice::throw();
+async fn a_network_that_cuts_trickles_repeats_and_lies_gets_every_batch_proven_exactly_once() {
+    let mut dice = Dice::throw("TEE_FIRE_SEED");
     let batches = number("TEE_FIRE_BATCHES", 12);
     let mut world = World::with_batches(batches, &[]).await;
     world.start_server().await;
-    let chaos = Chaos::before(world.address(), dice.split()).await;
+    let chaos = Chaos::before(vec![world.address()], dice.split()).await;
     let mut gateway = Gateway::start(&chaos.url(), &[]).await;
     gateway.until_submitted(u64::from(batches)).await;
     let counts = gateway.batches().await;

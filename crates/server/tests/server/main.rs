@@ -26,6 +26,7 @@ mod provers;
 mod queue;
 mod reads;
 mod requests;
+mod s3;
 mod sources;
 mod tee_types;
 mod tls;

@@ -1,9 +1,6 @@
 //! Inputs in stores other than a folder.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::process::Command;
 
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, aws::AmazonS3Builder};
@@ -11,7 +8,10 @@ use reqwest::StatusCode;
 use tee_api::{Client, ClientError, ClientOptions, TeeType};
 use tee_server::{AddBatchError, AddedBatch, JobStatus, ObjectStoreUrl};
 
-use crate::world::{World, http, input, new_batch};
+use crate::{
+    s3::S3Server,
+    world::{World, http, input, new_batch},
+};
 
 #[tokio::test]
 async fn memory_keeps_inputs_as_long_as_the_server_runs() {
@@ -27,7 +27,7 @@ async fn a_bucket_keeps_inputs_and_what_is_wrong_there_is_noticed() {
     if std::env::var_os("AWS_ENDPOINT_URL").is_some() {
         return use_bucket().await;
     }
-    let Some(mut server) = S3Server::start() else {
+    let Some(server) = S3Server::start() else {
         assert!(std::env::var_os("CI").is_none(), "moto_server is not in the path");
         eprintln!("skipped: moto_server is not in the path");
         return;
@@ -36,15 +36,9 @@ async fn a_bucket_keeps_inputs_and_what_is_wrong_there_is_noticed() {
     assert_eq!(made.status(), StatusCode::OK);
     let itself = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "objects::a_bucket_keeps_inputs_and_what_is_wrong_there_is_noticed"])
-        .env("AWS_ENDPOINT_URL", &server.endpoint)
-        .env("AWS_ALLOW_HTTP", "true")
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .envs(server.environment())
         .output()
         .unwrap();
-    server.process.kill().unwrap();
-    server.process.wait().unwrap();
     assert!(itself.status.success(), "{}", String::from_utf8_lossy(&itself.stdout));
 }
 
@@ -90,26 +84,4 @@ async fn use_bucket() {
 
 async fn on(url: &str) -> World {
     World::start_with(|config| config.object_store = url.parse::<ObjectStoreUrl>().unwrap()).await
-}
-
-struct S3Server {
-    process: Child,
-    endpoint: String,
-}
-
-impl S3Server {
-    fn start() -> Option<Self> {
-        let mut process = Command::new("moto_server")
-            .args(["-H", "127.0.0.1", "-p", "0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let endpoint =
-            lines.find_map(|line| Some(line.unwrap().split_once("Running on ")?.1.trim().to_owned())).unwrap();
-        // What it goes on to say must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { process, endpoint })
-    }
 }

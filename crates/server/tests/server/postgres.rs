@@ -51,6 +51,21 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// Whether one can be started here.
+    #[allow(dead_code, reason = "others just try")]
+    pub(crate) fn is_installed() -> bool {
+        programs().is_some()
+    }
+
+    /// Sends a signal to all its processes.
+    #[allow(dead_code, reason = "of tests that have it stand still")]
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.postgres.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        // One that has ended meanwhile is no loss.
+        let _ = Command::new("kill").args(["-s", signal, &id.to_string()]).args(children.split_whitespace()).status();
+    }
+
     /// The URL of a database in it.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres:///{database}?host={}&user=tee", self.folder.path().display())

@@ -1,0 +1,45 @@
+//! A small disk that can be full.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Room for all that a run writes.
+const SIZE_MIB: u64 = 512;
+
+/// A disk in memory. It goes away with the mount namespace, which ends with its last process.
+pub(crate) struct Disk {
+    folder: PathBuf,
+}
+
+impl Disk {
+    /// Nothing, said aloud, where nobody lets us mount.
+    pub(crate) fn mount(folder: &Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={SIZE_MIB}m"), "tmpfs"]).arg(folder);
+        if mount.status().is_ok_and(|status| status.success()) {
+            return Some(Self { folder: folder.to_owned() });
+        }
+        assert!(std::env::var_os("CI").is_none(), "a small disk cannot be mounted");
+        eprintln!("skipped: a small disk cannot be mounted, so none is ever full");
+        None
+    }
+
+    /// Leaves no room for anything.
+    pub(crate) fn fill(&self) {
+        let mut ballast = fs::File::create(self.ballast()).unwrap();
+        let piece = vec![0; 1 << 20];
+        // Until it says that there is no room, and then to the last bytes.
+        while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
+    }
+
+    pub(crate) fn make_room(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.join("ballast")
+    }
+}

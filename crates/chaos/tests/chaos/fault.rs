@@ -1,0 +1,324 @@
+//! What goes wrong, and a plan of it that a seed makes again.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tee_attestation::simulated::Publication;
+use tokio::time::sleep;
+
+use crate::{
+    batches::{self, Poison},
+    dice::Dice,
+    forger::Forger,
+    site::{LEASE_SECS, SUSPEND_AFTER_SECS, Site},
+};
+
+/// How far a clock jumps where leases go by it: they are stuck as long once it is right again.
+const JUMP_OF_FILE_SECS: i64 = 10;
+/// How far where they do not.
+const JUMP_SECS: i64 = 3600;
+
+/// How long collateral that ends is valid.
+const VALID_FOR: Duration = Duration::from_secs(3);
+
+/// How often a server looks at its policy, and more.
+const RELOAD: Duration = Duration::from_millis(1500);
+
+/// How long a fault may take until it is seen.
+const MOST_HELD: Duration = Duration::from_secs(25);
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// The collateral ends, and no other comes for a while.
+    CollateralEnds,
+    /// The collateral is broken while a server starts.
+    CollateralBroken,
+    /// A key that was accepted signs other roots, until it is revoked.
+    Forgery,
+    /// Published proofs are sent for other batches.
+    Replay,
+    /// A prover's key is revoked, and the prover makes itself another one.
+    KeyRevoked,
+    /// A batch that must not be signed comes in.
+    Poison,
+    /// The node gives errors, halves, nonsense and nothing.
+    NodeBad,
+    /// There is no room on the disk with the database and the inputs.
+    DiskFull,
+    /// A server's machine has the wrong time.
+    ClockJumps,
+    /// The database's server stands still.
+    DatabaseHangs,
+    /// The S3 server stands still.
+    BucketHangs,
+    /// The policy and the tokens are no YAML.
+    FilesBroken,
+    ServerKilled,
+    ServerPaused,
+    ProverKilled,
+    ProverPaused,
+}
+
+/// When what goes wrong, on whom or how, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) at: Duration,
+    pub(crate) fault: Fault,
+    pub(crate) whom: usize,
+    pub(crate) time: Duration,
+    seed: u64,
+}
+
+impl Fault {
+    const ALL: [Self; 16] = [
+        Self::CollateralEnds,
+        Self::Forgery,
+        Self::Poison,
+        Self::DiskFull,
+        Self::KeyRevoked,
+        Self::ServerKilled,
+        Self::NodeBad,
+        Self::ProverPaused,
+        Self::ClockJumps,
+        Self::DatabaseHangs,
+        Self::ProverKilled,
+        Self::BucketHangs,
+        Self::FilesBroken,
+        Self::Replay,
+        Self::CollateralBroken,
+        Self::ServerPaused,
+    ];
+
+    /// Faults with the same of these would undo each other, and take turns.
+    fn turn(self) -> Self {
+        match self {
+            Self::CollateralEnds | Self::FilesBroken => Self::CollateralBroken,
+            fault => fault,
+        }
+    }
+
+    /// Those that this site can have.
+    pub(crate) fn possible(site: &Site) -> Vec<Self> {
+        let is_possible = |fault: &Self| match fault {
+            Self::DiskFull => site.disk.is_some(),
+            Self::ClockJumps => site.clocks.iter().all(Option::is_some),
+            Self::DatabaseHangs => site.cluster.is_some(),
+            Self::BucketHangs => site.bucket.is_some(),
+            _ => true,
+        };
+        Self::ALL.into_iter().filter(is_possible).collect()
+    }
+
+    /// The metric that shows it, and the least or the most that it must have come to in a run. Nothing shows that the clock of
+    /// the one machine with SQLite's file is wrong: there is no other to hold it against.
+    pub(crate) fn sign(self, on_file: bool) -> Option<Sign> {
+        use Sign::{AtLeast, AtMost};
+        Some(match self {
+            Self::CollateralEnds => AtLeast("tee_server_keys{standing=\"suspended\"}", 1.0),
+            Self::CollateralBroken => AtLeast("tee_server_judgements_failed_total", 1.0),
+            Self::Forgery => AtLeast("tee_server_disagreements", 1.0),
+            Self::Replay => AtLeast("tee_server_proofs_refused_total", 1.0),
+            Self::KeyRevoked => AtLeast("tee_server_keys{standing=\"revoked\"}", 1.0),
+            Self::Poison => AtLeast("tee_prover_batches{outcome=\"failed\"", 1.0),
+            Self::NodeBad => AtLeast("tee_server_mirror_lag_batches", 1.0),
+            Self::DiskFull | Self::DatabaseHangs => AtMost("tee_server_database_up", 0.0),
+            Self::ClockJumps if on_file => return None,
+            Self::ClockJumps => AtLeast("tee_server_clock_skew_seconds", 60.0),
+            Self::BucketHangs => AtLeast("tee_server_requests_total{route=\"/health/ready\",status=\"503\"}", 1.0),
+            Self::FilesBroken => AtLeast("tee_server_reloads_total{file=\"policy\",outcome=\"refused\"}", 1.0),
+            Self::ServerKilled | Self::ProverKilled => AtMost("up", 0.0),
+            Self::ServerPaused | Self::ProverPaused => AtLeast("scrape_duration_seconds", 1.0),
+        })
+    }
+}
+
+/// What a metric must have come to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sign {
+    AtLeast(&'static str, f64),
+    AtMost(&'static str, f64),
+}
+
+/// Each kind of fault once, and then any, as close as given.
+pub(crate) fn plan(possible: &[Fault], time: Duration, spacing: Duration, dice: &mut Dice) -> Vec<Planned> {
+    let mut plan = vec![];
+    let mut at = Duration::ZERO;
+    let mut first = possible.iter();
+    while at < time {
+        let any = possible[dice.below(possible.len() as u64) as usize];
+        let fault = *first.next().unwrap_or(&any);
+        let time = Duration::from_millis(500 + dice.below(1500 * LEASE_SECS));
+        plan.push(Planned { at, fault, whom: dice.below(1 << 16) as usize, time, seed: dice.below(u64::MAX) });
+        at += spacing / 2 + dice.up_to(spacing);
+    }
+    plan
+}
+
+impl Planned {
+    /// Has it happen, and end.
+    pub(crate) async fn happen(self, site: &Site) {
+        let Self { fault, whom, time, .. } = self;
+        let mut dice = Dice::of(self.seed);
+        let server = &site.servers[whom % site.servers.len()];
+        let prover = &site.provers[whom % site.provers.len()];
+        let _turn = site.turn(fault.turn()).await;
+        site.ledger.count(format!("fault: {fault:?}"));
+        // As long as planned, and until it has been seen.
+        let hold = async || {
+            let started = Instant::now();
+            sleep(time).await;
+            while !self.is_seen(site) && started.elapsed() < MOST_HELD {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        match fault {
+            Fault::ServerKilled => server.kill_during(hold()).await,
+            Fault::ServerPaused => server.pause_during(hold()).await,
+            Fault::ProverKilled => prover.program.kill_during(hold()).await,
+            Fault::ProverPaused => prover.program.pause_during(hold()).await,
+            Fault::KeyRevoked => {
+                revoke(site, &prover.key().to_string()).await;
+                prover.change_key(site, hold()).await;
+            }
+            Fault::Poison => {
+                poison(site, whom).await;
+                hold().await;
+            }
+            Fault::Forgery => forge(site, hold(), &mut dice).await,
+            Fault::Replay => {
+                replay(site, &mut dice).await;
+                hold().await;
+            }
+            Fault::CollateralEnds => {
+                let now = SystemTime::now();
+                let valid = Some((now - Duration::from_secs(60), now + VALID_FOR));
+                site.publish(&Publication { tcb_info_valid: valid, ..Publication::default() });
+                // It has been taken over, has ended, and keys have not been judged for too long.
+                sleep(VALID_FOR + Duration::from_secs(SUSPEND_AFTER_SECS + 1)).await;
+                site.touch_policy();
+                hold().await;
+                site.publish(&Publication::default());
+                sleep(RELOAD).await;
+                site.touch_policy();
+            }
+            Fault::CollateralBroken => {
+                for answer in site.pccs.answers.lock().unwrap().values_mut() {
+                    answer.2 = b"<html/>".to_vec();
+                }
+                // Nothing is left of what was good before.
+                server.kill_during(async {}).await;
+                hold().await;
+                site.publish(&Publication::default());
+                sleep(RELOAD).await;
+                site.touch_policy();
+            }
+            Fault::NodeBad => {
+                site.node.turn_bad(dice);
+                hold().await;
+                site.node.turn_good();
+            }
+            Fault::DiskFull => {
+                let disk = site.disk.as_ref().expect("it was planned for");
+                disk.fill();
+                hold().await;
+                disk.make_room();
+            }
+            Fault::ClockJumps => {
+                let clock = site.clocks[whom % site.clocks.len()].as_ref().expect("it was planned for");
+                let far = if site.cluster.is_some() { JUMP_SECS } else { JUMP_OF_FILE_SECS };
+                clock.set_ahead(if dice.below(2) == 0 { far } else { -far });
+                hold().await;
+                clock.set_ahead(0);
+            }
+            Fault::DatabaseHangs => {
+                let cluster = site.cluster.as_ref().expect("it was planned for");
+                cluster.signal("STOP");
+                hold().await;
+                cluster.signal("CONT");
+            }
+            Fault::BucketHangs => {
+                let bucket = site.bucket.as_ref().expect("it was planned for");
+                bucket.signal("STOP");
+                hold().await;
+                bucket.signal("CONT");
+            }
+            Fault::FilesBroken => {
+                let tokens = std::fs::read(site.path("tokens.yaml")).unwrap();
+                for file in ["tokens.yaml", "policy.yaml"] {
+                    std::fs::write(site.path(file), "{").unwrap();
+                }
+                hold().await;
+                std::fs::write(site.path("tokens.yaml"), tokens).unwrap();
+                site.touch_policy();
+            }
+        }
+    }
+
+    /// Whether a metric shows it, if one can.
+    pub(crate) fn is_seen(self, site: &Site) -> bool {
+        self.fault.sign(site.cluster.is_none()).is_none_or(|sign| site.seen.shows(sign))
+    }
+}
+
+async fn revoke(site: &Site, key: &str) {
+    let path = format!("/admin/attestations/{key}/revoke");
+    let (status, _) = site.operator.ask(Method::POST, &path, json!({"reason": "chaos"})).await;
+    // A key whose prover could not register it is not known.
+    assert!([StatusCode::OK, StatusCode::NOT_FOUND].contains(&status), "{status}");
+}
+
+async fn poison(site: &Site, whom: usize) {
+    let kind = Poison::ALL[whom / 2 % Poison::ALL.len()];
+    let number = {
+        let mut entries = site.ledger.entries();
+        let count = entries.poison.len() as u32;
+        // Before all good batches, or behind them. No two follow each other: one's root would be known from the other.
+        let number = if whom.is_multiple_of(2) { 100 + 10 * count } else { 1_000_000 + 10 * count };
+        entries.poison.insert(number);
+        number
+    };
+    let body = kind.spoil(site.devnet.first.clone(), number);
+    let (status, answer) = upload(site, body).await;
+    let expected = if kind == Poison::Garbage { StatusCode::BAD_REQUEST } else { StatusCode::CREATED };
+    // An upload whose answer was lost is known the second time.
+    let expected = [expected, if kind == Poison::Garbage { expected } else { StatusCode::OK }];
+    assert!(expected.contains(&status), "{kind:?}: {status} {}", String::from_utf8_lossy(&answer));
+    site.ledger.count(format!("poison: {kind:?}"));
+}
+
+async fn upload(site: &Site, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
+    let headers = [("content-type", "application/json"), ("content-encoding", "zstd")];
+    site.operator.send(Method::POST, "/admin/batches?source=chaos", &headers, body).await
+}
+
+async fn forge(site: &Site, time: impl Future<Output = ()>, dice: &mut Dice) {
+    let Some(forger) = Forger::register(site, dice).await else {
+        site.ledger.count("forgers that could not register");
+        return;
+    };
+    // The server gets to know the batch now, and the forger is the first to speak of it.
+    let latest = *site.ledger.entries().roots.keys().next_back().expect("a batch was sealed");
+    let body = std::fs::read(batches::file(&site.path("node"), latest)).unwrap();
+    let (status, _) = upload(site, body).await;
+    assert!(status.is_success(), "{status}");
+    forger.forge(latest).await;
+    time.await;
+    revoke(site, &forger.public().to_string()).await;
+}
+
+async fn replay(site: &Site, dice: &mut Dice) {
+    let proofs = site.operator.list("/api/proofs").await;
+    let jobs = site.operator.list("/api/jobs").await;
+    for _ in 0..4 {
+        if proofs.is_empty() {
+            return;
+        }
+        let proof = &proofs[dice.below(proofs.len() as u64) as usize];
+        let batch = &jobs[dice.below(jobs.len() as u64) as usize]["batch"];
+        if proof["batch"] != *batch {
+            Forger::replay(site, proof, batch.as_u64().unwrap() as u32).await;
+        }
+    }
+}
