@@ -8,7 +8,7 @@ use super::{
     JobStatus, Storage, decoded, hash,
     jobs::{FailedLease, JobFailure},
     patience::Within,
-    provers::{note_success, rest_from_job},
+    provers::{forget_failures, note_success, rest_from_job},
 };
 use crate::access::ProverName;
 
@@ -207,6 +207,10 @@ impl NewProof {
         }
         let suffices = self.suffices(connection, required_proofs).await?;
         self.end_job(connection, suffices, now_ms).await?;
+        if !suffices {
+            // It can be proven: what failed before was not the batch's fault, and gives it up no sooner.
+            forget_failures(connection, self.number.into(), self.submission.tee_type.as_str()).await?;
+        }
         if let RootFit::Disputed { next_starts_from } = fit {
             self.insert_disagreement(connection, next_starts_from, now_ms).await?;
             return Ok(RecordedProof::Disputed { next_starts_from });

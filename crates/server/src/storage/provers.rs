@@ -2,7 +2,8 @@
 //!
 //! A prover that fails a job rests from that job, longer each time, and any other prover may have it at once. A prover that
 //! only fails is paused from all of them, longer each time, until a proof of its is accepted. So one bad prover takes little
-//! from the others, and gives up nothing that another one could prove.
+//! from the others, and gives up nothing that another one could prove. A job that a second prover fails is bad itself, and is held
+//! against neither: bad batches do not pause those that work.
 
 use std::{
     collections::HashMap,
@@ -80,7 +81,7 @@ pub(super) struct Failure<'a> {
 }
 
 impl Failure<'_> {
-    /// Counts it for the job and for the prover.
+    /// Counts it for the job and, where it speaks of the prover, for the prover.
     pub(super) async fn record(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         let row = sqlx::query(
             "INSERT INTO tee_job_failures (l1_batch_number, tee_type, prover, failures, rest_until)
@@ -94,9 +95,54 @@ impl Failure<'_> {
         .bind(self.now_ms)
         .fetch_one(&mut *connection)
         .await?;
-        let rest_ms = doubled(self.rest_ms, row.try_get::<i64, _>("failures")?.saturating_sub(1), LONGEST_REST_MS);
+        let failures: i64 = row.try_get("failures")?;
+        let rest_ms = doubled(self.rest_ms, failures.saturating_sub(1), LONGEST_REST_MS);
         self.rest(connection, self.now_ms.saturating_add(rest_ms)).await?;
-        note_failure(connection, self.prover, self.tee_type, self.kind, self.now_ms).await
+        match (failures, self.others(connection).await?.as_slice()) {
+            (1, []) => note_failure(connection, self.prover, self.tee_type, self.kind, self.now_ms).await,
+            (1, [first]) => {
+                self.note_kind(connection).await?;
+                self.forgive(connection, first).await
+            }
+            _ => self.note_kind(connection).await,
+        }
+    }
+
+    /// Other provers that failed the job: two at most, more make no difference.
+    async fn others(&self, connection: &mut AnyConnection) -> Result<Vec<String>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT prover FROM tee_job_failures
+             WHERE l1_batch_number = $1 AND tee_type = $2 AND prover <> $3 AND failures > 0 LIMIT 2",
+        )
+        .bind(self.number)
+        .bind(self.tee_type)
+        .bind(self.prover)
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(|row| row.try_get("prover")).collect()
+    }
+
+    async fn note_kind(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE tee_provers SET last_error_kind = $3 WHERE name = $1 AND tee_type = $2")
+            .bind(self.prover)
+            .bind(self.tee_type)
+            .bind(self.kind)
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+
+    /// Takes back what the job's first failure said of its prover.
+    async fn forgive(&self, connection: &mut AnyConnection, first: &str) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE tee_provers SET failures_in_a_row = failures_in_a_row - 1, paused_until = 0
+             WHERE name = $1 AND tee_type = $2 AND failures_in_a_row > 0",
+        )
+        .bind(first)
+        .bind(self.tee_type)
+        .execute(connection)
+        .await
+        .map(drop)
     }
 
     async fn rest(&self, connection: &mut AnyConnection, until_ms: i64) -> Result<(), sqlx::Error> {

@@ -148,6 +148,56 @@ async fn a_prover_that_only_fails_pauses_longer_each_time_until_a_proof_is_accep
 }
 
 #[tokio::test]
+async fn bad_batches_pause_no_prover_for_which_another_one_vouches() {
+    let world = world(10).await;
+    let provers = [Prover::new(&world, 2), Prover::new(&world, 3)];
+    // Nine bad ones before a good one, and no time passes.
+    for bad in 1..=9 {
+        for prover in &provers {
+            let (number, lease) = prover.claim().await.unwrap();
+            assert_eq!(number, bad);
+            prover.fail(&lease).await;
+        }
+    }
+    assert_eq!(provers[0].claim().await.unwrap().0, 10);
+    for last_octet in [2, 3] {
+        let shown = entry(&world, &format!("address:127.0.0.{last_octet}")).await;
+        assert_eq!((&shown["failures_in_a_row"], &shown["last_error_kind"]), (&json!(0), &json!("chain_id")));
+    }
+}
+
+#[tokio::test]
+async fn failures_before_an_accepted_proof_give_no_batch_up_that_needs_another() {
+    let world = World::start_with(|config| {
+        config.required_proofs.sgx = Some(2);
+        config.max_attempts = 2;
+    })
+    .await;
+    world.add(1).await;
+    let (one, two) = (Prover::new(&world, 2), Prover::new(&world, 3));
+    let (_, lease) = one.claim().await.unwrap();
+    one.fail(&lease).await;
+    let key = world.registered_key(1).await;
+    assert_eq!(two.submit(1, &key.proof(root(1)), None).await, StatusCode::OK);
+    // As many have failed it as there are attempts, and only one of them since.
+    let (_, lease) = two.claim().await.unwrap();
+    two.fail(&lease).await;
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, Failed)]);
+}
+
+#[tokio::test]
+async fn the_same_batch_failed_again_is_no_new_sign_against_a_prover() {
+    let world = world(1).await;
+    let prover = Prover::new(&world, 2);
+    for failure in 0..5 {
+        let (_, lease) = prover.claim().await.unwrap();
+        prover.fail(&lease).await;
+        assert_eq!(entry(&world, "address:127.0.0.2").await["failures_in_a_row"], 1);
+        world.clock.advance(Duration::from_secs(LEASE_SECS << failure));
+    }
+}
+
+#[tokio::test]
 async fn a_prover_without_leases_whose_proofs_are_all_refused_is_paused_too() {
     let world = world(5).await;
     let prover = Prover::new(&world, 2);
