@@ -9,7 +9,7 @@ use std::{
 /// Room for all that a run writes.
 const SIZE_MIB: u64 = 512;
 
-/// A disk in memory. It goes away with the mount namespace, which ends with its last process.
+/// A disk in memory. It goes away with this, or with the mount namespace, which ends with its last process.
 pub(crate) struct Disk {
     folder: PathBuf,
 }
@@ -41,5 +41,12 @@ impl Disk {
 
     fn ballast(&self) -> PathBuf {
         self.folder.join("ballast")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Whoever still has files there keeps them.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.folder).status();
     }
 }

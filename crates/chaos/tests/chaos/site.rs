@@ -54,8 +54,6 @@ pub(crate) enum Database {
 
 pub(crate) struct Site {
     folder: PathBuf,
-    /// Goes away with this, unless something went wrong.
-    temporary: Option<TempDir>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) operator: Operator,
     pub(crate) servers: Vec<Program>,
@@ -73,6 +71,8 @@ pub(crate) struct Site {
     pub(crate) seen: Seen,
     /// Of each kind of fault one at a time.
     turns: Mutex<BTreeMap<Fault, Arc<AsyncMutex<()>>>>,
+    /// Goes away with this, unless something went wrong; after all that writes to it, and the disk in it.
+    temporary: Option<TempDir>,
 }
 
 pub(crate) struct Prover {
