@@ -13,6 +13,7 @@ mod hostile;
 mod inputs;
 mod jobs;
 mod json_rpc;
+mod life;
 mod objects;
 mod openapi;
 mod operating;

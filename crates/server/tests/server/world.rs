@@ -246,6 +246,13 @@ impl Key {
         Self(SecretKey::from_slice(&[seed; 32]).unwrap())
     }
 
+    /// One of more than there are seeds.
+    pub(crate) fn numbered(number: u32) -> Self {
+        let mut secret = [0x4e; 32];
+        secret[..4].copy_from_slice(&number.to_be_bytes());
+        Self(SecretKey::from_slice(&secret).unwrap())
+    }
+
     pub(crate) fn public(&self) -> PublicKey {
         PublicKey::from_bytes(&self.0.public_key(SECP256K1).serialize()).unwrap()
     }
