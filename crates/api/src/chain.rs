@@ -1,7 +1,8 @@
 //! How errors are shown.
 //!
 //! An error's message says its own context, and its cause is its source. So a message alone says too little, and a message that
-//! repeats its cause says it twice: whoever shows an error shows its [`chain`], once.
+//! repeats its cause says it twice: whoever shows an error shows its [`chain`], once. Errors of other libraries may repeat their
+//! causes: those are not said again.
 
 use std::error::Error;
 
@@ -10,7 +11,11 @@ pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         source = cause.source();
     }
     text
@@ -26,5 +31,15 @@ mod tests {
     fn each_cause_is_said_once() {
         let error = UnreadableInput::Compression(io::Error::other("unknown frame"));
         assert_eq!(chain(&error), "the batch input cannot be decompressed: unknown frame");
+        let repeats = Repeats { error: io::Error::other("no such device") };
+        assert_eq!(chain(&repeats), "cannot store it: no such device");
+    }
+
+    /// As other libraries have it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot store it: {error}")]
+    struct Repeats {
+        #[source]
+        error: io::Error,
     }
 }

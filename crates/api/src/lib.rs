@@ -22,8 +22,8 @@ pub use self::{
     },
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     listing::{
-        AttestationEntry, BatchAdded, JobAction, JobActionError, JobEntry, KeyRevoked, Page, ProverEntry,
-        ResolveDisagreement, RevokeKey, TeeTypeAction, TeeTypeActionError,
+        AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobActionError, JobEntry, KeyRevoked, Page,
+        ProverEntry, ResolveDisagreement, RevokeKey, TeeTypeAction, TeeTypeActionError,
     },
     published::{TEE_PROOFS_METHOD, TeeProof},
     signature::{Signature, SignatureError},

@@ -152,6 +152,35 @@ pub struct KeyRevoked {
     pub goes_on: bool,
 }
 
+/// A proof that contradicts an accepted one, the batch's known root or the next batch: one of the two is forged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DisagreementEntry {
+    /// The batch's number.
+    pub batch: u32,
+    /// The proof's type of enclave.
+    pub tee_type: TeeType,
+    /// The proof's key, in hex.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub pubkey: PublicKey,
+    /// The proof's signature, 64 or 65 bytes in hex.
+    pub signature: String,
+    /// The proof's root, in hex.
+    pub root: String,
+    /// The root that it contradicts, in hex.
+    pub accepted_root: String,
+    /// Whether the proof is accepted all the same: it is a statement, and only the next batch says another root.
+    pub is_accepted: bool,
+    /// When it came.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub received_at: String,
+    /// When a person had explained it: it is no alarm any more.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub resolved_at: Option<String>,
+    /// How it was explained.
+    pub resolution: Option<String>,
+}
+
 /// Body of `POST /admin/disagreements/{batch}/{tee_type}/{pubkey}/resolve`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use tee_api::{Client, JobAction, JobEntry, JobsRequest, TeeType};
 
-use crate::server::ServerArgs;
+use crate::{print::shown, server::ServerArgs};
 
 /// Jobs on a page. The server allows 1,000.
 const PAGE: u32 = 500;
@@ -118,11 +118,6 @@ fn table(jobs: &[JobEntry]) -> Table {
         ]);
     }
     table
-}
-
-/// A prover's words must not move the cursor of the terminal that shows them.
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 async fn change(args: &ChangeArgs, action: JobAction) -> Result<ExitCode> {

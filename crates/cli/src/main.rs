@@ -11,12 +11,15 @@ mod batches;
 mod bench;
 mod demo;
 mod devnet;
+mod disagreements;
 mod jobs;
 mod pins;
 mod proofs;
+mod provers;
 mod quote;
 mod rss;
 mod server;
+mod tee_types;
 
 use std::process::ExitCode;
 
@@ -46,6 +49,15 @@ enum Command {
     /// Look at a server's jobs, and change them.
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// Look at proofs that contradict what a server knows, and note how that was explained.
+    #[command(subcommand)]
+    Disagreements(disagreements::Command),
+    /// Look at who asks a server for work.
+    #[command(subcommand)]
+    Provers(provers::Command),
+    /// Change which types of enclave a server has jobs for.
+    #[command(subcommand)]
+    TeeTypes(tee_types::Command),
     /// Add batches to a server.
     #[command(subcommand)]
     Batches(batches::Command),
@@ -70,6 +82,9 @@ fn main() -> ExitCode {
         Command::Batch(command) => batch::run(command),
         Command::Attestations(command) => attestations::run(command),
         Command::Jobs(command) => jobs::run(command),
+        Command::Disagreements(command) => disagreements::run(command),
+        Command::Provers(command) => provers::run(command),
+        Command::TeeTypes(command) => tee_types::run(command),
         Command::Batches(command) => batches::run(command),
         Command::Quote(command) => quote::run(command),
         Command::Proofs(command) => proofs::run(command),

@@ -27,3 +27,8 @@ pub(crate) fn line(text: Arguments<'_>) {
         }
     }
 }
+
+/// What others wrote must not move the cursor of the terminal that shows it.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -4,11 +4,18 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    time::SystemTime,
 };
 
+use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
-use tee_api::{Client, ClientOptions, FailReport, TeeType};
+use tee_api::{
+    Client, ClientError, ClientOptions, FailReport, PublicKey, Quote, RegisterAttestation, Signature, SubmitProof,
+    TeeType,
+};
+use tee_attestation::{ReportData, simulated::Platform};
 use tee_server::{Config, NewToken, ObjectStoreUrl, Role, Server};
+use tee_verifier::{H256, L1BatchNumber};
 
 /// Runs it off the thread that the server needs, with the token in the environment.
 async fn teectl(token: &str, arguments: &[&str]) -> Output {
@@ -31,6 +38,7 @@ async fn server(folder: &Path) -> (Server, String, [String; 3]) {
     let mut config = Config::new(database, ObjectStoreUrl::folder(&folder.join("inputs")));
     config.danger_unjudged_quotes = true;
     config.danger_any_code = true;
+    config.danger_bare_roots = true;
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.tokens_file = Some(tokens_file);
     let server = Server::start(config).await.unwrap();
@@ -99,5 +107,68 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     ];
     let requeued = teectl("", &requeue).await;
     assert!(requeued.status.success(), "{requeued:?}");
+    server.stop().await;
+}
+
+/// Registers a key whose quote nobody judges, and submits its signature of a root for batch 14034.
+async fn prove(client: &Client, seed: u8, root: H256) -> (PublicKey, Result<(), ClientError>) {
+    let secret = SecretKey::from_slice(&[seed; 32]).unwrap();
+    let pubkey = PublicKey::from_bytes(&secret.public_key(SECP256K1).serialize()).unwrap();
+    let quote = Platform::new(SystemTime::now()).unwrap().quote(&ReportData::V1 { address: pubkey.address().0 });
+    let attestation = Quote::new(quote.unwrap()).unwrap();
+    client.register_attestation(&RegisterAttestation { attestation, pubkey }).await.unwrap();
+    let message = Message::from_slice(root.as_bytes()).unwrap();
+    let (id, compact) = SECP256K1.sign_ecdsa_recoverable(&message, &secret).serialize_compact();
+    let signature = Signature::from_bytes(&[&compact[..], &[27 + id.to_i32() as u8]].concat()).unwrap();
+    let proof = SubmitProof { signature, pubkey, proof: root, tee_type: TeeType::Sgx, statement: None };
+    (pubkey, client.submit_proof(L1BatchNumber(14034), &proof, None).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_explains_a_disagreement_retires_a_type_and_sees_the_provers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url, [prover, reader, admin]) = server(folder.path()).await;
+    let out = folder.path().join("batches");
+    teectl("", &["devnet", "--batches", "1", "--txs", "1", "--out", out.to_str().unwrap()]).await;
+    let file = out.join("batch-14034.json.zst").display().to_string();
+    assert!(teectl(&admin, &["batches", "add", "--server", &url, &file]).await.status.success());
+    let token = Some(prover.parse().unwrap());
+    let client = Client::new(&url, ClientOptions { token, ..ClientOptions::default() }).unwrap();
+    prove(&client, 1, H256::repeat_byte(1)).await.1.unwrap();
+    let (forger, refused) = prove(&client, 2, H256::repeat_byte(2)).await;
+    assert!(matches!(refused, Err(ClientError::Refused { status: 409, .. })), "{refused:?}");
+
+    let run = async |token: &str, arguments: &[&str]| {
+        let output = teectl(token, &[arguments, &["--server", &url]].concat()).await;
+        (output.status.code(), text(&output) + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (_, listed) = run(&reader, &["disagreements", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(listed.trim()).unwrap();
+    let key = forger.to_string();
+    assert_eq!((&listed["batch"], &listed["pubkey"]), (&json!(14034), &json!(key)));
+    assert!(run(&reader, &["disagreements", "list"]).await.1.contains(&key));
+    let resolve = ["disagreements", "resolve", "14034", "sgx", &key, "--reason", "a forger"];
+    let refused = run(&reader, &resolve).await;
+    assert!(refused.0 == Some(1) && refused.1.contains("403"), "{refused:?}");
+    assert_eq!(run(&admin, &resolve[..5]).await.0, Some(2), "without a reason");
+    assert_eq!(run(&admin, &resolve).await, (Some(0), "resolved\n".to_owned()));
+    assert_eq!(run(&reader, &["disagreements", "list", "--json"]).await, (Some(0), String::new()));
+    assert!(run(&reader, &["disagreements", "list", "--all"]).await.1.contains("a forger"));
+    let unknown = run(&admin, &["disagreements", "resolve", "14034", "tdx", &key, "--reason", "x"]).await;
+    assert!(unknown.0 == Some(1) && unknown.1.contains("404"), "{unknown:?}");
+
+    assert!(client.proof_inputs(TeeType::Tdx).await.unwrap().is_some());
+    let (_, provers) = run(&reader, &["provers", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(provers.trim()).unwrap();
+    assert_eq!((&listed["prover"], &listed["leases"]), (&json!("token:p"), &json!(1)), "{provers}");
+    assert!(run(&reader, &["provers", "list"]).await.1.contains("token:p"));
+
+    let retired = run(&admin, &["tee-types", "retire", "tdx"]).await;
+    assert!(retired.0 == Some(0) && retired.1.contains("tdx is retired"), "{retired:?}");
+    let (_, jobs) = run(&reader, &["jobs", "list", "--json", "--tee-type", "tdx"]).await;
+    assert_eq!(jobs, "");
+    assert!(client.proof_inputs(TeeType::Tdx).await.unwrap().is_none());
+    assert_eq!(run(&admin, &["tee-types", "serve", "tdx"]).await.0, Some(0));
+    assert!(client.proof_inputs(TeeType::Tdx).await.unwrap().is_some());
     server.stop().await;
 }

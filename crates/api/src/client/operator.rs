@@ -9,8 +9,8 @@ use tee_verifier::H256;
 
 use super::{AnswerError, Client, ClientError, Pace, done, read_body};
 use crate::{
-    AttestationEntry, BatchAdded, JobAction, JobEntry, KeyRevoked, Page, ProverEntry, PublicKey, ResolveDisagreement,
-    RevokeKey, TeeType, TeeTypeAction,
+    AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobEntry, KeyRevoked, Page, ProverEntry, PublicKey,
+    ResolveDisagreement, RevokeKey, TeeType, TeeTypeAction,
 };
 
 /// The most that is read of one page of jobs, in bytes.
@@ -72,16 +72,18 @@ impl Client {
 
     /// A page of registered keys. Needs a reader's token where the server asks for one.
     pub async fn attestations(&self, after: Option<&str>, limit: u32) -> Result<Page<AttestationEntry>, ClientError> {
-        let mut url = self.url("api/attestations");
-        url.query_pairs_mut().append_pair("limit", &limit.to_string());
-        after.into_iter().for_each(|after| _ = url.query_pairs_mut().append_pair("after", after));
-        read(self.send(self.http.get(url)).await?).await
+        self.page("api/attestations", after, limit).await
     }
 
     /// Takes a key its standing. Needs an admin's token where the server asks for one.
     pub async fn revoke_key(&self, key: &PublicKey, request: &RevokeKey) -> Result<KeyRevoked, ClientError> {
         let path = format!("admin/attestations/{key}/revoke");
         read(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
+    }
+
+    /// A page of disagreements. Needs a reader's token where the server asks for one.
+    pub async fn disagreements(&self, after: Option<&str>, limit: u32) -> Result<Page<DisagreementEntry>, ClientError> {
+        self.page("api/disagreements", after, limit).await
     }
 
     /// Notes how a disagreement was explained. Needs an admin's token where the server asks for one.
@@ -104,7 +106,16 @@ impl Client {
 
     /// A page of provers. Needs a reader's token where the server asks for one.
     pub async fn provers(&self, after: Option<&str>, limit: u32) -> Result<Page<ProverEntry>, ClientError> {
-        let mut url = self.url("api/provers");
+        self.page("api/provers", after, limit).await
+    }
+
+    async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<T>, ClientError> {
+        let mut url = self.url(path);
         url.query_pairs_mut().append_pair("limit", &limit.to_string());
         after.into_iter().for_each(|after| _ = url.query_pairs_mut().append_pair("after", after));
         read(self.send(self.http.get(url)).await?).await

@@ -1,9 +1,9 @@
 //! `GET /api/disagreements`.
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
-use tee_api::{Page, PublicKey, TeeType};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use tee_api::{DisagreementEntry, Page};
+use utoipa::IntoParams;
 
 use super::{JobKey, Limit, ProofKey, hex_of, parsed};
 use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
@@ -16,34 +16,6 @@ pub(crate) struct DisagreementsQuery {
     after: Option<String>,
     /// Items on a page, 1 to 1,000; 100 if not given.
     limit: Option<u32>,
-}
-
-/// A proof that contradicts an accepted one, the batch's known root or the next batch: one of the two is forged.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DisagreementEntry {
-    /// The batch's number.
-    batch: u32,
-    /// The proof's type of enclave.
-    tee_type: TeeType,
-    /// The proof's key, in hex.
-    #[schema(value_type = String)]
-    pubkey: PublicKey,
-    /// The proof's signature, 64 or 65 bytes in hex.
-    signature: String,
-    /// The proof's root, in hex.
-    root: String,
-    /// The root that it contradicts, in hex.
-    accepted_root: String,
-    /// Whether the proof is accepted all the same: it is a statement, and only the next batch says another root.
-    is_accepted: bool,
-    /// When it came.
-    #[schema(format = DateTime)]
-    received_at: String,
-    /// When a person had explained it: it is no alarm any more.
-    #[schema(format = DateTime)]
-    resolved_at: Option<String>,
-    /// How it was explained.
-    resolution: Option<String>,
 }
 
 /// Proofs that contradict what is accepted or known, by batch, type of enclave and key.

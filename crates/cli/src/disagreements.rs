@@ -1,0 +1,102 @@
+//! `teectl disagreements`: proofs that contradict what a server knows.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+use comfy_table::{Table, presets};
+use tee_api::{Client, DisagreementEntry, PublicKey, ResolveDisagreement, TeeType};
+
+use crate::{print::shown, server::ServerArgs};
+
+/// Disagreements on a page. The server allows 1,000.
+const PAGE: u32 = 500;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List disagreements: those that nobody has explained are an alarm.
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Those that were explained too.
+        #[arg(long)]
+        all: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Note how a disagreement was explained. It stays listed, and is no alarm any more.
+    Resolve {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The batch.
+        batch: u32,
+        /// The proof's type of enclave: sgx, tdx.
+        tee_type: TeeType,
+        /// The proof's public key: 66 hex digits.
+        key: PublicKey,
+        /// What came to light, for those who ask later.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::List { server, all, json } => {
+            let mut entries = entries(&server.client()?).await?;
+            entries.retain(|entry| all || entry.resolved_at.is_none());
+            list(&entries, json)
+        }
+        Command::Resolve { server, batch, tee_type, key, reason } => {
+            server.client()?.resolve_disagreement(batch, tee_type, &key, &ResolveDisagreement { reason }).await?;
+            println!("resolved");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn entries(client: &Client) -> Result<Vec<DisagreementEntry>> {
+    let (mut entries, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = client.disagreements(after.as_deref(), PAGE).await?;
+        entries.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(entries);
+        }
+    }
+}
+
+fn list(entries: &[DisagreementEntry], json: bool) -> Result<ExitCode> {
+    if json {
+        for entry in entries {
+            println!("{}", serde_json::to_string(entry)?);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header([
+        "batch",
+        "TEE",
+        "public key",
+        "root",
+        "contradicts",
+        "received",
+        "explained",
+    ]);
+    for entry in entries {
+        table.add_row([
+            entry.batch.to_string(),
+            entry.tee_type.to_string(),
+            entry.pubkey.to_string(),
+            shown(&entry.root),
+            shown(&entry.accepted_root),
+            shown(&entry.received_at),
+            shown(entry.resolution.as_deref().unwrap_or_default()),
+        ]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,36 @@
+//! `teectl tee-types`: which types of enclave have jobs.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+use tee_api::{TeeType, TeeTypeAction};
+
+use crate::server::ServerArgs;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Have no more batches proven by enclaves of a type: its jobs that have no proof are removed.
+    Retire(ChangeArgs),
+    /// Undo that.
+    Serve(ChangeArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The type of enclave: none, sgx, tdx.
+    tee_type: TeeType,
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+    let (args, action, done) = match command {
+        Command::Retire(args) => (args, TeeTypeAction::Retire, "retired"),
+        Command::Serve(args) => (args, TeeTypeAction::Serve, "served"),
+    };
+    args.server.client()?.change_tee_type(args.tee_type, action).await?;
+    println!("{} is {done}; its jobs follow in the background", args.tee_type);
+    Ok(ExitCode::SUCCESS)
+}
