@@ -59,7 +59,7 @@ pub(crate) struct ProverMetrics {
     #[metrics(unit = Unit::Seconds)]
     pub(crate) uptime: Gauge<f64>,
     /// What runs.
-    pub(crate) build_info: Info<Build>,
+    pub(crate) build: Info<Build>,
 }
 
 /// What runs.
@@ -74,7 +74,7 @@ impl ProverMetrics {
     pub(crate) fn describe(&self, tee_type: &'static str, simulated: bool) {
         let simulated = if simulated { "true" } else { "false" };
         // Set once, at the start.
-        let _ = self.build_info.set(Build { version: env!("CARGO_PKG_VERSION"), tee_type, simulated });
+        let _ = self.build.set(Build { version: env!("CARGO_PKG_VERSION"), tee_type, simulated });
     }
 
     pub(crate) fn ended(&self, outcome: &'static str, kind: &'static str) {
@@ -88,13 +88,13 @@ impl ProverMetrics {
             .set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     }
 
-    /// In Prometheus' text format.
+    /// In the OpenMetrics text format.
     pub(crate) fn text(&self) -> String {
         let mut registry = Registry::empty();
         registry.register_metrics(self);
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = registry.encode(&mut text, Format::OpenMetricsForPrometheus);
+        let _ = registry.encode(&mut text, Format::OpenMetrics);
         text
     }
 }

@@ -127,11 +127,31 @@ async fn health_says_why_it_is_not_ready_and_metrics_count() {
     for line in [
         "tee_prover_servers{state=\"registered\"} 1",
         "tee_prover_ready 1",
-        "tee_prover_retries{request=\"register\",kind=\"refused\"} 1",
+        "tee_prover_retries_total{request=\"register\",kind=\"refused\"} 1",
         "tee_prover_build_info{version=\"0.1.0\",tee_type=\"sgx\",simulated=\"true\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
+    assert_open_metrics(&metrics).await;
+}
+
+/// Has the reference parser read it.
+async fn assert_open_metrics(metrics: &str) {
+    let python = async |code: &str, file: &std::path::Path| {
+        Command::new("python3").args(["-c", code]).arg(file).output().await.ok()
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), metrics).unwrap();
+    if !python("import prometheus_client", file.path()).await.is_some_and(|found| found.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "prometheus-client is not there for python3");
+        eprintln!("skipped: prometheus-client is not there for python3");
+        return;
+    }
+    let read = "import sys; from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
+samples = [s.name for f in read(open(sys.argv[1]).read()) for s in f.samples]
+assert 'tee_prover_retries_total' in samples and 'tee_prover_uptime_seconds' in samples, samples";
+    let read = python(read, file.path()).await.unwrap();
+    assert!(read.status.success(), "{}\n{metrics}", String::from_utf8_lossy(&read.stderr));
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ impl Fault {
             Self::Forgery => AtLeast("tee_server_disagreements", 1.0),
             Self::Replay => AtLeast("tee_server_proofs_refused_total", 1.0),
             Self::KeyRevoked => AtLeast("tee_server_keys{standing=\"revoked\"}", 1.0),
-            Self::Poison => AtLeast("tee_prover_batches{outcome=\"failed\"", 1.0),
+            Self::Poison => AtLeast("tee_prover_batches_total{outcome=\"failed\"", 1.0),
             Self::NodeBad => AtLeast("tee_server_mirror_lag_batches", 1.0),
             Self::DiskFull | Self::DatabaseHangs => AtMost("tee_server_database_up", 0.0),
             Self::ClockJumps if on_file => return None,

@@ -7,7 +7,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-const SUBMITTED: &str = "tee_prover_batches{outcome=\"submitted\",kind=\"\"}";
+const SUBMITTED: &str = "tee_prover_batches_total{outcome=\"submitted\",kind=\"\"}";
 
 /// No test waits longer for a step.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -86,7 +86,7 @@ impl Gateway {
     pub(crate) async fn batches(&mut self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for line in self.metrics().await.lines() {
-            let Some(rest) = line.strip_prefix("tee_prover_batches{outcome=\"") else { continue };
+            let Some(rest) = line.strip_prefix("tee_prover_batches_total{outcome=\"") else { continue };
             let (outcome, rest) = rest.split_once('"').unwrap();
             let count: u64 = rest.rsplit(' ').next().unwrap().parse().unwrap();
             *counts.entry(outcome.to_owned()).or_default() += count;

@@ -89,7 +89,7 @@ async fn poison_between_good_batches_is_reported_and_the_good_ones_are_proven() 
     world.start_server().await;
     let mut gateway = Gateway::start(&world.url(), &[]).await;
     gateway.until_submitted(5).await;
-    gateway.until("tee_prover_batches{outcome=\"failed\",kind=\"zk_porter_available\"}", 3).await;
+    gateway.until("tee_prover_batches_total{outcome=\"failed\",kind=\"zk_porter_available\"}", 3).await;
     gateway.stop().await;
     world.kill_server().await;
     let mut expected = vec_of(8, Outcome::PROVEN);
