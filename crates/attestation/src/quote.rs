@@ -4,6 +4,8 @@
 //! API", appendix A.3 (versions 4 and 5); the TDX 1.5 extended body is `sgx_report2_body_v1_5_ex_t` of `sgx_quote_5.h`
 //! in Intel's DCAP sources. All numbers are little-endian.
 
+mod canonical;
+
 use std::fmt;
 
 use serde::Serialize;
@@ -63,6 +65,8 @@ impl fmt::Display for Tee {
 pub struct Quote {
     version: u16,
     report: Report,
+    /// Header and report, from the front.
+    signed_bytes: usize,
     padding_bytes: usize,
 }
 
@@ -173,14 +177,20 @@ impl Quote {
             (3..=5, _) => return Err(QuoteError::UnknownTeeType { version, tee_type }),
             _ => return Err(QuoteError::UnknownVersion { version }),
         };
+        let signed_bytes = bytes.len().saturating_sub(reader.rest.len());
         let signature_bytes = reader.u32()?;
         reader.skip(usize::try_from(signature_bytes).map_err(|_| QuoteError::Truncated)?)?;
-        Ok(Self { version, report, padding_bytes: reader.rest.len() })
+        Ok(Self { version, report, signed_bytes, padding_bytes: reader.rest.len() })
     }
 
     /// The version of the quote's format: 3, 4 or 5.
     pub fn version(&self) -> u16 {
         self.version
+    }
+
+    /// How many bytes from the front are the statement that is signed: header and report.
+    pub fn signed_bytes(&self) -> usize {
+        self.signed_bytes
     }
 
     /// How many bytes come after the quote. Nobody signed them.
@@ -300,7 +310,13 @@ struct Reader<'a> {
     rest: &'a [u8],
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn take(&mut self, bytes: usize) -> Result<&'a [u8], QuoteError> {
+        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(QuoteError::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
     /// The body of a version 5 quote, which says its type and size first.
     fn described_body(&mut self, tee_type: u32) -> Result<Report, QuoteError> {
         let body_type = self.u16()?;
@@ -345,7 +361,6 @@ impl Reader<'_> {
     }
 
     fn skip(&mut self, bytes: usize) -> Result<(), QuoteError> {
-        self.rest = self.rest.get(bytes..).ok_or(QuoteError::Truncated)?;
-        Ok(())
+        self.take(bytes).map(drop)
     }
 }

@@ -121,6 +121,14 @@ impl PlatformKind {
     }
 }
 
+impl PlatformKind {
+    /// Names it alone, on one line.
+    pub fn name(&self) -> String {
+        let authority = if self.by_platform_ca { "platform" } else { "processor" };
+        format!("{}-{}-{authority}", self.tee, hex::encode(self.fmspc))
+    }
+}
+
 impl fmt::Display for PlatformKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} with FMSPC {}", self.tee, hex::encode_upper(self.fmspc))

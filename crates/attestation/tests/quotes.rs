@@ -122,6 +122,55 @@ fn a_changed_simulated_quote_no_longer_verifies() {
 }
 
 #[test]
+fn a_real_quote_is_canonical_except_for_its_padding() {
+    let mut padded = 0;
+    let public = samples::public_quotes().into_iter().map(|quote| (quote.name, quote.bytes));
+    for (name, bytes) in quotes().into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).chain(public) {
+        let padding = Quote::parse(&bytes).unwrap().padding_bytes();
+        padded += usize::from(padding > 0);
+        assert_eq!(Quote::canonical(&bytes).unwrap(), bytes[..bytes.len() - padding], "{name}");
+    }
+    assert!(padded > 0);
+}
+
+/// The room that no signature covers: with other bytes in it the quote verifies all the same, so they must not be kept.
+#[test]
+fn what_anybody_may_add_to_a_quote_is_not_in_its_canonical_form() {
+    let platform = platform();
+    let collateral = theirs(platform.collateral().unwrap());
+    let verifier = QuoteVerifier::new(platform.root_certificate().unwrap());
+    let quote = platform.quote(&REPORT_DATA).unwrap();
+    assert_eq!((quote[0], Quote::canonical(&quote).unwrap()), (3, quote.clone()));
+    // Header and report, the length of what follows, two signatures with key and report, then the authenticated data.
+    let signed = Quote::parse(&quote).unwrap().signed_bytes();
+    let authenticated = signed + 4 + 64 + 64 + 384 + 64;
+    let chain =
+        authenticated + 2 + usize::from(u16::from_le_bytes([quote[authenticated], quote[authenticated + 1]])) + 2;
+    let lengthened = |places: &[usize], at: usize, added: &[u8]| {
+        let mut bytes = quote.clone();
+        for place in places {
+            let length = u32::from_le_bytes(bytes[*place..place + 4].try_into().unwrap()) + added.len() as u32;
+            bytes[*place..place + 4].copy_from_slice(&length.to_le_bytes());
+        }
+        bytes.splice(at..at, added.iter().copied());
+        bytes
+    };
+    let junk = [b'#'; 20_000];
+    for (room, bytes) in [
+        ("behind the quote", lengthened(&[], quote.len(), &junk)),
+        ("behind the signature data", lengthened(&[signed], quote.len(), &junk)),
+        ("before the certificates", lengthened(&[signed, chain], chain + 4, b"# \n")),
+        ("behind the certificates", lengthened(&[signed, chain], quote.len(), &junk)),
+    ] {
+        assert_ne!(bytes, quote, "{room}");
+        verifier.verify(&bytes, &collateral, now_secs()).unwrap_or_else(|error| panic!("{room}: {error}"));
+        let canonical = Quote::canonical(&bytes).unwrap();
+        assert_eq!(canonical, quote, "{room}");
+        verifier.verify(&canonical, &collateral, now_secs()).unwrap();
+    }
+}
+
+#[test]
 fn every_truncation_of_a_quote_is_an_error() {
     for (name, bytes) in quotes() {
         let announced = announced_length(&bytes);
