@@ -35,7 +35,7 @@ pub enum AccessError {
     #[error("public_proofs needs tokens_file: without tokens all is public to whoever reaches the server")]
     PublicWithoutTokens,
     /// The tokens file cannot be read.
-    #[error("tokens_file {path}: {error}")]
+    #[error("tokens_file {path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum AccessError {
         error: std::io::Error,
     },
     /// The tokens file is not one.
-    #[error("tokens_file {path}: {error}")]
+    #[error("tokens_file {path}")]
     Tokens {
         /// The file.
         path: PathBuf,
@@ -156,7 +156,8 @@ impl Access {
                 Some(true)
             }
             Err(error) => {
-                tracing::error!(%error, "tokens not reloaded: those before stay in force");
+                let error = tee_api::chain(&error);
+                tracing::error!(error, "tokens not reloaded: those before stay in force");
                 Some(false)
             }
         }

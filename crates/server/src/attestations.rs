@@ -14,14 +14,14 @@ use std::{
 use serde::Deserialize;
 use tee_api::{PublicKey, Quote};
 use tee_attestation::{
-    Case, Collateral, CollateralCache, CollateralSource, Key, PlatformKind, Policy, PolicyError, SourceError,
+    Case, Collateral, CollateralCache, CollateralSource, Key, PlatformKind, Policy, PolicyError, Rule, SourceError,
     TrustedRoot, Verdict, judge,
 };
 use thiserror::Error;
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 pub(crate) use self::rejudging::watch;
-use crate::{Requeued, Store, clock::millis};
+use crate::{Requeued, Store, clock::millis, storage::KeptCollateral};
 
 /// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -57,7 +57,7 @@ pub struct AttestationConfig {
 #[derive(Debug, Error)]
 pub enum AttestationSetupError {
     /// A file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum AttestationSetupError {
         error: std::io::Error,
     },
     /// The policy is none.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     Policy {
         /// The file.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub enum AttestationSetupError {
         path: PathBuf,
     },
     /// The collateral's source is none.
-    #[error("collateral: {0}")]
+    #[error("collateral")]
     Source(#[from] SourceError),
 }
 
@@ -94,6 +94,8 @@ pub(crate) struct Attestor {
     collateral: CollateralCache,
     /// The last collateral under which a quote was found genuine, by the kind of platform.
     last_good: Mutex<HashMap<PlatformKind, GoodCollateral>>,
+    /// What of that is not in the database yet.
+    unsaved: Mutex<HashMap<PlatformKind, KeptCollateral>>,
     /// Why there was no collateral the last time. Who asks for one kind waits for whoever asks already.
     failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
 }
@@ -179,7 +181,25 @@ impl Attestor {
         let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
         let source = CollateralSource::open(&config.collateral)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
-        Ok(Self { config, policy, root, collateral, last_good: Mutex::default(), failed: Mutex::default() })
+        let (last_good, unsaved, failed) = Default::default();
+        Ok(Self { config, policy, root, collateral, last_good, unsaved, failed })
+    }
+
+    /// Takes over the collateral that was good before a restart, as far as it is still: whoever can write to the database, or
+    /// the time, may have made it worthless.
+    pub(crate) fn remember(&self, kept: Vec<KeptCollateral>, now_secs: u64) {
+        for kept in kept {
+            let Ok(kind) = PlatformKind::of(kept.quote.as_bytes()) else { continue };
+            let Ok(collateral) = serde_json::from_slice::<Collateral>(&kept.collateral).map(Arc::new) else { continue };
+            let verdict = self.judge_with(&collateral, &kept.quote, &kept.pubkey, now_secs);
+            let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
+            let is_genuine = verdict.failures().all(|check| check.rule != Rule::Genuine);
+            if is_genuine && tcb_evaluation_number != 0 {
+                self.last_good().insert(kind, GoodCollateral { collateral, tcb_evaluation_number });
+            } else {
+                tracing::warn!(platform = kept.platform, "collateral of before the restart is no longer good");
+            }
+        }
     }
 
     /// Judges the quote of a key, which may have been `accepted` before. Collateral that is broken, has ended, is not valid
@@ -209,7 +229,8 @@ impl Attestor {
                     format!("its TCB evaluation number {tcb_evaluation_number} is lower than before")
                 } else {
                     if tcb_evaluation_number != 0 {
-                        self.keep_good(kind, GoodCollateral { collateral: collateral.clone(), tcb_evaluation_number });
+                        let good = GoodCollateral { collateral: collateral.clone(), tcb_evaluation_number };
+                        self.keep_good(kind, good, (quote, pubkey));
                     }
                     return Ok(Judged::new(verdict, &collateral));
                 }
@@ -277,8 +298,21 @@ impl Attestor {
     }
 
     /// Only genuine quotes get here: nobody fills the map with kinds that do not exist.
-    fn keep_good(&self, kind: PlatformKind, good: GoodCollateral) {
-        self.last_good().insert(kind, good);
+    fn keep_good(&self, kind: PlatformKind, good: GoodCollateral, (quote, pubkey): (&Quote, &PublicKey)) {
+        let collateral = good.collateral.clone();
+        let before = self.last_good().insert(kind, good);
+        if before.is_some_and(|before| before.collateral == collateral) {
+            return;
+        }
+        let collateral = serde_json::to_vec(&*collateral).expect("collateral is JSON");
+        let kept = KeptCollateral { platform: kind.name(), quote: quote.clone(), pubkey: *pubkey, collateral };
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, kept);
+    }
+
+    /// What a restart would lose.
+    fn take_unsaved(&self) -> Vec<KeptCollateral> {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.drain().map(|(_, kept)| kept).collect()
     }
 
     fn rejudge_interval(&self) -> Duration {
@@ -318,6 +352,16 @@ impl LoadedPolicy {
 }
 
 impl Store {
+    /// Writes down what collateral was found good since the last time.
+    pub(crate) async fn save_good_collateral(&self, attestor: &Attestor) {
+        for kept in attestor.take_unsaved() {
+            let platform = kept.platform.clone();
+            if let Err(error) = self.storage.keep_collateral(kept, self.clock.now_ms()).await {
+                tracing::error!(platform, %error, "good collateral cannot be kept for a restart");
+            }
+        }
+    }
+
     /// Revokes a key for good. `None` when it is not registered.
     pub async fn revoke_key(
         &self,

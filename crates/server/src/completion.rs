@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tee_api::chain;
 use tee_verifier::{BatchInput, CompletionError, Rejection, add_read_paths, slots_without_path};
 use thiserror::Error;
 use tokio::time::sleep;
@@ -138,13 +139,14 @@ impl Store {
         let now_ms = self.clock.now_ms();
         let again_at_ms =
             (error.may_pass() && attempts < MAX_ATTEMPTS).then(|| now_ms.saturating_add(pause_ms(attempts)));
+        let error = chain(&error);
         match again_at_ms {
-            Some(_) => tracing::warn!(batch, attempts, %error, "the batch's input is not completed yet"),
-            None => tracing::error!(batch, attempts, %error, "the batch's input cannot be completed"),
+            Some(_) => tracing::warn!(batch, attempts, error, "the batch's input is not completed yet"),
+            None => tracing::error!(batch, attempts, error, "the batch's input cannot be completed"),
         }
         let outcome = if again_at_ms.is_some() { "failed" } else { "given_up" };
         metrics.completions[&CompletionOutcome { outcome }].inc();
-        self.storage.fail_completion(batch, error.to_string(), again_at_ms, now_ms).await?;
+        self.storage.fail_completion(batch, error, again_at_ms, now_ms).await?;
         Ok(true)
     }
 

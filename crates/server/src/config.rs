@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -49,6 +50,9 @@ pub struct Config {
     /// batch rests before it is tried again.
     #[serde(default = "default_proof_generation_timeout_secs")]
     pub proof_generation_timeout_secs: u32,
+    /// How long a prover may have a batch in all, however often it renews its lease.
+    #[serde(default = "default_longest_lease_secs")]
+    pub longest_lease_secs: u32,
     /// How often a batch is handed out before it is given up.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u32,
@@ -64,6 +68,10 @@ pub struct Config {
     /// How many keys must prove a batch.
     #[serde(default)]
     pub required_proofs: RequiredProofs,
+    /// The input of a batch is deleted so many days after the last of its jobs was finished, and kept for ever without. Proofs
+    /// and quotes are kept always.
+    #[serde(default)]
+    pub keep_finished_inputs_days: Option<NonZeroU32>,
     /// A zksync-era node whose batches are taken over.
     #[serde(default)]
     pub mirror: Option<MirrorConfig>,
@@ -215,7 +223,7 @@ fn sqlite_url(path: &str) -> String {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read it: {0}")]
+    #[error("cannot read it")]
     Read(#[from] io::Error),
     /// Not what a configuration looks like. Says where, and shows nothing of the text: that may hold a password.
     #[error("{0}")]
@@ -237,11 +245,13 @@ impl Config {
             object_store,
             first_processed_batch: 0,
             proof_generation_timeout_secs: default_proof_generation_timeout_secs(),
+            longest_lease_secs: default_longest_lease_secs(),
             max_attempts: default_max_attempts(),
             max_leases_per_prover: default_max_leases_per_prover(),
             batch_permanently_ignored_timeout_hours: default_batch_permanently_ignored_timeout_hours(),
             tee_types: default_tee_types(),
             required_proofs: RequiredProofs::default(),
+            keep_finished_inputs_days: None,
             mirror: None,
             completion: None,
             attestation: None,
@@ -281,6 +291,11 @@ fn default_listen() -> SocketAddr {
 
 fn default_proof_generation_timeout_secs() -> u32 {
     600
+}
+
+/// Many times what a batch takes.
+fn default_longest_lease_secs() -> u32 {
+    6 * 60 * 60
 }
 
 fn default_max_attempts() -> u32 {
@@ -330,6 +345,7 @@ mod tests {
             "database_url: sqlite://x\nobject_store: inputs\n",
             "database_url: sqlite://x\nobject_store: file://x\nchain: {id: 300, code: []}\n",
             "database_url: sqlite://x\nobject_store: file://x\nchain: {id: 300}\n",
+            "database_url: sqlite://x\nobject_store: file://x\nkeep_finished_inputs_days: 0\n",
             "",
             "{",
             "\u{0}",

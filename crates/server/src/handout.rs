@@ -19,7 +19,7 @@ use crate::{
     access::ProverName,
     inputs::{CorruptInput, InputForm, OpenInputError},
     random,
-    storage::Claim,
+    storage::{Claim, NoInput},
 };
 
 /// How often one who waits looks for what other servers and the time make ready.
@@ -97,7 +97,7 @@ impl Drop for UnsentLease {
 /// Why no batch can be handed out.
 #[derive(Debug, Error)]
 pub(crate) enum HandOutError {
-    #[error("database: {0}")]
+    #[error("database")]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     ObjectStore(#[from] ObjectStoreFault),
@@ -150,6 +150,16 @@ impl Store {
             }
             let Some((mut claim, mut unsent)) = self.claim(tee_type, prover).await? else { return Ok(None) };
             let (number, lease) = (claim.number, unsent.lease.clone());
+            if claim.batch.input_is_retired {
+                unsent.release();
+                tracing::error!(
+                    batch = number,
+                    "the batch's input was deleted: add the batch again to have it proven again"
+                );
+                self.storage.set_aside(&lease, NoInput::Retired, self.clock.now_ms()).await?;
+                unreadable += 1;
+                continue;
+            }
             let mut opened = self.inputs.open_blob(&claim.batch, form).await;
             // It may have been completed in between.
             if let Err(OpenInputError::Missing) = opened
@@ -212,6 +222,7 @@ impl Store {
     /// Puts a batch aside whose input cannot be read. That is no prover's fault, and costs no attempt.
     async fn set_aside(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
         tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
-        self.storage.set_aside(lease, error, self.clock.now_ms()).await.map(drop)
+        let reason = NoInput::Unreadable(error.to_owned());
+        self.storage.set_aside(lease, reason, self.clock.now_ms()).await.map(drop)
     }
 }

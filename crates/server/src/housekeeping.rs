@@ -1,11 +1,11 @@
-//! What goes on in the background: jobs of TEE types that come or go and batches of revoked keys, in many small steps, and the
-//! database's clock.
+//! What goes on in the background: jobs of TEE types that come or go, batches of revoked keys and inputs that are needed no
+//! more, in many small steps, and the database's clock.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::{Clock, Store};
+use crate::{Clock, ObjectStoreFault, Store, retention::Retention};
 
 /// How often the database is asked whether there is something to do.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 const WARNED_SKEW_MS: u64 = 2000;
 
 /// Goes on for ever. All of it is in the database: what one server leaves undone another goes on with.
-pub(crate) async fn run(store: Store) {
+pub(crate) async fn run(store: Store, mut retention: Option<Retention>) {
     let mut clock_asked = None::<Instant>;
     loop {
         if clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_INTERVAL) {
@@ -29,11 +29,11 @@ pub(crate) async fn run(store: Store) {
                 tracing::error!(%error, "the database does not say the time");
             }
         }
-        match store.advance().await {
+        match store.advance(retention.as_mut()).await {
             Ok(true) => {}
             Ok(false) => sleep(LOOK_INTERVAL).await,
             Err(error) => {
-                tracing::error!(%error, "work in the background failed");
+                tracing::error!(error = tee_api::chain(&error), "work in the background failed");
                 sleep(PAUSE_AFTER_FAILURE).await;
             }
         }
@@ -42,11 +42,15 @@ pub(crate) async fn run(store: Store) {
 
 impl Store {
     /// One step of all that is to be done. False when nothing is left.
-    async fn advance(&self) -> Result<bool, sqlx::Error> {
+    async fn advance(&self, retention: Option<&mut Retention>) -> Result<bool, ObjectStoreFault> {
         let now_ms = self.clock.now_ms();
         let (of_types, of_keys) =
             (self.storage.advance_tee_types(now_ms).await?, self.storage.advance_revocations(now_ms).await?);
-        Ok(of_types || of_keys)
+        let of_inputs = match retention {
+            Some(retention) => retention.advance(self).await?,
+            None => false,
+        };
+        Ok(of_types || of_keys || of_inputs)
     }
 
     async fn ask_clock(&self) -> Result<(), sqlx::Error> {

@@ -24,7 +24,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode},
+    http::{HeaderValue, StatusCode, header::CONNECTION},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -35,7 +35,10 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use self::authorize::Gate;
-use self::{authorize::authorize, openapi::Description};
+use self::{
+    authorize::{KeepsConnection, authorize},
+    openapi::Description,
+};
 use crate::{Store, access::Need, limits::Limits, metrics::Metrics, problem::Problem, random};
 
 /// Header that names a request: what the log says of it stands under this id.
@@ -136,6 +139,10 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
         response
     };
     let mut response = run.instrument(span).await;
+    // Who is not known gets one answer a connection, however many requests it has sent ahead: connections are few.
+    if response.extensions().get::<KeepsConnection>().is_none() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID_HEADER, id);
     }

@@ -17,13 +17,13 @@ use crate::{AddBatchError, AddedBatch, NewBatch, ObjectStoreUrl, Store};
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// The file cannot be read.
-    #[error("cannot read it: {0}")]
+    #[error("cannot read it")]
     Read(#[from] io::Error),
     /// The file lacks what the blobs do not have.
-    #[error("not the rest of a batch input: {0}")]
+    #[error("not the rest of a batch input")]
     Rest(#[from] serde_json::Error),
     /// A blob cannot be had.
-    #[error("blob {path}: {error}")]
+    #[error("blob {path}")]
     Blob {
         /// The blob's path.
         path: String,
@@ -32,7 +32,7 @@ pub enum ImportError {
         error: object_store::Error,
     },
     /// A blob is not what its name says.
-    #[error("blob {path}: {error}")]
+    #[error("blob {path}")]
     MalformedBlob {
         /// The blob's path.
         path: String,

@@ -20,8 +20,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::{
     ObjectStoreFault, Store,
-    inputs::{CorruptInput, EncodedInput, InputForm, OpenInputError},
-    random,
+    inputs::{CorruptInput, EncodedInput, InputForm, OpenInputError, input_key},
     storage::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
 };
 
@@ -87,7 +86,7 @@ pub enum AddBatchError {
         number: u32,
     },
     /// The bytes did not arrive, or are not compressed as they should be.
-    #[error("cannot read the input: {0}")]
+    #[error("cannot read the input")]
     Read(#[source] io::Error),
     /// The bytes are not a batch input, are too many for one, or ended early.
     #[error(transparent)]
@@ -101,19 +100,19 @@ pub enum AddBatchError {
         got: u32,
     },
     /// The input cannot be encoded.
-    #[error("cannot encode the input: {0}")]
+    #[error("cannot encode the input")]
     Encode(#[source] io::Error),
     /// The input that is known cannot be compared with this one.
     #[error("cannot read the input that is known: {0}")]
     KnownInput(String),
     /// The object store's fault.
-    #[error("object store: {0}")]
+    #[error("object store")]
     ObjectStore(#[from] ObjectStoreError),
     /// The object store is not the right one.
     #[error(transparent)]
     ObjectStoreFault(#[from] ObjectStoreFault),
     /// The database's fault.
-    #[error("database: {0}")]
+    #[error("database")]
     Database(#[from] sqlx::Error),
 }
 
@@ -124,13 +123,16 @@ impl Store {
         self.add_decoded(new).await
     }
 
-    /// Decodes a batch as it arrives, and takes it in. Two at a time: the others' bytes wait where they come from.
+    /// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from
+    /// it. Where there is no room for the bytes, they wait where they come from.
     pub async fn add_encoded<S>(&self, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     {
+        let received = self.receiving.receive(new.body).await?;
         let _permit = self.decoding_permit().await;
-        let input = decode(new.body, new.form, new.compression).await?;
+        let input = decode(received.body, new.form, new.compression).await?;
+        drop(received.room);
         let got = input.l1_batch_env.number.0;
         if let Some(asked) = new.number.filter(|asked| *asked != got) {
             return Err(AddBatchError::Number { asked, got });
@@ -151,14 +153,11 @@ impl Store {
         // What is put into the folder of a disk that is not mounted is lost when it is.
         self.check_object_store().await?;
         let (input, batch) = self.put(number, new.input, new.expected_root).await?;
-        let input_key = batch.input_key.clone();
         let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
         match self.storage.insert_batch(row, self.clock.now_ms()).await? {
             InsertedBatch::New => Ok(AddedBatch::New),
-            InsertedBatch::Known(known) => {
-                self.inputs.delete(&input_key).await?;
-                self.compare(number, known, new.expected_root, input).await
-            }
+            // What was put there may be the known one's, or be so soon: where it is not, `gc` deletes it.
+            InsertedBatch::Known(known) => self.compare(number, known, new.expected_root, input).await,
         }
     }
 
@@ -175,13 +174,14 @@ impl Store {
         })
         .await
         .map_err(AddBatchError::Encode)?;
+        let (json, cbor) = (BlobInfo::of(&encoded.json), BlobInfo::of(&encoded.cbor));
         let batch = Batch {
-            // Random, so that of two that add the same number at a time neither writes over the other's.
-            input_key: format!("inputs/{number}-{}", hex::encode(random::<8>())),
-            json: BlobInfo::of(&encoded.json),
-            cbor: BlobInfo::of(&encoded.cbor),
+            input_key: input_key(number, &json, &cbor, self.clock.now_ms()),
+            json,
+            cbor,
             previous_root: input.l1_batch_env.previous_batch_hash,
             expected_root,
+            input_is_retired: false,
         };
         self.inputs.put(&batch.input_key, &encoded).await?;
         Ok((input, batch))
@@ -223,6 +223,9 @@ impl Store {
     async fn known_input(&self, number: u32, known: &Batch, input: &BatchInput) -> Result<KnownInput, AddBatchError> {
         if known.previous_root != input.l1_batch_env.previous_batch_hash {
             return Err(AddBatchError::Changed { number });
+        }
+        if known.input_is_retired {
+            return Ok(KnownInput::Lost("it was deleted once its batch was proven".to_owned()));
         }
         let mut found = KnownInput::Same;
         for form in [InputForm::Cbor, InputForm::Json] {
@@ -296,10 +299,13 @@ impl Store {
         Ok(replaced)
     }
 
-    /// Deletes what is left of the old input, or the new one where another was faster. A form that is missing is no error.
+    /// Deletes what is left of the old input. Where another was faster, the new one may be the other's too. A form that is
+    /// missing is no error.
     async fn delete_unwanted(&self, replaced: bool, (old_key, new_key): (String, String)) {
-        let unwanted = if replaced { old_key } else { new_key };
-        if let Err(error) = self.inputs.delete(&unwanted).await {
+        if replaced
+            && old_key != new_key
+            && let Err(error) = self.inputs.delete_all([old_key]).await
+        {
             tracing::debug!(%error, "the rest of an input that was replaced stays");
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
-use object_store::{GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
+use object_store::{GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use sha2::{Digest, Sha256};
 use tee_verifier::BatchInput;
 use thiserror::Error;
@@ -21,11 +21,20 @@ use crate::{
 
 const COMPRESSION_LEVEL: i32 = 3;
 
+/// How much of the content's hash stands in a key.
+const KEY_HASH_BYTES: usize = 16;
+
 /// How much is read of a file at a time. Each request holds a few of these, however large its input is.
 const FILE_PIECE_BYTES: usize = 256 * 1024;
 
 /// The object that tells this store from others, and from an empty one.
 pub(crate) const STORE_MARKER: &str = "tee-proof-server-store";
+
+/// The folder of all inputs.
+const FOLDER: &str = "inputs";
+
+/// A day in milliseconds.
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// More than a marker has.
 const MAX_MARKER_BYTES: u64 = 256;
@@ -61,7 +70,7 @@ pub(crate) enum OpenInputError {
     #[error("the input has {got} bytes where {expected} were stored")]
     Size { expected: u64, got: u64 },
     /// A fault that says nothing of this input.
-    #[error("object store: {0}")]
+    #[error("object store")]
     Store(#[source] object_store::Error),
 }
 
@@ -69,6 +78,16 @@ pub(crate) enum OpenInputError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the input's checksum is wrong")]
 pub(crate) struct CorruptInput;
+
+/// What a blob's path says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BlobName {
+    pub(crate) number: u32,
+    /// As it stands in the batch's row.
+    pub(crate) key: String,
+    /// When it was written, in days since 1970; nothing in keys of before days stood in them.
+    pub(crate) day: Option<i64>,
+}
 
 impl InputForm {
     pub(crate) fn content_type(self) -> &'static str {
@@ -87,11 +106,38 @@ impl InputForm {
     }
 
     fn path(self, key: &str) -> ObjectPath {
-        let extension = match self {
-            Self::Json => "json",
-            Self::Cbor => "cbor",
+        ObjectPath::from(format!("{key}{}", self.ending()))
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Json => ".json.zst",
+            Self::Cbor => ".cbor.zst",
+        }
+    }
+}
+
+/// The key of an input that is written now. Of two that add the same input at a time each writes what the other writes; who
+/// tries again writes over what the first try left. The day is for who deletes: see [`crate::retention`].
+pub(crate) fn input_key(number: u32, json: &BlobInfo, cbor: &BlobInfo, now_ms: i64) -> String {
+    let content = Sha256::new().chain_update(json.sha256).chain_update(cbor.sha256).finalize();
+    let content: String = hex::encode(content).chars().take(2 * KEY_HASH_BYTES).collect();
+    format!("{FOLDER}/{number}-{}-{content}", now_ms.div_euclid(DAY_MS))
+}
+
+impl BlobName {
+    /// Nothing where the path is none of a server's.
+    pub(crate) fn of(path: &ObjectPath) -> Option<Self> {
+        let path = path.as_ref();
+        let key = [InputForm::Json, InputForm::Cbor].iter().find_map(|form| path.strip_suffix(form.ending()))?;
+        let parts: Vec<_> = key.strip_prefix(FOLDER)?.strip_prefix('/')?.split('-').collect();
+        let is_hash = |text: &str, bytes: usize| text.len() == 2 * bytes && hex::decode(text).is_ok();
+        let (number, day) = match *parts {
+            [number, random] if is_hash(random, 8) => (number, None),
+            [number, day, content] if is_hash(content, KEY_HASH_BYTES) => (number, Some(day.parse().ok()?)),
+            _ => return None,
         };
-        ObjectPath::from(format!("{key}.{extension}.zst"))
+        Some(Self { number: number.parse().ok()?, key: key.to_owned(), day })
     }
 }
 
@@ -154,15 +200,29 @@ impl Inputs {
         Ok(())
     }
 
-    /// Removes what [`put`](Self::put) stored.
-    pub(crate) async fn delete(&self, key: &str) -> Result<(), object_store::Error> {
-        for form in [InputForm::Json, InputForm::Cbor] {
-            match self.objects.delete(&form.path(key)).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
+    /// Removes what [`put`](Self::put) stored under these keys. One that fails keeps no other from being removed; the last
+    /// error is given.
+    pub(crate) async fn delete_all(&self, keys: impl IntoIterator<Item = String>) -> Result<(), object_store::Error> {
+        let forms = [InputForm::Json, InputForm::Cbor];
+        self.delete_blobs(keys.into_iter().flat_map(|key| forms.map(|form| form.path(&key))).collect()).await
+    }
+
+    /// The same by paths. What is not there is no error.
+    pub(crate) async fn delete_blobs(&self, paths: Vec<ObjectPath>) -> Result<(), object_store::Error> {
+        let mut deleted = self.objects.delete_stream(stream::iter(paths).map(Ok).boxed());
+        let mut outcome = Ok(());
+        while let Some(one) = deleted.next().await {
+            match one {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => outcome = Err(error),
             }
         }
-        Ok(())
+        outcome
+    }
+
+    /// All that lies where inputs do.
+    pub(crate) fn list(&self) -> BoxStream<'static, Result<ObjectMeta, object_store::Error>> {
+        self.objects.list(Some(&ObjectPath::from(FOLDER)))
     }
 
     /// Opens a stored input, compressed. The stream ends with [`CorruptInput`] when the checksum is wrong, and then lacks
@@ -217,6 +277,32 @@ fn checked(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blobs_path_says_what_it_is_of() {
+        let blob = |content: &'static [u8]| BlobInfo::of(&Bytes::from_static(content));
+        let key = input_key(7, &blob(b"json"), &blob(b"cbor"), 3 * DAY_MS + 1);
+        assert_eq!(key, input_key(7, &blob(b"json"), &blob(b"cbor"), 4 * DAY_MS - 1), "who tries again writes over it");
+        assert_ne!(key, input_key(7, &blob(b"json"), &blob(b"CBOR"), 3 * DAY_MS + 1));
+        assert_ne!(key, input_key(7, &blob(b"json"), &blob(b"cbor"), 4 * DAY_MS));
+        for form in [InputForm::Json, InputForm::Cbor] {
+            let name = BlobName::of(&form.path(&key)).unwrap();
+            assert_eq!(name, BlobName { number: 7, key: key.clone(), day: Some(3) });
+            let old = "inputs/7-0123456789abcdef";
+            assert_eq!(BlobName::of(&form.path(old)), Some(BlobName { number: 7, key: old.to_owned(), day: None }));
+        }
+        for foreign in [
+            "tee-proof-server-store",
+            "inputs/7-0123456789abcdef",
+            "inputs/7-0123456789abcde.json.zst",
+            "inputs/x-0123456789abcdef.json.zst",
+            "inputs/7-x-00000000000000000000000000000000.json.zst",
+            "others/7-0123456789abcdef.json.zst",
+            "inputs/a/7-0123456789abcdef.json.zst",
+        ] {
+            assert_eq!(BlobName::of(&ObjectPath::from(foreign)), None, "{foreign}");
+        }
+    }
 
     async fn read(pieces: &[&'static str], sha256_of: &str) -> (String, bool) {
         let pieces: Vec<io::Result<Bytes>> =

@@ -32,21 +32,21 @@ pub(crate) enum RefusedProof {
     TeeType { registered: TeeType, submitted: TeeType },
     #[error("the batch is not known")]
     UnknownBatch,
-    #[error("{0}")]
-    Signature(#[source] SignatureError),
+    #[error(transparent)]
+    Signature(SignatureError),
     #[error("the root is not the expected one")]
     WrongRoot,
     #[error("a bare root is not tied to its batch: send a statement")]
     StatementRequired,
     #[error("the key's signature of this root was accepted for another batch")]
     ReusedRoot,
-    #[error("the statement does not fit: {0}")]
+    #[error("the statement does not fit")]
     Statement(#[from] StatementMismatch),
-    #[error("the statement is not of the pinned code: {0}")]
+    #[error("the statement is not of the pinned code")]
     NotPinned(#[from] PinMismatch),
     #[error("an accepted proof of the batch says another root")]
     DisagreeingRoot { accepted: H256 },
-    #[error("database: {0}")]
+    #[error("database")]
     Database(#[from] sqlx::Error),
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum StatementMismatch {
     Root,
     #[error("it starts from another root than the batch")]
     PreviousRoot,
-    #[error("{0}")]
+    #[error(transparent)]
     Signature(SignatureError),
 }
 

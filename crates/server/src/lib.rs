@@ -5,6 +5,7 @@
 //! `POST /tee/submit_proofs/{n}` checks the proof and ends the job.
 
 mod access;
+mod answers;
 mod attestations;
 mod clock;
 mod completion;
@@ -23,6 +24,8 @@ mod node_rpc;
 mod object_store_marker;
 mod object_store_url;
 mod problem;
+mod receiving;
+mod retention;
 mod serve;
 mod storage;
 mod tls;
@@ -36,11 +39,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     access::Access,
+    answers::AnswerRoom,
     attestations::Attestor,
     http::{App, Gate},
     inputs::Inputs,
     limits::RateLimiter,
     metrics::Metrics,
+    receiving::Receiving,
+    retention::Retention,
     storage::{JobRules, Storage},
     tls::Tls,
 };
@@ -59,6 +65,7 @@ pub use self::{
     node_rpc::{NodeRpc, NodeRpcError},
     object_store_marker::ObjectStoreFault,
     object_store_url::{ObjectStoreUrl, ObjectStoreUrlError},
+    retention::Garbage,
     storage::{
         AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
         JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry,
@@ -91,6 +98,8 @@ pub struct Store {
     object_store_marker: Arc<str>,
     /// Who may hold a decoded input in memory.
     decoding: Arc<Semaphore>,
+    /// Where inputs wait for that.
+    receiving: Receiving,
     /// Nobody is kept waiting from then on.
     stopping: CancellationToken,
     clock: Clock,
@@ -109,7 +118,7 @@ pub enum StartError {
     #[error(transparent)]
     Access(#[from] AccessError),
     /// TLS cannot be set up.
-    #[error("tls: {0}")]
+    #[error("tls")]
     Tls(#[from] TlsError),
     /// Anybody's key could sign.
     #[error("quotes are not judged: set attestation, or danger_unjudged_quotes: true")]
@@ -121,7 +130,7 @@ pub enum StartError {
     )]
     AnyCode,
     /// Quotes cannot be judged.
-    #[error("attestation: {0}")]
+    #[error("attestation")]
     Attestation(#[from] AttestationSetupError),
     /// A limit makes no sense.
     #[error(transparent)]
@@ -130,16 +139,16 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] MigrationError),
     /// The store for inputs cannot be opened.
-    #[error("object store: {0}")]
+    #[error("object store")]
     ObjectStore(#[from] object_store::Error),
     /// The store for inputs does not answer, is empty where it should not be, or is another one.
-    #[error("object store: {0}")]
+    #[error(transparent)]
     ObjectStoreFault(#[from] ObjectStoreFault),
     /// The node that inputs are completed from cannot be asked.
-    #[error("completion.rpc_url or mirror.rpc_url: {0}")]
+    #[error("completion.rpc_url or mirror.rpc_url")]
     Completion(#[source] NodeRpcError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -182,7 +191,8 @@ impl Server {
             let completing = completion::run(store.clone(), node, metrics.clone());
             mirroring.spawn(stop.clone().run_until_cancelled_owned(completing));
         }
-        mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone())));
+        let retention = config.keep_finished_inputs_days.map(|days| Retention::new(days.get(), metrics.clone()));
+        mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone(), retention)));
         if let Some(attestor) = &store.attestor {
             mirroring.spawn(attestations::watch(store.clone(), attestor.clone(), metrics.clone(), stop.clone()));
         }
@@ -190,6 +200,7 @@ impl Server {
         let gate = Gate {
             access: access.clone(),
             rate: RateLimiter::new(&config.limits),
+            answers: AnswerRoom::new(&config.limits),
             provers_need_certificate: tls.as_ref().is_some_and(|tls| tls.asks_provers()),
         };
         tokio::spawn(reload(access, tls.clone(), metrics.clone(), stop.clone()));
@@ -245,6 +256,7 @@ impl Config {
         let millis = |secs: u64| clock::millis(Duration::from_secs(secs));
         JobRules {
             lease_ms: millis(self.proof_generation_timeout_secs.into()),
+            longest_lease_ms: millis(self.longest_lease_secs.max(self.proof_generation_timeout_secs).into()),
             first_processed_batch: self.first_processed_batch,
             max_attempts: self.max_attempts,
             ignored_after_ms: millis(u64::from(self.batch_permanently_ignored_timeout_hours) * 3600),
@@ -266,12 +278,17 @@ impl Store {
         };
         let pins = Arc::new(config.pins().ok_or(StartError::AnyCode)?);
         let (storage, clock) = Storage::open(&config.database_url, config.job_rules(), clock).await?;
+        if let Some(attestor) = &attestor {
+            let kept = storage.kept_collateral().await.map_err(MigrationError::from)?;
+            attestor.remember(kept, attestations::secs(clock.now_ms()));
+        }
         let inputs = Inputs::open(&config.object_store)?;
         Ok(Self {
             object_store_marker: object_store_marker::marker(&storage, &inputs).await?.into(),
             storage,
             inputs,
             decoding: Arc::new(Semaphore::new(MAX_DECODING)),
+            receiving: Receiving::new(&config.limits),
             stopping: CancellationToken::new(),
             clock,
             lease_secs: config.proof_generation_timeout_secs,

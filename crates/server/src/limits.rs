@@ -38,6 +38,10 @@ pub struct Limits {
     pub request_timeout_secs: u32,
     /// How long a peer may take nothing of an answer, or send nothing of an upload, in seconds.
     pub stall_timeout_secs: u32,
+    /// How many bytes of an upload must come each second, on average over the time that it may stall.
+    pub least_upload_bytes_per_sec: u32,
+    /// How many bytes of answers may wait in memory to be read, all askers' together. One asker has a quarter of it.
+    pub max_answer_bytes: usize,
     /// Clients that follow job changes at the same time.
     pub max_event_streams: usize,
     /// How long a stop waits for requests in hand, in seconds.
@@ -96,6 +100,9 @@ impl Default for Limits {
             header_timeout_secs: 10,
             request_timeout_secs: 60,
             stall_timeout_secs: 30,
+            least_upload_bytes_per_sec: 16 * 1024,
+            // A quarter is room for the two largest answers.
+            max_answer_bytes: 256 * 1024 * 1024,
             max_event_streams: 64,
             stop_grace_secs: 10,
         }
@@ -116,6 +123,7 @@ impl Limits {
             ("header_timeout_secs", self.header_timeout_secs.into()),
             ("request_timeout_secs", self.request_timeout_secs.into()),
             ("stall_timeout_secs", self.stall_timeout_secs.into()),
+            ("max_answer_bytes", count(self.max_answer_bytes)),
         ] {
             if limit == 0 {
                 return Err(LimitsError(name));
@@ -168,8 +176,9 @@ impl RateLimiter {
         Self { interval, tolerance, paid_at: Mutex::default() }
     }
 
-    /// Lets one request through, or says after how long the next one may come.
-    pub(crate) fn take(&self, asker: Asker, now: Instant) -> Result<(), Duration> {
+    /// Lets so many requests through, or says after how long the next one may come. Those that come together pass together, and
+    /// the next one waits until they are paid for.
+    pub(crate) fn take(&self, asker: Asker, requests: u32, now: Instant) -> Result<(), Duration> {
         let mut paid_at = self.paid_at.lock().unwrap_or_else(PoisonError::into_inner);
         if paid_at.len() >= MAX_ASKERS {
             paid_at.retain(|_, paid_at| *paid_at > now);
@@ -183,7 +192,7 @@ impl RateLimiter {
         if debt > self.tolerance {
             return Err(debt - self.tolerance);
         }
-        *paid = now + debt + self.interval;
+        *paid = now + debt + self.interval.saturating_mul(requests);
         Ok(())
     }
 }
@@ -233,20 +242,30 @@ mod tests {
         let start = Instant::now();
         let first = asker("10.0.0.1", None);
         for _ in 0..3 {
-            assert_eq!(limiter.take(first.clone(), start), Ok(()));
+            assert_eq!(limiter.take(first.clone(), 1, start), Ok(()));
         }
-        assert_eq!(limiter.take(first.clone(), start), Err(Duration::from_millis(100)));
+        assert_eq!(limiter.take(first.clone(), 1, start), Err(Duration::from_millis(100)));
         for other in [asker("10.0.0.2", None), asker("10.0.0.1", Some("a")), asker("::1", None)] {
-            assert_eq!(limiter.take(other, start), Ok(()));
+            assert_eq!(limiter.take(other, 1, start), Ok(()));
         }
         let later = start + Duration::from_millis(100);
-        assert_eq!(limiter.take(first.clone(), later), Ok(()));
-        assert_eq!(limiter.take(first.clone(), later), Err(Duration::from_millis(100)));
+        assert_eq!(limiter.take(first.clone(), 1, later), Ok(()));
+        assert_eq!(limiter.take(first.clone(), 1, later), Err(Duration::from_millis(100)));
         let rested = start + Duration::from_secs(10);
         for _ in 0..3 {
-            assert_eq!(limiter.take(first.clone(), rested), Ok(()));
+            assert_eq!(limiter.take(first.clone(), 1, rested), Ok(()));
         }
-        assert!(limiter.take(first, rested).is_err());
+        assert!(limiter.take(first, 1, rested).is_err());
+    }
+
+    #[test]
+    fn what_comes_together_counts_as_what_it_is() {
+        let limits = Limits { requests_per_sec: 10, request_burst: 3, ..Limits::default() };
+        let limiter = RateLimiter::new(&limits);
+        let (start, first) = (Instant::now(), asker("10.0.0.1", None));
+        assert_eq!(limiter.take(first.clone(), 100, start), Ok(()));
+        assert_eq!(limiter.take(first.clone(), 1, start), Err(Duration::from_millis(9800)));
+        assert_eq!(limiter.take(first, 1, start + Duration::from_millis(9800)), Ok(()));
     }
 
     #[test]
@@ -254,7 +273,7 @@ mod tests {
         let limiter = RateLimiter::new(&Limits::default());
         let now = Instant::now();
         for number in 0..2 * MAX_ASKERS as u32 {
-            limiter.take(asker(&std::net::Ipv4Addr::from_bits(number).to_string(), None), now).unwrap();
+            limiter.take(asker(&std::net::Ipv4Addr::from_bits(number).to_string(), None), 1, now).unwrap();
             assert!(limiter.paid_at.lock().unwrap().len() <= MAX_ASKERS);
         }
     }

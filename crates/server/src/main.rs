@@ -1,10 +1,17 @@
 //! `tee-proof-server`: hands batches to provers and keeps their proofs.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tee_server::{AddedBatch, Clock, Config, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Store, TokenName};
+use tee_server::{
+    AddedBatch, Clock, Config, Garbage, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Store, TokenName,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -33,6 +40,16 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         rest: Vec<PathBuf>,
     },
+    /// Deletes what lies in the object store and belongs to no batch, as a crash in the middle of an upload leaves it. Servers
+    /// may run meanwhile.
+    Gc {
+        /// Only what is at least so old, in hours. Nothing of today (UTC) is ever taken.
+        #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
+        older_than_hours: u32,
+        /// Only says what it would delete.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Brings the database to this version's schema, as a start does, and ends.
     Migrate,
     /// Makes a token: prints it, for its holder alone, and the line for the tokens file.
@@ -51,7 +68,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", tee_api::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -78,14 +95,22 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             store.close().await;
             Ok(())
         }
+        Some(Command::Gc { older_than_hours, dry_run }) => {
+            let store = Store::open(&configured()?, Clock::System).await?;
+            let least_age = Duration::from_secs(u64::from(older_than_hours) * 3600);
+            let garbage = store.collect_garbage(least_age, !dry_run).await?;
+            store.close().await;
+            let Garbage { orphans, orphan_bytes, in_use, young, foreign } = garbage;
+            tracing::info!(orphans, orphan_bytes, in_use, young, foreign, deleted = !dry_run, "blobs looked through");
+            Ok(())
+        }
         Some(Command::Migrate) => {
             let migrated = tee_server::migrate(&configured()?.database_url).await?;
             tracing::info!(version = migrated.version, "the database has this version's schema");
             Ok(())
         }
         Some(Command::Token { name, role }) => {
-            print_token(&NewToken::random(name, role));
-            Ok(())
+            print_token(&NewToken::random(name, role)).context("cannot print the token")
         }
     }
 }
@@ -124,9 +149,13 @@ impl Signals {
     }
 }
 
-fn print_token(token: &NewToken) {
-    println!("token, shown this once: {}", token.secret());
-    println!("for the tokens file:    {}", token.line());
+fn print_token(token: &NewToken) -> std::io::Result<()> {
+    let text = format!("token, shown this once: {}\nfor the tokens file:    {}\n", token.secret(), token.line());
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // A reader who has seen enough is no failure.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn log_to_stderr(format: LogFormat) {

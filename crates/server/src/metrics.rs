@@ -38,6 +38,10 @@ pub(crate) struct Metrics {
     pub(crate) mirror_put_off_batches: Gauge<usize>,
     /// Attempts to complete inputs that lack paths, by what became of them.
     pub(crate) completions: Family<CompletionOutcome, Counter>,
+    /// Inputs of finished batches that were deleted, as `keep_finished_inputs_days` says.
+    pub(crate) inputs_retired: Counter,
+    /// Their size in the object store, in bytes.
+    pub(crate) input_bytes_retired: Counter,
     /// Open connections.
     pub(crate) open_connections: Gauge<usize>,
     /// Clients that follow the events.
@@ -78,6 +82,19 @@ struct State {
     /// How long the collateral lasts of the key in force whose collateral ends first; negative once it has ended.
     #[metrics(unit = Unit::Seconds)]
     collateral_left: Gauge<f64>,
+    /// Blobs that all runs of `gc` have deleted.
+    gc_deleted_blobs: Gauge<u64>,
+    /// Their size, in bytes.
+    gc_deleted_bytes: Gauge<u64>,
+}
+
+/// Where `gc` ever came to its end.
+#[derive(Debug, Group)]
+#[metrics(prefix = "tee_server")]
+struct GcRun {
+    /// How long ago the last run of `gc` came to its end.
+    #[metrics(unit = Unit::Seconds)]
+    gc_age: Gauge<Duration>,
 }
 
 /// Where the time is the database's.
@@ -204,8 +221,9 @@ impl Metrics {
             Err(error) => tracing::error!(%error, "the database does not take writes"),
         }
         match state {
-            Ok((state, batches)) => {
+            Ok((state, batches, gc)) => {
                 registry.register_metrics(&state);
+                gc.iter().for_each(|gc| registry.register_metrics(gc));
                 batches.iter().for_each(|batches| registry.register_metrics(batches));
             }
             Err(error) => tracing::error!(%error, "the state for metrics cannot be read"),
@@ -216,7 +234,7 @@ impl Metrics {
     }
 }
 
-async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Error> {
+async fn read_state(store: &Store) -> Result<(State, Option<Batches>, Option<GcRun>), sqlx::Error> {
     let storage = &store.storage;
     let state = State::default();
     for count in store.job_counts().await? {
@@ -240,6 +258,15 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
     if let Some(valid_until_ms) = counts.first_collateral_end_ms {
         state.collateral_left.set(valid_until_ms.saturating_sub(store.clock.now_ms()) as f64 / 1000.0);
     }
+    let totals = storage.gc_totals().await?;
+    state.gc_deleted_blobs.set(totals.deleted_blobs);
+    state.gc_deleted_bytes.set(totals.deleted_bytes);
+    let gc = totals.ended_at_ms.map(|ended_at_ms| {
+        let age_ms = store.clock.now_ms().saturating_sub(ended_at_ms);
+        let gc = GcRun::default();
+        gc.gc_age.set(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)));
+        gc
+    });
     let batches = match storage.present_batches().await? {
         (Some(oldest), Some(latest)) => {
             let batches = Batches::default();
@@ -249,5 +276,5 @@ async fn read_state(store: &Store) -> Result<(State, Option<Batches>), sqlx::Err
         }
         _ => None,
     };
-    Ok((state, batches))
+    Ok((state, batches, gc))
 }

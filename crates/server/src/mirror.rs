@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use tee_api::chain;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
@@ -59,7 +60,7 @@ pub(crate) async fn follow(store: Store, config: MirrorConfig, metrics: Metrics)
         match Node::new(&config) {
             Ok(node) => break node,
             Err(error) => {
-                tracing::error!(%error, "cannot take over batches");
+                tracing::error!(error = chain(&error), "cannot take over batches");
                 sleep(LONGEST_PAUSE).await;
             }
         }
@@ -81,7 +82,7 @@ pub(crate) async fn follow(store: Store, config: MirrorConfig, metrics: Metrics)
                 }
                 Err(error) => {
                     node_answers = false;
-                    tracing::warn!(%error, pause_secs = pause.as_secs(), "the node does not answer");
+                    tracing::warn!(error = chain(&error), pause_secs = pause.as_secs(), "the node does not answer");
                     poll_at = Instant::now() + pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -160,8 +161,17 @@ impl Progress {
                 }
             }
             Err(error) => {
-                let pause = self.later.get(&number).map_or(FIRST_PAUSE, |retry| (retry.pause * 2).min(LONGEST_PAUSE));
-                tracing::warn!(batch = number, %error, pause_secs = pause.as_secs(), "batch not taken over");
+                let pause = match self.later.get(&number) {
+                    _ if error.is_gone() => LONGEST_PAUSE,
+                    None => FIRST_PAUSE,
+                    Some(retry) => (retry.pause * 2).min(LONGEST_PAUSE),
+                };
+                tracing::warn!(
+                    batch = number,
+                    error = chain(&error),
+                    pause_secs = pause.as_secs(),
+                    "batch not taken over"
+                );
                 self.later.insert(number, Retry { at: Instant::now() + pause, pause });
             }
         }

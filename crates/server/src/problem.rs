@@ -62,6 +62,13 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
     }
 
+    /// So much waits in memory for its readers that no more may.
+    pub(crate) fn too_many_answers() -> Self {
+        let detail = "answers are waiting to be read; read them first, or ask for less";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_answers", detail)
+            .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
+    }
+
     /// Says when the same may be asked again.
     pub(crate) fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after_secs: Some(wait.as_secs().saturating_add(1)), ..self }
@@ -151,7 +158,7 @@ impl From<RefusedProof> for Problem {
         };
         match refused {
             RefusedProof::Database(error) => error.into(),
-            refused => Self::new(status, code, refused.to_string()),
+            refused => Self::new(status, code, tee_api::chain(&refused)),
         }
     }
 }

@@ -8,6 +8,7 @@ mod attestations;
 mod batches;
 mod completions;
 mod contradictions;
+mod good_collateral;
 mod jobs;
 mod listing;
 mod migrations;
@@ -18,6 +19,7 @@ mod plans;
 mod proofs;
 mod provers;
 mod published;
+mod retention;
 mod revocations;
 mod sqlite_writer;
 mod standing;
@@ -47,7 +49,8 @@ pub(crate) use self::{
     attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     completions::WantedCompletion,
-    jobs::{Claim, JobFailure, JobRules, ReportedFailure},
+    good_collateral::KeptCollateral,
+    jobs::{Claim, JobFailure, JobRules, NoInput, ReportedFailure},
     patience::is_unavailable,
     proofs::{NewProof, RecordedProof, RootFit, Roots},
     published::PublishedProof,

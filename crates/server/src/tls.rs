@@ -31,7 +31,7 @@ pub struct TlsConfig {
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path}: {error}")]
+    #[error("{path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -107,7 +107,8 @@ impl Tls {
                 Some(true)
             }
             Err(error) => {
-                tracing::error!(%error, "certificate not reloaded: the one before stays in force");
+                let error = tee_api::chain(&error);
+                tracing::error!(error, "certificate not reloaded: the one before stays in force");
                 Some(false)
             }
         }

@@ -74,6 +74,7 @@ impl Store {
         let judging =
             stream::iter(left).map(|key| self.rejudge_key(attestor, metrics, key)).buffer_unordered(KEYS_AT_A_TIME);
         all_judged &= judging.fold(true, async |all, judged| all & judged).await;
+        self.save_good_collateral(attestor).await;
         self.suspend(attestor).await;
         all_judged
     }

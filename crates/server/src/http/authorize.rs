@@ -16,6 +16,7 @@ use tracing::Span;
 
 use crate::{
     access::{Access, Caller, Need, ProverName},
+    answers::{AnswerRoom, HeldRoom},
     limits::{Asker, RateLimiter},
     problem::Problem,
     serve::Peer,
@@ -26,8 +27,35 @@ use crate::{
 pub(crate) struct Gate {
     pub(crate) access: Arc<Access>,
     pub(crate) rate: RateLimiter,
+    pub(crate) answers: AnswerRoom,
     /// A prover must show a certificate beside its token.
     pub(crate) provers_need_certificate: bool,
+}
+
+/// Who asks, for endpoints where one request may cost as much as many.
+#[derive(Debug, Clone)]
+pub(super) struct Asking {
+    gate: Arc<Gate>,
+    asker: Asker,
+}
+
+/// An answer to somebody who is known, or where nobody is asked: its connection may be used again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeepsConnection;
+
+impl Asking {
+    /// Counts so many requests more.
+    pub(super) fn count(&self, requests: u32) -> Result<(), Problem> {
+        if self.gate.access.is_local {
+            return Ok(());
+        }
+        self.gate.rate.take(self.asker.clone(), requests, Instant::now()).map_err(Problem::too_many_requests)
+    }
+
+    /// Room for an answer.
+    pub(super) fn room(&self) -> HeldRoom {
+        self.gate.answers.take(self.asker.clone())
+    }
 }
 
 /// Lets a request through to an endpoint that needs `need`, or answers with a problem. The body is not read yet.
@@ -49,10 +77,8 @@ pub(super) async fn authorize(
     if gate.access.is_open() {
         refuse_browsers_of_others(&request, gate.access.is_local)?;
     }
-    if !gate.access.is_local {
-        let asker = Asker { peer: peer.address.ip().into(), token };
-        gate.rate.take(asker, Instant::now()).map_err(Problem::too_many_requests)?;
-    }
+    let asking = Asking { gate: gate.clone(), asker: Asker { peer: peer.address.ip().into(), token } };
+    asking.count(1)?;
     if !gate.access.allows(&caller, need) {
         return Err(match caller {
             Caller::Unknown => {
@@ -68,7 +94,13 @@ pub(super) async fn authorize(
     }
     let prover = ProverName::of(&caller, peer.address.ip().into());
     request.extensions_mut().insert(prover);
-    Ok(next.run(request).await)
+    request.extensions_mut().insert(asking.clone());
+    let answer = next.run(request).await;
+    let mut answer = gate.answers.hold(asking.asker, answer).await?;
+    if caller != Caller::Unknown {
+        answer.extensions_mut().insert(KeepsConnection);
+    }
+    Ok(answer)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

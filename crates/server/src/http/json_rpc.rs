@@ -1,6 +1,9 @@
 //! `POST /`: JSON-RPC 2.0 with the one method that zksync-era's node has for proofs, `unstable_getTeeProofs`.
 
+use std::collections::HashSet;
+
 use axum::{
+    Extension,
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -10,9 +13,10 @@ use serde_json::Value;
 use tee_api::{TEE_PROOFS_METHOD, TeeProof, TeeType};
 use utoipa::ToSchema;
 
-use super::request::RawBody;
+use super::{authorize::Asking, request::RawBody};
 use crate::{
     Store,
+    answers::HeldRoom,
     clock::rfc3339,
     problem::Problem,
     storage::{JobStatus, PublishedProof},
@@ -24,7 +28,8 @@ const MAX_CALLS: usize = 100;
 /// The most bytes of results in one answer. Calls past it end in an error.
 const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
 
-/// JSON-RPC 2.0, single calls and up to 100 at once. The one method, `unstable_getTeeProofs`, takes a batch's number and a
+/// JSON-RPC 2.0, single calls and up to 100 at once, each of which counts as a request. In one answer a key's collateral stands
+/// in its first proof only. The one method, `unstable_getTeeProofs`, takes a batch's number and a
 /// type of enclave or null, and gives a list of TeeProof.
 #[utoipa::path(
     post, path = "/", operation_id = "json_rpc", tag = "proofs", security((), ("reader" = [])),
@@ -33,38 +38,46 @@ const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
     })),
     responses((status = 200, body = RpcAnswer), (status = 204, description = "only notifications came"))
 )]
-pub(super) async fn handle(State(store): State<Store>, RawBody(body): RawBody) -> Result<Response, Problem> {
-    let mut answers = Answers::default();
-    let request = serde_json::from_slice(&body);
-    let is_batch = matches!(request, Ok(Value::Array(_)));
-    match request {
-        Err(_) => answers.push(Value::Null, Err(RpcError::PARSE)),
-        Ok(Value::Array(calls)) if calls.is_empty() => {
-            answers.push(Value::Null, Err(RpcError::INVALID_REQUEST));
-            return Ok(json(answers.first()));
-        }
+pub(super) async fn handle(
+    State(store): State<Store>,
+    Extension(asking): Extension<Asking>,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    let mut answers = Answers { text: String::new(), keys: HashSet::new(), room: asking.room() };
+    match serde_json::from_slice(&body) {
+        Err(_) => answers.push(Value::Null, Err(RpcError::PARSE))?,
+        Ok(Value::Array(calls)) if calls.is_empty() => answers.push(Value::Null, Err(RpcError::INVALID_REQUEST))?,
         Ok(Value::Array(calls)) if calls.len() > MAX_CALLS => {
-            answers.push(Value::Null, Err(RpcError::BATCH_TOO_LARGE));
-            return Ok(json(answers.first()));
+            answers.push(Value::Null, Err(RpcError::BATCH_TOO_LARGE))?;
         }
         Ok(Value::Array(calls)) => {
+            // The first one was counted as the request.
+            asking.count(u32::try_from(calls.len()).unwrap_or(u32::MAX).saturating_sub(1))?;
             for call in calls {
-                answers.answer(&store, call).await;
+                answers.answer(&store, call).await?;
+            }
+            if !answers.text.is_empty() {
+                answers.text.insert(0, '[');
+                answers.text.push(']');
             }
         }
-        Ok(call) => answers.answer(&store, call).await,
+        Ok(call) => answers.answer(&store, call).await?,
     }
-    Ok(match (answers.0.is_empty(), is_batch) {
-        // Notifications are not answered.
-        (true, _) => StatusCode::NO_CONTENT.into_response(),
-        (false, false) => json(answers.first()),
-        (false, true) => json(format!("[{}]", answers.0.join(","))),
-    })
+    // Notifications are not answered.
+    if answers.text.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let answer = [(CONTENT_TYPE, "application/json")].into_response();
+    Ok(answers.room.fill(answer, answers.text.into()))
 }
 
-/// Answers in JSON.
-#[derive(Default)]
-struct Answers(Vec<String>);
+/// Answers in JSON, with commas between them.
+struct Answers {
+    text: String,
+    /// Those whose collateral stands in them.
+    keys: HashSet<Vec<u8>>,
+    room: HeldRoom,
+}
 
 #[derive(Deserialize)]
 struct Call {
@@ -104,7 +117,7 @@ impl RpcError {
 }
 
 impl Answers {
-    async fn answer(&mut self, store: &Store, call: Value) {
+    async fn answer(&mut self, store: &Store, call: Value) -> Result<(), Problem> {
         let id = call.get("id").cloned();
         if !matches!(id, None | Some(Value::Null | Value::String(_) | Value::Number(_))) || !call.is_object() {
             return self.push(Value::Null, Err(RpcError::INVALID_REQUEST));
@@ -112,20 +125,28 @@ impl Answers {
         let Some(call) = serde_json::from_value(call).ok().filter(|call: &Call| call.jsonrpc == "2.0") else {
             return self.push(id.unwrap_or_default(), Err(RpcError::INVALID_REQUEST));
         };
-        let Some(id) = id else { return };
-        let full = self.0.iter().map(String::len).sum::<usize>() > MAX_RESULT_BYTES;
-        let result = if full { Err(RpcError::ANSWER_TOO_LARGE) } else { run(store, call).await };
-        self.push(id, result);
+        let Some(id) = id else { return Ok(()) };
+        let full = self.text.len() > MAX_RESULT_BYTES;
+        let mut result = if full { Err(RpcError::ANSWER_TOO_LARGE) } else { run(store, call).await };
+        // It is large, and the same in all of a key's proofs.
+        for proof in result.iter_mut().flatten().filter(|proof| proof.collateral.is_some()) {
+            if !self.keys.insert(proof.pubkey.clone().unwrap_or_default()) {
+                proof.collateral = None;
+            }
+        }
+        self.push(id, result)
     }
 
-    fn push(&mut self, id: Value, result: Result<Vec<TeeProof>, RpcError>) {
+    fn push(&mut self, id: Value, result: Result<Vec<TeeProof>, RpcError>) -> Result<(), Problem> {
         let (result, error) = result.map_or_else(|error| (None, Some(error)), |result| (Some(result), None));
         let answer = RpcAnswer { jsonrpc: "2.0", id, result, error };
-        self.0.push(serde_json::to_string(&answer).expect("its parts are JSON"));
-    }
-
-    fn first(mut self) -> String {
-        self.0.swap_remove(0)
+        let answer = serde_json::to_string(&answer).expect("its parts are JSON");
+        self.room.enlarge(answer.len())?;
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(&answer);
+        Ok(())
     }
 }
 
@@ -182,8 +203,4 @@ fn tee_proof(number: u32, published: PublishedProof) -> TeeProof {
         proof.disagrees_with = signed.accepted_root;
     }
     proof
-}
-
-fn json(body: String) -> Response {
-    ([(CONTENT_TYPE, "application/json")], body).into_response()
 }

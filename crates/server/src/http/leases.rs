@@ -9,11 +9,12 @@ use super::{
 };
 use crate::{
     Store,
+    attestations::secs,
     problem::Problem,
     storage::{JobFailure, ReportedFailure},
 };
 
-/// Prolongs a lease.
+/// Prolongs a lease, up to the longest time that a prover may have one batch: Tee-Lease-Expires-In says how long it lasts.
 #[utoipa::path(
     post, path = "/tee/leases/{lease}/renew", operation_id = "renew_lease", tag = "prover", security(("prover" = [])),
     params(("lease" = String, Path)),
@@ -26,10 +27,12 @@ pub(super) async fn renew(
     State(store): State<Store>,
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<impl IntoResponse, Problem> {
-    current(store.storage.renew_lease(&lease, store.clock.now_ms()).await?)?;
+    let now_ms = store.clock.now_ms();
+    let expires_at_ms = store.storage.renew_lease(&lease, now_ms).await?.ok_or_else(Problem::stale_lease)?;
+    let expires_in_secs = secs(expires_at_ms.saturating_sub(now_ms));
     let headers = [
         (HeaderName::from_static(LEASE_ID_HEADER), lease.to_string()),
-        (HeaderName::from_static(LEASE_EXPIRES_IN_HEADER), store.lease_secs().to_string()),
+        (HeaderName::from_static(LEASE_EXPIRES_IN_HEADER), expires_in_secs.to_string()),
     ];
     Ok((headers, success()))
 }

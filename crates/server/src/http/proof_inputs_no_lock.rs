@@ -1,6 +1,10 @@
 //! `GET /tee/proof_inputs_no_lock/{batch}`: a batch's input, without a lease.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 
 use super::{
     input_answer::{answer, wanted_form},
@@ -14,7 +18,9 @@ use crate::{Store, inputs::OpenInputError, problem::Problem};
     security(("prover" = []), ("reader" = [])), params(("batch" = u32, Path)),
     responses(
         (status = 200, content((Object = "application/json"), (Vec<u8> = "application/cbor"))),
-        (status = 404, description = "the batch is not known", body = crate::problem::ProblemBody), (status = "4XX", body = crate::problem::ProblemBody)
+        (status = 404, description = "the batch is not known", body = crate::problem::ProblemBody),
+        (status = 410, description = "its input was deleted once it was proven", body = crate::problem::ProblemBody),
+        (status = "4XX", body = crate::problem::ProblemBody)
     )
 )]
 pub(super) async fn handle(
@@ -23,6 +29,10 @@ pub(super) async fn handle(
     PathParameter(number): PathParameter<u32>,
 ) -> Result<Response, Problem> {
     let batch = store.storage.batch(number).await?.ok_or_else(Problem::unknown_batch)?;
+    if batch.input_is_retired {
+        let detail = "the batch's input was deleted once it was proven";
+        return Err(Problem::new(StatusCode::GONE, "input_retired", detail));
+    }
     let form = wanted_form(&headers);
     let input = match store.inputs.open_blob(&batch, form).await {
         Ok(input) => input,

@@ -24,7 +24,7 @@ pub(super) async fn handle(
 ) -> Result<Json<&'static str>, Problem> {
     let refuse = |code, detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
     let quote = Quote::parse(attestation.as_bytes()).map_err(|error| refuse("malformed_quote", error.to_string()))?;
-    let attestation = without_padding(&attestation, &quote);
+    let attestation = canonical(&attestation);
     let report_data = quote.report_data().map_err(|error| refuse("malformed_report_data", error.to_string()))?;
     if !report_data.names(&pubkey.to_bytes(), &pubkey.address().0) {
         return Err(refuse("quote_of_another_key", "the quote's report data does not name the key".to_owned()));
@@ -55,8 +55,12 @@ pub(super) async fn handle(
             }
         },
     };
-    let new = NewAttestation { pubkey: &pubkey, quote: &attestation, tee_type, judged: judged.as_ref() };
+    let signed_bytes = quote.signed_bytes();
+    let new = NewAttestation { pubkey: &pubkey, quote: &attestation, signed_bytes, tee_type, judged: judged.as_ref() };
     store.storage.register(&new, now_ms).await?;
+    if let Some(attestor) = &store.attestor {
+        store.save_good_collateral(attestor).await;
+    }
     if store.storage.is_revoked(&pubkey).await? == Some(true) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "revoked_key", "the key was revoked"));
     }
@@ -64,10 +68,8 @@ pub(super) async fn handle(
     Ok(success())
 }
 
-/// The quote's own bytes: what anybody may append is neither judged nor kept.
-fn without_padding(attestation: &tee_api::Quote, quote: &Quote) -> tee_api::Quote {
-    let bytes = attestation.as_bytes();
-    let own = bytes.len().saturating_sub(quote.padding_bytes());
-    let own = bytes.get(..own).and_then(|own| tee_api::Quote::new(own.to_vec()).ok());
-    own.unwrap_or_else(|| attestation.clone())
+/// The quote's own bytes: what anybody may add is neither judged nor kept.
+fn canonical(attestation: &tee_api::Quote) -> tee_api::Quote {
+    let canonical = Quote::canonical(attestation.as_bytes()).ok().and_then(|bytes| tee_api::Quote::new(bytes).ok());
+    canonical.unwrap_or_else(|| attestation.clone())
 }

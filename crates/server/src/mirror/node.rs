@@ -84,8 +84,8 @@ pub(super) enum MirrorError {
     Rpc(#[from] NodeRpcError),
     #[error("mirror.token_file: {0}")]
     Token(String),
-    #[error("{0}")]
-    Http(#[source] reqwest::Error),
+    #[error(transparent)]
+    Http(reqwest::Error),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("malformed answer: {0}")]
@@ -98,8 +98,15 @@ pub(super) enum MirrorError {
     NoRoot,
     #[error(transparent)]
     Add(#[from] AddBatchError),
-    #[error("database: {0}")]
+    #[error("database")]
     Database(#[from] sqlx::Error),
+}
+
+impl MirrorError {
+    /// The node had the batch's input and has deleted it.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::NoInput(StatusCode::GONE))
+    }
 }
 
 impl From<reqwest::Error> for MirrorError {

@@ -21,6 +21,8 @@ pub(crate) struct Batch {
     pub(crate) cbor: BlobInfo,
     pub(crate) previous_root: Option<H256>,
     pub(crate) expected_root: Option<H256>,
+    /// Its input was deleted, once it was needed no more.
+    pub(crate) input_is_retired: bool,
 }
 
 /// What a blob in the object store must be.
@@ -48,7 +50,7 @@ pub(crate) enum InsertedBatch {
 }
 
 const COLUMNS: &str = "SELECT input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root, \
-                       expected_root FROM batches WHERE number = $1";
+                       expected_root, input_retired_at FROM batches WHERE number = $1";
 
 impl Storage {
     /// Inserts a batch with a job for each TEE type that has provers.
@@ -123,14 +125,14 @@ impl Storage {
         let replaced = self
             .transaction(move |connection| {
                 Box::pin(async move {
-                    if !swap_input(connection, number, lost, new).await? {
+                    if !swap_input(connection, number, lost, new, now_ms).await? {
                         return Ok(false);
                     }
                     sqlx::query(
                         "UPDATE tee_proof_generation_details
                          SET status = 'ready_to_be_proven', claimable_at = $2, error_kind = NULL, error = NULL,
                              updated_at = $2
-                         WHERE l1_batch_number = $1 AND error_kind = 'unreadable_input'
+                         WHERE l1_batch_number = $1 AND error_kind IN ('unreadable_input', 'input_retired')
                              AND status IN ('failed', 'permanently_ignored')",
                     )
                     .bind(i64::from(number))
@@ -180,9 +182,11 @@ pub(super) async fn swap_input(
     number: u32,
     old: Batch,
     new: Batch,
+    now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query(
-        "UPDATE batches SET input_key = $3, json_bytes = $4, json_sha256 = $5, cbor_bytes = $6, cbor_sha256 = $7
+        "UPDATE batches SET input_key = $3, json_bytes = $4, json_sha256 = $5, cbor_bytes = $6, cbor_sha256 = $7,
+             input_retired_at = NULL, input_put_back_at = $8
          WHERE number = $1 AND input_key = $2",
     )
     .bind(i64::from(number))
@@ -192,6 +196,7 @@ pub(super) async fn swap_input(
     .bind(new.json.sha256.as_slice())
     .bind(decoded(i64::try_from(new.cbor.bytes))?)
     .bind(new.cbor.sha256.as_slice())
+    .bind(now_ms)
     .execute(connection)
     .await
     .map(|result| result.rows_affected() > 0)
@@ -220,6 +225,7 @@ impl Batch {
             cbor: blob("cbor_bytes", "cbor_sha256")?,
             previous_root: root("previous_root")?,
             expected_root: root("expected_root")?,
+            input_is_retired: row.try_get::<Option<i64>, _>("input_retired_at")?.is_some(),
         })
     }
 }

@@ -109,7 +109,7 @@ impl Storage {
     ) -> Result<bool, sqlx::Error> {
         let replaced = self.transaction(move |connection| {
             Box::pin(async move {
-                if !swap_input(connection, number, incomplete, completed).await? {
+                if !swap_input(connection, number, incomplete, completed, now_ms).await? {
                     return Ok(false);
                 }
                 sqlx::query(

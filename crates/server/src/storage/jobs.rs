@@ -2,7 +2,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::{LeaseId, TeeType};
 use thiserror::Error;
 
@@ -39,6 +39,8 @@ pub struct JobStatusError(String);
 pub(crate) struct JobRules {
     /// How long a lease lasts, and how long a failed job rests.
     pub(crate) lease_ms: i64,
+    /// How long a prover may have a batch, however often it renews its lease.
+    pub(crate) longest_lease_ms: i64,
     pub(crate) first_processed_batch: u32,
     pub(crate) max_attempts: u32,
     /// A job of this age is not tried again once it fails.
@@ -55,6 +57,15 @@ pub(crate) struct JobRules {
 pub(crate) struct Claim {
     pub(crate) number: u32,
     pub(crate) batch: Batch,
+}
+
+/// Why a batch's input cannot be handed out.
+#[derive(Debug)]
+pub(crate) enum NoInput {
+    /// It is missing or damaged: it is tried again after a while.
+    Unreadable(String),
+    /// It was deleted once the batch was proven: only who adds the batch again changes that.
+    Retired,
 }
 
 /// Why a job failed: for machines and for people.
@@ -75,6 +86,9 @@ pub(crate) enum ReportedFailure {
     /// anything.
     AwaitsCompletion,
 }
+
+/// What people read of a job whose batch would be proven again and has no input.
+pub(super) const RETIRED: &str = "its input was deleted once it was proven: add the batch again to put it back";
 
 /// A claim of one prover. A job that is ready needs no clock: one that was ahead blocks nothing. A prover that is paused, or
 /// holds as many leases as it may, gets none, and none that it rests from. Who does not finish what it took is told by
@@ -242,24 +256,31 @@ impl Storage {
         .await
     }
 
-    /// Prolongs a lease, even one that has expired, as long as nobody else has the batch. False if somebody has.
-    pub(crate) async fn renew_lease(&self, lease: &LeaseId, now_ms: i64) -> Result<bool, sqlx::Error> {
+    /// Prolongs a lease, even one that has expired, as long as nobody else has the batch and its prover has not had it for the
+    /// longest time that one may. Says when it expires; nothing if it is over.
+    pub(crate) async fn renew_lease(&self, lease: &LeaseId, now_ms: i64) -> Result<Option<i64>, sqlx::Error> {
         let lease = lease.clone();
         let expires_at_ms = now_ms.saturating_add(self.rules.lease_ms);
+        let taken_after_ms = now_ms.saturating_sub(self.rules.longest_lease_ms);
+        let longest_ms = self.rules.longest_lease_ms;
         self.statement(move |connection| {
             Box::pin(async move {
-                sqlx::query(
+                let expires_at =
+                    "CASE WHEN prover_taken_at + $5 < $2 THEN prover_taken_at + $5 ELSE CAST($2 AS BIGINT) END";
+                let row = sqlx::query(AssertSqlSafe(format!(
                     "UPDATE tee_proof_generation_details
-                     SET lease_expires_at = $2, claimable_at = CASE WHEN tee_type = 'none' THEN NULL ELSE CAST($2 AS BIGINT) END,
-                         updated_at = $3
-                     WHERE lease_id = $1",
-                )
+                     SET lease_expires_at = {expires_at},
+                         claimable_at = CASE WHEN tee_type = 'none' THEN NULL ELSE {expires_at} END, updated_at = $3
+                     WHERE lease_id = $1 AND prover_taken_at > $4 RETURNING lease_expires_at"
+                )))
                 .bind(lease.as_str())
                 .bind(expires_at_ms)
                 .bind(now_ms)
-                .execute(connection)
-                .await
-                .map(|result| result.rows_affected() == 1)
+                .bind(taken_after_ms)
+                .bind(longest_ms)
+                .fetch_optional(connection)
+                .await?;
+                row.map(|row| row.try_get("lease_expires_at")).transpose()
             })
         })
         .await
@@ -284,22 +305,26 @@ impl Storage {
         Ok(reported)
     }
 
-    /// Ends a lease on a batch whose input cannot be read. The job rests as a failed one does; its attempt does not count.
-    pub(crate) async fn set_aside(&self, lease: &LeaseId, error: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
-        let (lease, error) = (lease.clone(), error.to_owned());
-        let retry_at_ms = now_ms.saturating_add(self.rules.lease_ms);
+    /// Ends a lease on a batch whose input cannot be handed out. The job rests as a failed one does; its attempt does not count.
+    pub(crate) async fn set_aside(&self, lease: &LeaseId, reason: NoInput, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let lease = lease.clone();
+        let (kind, error, retry_at_ms) = match reason {
+            NoInput::Unreadable(error) => ("unreadable_input", error, Some(now_ms.saturating_add(self.rules.lease_ms))),
+            NoInput::Retired => ("input_retired", RETIRED.to_owned(), None),
+        };
         self.statement(move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE tee_proof_generation_details
                      SET status = 'failed', attempts = attempts - 1, claimable_at = $2, lease_id = NULL,
-                         lease_expires_at = NULL, error_kind = 'unreadable_input', error = $3, updated_at = $4
+                         lease_expires_at = NULL, error_kind = $5, error = $3, updated_at = $4
                      WHERE lease_id = $1",
                 )
                 .bind(lease.as_str())
                 .bind(retry_at_ms)
                 .bind(error)
                 .bind(now_ms)
+                .bind(kind)
                 .execute(connection)
                 .await
                 .map(|result| result.rows_affected() == 1)

@@ -38,11 +38,11 @@ pub enum MigrationError {
         known: i64,
     },
     /// The database's fault.
-    #[error("database: {0}")]
+    #[error("database")]
     Database(#[from] sqlx::Error),
     /// A migration failed, or is not the one that was applied under its number.
-    #[error("database: {0}")]
-    Migration(MigrateError),
+    #[error("database")]
+    Migration(#[source] MigrateError),
 }
 
 /// Applies the migrations that a database lacks, as a server does when it starts: in one transaction and under a lock, since

@@ -7,6 +7,7 @@ use super::{
     JobFilter, JobStatus, ProofFilter,
     jobs::claim_statement,
     listing::{job_counts_statement, jobs_statement, proofs_statement},
+    retention::{PRESENT_INPUTS, retirable_statement},
 };
 use crate::Store;
 
@@ -39,6 +40,8 @@ impl Store {
                 "SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL".to_owned(),
                 &[],
             ),
+            ("retirable inputs", retirable_statement(), &["1", "1001", "1", "200"]),
+            ("present inputs", PRESENT_INPUTS.to_owned(), &[]),
         ];
         let key = hex::encode(key);
         let (explain, key) = match is_sqlite {

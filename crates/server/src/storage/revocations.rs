@@ -7,7 +7,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::PublicKey;
 
-use super::{Storage, contradictions::RequiredOf, patience::Within};
+use super::{Storage, contradictions::RequiredOf, jobs::RETIRED, patience::Within};
 
 /// How many batches that the key touched are looked at in one transaction, about.
 const CHUNK: i64 = 1000;
@@ -164,8 +164,22 @@ async fn requeue_range(
             .bind(tee_type)
             .bind(first)
             .bind(end)
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        // What has no input would only be claimed in vain, perhaps a million times.
+        sqlx::query(AssertSqlSafe(format!(
+            "UPDATE tee_proof_generation_details
+             SET status = 'failed', claimable_at = NULL, error_kind = 'input_retired', error = $5
+             WHERE {LACKING} AND status = 'ready_to_be_proven'
+                 AND EXISTS (SELECT 1 FROM batches WHERE number = l1_batch_number AND input_retired_at IS NOT NULL)"
+        )))
+        .bind(key)
+        .bind(tee_type)
+        .bind(first)
+        .bind(end)
+        .bind(RETIRED)
+        .execute(connection)
+        .await?;
     }
     Ok(requeued)
 }

@@ -143,11 +143,13 @@ async fn make_jobs(
     else {
         return Ok(None);
     };
-    // A proof that came unasked has made its job already. `number >= $3` parts SELECT from ON for SQLite.
+    // A proof that came unasked has made its job already. What has no input cannot be proven. WHERE parts SELECT from ON for
+    // SQLite.
     sqlx::query(
         "INSERT INTO tee_proof_generation_details
              (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
-         SELECT number, $1, 'ready_to_be_proven', $2, $2, $2 FROM batches WHERE number >= $3 AND number < $4
+         SELECT number, $1, 'ready_to_be_proven', $2, $2, $2 FROM batches
+         WHERE number >= $3 AND number < $4 AND input_retired_at IS NULL
          ON CONFLICT DO NOTHING",
     )
     .bind(tee_type.as_str())

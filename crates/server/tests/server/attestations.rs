@@ -308,3 +308,55 @@ async fn a_quote_is_kept_without_padding_and_a_registration_of_a_key_that_may_si
     world.post("/tee/register_attestation", &other.registration()).await.assert_success();
     assert_eq!(stored(&other).await.registered_at_ms, before.registered_at_ms + 1000);
 }
+
+/// The same statement under the other signature that P-256 has for each: who does not have the key can make it.
+fn twin(quote: &[u8]) -> Vec<u8> {
+    const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+    let order = hex::decode(ORDER).unwrap();
+    let mut quote = quote.to_vec();
+    // Behind header, report and length come r and s.
+    let s = &mut quote[48 + 384 + 4 + 32..][..32];
+    let mut borrow = 0;
+    for at in (0..32).rev() {
+        let difference = i16::from(order[at]) - i16::from(s[at]) - borrow;
+        (s[at], borrow) = (difference.rem_euclid(256) as u8, i16::from(difference < 0));
+    }
+    quote
+}
+
+#[tokio::test]
+async fn a_suspended_keys_quote_does_not_change_when_the_same_statement_comes_under_another_signature() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let key = world.registered_key(1).await;
+    let stored = async || world.server.store().attestations(None, 9).await.unwrap().remove(0).quote;
+    let before = stored().await;
+    let twin = twin(&before);
+    let registration = json!({ "attestation": hex::encode(&twin), "pubkey": key.public().to_string() });
+    world.execute("UPDATE tee_attestations SET suspended_at = 1").await;
+    world.post("/tee/register_attestation", &registration).await.assert_success();
+    let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
+    assert!(metrics.contains("tee_server_keys{standing=\"suspended\"} 0\n"), "{metrics}");
+    assert!(stored().await == before);
+    // What was refused may be replaced by what is accepted.
+    world.execute("UPDATE tee_attestations SET verdict = 'refused: once', revoked_at = 1").await;
+    world.post("/tee/register_attestation", &registration).await.assert_success();
+    assert!(stored().await == twin);
+}
+
+#[tokio::test]
+async fn the_last_good_collateral_is_there_after_a_restart_and_is_verified_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    world.registered_key(1).await;
+    // From now on there is only rubbish to be had.
+    fs::write(folder.path().join("collateral/sgx.json"), "{}").unwrap();
+    let world = world.restart().await;
+    world.registered_key(2).await;
+    let literal = world
+        .bytes_literal(&serde_json::to_vec(&Platform::new(SystemTime::now()).unwrap().collateral().unwrap()).unwrap());
+    world.execute(&format!("UPDATE good_collateral SET collateral = {literal}")).await;
+    let world = world.restart().await;
+    let answer = world.post("/tee/register_attestation", &Key::new(3).registration()).await;
+    answer.assert_problem(503, "no_collateral");
+}

@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::StatusCode;
-use tee_server::Limits;
+use reqwest::{Method, StatusCode};
+use tee_server::{Limits, NewToken, Role};
 use tee_verifier::{U256, keccak256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -205,4 +205,110 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
     let mut got = vec![];
     let _ = timeout(PATIENCE, stream.read_to_end(&mut got)).await.unwrap();
     assert!(got.len() < 8 * 1024 * 1024, "{} bytes", got.len());
+}
+
+#[tokio::test]
+async fn uploads_that_drip_keep_no_other_from_coming_in_and_are_cut_off() {
+    let world = world(|limits| limits.stall_timeout_secs = 3).await;
+    let head = "POST /admin/batches HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/cbor\r\n\
+                content-length: 100000\r\n\r\n";
+    let mut dripping = vec![];
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = stream.into_split();
+        let drip = tokio::spawn(async move {
+            while writer.write_all(b"a").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        dripping.push(tokio::spawn(async move {
+            let mut answer = vec![];
+            let _ = reader.read_to_end(&mut answer).await;
+            drip.abort();
+            String::from_utf8_lossy(&answer).into_owned()
+        }));
+    }
+    let mut honest = vec![];
+    new_batch(1, None).input.to_cbor(&mut honest).unwrap();
+    let headers = [("content-type", "application/cbor")];
+    let added = timeout(PATIENCE, world.send(Method::POST, "/admin/batches", &headers, honest)).await.unwrap();
+    assert_eq!(added.status, StatusCode::CREATED);
+    assert!(dripping.iter().all(|upload| !upload.is_finished()), "it had to wait for them");
+    for upload in dripping {
+        let answer = timeout(PATIENCE, upload).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_token_gets_one_answer_a_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens.yaml");
+    let token = NewToken::random("r".parse().unwrap(), Role::Reader);
+    std::fs::write(&tokens, format!("tokens:\n{}\n", token.line())).unwrap();
+    let world = World::start_with(|config| {
+        config.tokens_file = Some(tokens.clone());
+        config.public_proofs = true;
+    })
+    .await;
+    let authorization = format!("authorization: Bearer {}\r\n", token.secret());
+    for (path, header, answers) in [
+        ("/health/live", "", 1),
+        ("/tee/present_batches", "", 1),
+        ("/nowhere", "", 1),
+        ("/tee/present_batches", authorization.as_str(), 3),
+    ] {
+        let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
+        let ask = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{header}\r\n");
+        stream.write_all(ask.repeat(2).as_bytes()).await.unwrap();
+        let last = ask.replace("host: ", "connection: close\r\nhost: ");
+        let _ = stream.write_all(last.as_bytes()).await;
+        let answer = read_to_end(&mut stream).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), answers, "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_have_so_much_room_and_others_are_served_meanwhile() {
+    // Three times what sockets hold.
+    let collateral_bytes = 24 << 20;
+    let world = world(|limits| limits.max_answer_bytes = 256 << 20).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    world.submit(1, &key.proof(crate::world::ROOT), None).await.assert_success();
+    let json = format!("\"{}\"", "c".repeat(collateral_bytes));
+    let literal = world.bytes_literal(json.as_bytes());
+    world.execute(&format!("UPDATE tee_attestations SET collateral = {literal}")).await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"unstable_getTeeProofs","params":[1,null]}"#;
+    let ask = format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{call}", call.len());
+    let address = world.server.local_addr();
+    let (mut reading, mut refused) = (vec![], 0);
+    for _ in 0..8 {
+        let mut stream = connect_from([127, 0, 0, 2], address, Some(4096)).await.unwrap();
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        timeout(PATIENCE, stream.read_exact(&mut start)).await.unwrap().unwrap();
+        match &start {
+            b"HTTP/1.1 200" => reading.push(stream),
+            b"HTTP/1.1 503" => refused += 1,
+            _ => panic!("{}", String::from_utf8_lossy(&start)),
+        }
+    }
+    // A quarter of the room is for two of them.
+    assert_eq!((reading.len(), refused), (2, 6));
+    let proofs = world.rpc_proofs(1).await;
+    assert_eq!(proofs[0]["collateral"].as_str().map(str::len), Some(collateral_bytes));
+    // Who goes away makes room.
+    drop(reading);
+    let served = async {
+        loop {
+            let mut stream = connect_from([127, 0, 0, 2], address, None).await.unwrap();
+            stream.write_all(ask.replace("host:", "connection: close\r\nhost:").as_bytes()).await.unwrap();
+            if read_to_end(&mut stream).await.starts_with("HTTP/1.1 200") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, served).await.unwrap();
 }

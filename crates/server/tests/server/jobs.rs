@@ -109,6 +109,24 @@ async fn an_expired_lease_that_nobody_took_still_submits() {
 }
 
 #[tokio::test]
+async fn a_lease_is_not_renewed_without_end() {
+    let world = World::start_with(|config| config.longest_lease_secs = 3 * LEASE_SECS as u32 / 2).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    let renew = format!("/tee/leases/{lease}/renew");
+    world.clock.advance(Duration::from_secs(LEASE_SECS));
+    let answer = world.post(&renew, &json!({})).await;
+    answer.assert_success();
+    assert_eq!(answer.headers["tee-lease-expires-in"], (LEASE_SECS / 2).to_string());
+    world.clock.advance(Duration::from_secs(LEASE_SECS / 2));
+    world.post(&renew, &json!({})).await.assert_problem(409, "stale_lease");
+    // The next one gets the batch, and a proof that comes all the same counts.
+    assert_eq!(world.claim("sgx").await.unwrap().0, 1);
+    world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
+}
+
+#[tokio::test]
 async fn a_renewed_lease_lasts_longer() {
     let world = World::start().await;
     world.add(1).await;

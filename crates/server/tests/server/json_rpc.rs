@@ -104,6 +104,38 @@ async fn several_calls_in_one_request_are_answered_in_order_and_notifications_no
 }
 
 #[tokio::test]
+async fn in_one_answer_a_keys_collateral_stands_once() {
+    let world = World::start().await;
+    let keys = [world.registered_key(1).await, world.registered_key(2).await];
+    for (number, key) in [(1, 0), (2, 0), (3, 1)] {
+        world.add(number).await;
+        world.submit(number, &keys[key].proof(crate::world::root(number)), None).await.assert_success();
+    }
+    let literal = world.bytes_literal(br#"{"of":"the platform"}"#);
+    world.execute(&format!("UPDATE tee_attestations SET collateral = {literal}")).await;
+    let calls: Vec<_> = [1, 2, 3, 1].map(|number| request(json!(number), json!([number, null]))).into();
+    let answer = call(&world, &Value::Array(calls)).await;
+    let has_collateral = |answer: &Value| answer["result"][0].get("collateral").is_some();
+    let has: Vec<_> = answer.as_array().unwrap().iter().map(has_collateral).collect();
+    assert_eq!(has, [true, false, true, false]);
+    assert!(has_collateral(&call(&world, &request(json!(1), json!([2, null]))).await));
+}
+
+#[tokio::test]
+async fn a_hundred_calls_in_one_request_count_as_a_hundred() {
+    let world = World::start_with(|config| {
+        config.danger_open = true;
+        (config.limits.requests_per_sec, config.limits.request_burst) = (1, 150);
+    })
+    .await;
+    let most = Value::Array(vec![request(json!(1), json!([1])); 100]);
+    for _ in 0..2 {
+        assert_eq!(world.post("/", &most).await.status, StatusCode::OK);
+    }
+    world.post("/", &most).await.assert_problem(429, "too_many_requests");
+}
+
+#[tokio::test]
 async fn what_is_no_call_has_the_specifications_error() {
     let world = World::start().await;
     let good = request(json!(1), json!([1, null]));

@@ -27,6 +27,7 @@ mod provers;
 mod queue;
 mod reads;
 mod requests;
+mod retention;
 mod s3;
 mod sources;
 mod tee_types;

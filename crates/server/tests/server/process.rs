@@ -161,6 +161,31 @@ async fn the_second_signal_ends_it_at_once() {
     assert_eq!(code, Some(130), "{log}");
 }
 
+#[track_caller]
+fn assert_each_cause_once(error: &str) {
+    let said: Vec<_> = error.trim().split(": ").collect();
+    for (index, part) in said.iter().enumerate() {
+        assert!(!said[..index].contains(part), "{part:?} is said twice: {error}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    for arguments in [&["token", "--name", "a", "--role", "reader"][..], &["--help"]] {
+        let mut child = program()
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&ended.stderr);
+        assert!(!error.contains("panicked"), "{error}");
+    }
+}
+
 #[test]
 fn what_cannot_work_is_said_and_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -187,6 +212,18 @@ fn what_cannot_work_is_said_and_does_not_start() {
         let (code, _, error) = output(&["--config-path", path.to_str().unwrap()]);
         assert_eq!(code, Some(1), "{more}: {error}");
         assert!(error.contains(said), "{more}: {error}");
+        assert_each_cause_once(&error);
+    }
+    let unreachable = base.replace(&format!("sqlite://{}", database.display()), "postgres://127.0.0.1:1/tee");
+    let not_a_database = folder.path().join("not-a-database");
+    fs::write(&not_a_database, [7; 5000]).unwrap();
+    let not_a_database = base.replace(&database.display().to_string(), &not_a_database.display().to_string());
+    for (config, said) in [(unreachable, "Connection refused"), (not_a_database, "not a database")] {
+        fs::write(&path, config).unwrap();
+        let (code, _, error) = output(&["--config-path", path.to_str().unwrap()]);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains(said), "{error}");
+        assert_each_cause_once(&error);
     }
     assert_eq!(output(&["token", "--name", "a b", "--role", "admin"]).0, Some(2));
     assert_eq!(output(&["token", "--name", "a", "--role", "root"]).0, Some(2));

@@ -1,6 +1,6 @@
 //! `POST /admin/batches`: takes a batch in.
 
-use std::{io, time::Duration};
+use std::io;
 
 use axum::{
     Json,
@@ -15,7 +15,6 @@ use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tee_api::BatchAdded;
 use tee_verifier::{H256, InputError};
-use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use crate::{
@@ -64,7 +63,7 @@ pub(crate) async fn add(
     if declared_bytes(request.headers()).is_some_and(|declared| declared > max_bytes as u64) {
         return Err(too_large());
     }
-    let body = Box::pin(limited(request.into_body(), max_bytes, app.limits.stall_timeout()));
+    let body = Box::pin(limited(request.into_body(), max_bytes));
     let new = EncodedBatch { body, form, compression, number: None, expected_root, sealed_at_ms: None, source };
     match app.store.add_encoded(new).await {
         Ok(AddedBatch::New) => Ok((StatusCode::CREATED, Json(BatchAdded { new: true }))),
@@ -82,7 +81,7 @@ fn refusal(error: AddBatchError) -> Problem {
         AddBatchError::Read(error) => match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(),
             io::ErrorKind::TimedOut => {
-                let detail = "nothing of the body came for too long";
+                let detail = "the body came too slowly";
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
             }
             _ => malformed("the body did not arrive whole, or cannot be decompressed"),
@@ -92,7 +91,7 @@ fn refusal(error: AddBatchError) -> Problem {
         AddBatchError::ObjectStore(error) => error.into(),
         AddBatchError::ObjectStoreFault(fault) => fault.into(),
         AddBatchError::Database(error) => error.into(),
-        error => Problem::internal(error),
+        error => Problem::internal(tee_api::chain(&error)),
     }
 }
 
@@ -118,15 +117,13 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?").trim())
 }
 
-/// The body, until it is larger than it may be or nothing comes for too long.
-fn limited(body: Body, max_bytes: usize, stall: Duration) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+/// The body, until it is larger than it may be.
+fn limited(body: Body, max_bytes: usize) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::unfold(Some((body.into_data_stream(), max_bytes)), move |state| async move {
         let (mut pieces, left) = state?;
-        match timeout(stall, pieces.next()).await {
-            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
-            Ok(None) => None,
-            Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
-            Ok(Some(Ok(piece))) => match left.checked_sub(piece.len()) {
+        match pieces.next().await? {
+            Err(error) => Some((Err(io::Error::other(error)), None)),
+            Ok(piece) => match left.checked_sub(piece.len()) {
                 None => Some((Err(io::ErrorKind::FileTooLarge.into()), None)),
                 Some(left) => Some((Ok(piece), Some((pieces, left)))),
             },

@@ -1,0 +1,193 @@
+//! Inputs that are needed no more: which batches had theirs deleted, and what the object store holds without need.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Storage, decoded, number, patience::Within};
+
+/// How many batch numbers are looked at in one statement.
+const CHUNK: i64 = 1000;
+
+/// How many inputs are retired in one transaction.
+const MAX_RETIRED: i64 = 200;
+
+/// Which batches of a range, its end not included, have an input that is needed no more since a time: each of their jobs was
+/// finished by then, and nobody has a disagreement to look into. Jobs of type `none` do not count: they end in no proof.
+const RETIRABLE: &str = "b.number >= $1 AND b.number < $2 AND b.input_retired_at IS NULL
+     AND COALESCE(b.input_put_back_at, b.created_at) <= $3
+     AND EXISTS (SELECT 1 FROM tee_proof_generation_details j
+         WHERE j.l1_batch_number = b.number AND j.tee_type <> 'none' AND j.status = 'generated')
+     AND NOT EXISTS (SELECT 1 FROM tee_proof_generation_details j
+         WHERE j.l1_batch_number = b.number AND j.tee_type <> 'none' AND (j.status <> 'generated' OR j.updated_at > $3))
+     AND NOT EXISTS (SELECT 1 FROM tee_proof_disagreements d
+         WHERE d.l1_batch_number = b.number AND d.resolved_at IS NULL)";
+
+/// Where a chunk of batches ended.
+#[derive(Debug)]
+pub(crate) struct Retirable {
+    /// The first and the last batch whose input is needed no more, if there are any.
+    pub(crate) batches: Option<(u32, u32)>,
+    /// Where the next chunk begins; nothing at the end of all batches.
+    pub(crate) next: Option<u32>,
+}
+
+/// An input that the database no longer counts on.
+#[derive(Debug)]
+pub(crate) struct RetiredInput {
+    pub(crate) input_key: String,
+    /// Of both forms.
+    pub(crate) bytes: u64,
+}
+
+/// What `gc` has done so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GcTotals {
+    pub(crate) ended_at_ms: Option<i64>,
+    pub(crate) deleted_blobs: u64,
+    pub(crate) deleted_bytes: u64,
+}
+
+impl Storage {
+    /// Looks at a chunk of batches from `from` on for inputs that have been needed no more since a time.
+    pub(crate) async fn retirable_inputs(&self, from: u32, since_ms: i64) -> Result<Retirable, sqlx::Error> {
+        let row = sqlx::query("SELECT MIN(number) FROM batches WHERE number >= $1 AND input_retired_at IS NULL")
+            .bind(i64::from(from))
+            .fetch_one(&self.readers)
+            .within()
+            .await?;
+        let Some(first) = row.try_get::<Option<i64>, _>(0)? else {
+            return Ok(Retirable { batches: None, next: None });
+        };
+        let end = first.saturating_add(CHUNK);
+        let rows = sqlx::query(AssertSqlSafe(retirable_statement()))
+            .bind(first)
+            .bind(end)
+            .bind(since_ms)
+            .bind(MAX_RETIRED)
+            .fetch_all(&self.readers)
+            .within()
+            .await?;
+        let numbers = rows.iter().map(|row| number(row.try_get("number")?)).collect::<Result<Vec<_>, _>>()?;
+        let batches = numbers.first().copied().zip(numbers.last().copied());
+        // A full chunk may go on in the same range.
+        let next = match batches {
+            Some((_, last)) if rows.len() as i64 == MAX_RETIRED => last.checked_add(1),
+            _ => u32::try_from(end).ok(),
+        };
+        Ok(Retirable { batches, next })
+    }
+
+    /// Notes that the inputs of these batches are gone, as far as they are still needed no more, and gives their keys: from
+    /// now on nobody counts on them.
+    pub(crate) async fn retire_inputs(
+        &self,
+        (first, last): (u32, u32),
+        since_ms: i64,
+        now_ms: i64,
+    ) -> Result<Vec<RetiredInput>, sqlx::Error> {
+        let (first, end) = (i64::from(first), i64::from(last) + 1);
+        let rows = self.transaction(move |connection| {
+            Box::pin(async move {
+                let rows = sqlx::query(AssertSqlSafe(format!(
+                    "UPDATE batches AS b SET input_retired_at = $4 WHERE {RETIRABLE}
+                     RETURNING input_key, json_bytes, cbor_bytes"
+                )))
+                .bind(first)
+                .bind(end)
+                .bind(since_ms)
+                .bind(now_ms)
+                .fetch_all(&mut *connection)
+                .await?;
+                // Those that try provers out have nothing left to try.
+                sqlx::query(
+                    "UPDATE tee_proof_generation_details
+                     SET status = 'permanently_ignored', claimable_at = NULL, error_kind = 'input_retired',
+                         error = 'its input was deleted', updated_at = $3
+                     WHERE l1_batch_number >= $1 AND l1_batch_number < $2 AND tee_type = 'none' AND claimable_at IS NOT NULL
+                         AND EXISTS (SELECT 1 FROM batches WHERE number = l1_batch_number AND input_retired_at IS NOT NULL)",
+                )
+                .bind(first)
+                .bind(end)
+                .bind(now_ms)
+                .execute(connection)
+                .await?;
+                Ok(rows)
+            })
+        });
+        let bytes = |row: &sqlx::any::AnyRow, column: &str| decoded(u64::try_from(row.try_get::<i64, _>(column)?));
+        let retired = rows.await?;
+        retired
+            .iter()
+            .map(|row| {
+                let bytes = bytes(row, "json_bytes")?.saturating_add(bytes(row, "cbor_bytes")?);
+                Ok(RetiredInput { input_key: row.try_get("input_key")?, bytes })
+            })
+            .collect()
+    }
+
+    /// The lowest and the highest batch whose input is there.
+    pub(crate) async fn present_inputs(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
+        let row = sqlx::query(PRESENT_INPUTS).fetch_one(&self.pool).within().await?;
+        let read = |index: usize| row.try_get::<Option<i64>, _>(index)?.map(number).transpose();
+        Ok((read(0)?, read(1)?))
+    }
+
+    /// The keys of the inputs of these batches, except those that were retired.
+    pub(crate) async fn input_keys(&self, numbers: &[u32]) -> Result<HashMap<u32, String>, sqlx::Error> {
+        let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
+        if numbers.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT number, input_key FROM batches WHERE input_retired_at IS NULL AND number IN ({})",
+            numbers.join(",")
+        )))
+        .fetch_all(&self.readers)
+        .within()
+        .await?;
+        rows.iter().map(|row| Ok((number(row.try_get("number")?)?, row.try_get("input_key")?))).collect()
+    }
+
+    /// Adds what a run of `gc` deleted.
+    pub(crate) async fn note_gc(&self, blobs: u64, bytes: u64, now_ms: i64) -> Result<(), sqlx::Error> {
+        let (blobs, bytes) = (decoded(i64::try_from(blobs))?, decoded(i64::try_from(bytes))?);
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE object_store_gc SET ended_at = $1, deleted_blobs = deleted_blobs + $2,
+                         deleted_bytes = deleted_bytes + $3 WHERE id = 1",
+                )
+                .bind(now_ms)
+                .bind(blobs)
+                .bind(bytes)
+                .execute(connection)
+                .await
+                .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// What all runs of `gc` came to.
+    pub(crate) async fn gc_totals(&self) -> Result<GcTotals, sqlx::Error> {
+        let row = sqlx::query("SELECT ended_at, deleted_blobs, deleted_bytes FROM object_store_gc WHERE id = 1")
+            .fetch_one(&self.readers)
+            .within()
+            .await?;
+        let count = |column: &str| decoded(u64::try_from(row.try_get::<i64, _>(column)?));
+        Ok(GcTotals {
+            ended_at_ms: row.try_get("ended_at")?,
+            deleted_blobs: count("deleted_blobs")?,
+            deleted_bytes: count("deleted_bytes")?,
+        })
+    }
+}
+
+/// Two statements of one row each, answered by an index.
+pub(super) const PRESENT_INPUTS: &str = "SELECT (SELECT MIN(number) FROM batches WHERE input_retired_at IS NULL),
+     (SELECT MAX(number) FROM batches WHERE input_retired_at IS NULL)";
+
+pub(super) fn retirable_statement() -> String {
+    format!("SELECT b.number FROM batches b WHERE {RETIRABLE} ORDER BY b.number LIMIT $4")
+}
