@@ -1,10 +1,8 @@
 //! Decoders of batch inputs, and of the two blobs that a zksync-era node keeps of a batch.
 
-use std::io::BufReader;
-
 use serde::{Serialize, de::DeserializeOwned};
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::{BatchInput, MerklePaths, Options, VmRunData};
+use tee_verifier::{BatchInput, InputForm, MerklePaths, Options, VmRunData};
 
 /// `{"V1": …}` in JSON, and on to the verifier.
 pub fn batch_json(data: &[u8]) {
@@ -23,7 +21,7 @@ pub fn batch_cbor(data: &[u8]) {
 /// The same in CBOR under zstd, as the prover gets it.
 pub fn batch_zstd(data: &[u8]) {
     let Ok(plain) = zstd::Decoder::with_buffer(data) else { return };
-    let _ = BatchInput::from_cbor(BufReader::new(plain));
+    let _ = BatchInput::read(plain, InputForm::Cbor);
 }
 
 /// What is decoded reads back from both forms, and verification of it ends.
@@ -32,7 +30,7 @@ fn follow(input: BatchInput) {
     input.to_json(&mut json).expect("what was decoded can be encoded as JSON");
     input.to_cbor(&mut cbor).expect("what was decoded can be encoded as CBOR");
     assert!(BatchInput::from_json(&json).is_ok_and(|again| again == input), "JSON gives another input");
-    assert!(BatchInput::from_cbor(&cbor[..]).is_ok_and(|again| again == input), "CBOR gives another input");
+    assert!(BatchInput::from_cbor(&cbor).is_ok_and(|again| again == input), "CBOR gives another input");
     let _ = tee_verifier::verify(input, &Options::danger_any_code());
 }
 

@@ -53,12 +53,12 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
 }
 
 async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static str> {
-    let (is_cbor, is_zstd) = batch_file::form(file)?;
+    let (form, is_zstd) = batch_file::form(file)?;
     let bytes = fs::read(file).context("cannot read it")?;
     // A tenth of the size on the line, and servers limit that.
     let bytes = if is_zstd { bytes } else { zstd::encode_all(&*bytes, zstd::DEFAULT_COMPRESSION_LEVEL)? };
     let (expected_root, source) = (args.expected_root, args.source.clone());
-    let upload = BatchUpload { bytes, is_cbor, is_zstd: true, expected_root, source };
+    let upload = BatchUpload { bytes, form, is_zstd: true, expected_root, source };
     let added = client.add_batch(upload).await?;
     Ok(if added.new { "added" } else { "was there" })
 }

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, NetworkError, RegisterAttestation};
+use tee_verifier::InputForm;
 use tokio::{
     sync::{Notify, futures::Notified},
     time::Instant,
@@ -63,7 +64,7 @@ impl Endpoint {
     ) -> Result<Self, ClientSetupError> {
         let share_bytes = config.memory_budget_bytes / config.servers.len().max(1) as u64;
         let options = ClientOptions {
-            max_input_bytes: memory::largest_input(share_bytes, false),
+            max_input_bytes: memory::largest_input(share_bytes, InputForm::Json),
             token: server.token.clone(),
             tls: server.tls.clone(),
             ..ClientOptions::default()

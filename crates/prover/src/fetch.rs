@@ -127,7 +127,7 @@ async fn take(shared: &Arc<Shared>, endpoint: &Arc<Endpoint>, claim: Claim, plac
     let started = Instant::now();
     let lease = claim.lease().cloned().map(|lease| HeldLease::hold(endpoint, lease));
     let announced = claim.announced_bytes();
-    let expected = announced.map(|bytes| memory::expected(bytes, claim.is_compressed(), claim.is_cbor()));
+    let expected = announced.map(|bytes| memory::expected(bytes, claim.is_compressed(), claim.form()));
     let read = async {
         let memory = endpoint.budget.reserve(expected.unwrap_or_else(|| endpoint.expected_memory())).await;
         claim.read().await.map(|input| (memory, input))
@@ -162,13 +162,13 @@ async fn decode(
     queued: GaugeGuard,
 ) {
     let started = Instant::now();
-    let cbor = input.is_cbor();
+    let form = input.form();
     let input = Arc::new(input);
     let share_bytes = endpoint.budget.limit_bytes();
     let decoded = loop {
         // What the server sends says nothing of what it unfolds to. It unfolds no further than to what is reserved; one that is
         // larger waits, without holding what it has, for twice as much, and is decoded anew.
-        let limit_bytes = memory::largest_input(memory.bytes(), cbor);
+        let limit_bytes = memory::largest_input(memory.bytes(), form);
         let encoded = input.clone();
         let decoded = tokio::task::spawn_blocking(move || encoded.decode(limit_bytes)).await;
         let reserved = memory.bytes();
@@ -190,7 +190,7 @@ async fn decode(
     let Place { queue, in_hand } = place;
     let failure = match decoded {
         Ok(Ok(decoded)) => {
-            let memory_bytes = memory::taken(decoded.bytes, cbor);
+            let memory_bytes = memory::taken(decoded.bytes, form);
             endpoint.received(memory_bytes);
             memory.shrink(memory_bytes);
             let input = decoded.input;

@@ -1,6 +1,8 @@
 //! How much memory a batch takes, by its size. Guesses, rather too high than too low: 2,000 mixed transactions, which take 325 MB
 //! in the verifier, are 18 MB of JSON and 2.2 MB compressed.
 
+use tee_verifier::InputForm;
+
 /// What a verification takes beside the input, in bytes.
 const PER_BATCH: u64 = 64 << 20;
 /// How much larger a batch is in the verifier than its input in JSON, in CBOR, and compressed.
@@ -12,23 +14,26 @@ const PER_COMPRESSED_BYTE: u64 = 128;
 pub(crate) const LEAST_SHARE_BYTES: u64 = 2 * PER_BATCH;
 
 /// What an input of so many bytes on the wire is expected to take until it is verified, in bytes.
-pub(crate) fn expected(wire_bytes: u64, compressed: bool, cbor: bool) -> u64 {
+pub(crate) fn expected(wire_bytes: u64, compressed: bool, form: InputForm) -> u64 {
     match compressed {
         true => wire_bytes.saturating_mul(PER_COMPRESSED_BYTE).saturating_add(PER_BATCH),
-        false => taken(wire_bytes, cbor),
+        false => taken(wire_bytes, form),
     }
 }
 
 /// What an input of so many bytes takes until it is verified, in bytes.
-pub(crate) fn taken(input_bytes: u64, cbor: bool) -> u64 {
-    input_bytes.saturating_mul(per_byte(cbor)).saturating_add(PER_BATCH)
+pub(crate) fn taken(input_bytes: u64, form: InputForm) -> u64 {
+    input_bytes.saturating_mul(per_byte(form)).saturating_add(PER_BATCH)
 }
 
 /// The largest input that so much memory is enough for, in bytes.
-pub(crate) fn largest_input(memory_bytes: u64, cbor: bool) -> u64 {
-    memory_bytes.saturating_sub(PER_BATCH) / per_byte(cbor)
+pub(crate) fn largest_input(memory_bytes: u64, form: InputForm) -> u64 {
+    memory_bytes.saturating_sub(PER_BATCH) / per_byte(form)
 }
 
-fn per_byte(cbor: bool) -> u64 {
-    if cbor { PER_CBOR_BYTE } else { PER_JSON_BYTE }
+fn per_byte(form: InputForm) -> u64 {
+    match form {
+        InputForm::Json => PER_JSON_BYTE,
+        InputForm::Cbor => PER_CBOR_BYTE,
+    }
 }

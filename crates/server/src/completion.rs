@@ -6,14 +6,13 @@
 use std::time::Duration;
 
 use tee_api::chain;
-use tee_verifier::{BatchInput, CompletionError, Rejection, add_read_paths, slots_without_path};
+use tee_verifier::{BatchInput, CompletionError, InputForm, Rejection, add_read_paths, slots_without_path};
 use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::{
     AddBatchError, NodeRpc, NodeRpcError, Store,
     ingest::blocking,
-    inputs::InputForm,
     metrics::{CompletionOutcome, Metrics},
     storage::WantedCompletion,
 };

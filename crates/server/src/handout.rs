@@ -8,6 +8,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use tee_api::{LeaseId, TeeType};
+use tee_verifier::InputForm;
 use thiserror::Error;
 use tokio::{
     runtime::Handle,
@@ -17,7 +18,7 @@ use tokio::{
 use crate::{
     ObjectStoreFault, Store,
     access::ProverName,
-    inputs::{CorruptInput, InputForm, OpenInputError},
+    inputs::{CorruptInput, OpenInputError},
     random,
     storage::{Claim, NoInput},
 };
@@ -199,7 +200,7 @@ impl Store {
                     Err(error)
                 }
             });
-            let input_bytes = form.blob(&claim.batch).bytes;
+            let input_bytes = claim.batch.blob(form).bytes;
             tracing::info!(batch = number, %tee_type, %prover, "batch handed out");
             return Ok(Some(HandedOut { lease: unsent, input: input.boxed(), input_bytes }));
         }

@@ -1,26 +1,19 @@
 //! Taking batches in.
 
-use std::{
-    io::{self, Read},
-    pin::Pin,
-};
+use std::{io, pin::Pin};
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use object_store::Error as ObjectStoreError;
-use tee_verifier::{BatchInput, H256, InputError, MAX_INPUT_BYTES, completes};
+use tee_verifier::{BatchInput, H256, InputError, InputForm, completes};
 use thiserror::Error;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::OwnedSemaphorePermit,
-    task,
-};
+use tokio::{io::AsyncRead, sync::OwnedSemaphorePermit, task};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::{
     ObjectStoreFault, Store,
-    inputs::{CorruptInput, EncodedInput, InputForm, OpenInputError, input_key},
+    inputs::{CorruptInput, EncodedInput, OpenInputError, input_key},
     storage::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
 };
 
@@ -263,15 +256,8 @@ impl Store {
             Err(error) => return Err(AddBatchError::KnownInput(error.to_string())),
         };
         Ok(blocking(move || {
-            let mut plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
-            match form {
-                InputForm::Cbor => BatchInput::from_cbor(io::BufReader::new(plain)).map_err(|error| error.to_string()),
-                InputForm::Json => {
-                    let mut json = Vec::new();
-                    plain.read_to_end(&mut json).map_err(|error| error.to_string())?;
-                    BatchInput::from_json(&json).map_err(|error| error.to_string())
-                }
-            }
+            let plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
+            BatchInput::read(plain, form).map_err(|error| error.to_string())
         })
         .await)
     }
@@ -332,16 +318,12 @@ where
         Compression::Gzip => Box::pin(GzipDecoder::new(compressed)),
         Compression::Zstd => Box::pin(ZstdDecoder::new(compressed)),
     };
-    let mut plain = SyncIoBridge::new(plain.take(MAX_INPUT_BYTES + 1));
-    blocking(move || match form {
-        InputForm::Cbor => BatchInput::from_cbor(plain).map_err(AddBatchError::Input),
-        InputForm::Json => {
-            let mut json = Vec::new();
-            plain.read_to_end(&mut json).map_err(AddBatchError::Read)?;
-            BatchInput::from_json(&json).map_err(AddBatchError::Input)
-        }
+    let plain = SyncIoBridge::new(plain);
+    let read = blocking(move || BatchInput::read(plain, form)).await;
+    read.map_err(|error| match error {
+        InputError::Read(error) => AddBatchError::Read(error),
+        error => AddBatchError::Input(error),
     })
-    .await
 }
 
 async fn read_all(blob: impl Stream<Item = io::Result<Bytes>>) -> io::Result<Vec<u8>> {

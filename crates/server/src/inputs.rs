@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use sha2::{Digest, Sha256};
-use tee_verifier::BatchInput;
+use tee_verifier::{BatchInput, InputForm};
 use thiserror::Error;
 use tokio_util::io::ReaderStream;
 
@@ -44,15 +44,6 @@ const MAX_MARKER_BYTES: u64 = 256;
 pub(crate) struct Inputs {
     objects: Arc<dyn ObjectStore>,
     in_memory: bool,
-}
-
-/// The two forms that an input has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InputForm {
-    /// zksync-era's.
-    Json,
-    /// The same structure in CBOR.
-    Cbor,
 }
 
 /// An input, ready to be stored: what the database keeps of it, and the blobs.
@@ -89,32 +80,13 @@ pub(crate) struct BlobName {
     pub(crate) day: Option<i64>,
 }
 
-impl InputForm {
-    pub(crate) fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Cbor => "application/cbor",
-        }
-    }
+/// Where a form of an input lies.
+fn path(key: &str, form: InputForm) -> ObjectPath {
+    ObjectPath::from(format!("{key}{}", ending(form)))
+}
 
-    /// What must lie there of a batch.
-    pub(crate) fn blob(self, batch: &Batch) -> &BlobInfo {
-        match self {
-            Self::Json => &batch.json,
-            Self::Cbor => &batch.cbor,
-        }
-    }
-
-    fn path(self, key: &str) -> ObjectPath {
-        ObjectPath::from(format!("{key}{}", self.ending()))
-    }
-
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Json => ".json.zst",
-            Self::Cbor => ".cbor.zst",
-        }
-    }
+fn ending(form: InputForm) -> String {
+    format!(".{}.zst", form.extension())
 }
 
 /// The key of an input that is written now. Of two that add the same input at a time each writes what the other writes; who
@@ -129,7 +101,7 @@ impl BlobName {
     /// Nothing where the path is none of a server's.
     pub(crate) fn of(path: &ObjectPath) -> Option<Self> {
         let path = path.as_ref();
-        let key = [InputForm::Json, InputForm::Cbor].iter().find_map(|form| path.strip_suffix(form.ending()))?;
+        let key = [InputForm::Json, InputForm::Cbor].into_iter().find_map(|form| path.strip_suffix(&ending(form)))?;
         let parts: Vec<_> = key.strip_prefix(FOLDER)?.strip_prefix('/')?.split('-').collect();
         let is_hash = |text: &str, bytes: usize| text.len() == 2 * bytes && hex::decode(text).is_ok();
         let (number, day) = match *parts {
@@ -144,7 +116,10 @@ impl BlobName {
 impl EncodedInput {
     /// Encodes in both forms. Takes a while: for a blocking thread.
     pub(crate) fn of(input: &BatchInput) -> io::Result<Self> {
-        Ok(Self { json: compress(|to| input.to_json(to))?, cbor: compress(|to| input.to_cbor(to))? })
+        Ok(Self {
+            json: compress(|to| input.write(to, InputForm::Json))?,
+            cbor: compress(|to| input.write(to, InputForm::Cbor))?,
+        })
     }
 }
 
@@ -195,8 +170,8 @@ impl Inputs {
 
     /// Stores both forms under a key.
     pub(crate) async fn put(&self, key: &str, input: &EncodedInput) -> Result<(), object_store::Error> {
-        self.objects.put(&InputForm::Json.path(key), input.json.clone().into()).await?;
-        self.objects.put(&InputForm::Cbor.path(key), input.cbor.clone().into()).await?;
+        self.objects.put(&path(key, InputForm::Json), input.json.clone().into()).await?;
+        self.objects.put(&path(key, InputForm::Cbor), input.cbor.clone().into()).await?;
         Ok(())
     }
 
@@ -204,7 +179,7 @@ impl Inputs {
     /// error is given.
     pub(crate) async fn delete_all(&self, keys: impl IntoIterator<Item = String>) -> Result<(), object_store::Error> {
         let forms = [InputForm::Json, InputForm::Cbor];
-        self.delete_blobs(keys.into_iter().flat_map(|key| forms.map(|form| form.path(&key))).collect()).await
+        self.delete_blobs(keys.into_iter().flat_map(|key| forms.map(|form| path(&key, form))).collect()).await
     }
 
     /// The same by paths. What is not there is no error.
@@ -232,8 +207,8 @@ impl Inputs {
         batch: &Batch,
         form: InputForm,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, OpenInputError> {
-        let expected = form.blob(batch).clone();
-        let found = self.objects.get(&form.path(&batch.input_key)).await.map_err(|error| match error {
+        let expected = batch.blob(form).clone();
+        let found = self.objects.get(&path(&batch.input_key, form)).await.map_err(|error| match error {
             object_store::Error::NotFound { .. } => OpenInputError::Missing,
             error => OpenInputError::Store(error),
         })?;
@@ -286,10 +261,10 @@ mod tests {
         assert_ne!(key, input_key(7, &blob(b"json"), &blob(b"CBOR"), 3 * DAY_MS + 1));
         assert_ne!(key, input_key(7, &blob(b"json"), &blob(b"cbor"), 4 * DAY_MS));
         for form in [InputForm::Json, InputForm::Cbor] {
-            let name = BlobName::of(&form.path(&key)).unwrap();
+            let name = BlobName::of(&path(&key, form)).unwrap();
             assert_eq!(name, BlobName { number: 7, key: key.clone(), day: Some(3) });
             let old = "inputs/7-0123456789abcdef";
-            assert_eq!(BlobName::of(&form.path(old)), Some(BlobName { number: 7, key: old.to_owned(), day: None }));
+            assert_eq!(BlobName::of(&path(old, form)), Some(BlobName { number: 7, key: old.to_owned(), day: None }));
         }
         for foreign in [
             "tee-proof-server-store",

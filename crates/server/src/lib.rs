@@ -60,7 +60,6 @@ pub use self::{
     },
     import::ImportError,
     ingest::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
-    inputs::InputForm,
     limits::{Limits, LimitsError},
     node_rpc::{NodeRpc, NodeRpcError},
     object_store_marker::ObjectStoreFault,

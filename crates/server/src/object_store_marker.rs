@@ -1,11 +1,12 @@
 //! Whether the object store is the one that this database's inputs lie in. An unmounted disk is an empty folder, in which
 //! every input is missing; to believe that would cost all batches their jobs.
 
+use tee_verifier::InputForm;
 use thiserror::Error;
 
 use crate::{
     Store,
-    inputs::{InputForm, Inputs, OpenInputError, STORE_MARKER},
+    inputs::{Inputs, OpenInputError, STORE_MARKER},
     random,
     storage::Storage,
 };

@@ -27,7 +27,7 @@ pub use self::{
     execution::{BatchOutcome, Run, run},
     hash::{era_code_hash, keccak256},
     input::{
-        Address, BatchInput, InputError, L1BatchNumber, L2ChainId, MAX_INPUT_BYTES, MerklePath, MerklePaths,
+        Address, BatchInput, InputError, InputForm, L1BatchNumber, L2ChainId, MAX_INPUT_BYTES, MerklePath, MerklePaths,
         ProtocolVersionId, StorageKey, VmRunData,
     },
     machine::{State, TransactionOutcome, storage_key},

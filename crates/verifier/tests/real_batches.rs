@@ -124,7 +124,7 @@ fn json_and_cbor_round_trips_keep_every_value() {
         input.to_cbor(&mut cbor).unwrap();
         let from_json = BatchInput::from_json(&json).unwrap();
         assert_eq!(from_json, input, "{name}");
-        let from_cbor = BatchInput::from_cbor(&cbor[..]).unwrap();
+        let from_cbor = BatchInput::from_cbor(&cbor).unwrap();
         assert_eq!(from_cbor, input, "{name}");
     }
 }

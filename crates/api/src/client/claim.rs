@@ -1,10 +1,11 @@
 //! A batch that a server has handed out, before its input has arrived.
 
 use reqwest::{Response, header::CONTENT_LENGTH};
+use tee_verifier::InputForm;
 
 use super::{
     ClientError, Pace,
-    input::{EncodedInput, Encoding, Format},
+    input::{EncodedInput, Encoding, form},
     lease, read_body,
 };
 use crate::Lease;
@@ -14,7 +15,7 @@ use crate::Lease;
 pub struct Claim {
     response: Response,
     lease: Option<Lease>,
-    format: Format,
+    form: InputForm,
     encoding: Encoding,
     limit: u64,
     pace: Pace,
@@ -24,8 +25,8 @@ impl Claim {
     pub(super) fn of(response: Response, limit: u64, pace: Pace) -> Result<Self, ClientError> {
         let headers = response.headers();
         let lease = lease(headers)?;
-        let (format, encoding) = (Format::of(headers)?, Encoding::of(headers)?);
-        Ok(Self { response, lease, format, encoding, limit, pace })
+        let (form, encoding) = (form(headers)?, Encoding::of(headers)?);
+        Ok(Self { response, lease, form, encoding, limit, pace })
     }
 
     /// The lease, from servers that have them.
@@ -43,15 +44,15 @@ impl Claim {
         self.encoding.is_compressed()
     }
 
-    /// Whether it comes in CBOR, which says the same in fewer bytes than JSON.
-    pub fn is_cbor(&self) -> bool {
-        matches!(self.format, Format::Cbor)
+    /// The form that it comes in.
+    pub fn form(&self) -> InputForm {
+        self.form
     }
 
     /// Reads the input as the server sends it. An input past the limit is not read: decoding says so.
     pub async fn read(self) -> Result<EncodedInput, ClientError> {
-        let Self { response, format, encoding, limit, pace, .. } = self;
+        let Self { response, form, encoding, limit, pace, .. } = self;
         let body = read_body(response, limit, pace).await?;
-        Ok(EncodedInput { body, format, encoding, limit })
+        Ok(EncodedInput { body, form, encoding, limit })
     }
 }

@@ -1,9 +1,9 @@
 //! Decoding of batch inputs as a server sends them.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use tee_verifier::{BatchInput, InputError};
+use tee_verifier::{BatchInput, InputError, InputForm};
 use thiserror::Error;
 
 use super::AnswerError;
@@ -42,16 +42,9 @@ pub struct DecodedInput {
 pub struct EncodedInput {
     /// `None` when it is larger than the limit.
     pub(super) body: Option<Vec<u8>>,
-    pub(super) format: Format,
+    pub(super) form: InputForm,
     pub(super) encoding: Encoding,
     pub(super) limit: u64,
-}
-
-/// The form of a body.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Format {
-    Json,
-    Cbor,
 }
 
 /// The compression of a body.
@@ -72,30 +65,24 @@ impl EncodedInput {
         self.encoding.is_compressed()
     }
 
-    /// Whether it is CBOR, which says the same in fewer bytes than JSON.
-    pub fn is_cbor(&self) -> bool {
-        matches!(self.format, Format::Cbor)
+    /// Its form.
+    pub fn form(&self) -> InputForm {
+        self.form
     }
 
     /// Decodes it: a fraction of a second for a large one, so not for a thread that serves others. It is decompressed as it is
     /// read, and no further than to `limit_bytes`: a small body cannot unfold without bound.
     pub fn decode(&self, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
         let body = self.body.as_deref().ok_or(UnreadableInput::TooLarge { limit: self.limit })?;
-        decode(body, self.format, self.encoding, limit_bytes.min(self.limit))
+        decode(body, self.form, self.encoding, limit_bytes.min(self.limit))
     }
 }
 
-impl Format {
-    /// zksync-era answers with `application/json`; no content type counts as that.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, AnswerError> {
-        let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Self::Json) };
-        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        match essence.to_ascii_lowercase().as_str() {
-            "application/json" => Ok(Self::Json),
-            "application/cbor" => Ok(Self::Cbor),
-            _ => Err(AnswerError::ContentType),
-        }
-    }
+/// The form of a body. zksync-era answers with `application/json`; no content type counts as that.
+pub(super) fn form(headers: &HeaderMap) -> Result<InputForm, AnswerError> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(InputForm::Json) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    InputForm::of_media_type(&essence.to_ascii_lowercase()).ok_or(AnswerError::ContentType)
 }
 
 impl Encoding {
@@ -113,34 +100,25 @@ impl Encoding {
     }
 }
 
-fn decode(body: &[u8], format: Format, encoding: Encoding, limit: u64) -> Result<DecodedInput, UnreadableInput> {
+fn decode(body: &[u8], form: InputForm, encoding: Encoding, limit: u64) -> Result<DecodedInput, UnreadableInput> {
     match encoding {
-        Encoding::Identity => decode_plain(body, format, limit),
+        Encoding::Identity => decode_plain(body, form, limit),
         Encoding::Zstd => {
             let plain = zstd::Decoder::with_buffer(body).map_err(UnreadableInput::Compression)?;
-            decode_plain(BufReader::with_capacity(1 << 16, plain), format, limit)
+            decode_plain(plain, form, limit)
         }
     }
 }
 
-fn decode_plain(plain: impl Read, format: Format, limit: u64) -> Result<DecodedInput, UnreadableInput> {
+fn decode_plain(plain: impl Read, form: InputForm, limit: u64) -> Result<DecodedInput, UnreadableInput> {
     // One byte more than allowed tells that there is more.
     let most = limit.saturating_add(1);
     let mut limited = plain.take(most);
-    let decoded = match format {
-        Format::Cbor => BatchInput::from_cbor(&mut limited),
-        Format::Json => {
-            let mut json = Vec::new();
-            limited.read_to_end(&mut json).map_err(UnreadableInput::Compression)?;
-            if limited.limit() == 0 {
-                return Err(UnreadableInput::TooLarge { limit });
-            }
-            BatchInput::from_json(&json)
-        }
-    };
-    match decoded {
+    let read = BatchInput::read(&mut limited, form);
+    match read {
         Err(_) if limited.limit() == 0 => Err(UnreadableInput::TooLarge { limit }),
         Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),
+        Err(InputError::Read(error)) => Err(UnreadableInput::Compression(error)),
         Err(error) => Err(UnreadableInput::Input(error)),
         Ok(input) => Ok(DecodedInput { input, bytes: most.saturating_sub(limited.limit()) }),
     }

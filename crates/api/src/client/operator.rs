@@ -5,7 +5,7 @@ use reqwest::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
-use tee_verifier::H256;
+use tee_verifier::{H256, InputForm};
 
 use super::{AnswerError, Client, ClientError, Pace, done, read_body};
 use crate::{
@@ -36,8 +36,8 @@ pub struct JobsRequest {
 pub struct BatchUpload {
     /// The input.
     pub bytes: Vec<u8>,
-    /// CBOR, not JSON.
-    pub is_cbor: bool,
+    /// Its form.
+    pub form: InputForm,
     /// Compressed with zstd.
     pub is_zstd: bool,
     /// The root after the batch, where it is known.
@@ -128,7 +128,7 @@ impl Client {
         if let Some(root) = upload.expected_root {
             url.query_pairs_mut().append_pair("expected_root", &hex::encode(root));
         }
-        let content_type = if upload.is_cbor { "application/cbor" } else { "application/json" };
+        let content_type = upload.form.media_type();
         let mut request = self.http.post(url).header(CONTENT_TYPE, content_type).body(upload.bytes);
         if upload.is_zstd {
             request = request.header(CONTENT_ENCODING, "zstd");

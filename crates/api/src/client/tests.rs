@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use tee_verifier::{H256, L1BatchNumber};
+use tee_verifier::{H256, InputForm, L1BatchNumber};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -333,8 +333,7 @@ fn an_input_is_decompressed_no_further_than_it_may() {
     let json = zstd::decode_all(&*body).unwrap();
     let size = json.len() as u64;
     let limit = MAX_INPUT_BYTES;
-    let encoded =
-        EncodedInput { body: Some(body), format: input::Format::Json, encoding: input::Encoding::Zstd, limit };
+    let encoded = EncodedInput { body: Some(body), form: InputForm::Json, encoding: input::Encoding::Zstd, limit };
     let decoded = encoded.decode(size).unwrap();
     assert_eq!((decoded.bytes, decoded.input), (size, BatchInput::from_json(&json).unwrap()));
     let cut = encoded.decode(size - 1);

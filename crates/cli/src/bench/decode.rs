@@ -4,20 +4,20 @@ use std::{hint::black_box, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tee_verifier::{BatchInput, InputError, Options, verify};
+use tee_verifier::{BatchInput, InputForm, Options, verify};
 
 use super::{
     FileArgs, derived,
     measure::{Times, timed},
 };
-use crate::batch_file::{self, Encoded, Format};
+use crate::batch_file::{self, Encoded};
 
 /// A line of `--json`. Times are medians.
 #[derive(Serialize)]
 struct Report<'a> {
     file: &'a Path,
     /// The form that the input was brought into.
-    form: Format,
+    form: &'static str,
     compressed_bytes: usize,
     plain_bytes: usize,
     runs: u32,
@@ -42,11 +42,12 @@ struct Report<'a> {
 pub(super) fn run(args: &FileArgs) -> Result<()> {
     for file in &args.files {
         let input = batch_file::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        for form in [Format::Cbor, Format::Json] {
+        for form in [InputForm::Cbor, InputForm::Json] {
             let report = compare(args, file, &input, form).with_context(|| file.display().to_string())?;
             let text = format!(
-                "{form}: decoding {:.1} ms ({:.1} of it decompression), verification {:.1} ms, decoding's share {:.1} %; parsing \
+                "{}: decoding {:.1} ms ({:.1} of it decompression), verification {:.1} ms, decoding's share {:.1} %; parsing \
                  {:.1} ms, derived {:.1} ms, {:.2} times as fast (medians of {}, {})",
+                report.form,
                 report.decode_ms,
                 report.decompress_ms,
                 report.verify_ms,
@@ -63,7 +64,7 @@ pub(super) fn run(args: &FileArgs) -> Result<()> {
     Ok(())
 }
 
-fn compare<'a>(args: &FileArgs, file: &'a Path, input: &BatchInput, form: Format) -> Result<Report<'a>> {
+fn compare<'a>(args: &FileArgs, file: &'a Path, input: &BatchInput, form: InputForm) -> Result<Report<'a>> {
     let compressed = Encoded::compress(input, form)?;
     let plain = compressed.decompress()?;
     let [mut decompression, mut decoding, mut verification, mut parsing, mut derivation] = <[Times; 5]>::default();
@@ -79,7 +80,7 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, input: &BatchInput, form: Format
         verified?;
         verification.add(counts, took);
 
-        let (parsed, took) = timed(|| parse(&plain, form));
+        let (parsed, took) = timed(|| BatchInput::from_bytes(&plain, form));
         black_box(parsed?);
         parsing.add(counts, took);
         let (parsed, took) = timed(|| derived::parse(&plain, form));
@@ -89,7 +90,7 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, input: &BatchInput, form: Format
     let (decode_ms, verify_ms) = (decoding.median_ms(), verification.median_ms());
     Ok(Report {
         file,
-        form,
+        form: form.extension(),
         compressed_bytes: compressed.bytes().len(),
         plain_bytes: plain.len(),
         runs: args.measure.runs,
@@ -104,11 +105,4 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, input: &BatchInput, form: Format
         derived_range_ms: derivation.range_ms(),
         ratio: derivation.median_ms() / parsing.median_ms(),
     })
-}
-
-fn parse(plain: &[u8], form: Format) -> Result<BatchInput, InputError> {
-    match form {
-        Format::Json => BatchInput::from_json(plain),
-        Format::Cbor => BatchInput::from_cbor(plain),
-    }
 }

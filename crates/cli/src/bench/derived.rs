@@ -7,11 +7,9 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_bytes::ByteArray;
 use tee_verifier::{
-    L1BatchNumber, ProtocolVersionId, U256,
+    InputForm, L1BatchNumber, ProtocolVersionId, U256,
     input::{L1BatchEnv, L2BlockExecutionData, PubdataParams, SystemEnv, WitnessStorageState},
 };
-
-use crate::batch_file::Format;
 
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "decoded for the time that it takes")]
@@ -65,9 +63,9 @@ struct Path {
     value_read: [u8; 32],
 }
 
-pub(super) fn parse(plain: &[u8], form: Format) -> Result<Envelope> {
+pub(super) fn parse(plain: &[u8], form: InputForm) -> Result<Envelope> {
     Ok(match form {
-        Format::Json => serde_json::from_slice(plain)?,
-        Format::Cbor => cbor4ii::serde::from_slice(plain)?,
+        InputForm::Json => serde_json::from_slice(plain)?,
+        InputForm::Cbor => cbor4ii::serde::from_slice(plain)?,
     })
 }

@@ -4,10 +4,10 @@
 use anyhow::Result;
 use serde::Serialize;
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::BatchInput;
+use tee_verifier::{BatchInput, InputForm};
 
 use super::measure::{Measure, Times, decode_and_verify, mib, peak_rss_bytes, timed};
-use crate::batch_file::{Encoded, Format};
+use crate::batch_file::Encoded;
 
 #[derive(clap::Args)]
 pub(super) struct TransactionsArgs {
@@ -83,7 +83,7 @@ impl Batch {
     fn of(input: &BatchInput) -> Result<Self> {
         let paths = &input.merkle_paths.merkle_paths;
         Ok(Self {
-            encoded: Encoded::compress(input, Format::Cbor)?,
+            encoded: Encoded::compress(input, InputForm::Cbor)?,
             transactions: input.transaction_count(),
             leaves: input.merkle_paths.next_enumeration_index.saturating_sub(1),
             paths: paths.len(),

@@ -3,9 +3,10 @@
 use anyhow::Result;
 use serde::Serialize;
 use tee_devnet::{Chain, Genesis, Load};
+use tee_verifier::InputForm;
 
 use super::measure::{Output, mib, peak_rss_bytes};
-use crate::batch_file::{Encoded, Format};
+use crate::batch_file::Encoded;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -19,7 +20,7 @@ pub(super) struct Args {
 /// A line of `--json`. Peaks are of processes that verify one batch and do nothing else.
 #[derive(Serialize)]
 struct Report {
-    form: Format,
+    form: &'static str,
     cold_reads: usize,
     paths: usize,
     compressed_bytes: usize,
@@ -36,7 +37,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let smallest = chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 })?.input;
     let input = chain.seal(Load { transactions: 1, cold_reads: args.cold_reads, l1_transactions: 0 })?.input;
     drop(chain);
-    for form in [Format::Cbor, Format::Json] {
+    for form in [InputForm::Cbor, InputForm::Json] {
         let batch = Encoded::compress(&input, form)?;
         let plain_bytes = batch.decompress()?.len();
         let peak = peak_rss_bytes(&batch)?;
@@ -44,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let ratio =
             peak.zip(smallest_peak).map(|(peak, smallest)| (peak as f64 - smallest as f64) / plain_bytes as f64);
         let report = Report {
-            form,
+            form: form.extension(),
             cold_reads: args.cold_reads,
             paths: input.merkle_paths.merkle_paths.len(),
             compressed_bytes: batch.bytes().len(),
@@ -54,8 +55,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
             ratio,
         };
         let text = format!(
-            "{form}: {} cold reads, {} paths: peak memory {}, {} for a batch of one transaction; the difference is {:.2} times the \
+            "{}: {} cold reads, {} paths: peak memory {}, {} for a batch of one transaction; the difference is {:.2} times the \
              decoded input of {}",
+            report.form,
             report.cold_reads,
             report.paths,
             mib(report.peak_rss_bytes),

@@ -13,11 +13,11 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::Stream;
+use tee_verifier::InputForm;
 use tokio::io::BufReader;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::request::accepts;
-use crate::inputs::InputForm;
 
 /// JSON, as zksync-era has it, unless the client asks for CBOR.
 pub(super) fn wanted_form(headers: &HeaderMap) -> InputForm {
@@ -35,7 +35,7 @@ pub(super) fn answer(
     stored_bytes: u64,
 ) -> Response {
     let mut headers = vec![
-        (CONTENT_TYPE, HeaderValue::from_static(form.content_type())),
+        (CONTENT_TYPE, HeaderValue::from_static(form.media_type())),
         (VARY, HeaderValue::from_static("accept, accept-encoding")),
     ];
     let mut encoded = |name: &'static str| headers.push((CONTENT_ENCODING, HeaderValue::from_static(name)));

@@ -42,5 +42,5 @@ pub(super) async fn handle(
             return Err(Problem::internal(error));
         }
     };
-    Ok(answer(&headers, form, input, form.blob(&batch).bytes))
+    Ok(answer(&headers, form, input, batch.blob(form).bytes))
 }

@@ -20,10 +20,10 @@ use reqwest::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tee_api::PresentBatches;
-use tee_verifier::H256;
+use tee_verifier::{H256, InputForm};
 use thiserror::Error;
 
-use crate::{AddBatchError, Compression, EncodedBatch, InputForm, MirrorConfig, NodeRpc, NodeRpcError};
+use crate::{AddBatchError, Compression, EncodedBatch, MirrorConfig, NodeRpc, NodeRpcError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -194,10 +194,7 @@ impl Node {
         if answer.status() != StatusCode::OK {
             return Err(MirrorError::NoInput(answer.status()));
         }
-        let form = match header(&answer, CONTENT_TYPE) {
-            "application/cbor" => InputForm::Cbor,
-            _ => InputForm::Json,
-        };
+        let form = InputForm::of_media_type(header(&answer, CONTENT_TYPE)).unwrap_or(InputForm::Json);
         let compression = match header(&answer, CONTENT_ENCODING) {
             "" | "identity" => Compression::None,
             "gzip" => Compression::Gzip,

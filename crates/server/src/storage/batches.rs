@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use sqlx::{Any, AnyConnection, Executor, Row, any::AnyRow};
-use tee_verifier::H256;
+use tee_verifier::{H256, InputForm};
 
 use super::{
     Storage,
@@ -23,6 +23,16 @@ pub(crate) struct Batch {
     pub(crate) expected_root: Option<H256>,
     /// Its input was deleted, once it was needed no more.
     pub(crate) input_is_retired: bool,
+}
+
+impl Batch {
+    /// What must lie in the object store of a form.
+    pub(crate) fn blob(&self, form: InputForm) -> &BlobInfo {
+        match form {
+            InputForm::Json => &self.json,
+            InputForm::Cbor => &self.cbor,
+        }
+    }
 }
 
 /// What a blob in the object store must be.

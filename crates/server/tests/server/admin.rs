@@ -9,7 +9,7 @@ use tee_api::{
     TeeTypeAction,
 };
 use tee_server::JobStatus::{Failed, Generated, PermanentlyIgnored, PickedByProver, ReadyToBeProven};
-use tee_verifier::H256;
+use tee_verifier::{H256, InputForm};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -171,7 +171,7 @@ async fn our_own_client_adds_lists_and_changes() {
     let admin = client(&tokens.admin);
     let upload = BatchUpload {
         bytes: zstd::encode_all(&*json_of(1), 1).unwrap(),
-        is_cbor: false,
+        form: InputForm::Json,
         is_zstd: true,
         expected_root: Some(ROOT),
         source: "a & b".to_owned(),

@@ -119,7 +119,7 @@ async fn a_batch_that_lacks_paths_is_completed_and_proven() {
     assert_eq!(world.input_files().len(), 2);
     let again =
         world.send(reqwest::Method::GET, "/tee/proof_inputs_no_lock/14034", &[("accept", "application/cbor")], "");
-    assert_eq!(BatchInput::from_cbor(&again.await.body[..]).unwrap(), completed);
+    assert_eq!(BatchInput::from_cbor(&again.await.body).unwrap(), completed);
 
     let key = world.registered_key(1).await;
     world.submit(NUMBER, &key.proof(BATCH.root), Some(&lease)).await.assert_success();

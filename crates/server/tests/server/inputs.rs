@@ -35,7 +35,7 @@ async fn every_form_and_compression_gives_the_same_input() {
         }
         assert_eq!(sent.unwrap_or("identity"), encoding.rsplit(", ").next().unwrap());
         let read = match answer.headers["content-type"].to_str().unwrap() {
-            "application/cbor" => BatchInput::from_cbor(&*plain).unwrap(),
+            "application/cbor" => BatchInput::from_cbor(&plain).unwrap(),
             _ => BatchInput::from_json(&plain).unwrap(),
         };
         assert_eq!(answer.headers["content-type"] == "application/cbor", accept == cbor);

@@ -11,10 +11,8 @@ use axum::{Router, body::Bytes, extract::State, routing::post};
 use futures::stream;
 use reqwest::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
-use tee_server::{
-    AddBatchError, AddedBatch, Compression, EncodedBatch, ImportError, InputForm, MirrorConfig, ObjectStoreUrl,
-};
-use tee_verifier::{BatchInput, H256};
+use tee_server::{AddBatchError, AddedBatch, Compression, EncodedBatch, ImportError, MirrorConfig, ObjectStoreUrl};
+use tee_verifier::{BatchInput, H256, InputForm};
 
 use crate::world::{ROOT, World, input, new_batch};
 

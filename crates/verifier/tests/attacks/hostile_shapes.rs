@@ -269,7 +269,7 @@ fn long_lists_of_short_entries_are_not_read() {
         input.to_json(&mut json).unwrap();
         input.to_cbor(&mut cbor).unwrap();
         let json = matches!(BatchInput::from_json(&json), Err(InputError::Json(_)));
-        let cbor = matches!(BatchInput::from_cbor(&cbor[..]), Err(InputError::Cbor(_)));
+        let cbor = matches!(BatchInput::from_cbor(&cbor), Err(InputError::Cbor(_)));
         assert_eq!(json, cbor);
         json
     };

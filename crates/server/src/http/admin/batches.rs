@@ -14,11 +14,11 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tee_api::BatchAdded;
-use tee_verifier::{H256, InputError};
+use tee_verifier::{H256, InputError, InputForm};
 use utoipa::IntoParams;
 
 use crate::{
-    AddBatchError, AddedBatch, Compression, EncodedBatch, InputForm,
+    AddBatchError, AddedBatch, Compression, EncodedBatch,
     http::{
         App,
         request::{QueryParameters, malformed_query},
@@ -97,11 +97,10 @@ fn refusal(error: AddBatchError) -> Problem {
 
 /// A type must be said: pages of other servers cannot say it without asking first.
 fn form(headers: &HeaderMap) -> Result<InputForm, Problem> {
-    match text(headers, CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim) {
-        Some("application/json") => Ok(InputForm::Json),
-        Some("application/cbor") => Ok(InputForm::Cbor),
-        _ => Err(unsupported("Content-Type: neither application/json nor application/cbor")),
-    }
+    let media_type = text(headers, CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim);
+    media_type
+        .and_then(InputForm::of_media_type)
+        .ok_or_else(|| unsupported("Content-Type: neither application/json nor application/cbor"))
 }
 
 fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
