@@ -130,21 +130,6 @@ impl Journal {
         Ok((value, refund))
     }
 
-    /// The value of a slot, for nobody but the machine's owner.
-    pub(crate) fn peek<W: World>(
-        &mut self,
-        world: &mut W,
-        address: &Address,
-        key: &U256,
-    ) -> Result<U256, Stop<W::Fault>> {
-        let id = self.slot(world, address, key)?;
-        let slot = &self.slots[id as usize];
-        if slot.writes == 0 && !slot.before.is_proven {
-            return Err(Stop::UnprovenRead { address: *address, key: *key });
-        }
-        Ok(slot.value)
-    }
-
     /// Writes a slot. Gives the gas to give back and adds to the bytes to publish.
     pub(crate) fn write<W: World>(
         &mut self,

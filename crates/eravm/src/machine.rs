@@ -370,15 +370,6 @@ impl Machine {
         index.checked_mul(32).map_or(U256::ZERO, |offset| self.memory.read_heap(self.first_heap(), offset))
     }
 
-    /// Bytes of the first frame's heap.
-    pub fn heap_bytes(&self, offset: usize, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        if let Some(heap) = self.memory.heap(self.first_heap()) {
-            heap.read_bytes(offset, &mut bytes);
-        }
-        bytes
-    }
-
     /// Sets a word of the first frame's heap.
     ///
     /// # Errors
@@ -391,32 +382,9 @@ impl Machine {
         self.memory.write_heap(heap, offset, value)
     }
 
-    /// What a fat pointer points to. Its length is at most `limit`, or nothing is read.
-    pub fn pointed_bytes(&self, pointer: U256, limit: usize) -> Option<Vec<u8>> {
-        let pointer = FatPointer::from(pointer);
-        let length = usize::try_from(pointer.length.checked_sub(pointer.offset)?).ok()?;
-        if length > limit {
-            return None;
-        }
-        let mut bytes = vec![0; length];
-        let start = pointer.start as usize + pointer.offset as usize;
-        self.memory.read_bytes(pointer.page, start, &mut bytes);
-        Some(bytes)
-    }
-
     /// A register, the first is zero, and whether it holds a fat pointer.
     pub fn register(&self, index: usize) -> (U256, bool) {
         (self.registers.get(index).copied().unwrap_or_default(), self.pointers >> index & 1 == 1)
-    }
-
-    /// Gas that the current frame has left.
-    pub fn gas(&self) -> u32 {
-        self.frame.gas
-    }
-
-    /// Sets the gas that the current frame has left.
-    pub fn set_gas(&mut self, gas: u32) {
-        self.frame.gas = gas;
     }
 
     /// Events so far, without those that were taken back.
@@ -451,20 +419,6 @@ impl Machine {
         self.journal.current(address, key)
     }
 
-    /// A slot's value, without making it warm.
-    ///
-    /// # Errors
-    ///
-    /// The world's fault, or [`Stop::UnprovenRead`].
-    pub fn peek_slot<W: World>(
-        &mut self,
-        world: &mut W,
-        address: &Address,
-        key: &U256,
-    ) -> Result<U256, Stop<W::Fault>> {
-        self.journal.peek(world, address, key)
-    }
-
     /// Hashes of all code that was run or read, each without its first four bytes.
     pub fn decommitted(&self) -> impl Iterator<Item = &U256> {
         self.decommitted.keys()
@@ -488,6 +442,8 @@ impl Machine {
         }
         self.memory.begin_undo(self.next_base_page);
         self.journal.begin_undo_warm();
+        let mark = self.journal.mark();
+        self.floor = Some(Floor { mark, is_broken: false });
         Some(Snapshot {
             registers: self.registers,
             pointers: self.pointers,
@@ -497,7 +453,7 @@ impl Machine {
             context_value: self.context_value,
             transaction: self.transaction,
             next_base_page: self.next_base_page,
-            mark: self.journal.mark(),
+            mark,
             decommitted: self.decommitted.keys().copied().collect(),
         })
     }

@@ -14,7 +14,7 @@ use tee_eravm::Recovery;
 use crate::{
     BatchInput, H256, L2ChainId, Rejection,
     hash::is_bytecode,
-    input::{ExecuteTransactionCommon, L2BlockExecutionData, Transaction, TransactionType},
+    input::{ExecuteTransactionCommon, L2BlockExecutionData, Transaction},
     transaction_hash::{l1_transaction_hash, transaction_hashes},
 };
 
@@ -38,16 +38,7 @@ fn check_form(transaction: &Transaction, evm_emulator: bool) -> Result<(), &'sta
     if transaction.execute.factory_deps.iter().any(|code| !is_bytecode(code)) {
         return Err("a factory dependency is not a bytecode");
     }
-    // A transaction of a user that the bootloader would run as one from L1: without any signature.
-    match &transaction.common_data {
-        ExecuteTransactionCommon::L2(common) => match common.transaction_type {
-            TransactionType::PriorityOpTransaction | TransactionType::ProtocolUpgradeTransaction => {
-                Err("an L2 transaction of an L1 transaction's type")
-            }
-            _ => Ok(()),
-        },
-        ExecuteTransactionCommon::L1(_) | ExecuteTransactionCommon::ProtocolUpgrade(_) => Ok(()),
-    }
+    Ok(())
 }
 
 /// The checks of all signatures, to be made on threads of their own, and where their results come in.
@@ -118,7 +109,7 @@ impl Verdicts {
             return Ok(recovery);
         }
         let index = *self.malformed.get_or_insert(self.hashes.len());
-        Err(Rejection::MalformedTransaction { index, reason: "its hash cannot be computed".to_owned() })
+        Err(Rejection::MalformedTransaction { index, reason: "it has no hash, or claims another".to_owned() })
     }
 
     /// The hashes of all transactions.

@@ -144,9 +144,9 @@ fn ethereum_fields<'a>(
             let priority_fee = Field::Number(common.fee.max_priority_fee_per_gas);
             vec![chain_id, nonce, priority_fee, max_fee, gas_limit, to, value, data, Field::EmptyList]
         }
-        TransactionType::EIP712Transaction
-        | TransactionType::PriorityOpTransaction
-        | TransactionType::ProtocolUpgradeTransaction => return None,
+        // The bootloader would run a user's transaction of these types as one from L1: without any signature.
+        TransactionType::PriorityOpTransaction | TransactionType::ProtocolUpgradeTransaction => return None,
+        TransactionType::EIP712Transaction => return None,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::{
         },
         pubdata::{self, Publication, StateChange},
         refund::{Fees, Usage, proposed_refund},
+        storage_key,
         transaction::BootloaderTransaction,
         world::{BOOTLOADER, ChainWorld, State},
     },
@@ -206,13 +207,11 @@ impl<S: State> BatchRun<S> {
             Ok(None) => self.attempt(transaction, &[]),
             Err(failure) => Err(failure),
         };
-        let outcome = outcome.map_err(|failure| match failure {
+        outcome.map_err(|failure| match failure {
             Failure::Rejected(rejection) => rejection,
             // No node would have put it into a batch.
             Failure::Halted(reason) => Rejection::TransactionHalted { index: index as usize, reason },
-        })?;
-        self.check_unproven_writes()?;
-        Ok(outcome)
+        })
     }
 
     /// The attempt with compressed bytecodes; `None` where there is nothing to compress or that did not make them known: it is
@@ -235,19 +234,14 @@ impl<S: State> BatchRun<S> {
                 encoded.extend(words);
             }
         }
-        let words = u32::try_from(encoded.len() / 32).unwrap_or(u32::MAX);
-        // What has no room cannot be published in this way. Written all the same, it would run over what L1 is told.
-        if hashes.is_empty() || words > self.layout.compressed_bytecodes.words.saturating_sub(self.place.bytecode_words)
-        {
+        if hashes.is_empty() {
             return Ok(None);
         }
         let place = self.place;
         let Some(snapshot) = self.machine.snapshot() else { return Ok(None) };
         let outcome = self.attempt(transaction, &encoded);
-        // What a node undid has no paths: an attempt that asks for more than the input shows was none of those that it kept. Either
-        // way of publishing is the operator's to choose.
-        let is_run = !matches!(outcome, Err(Failure::Rejected(_)));
-        if !(is_run && hashes.iter().all(|hash| self.is_known(hash))) {
+        // Whatever ended it: an attempt that a node undid has no paths in the input, and one that has no room is not made at all.
+        if !hashes.iter().all(|hash| self.is_known(hash)) {
             self.machine.roll_back(snapshot);
             self.place = place;
             return Ok(None);
@@ -327,19 +321,14 @@ impl<S: State> BatchRun<S> {
         let count = u32::try_from(roots.len()).unwrap_or(u32::MAX);
         for (chain_id, block, root) in roots {
             let at = self.place.interop_roots.saturating_mul(INTEROP_ROOT_WORDS);
-            if at.saturating_add(INTEROP_ROOT_WORDS) > interop.roots.words {
-                return Err(Limit::Memory);
-            }
-            let words = [
-                U256::from(self.block.number),
-                U256::from(chain_id),
-                U256::from(block),
-                U256::from(1),
-                U256::from_be_bytes(root),
+            let words: [[u8; 32]; INTEROP_ROOT_WORDS as usize] = [
+                U256::from(self.block.number).to_be_bytes(),
+                U256::from(chain_id).to_be_bytes(),
+                U256::from(block).to_be_bytes(),
+                U256::from(1).to_be_bytes(),
+                root,
             ];
-            for (word, value) in (interop.roots.start.saturating_add(at)..).zip(words) {
-                self.machine.set_heap_word(word, value)?;
-            }
+            self.write_bytes(interop.roots, at, words.as_flattened())?;
             self.place.interop_roots = self.place.interop_roots.saturating_add(1);
         }
         let at = interop.blocks.saturating_add(self.place.block);
@@ -365,24 +354,17 @@ impl<S: State> BatchRun<S> {
     fn run_transaction(&mut self, index: u32, start: u32) -> Result<TransactionOutcome, Failure> {
         let pubdata_before = self.machine.pubdata();
         let mut outcome = TransactionOutcome { succeeded: true, refund: 0, pubdata_bytes: 0 };
-        let mut asked = false;
         loop {
             match self.next_hook()? {
                 hook::TRANSACTION_HAS_ENDED => return Ok(outcome),
                 hook::POST_RESULT => outcome.succeeded = !self.hook_parameter(0).is_zero(),
-                hook::ASK_OPERATOR_FOR_REFUND if !asked => {
-                    asked = true;
-                    // The number that is asked for below rests on it.
-                    self.check_unproven_writes()?;
+                hook::ASK_OPERATOR_FOR_REFUND => {
                     let bytes =
                         u64::from(self.machine.pubdata() as u32).saturating_sub(u64::from(pubdata_before as u32));
                     outcome.pubdata_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                     outcome.refund = self.refund(start, outcome.pubdata_bytes)?;
                     let at = self.layout.refunds.saturating_add(index);
                     self.machine.set_heap_word(at, U256::from(outcome.refund))?;
-                }
-                hook::ASK_OPERATOR_FOR_REFUND => {
-                    return Err(Failure::Halted("the operator is asked for a refund twice".to_owned()));
                 }
                 hook::FINAL_BATCH_INFO | hook::PUBDATA_REQUESTED => {
                     return Err(Failure::Halted("the batch ends before the transaction".to_owned()));
@@ -417,7 +399,11 @@ impl<S: State> BatchRun<S> {
         if let Some(reason) = end {
             return Err(Rejection::BatchTipFailed { reason });
         }
-        self.check_unproven_writes()?;
+        // A write that stands to a slot that no path proves would be missing from the new root, even one that seems to change nothing:
+        // whether it does is the claim. What the run came to until here may rest on such a claim, and goes with it.
+        if let Some((address, key)) = self.machine.unproven_write() {
+            return Err(Rejection::WriteWithoutPath { key: storage_key(&address, &key) });
+        }
         Ok(Finished {
             accesses: self.machine.accesses().collect(),
             system_logs: self.machine.logs().iter().map(events::log_bytes).collect(),
@@ -441,7 +427,6 @@ impl<S: State> BatchRun<S> {
     }
 
     fn write_pubdata(&mut self) -> Result<(), Failure> {
-        self.check_unproven_writes()?;
         let malformed = || Failure::Halted("the events of the L1Messenger are malformed".to_owned());
         let messages = L1Messages::of(self.machine.events()).ok_or_else(malformed)?;
         let mut bytecodes = Vec::new();
@@ -485,14 +470,6 @@ impl<S: State> BatchRun<S> {
     fn hook_parameter(&self, index: u32) -> U256 {
         let first = self.layout.hook.saturating_sub(HOOK_PARAMETERS);
         self.machine.heap_word(first.saturating_add(index))
-    }
-
-    /// A write that survives to a slot that no path proves would be missing from the new root, even one that seems to change nothing:
-    /// whether it does is the claim.
-    fn check_unproven_writes(&self) -> Result<(), Rejection> {
-        self.machine.unproven_write().map_or(Ok(()), |(address, key)| {
-            Err(Rejection::WriteWithoutPath { key: crate::machine::storage_key(&address, &key) })
-        })
     }
 }
 

@@ -249,6 +249,16 @@ fn interop_roots_have_the_room_that_the_version_gives_them() {
     assert_eq!(forged(ProtocolVersionId::VERSION_29, vec![interop_root(0)]), "interop_root_sides");
 }
 
+/// The machine takes those of the first block from the environment and never looks at the list's.
+#[test]
+fn interop_roots_of_the_first_block_are_the_environments() {
+    let mut input = honest(1);
+    let version = ProtocolVersionId::VERSION_29;
+    (input.system_env.version, input.vm_run_data.protocol_version) = (version, version);
+    input.l1_batch_env.first_l2_block.interop_roots.push(interop_root(1));
+    assert_eq!(judge(input).unwrap_err(), "first_block");
+}
+
 /// The last block is not executed: roots there would be listed and reach nobody.
 #[test]
 fn interop_roots_in_the_block_that_is_not_executed() {

@@ -2,7 +2,8 @@
 
 use tee_devnet::{Chain, Genesis, Load, deposit, slots};
 use tee_verifier::{
-    Address, BatchInput, ChainPins, CodeHashes, CodePin, H256, Options, Rejection, U256, era_code_hash, verify,
+    Address, BatchInput, ChainPins, CodeHashes, CodePin, H256, Options, Rejection, StorageKey, U256, era_code_hash,
+    verify,
 };
 use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
 
@@ -16,9 +17,13 @@ fn honest() -> BatchInput {
     chain.seal(Load { transactions: 3, cold_reads: 0, l1_transactions: 0 }).unwrap().input
 }
 
-/// A batch of one deposit that its bootloader never looks at.
+/// A batch of one deposit that its bootloader, the program, never looks at.
 fn minting() -> BatchInput {
-    let assembly = Assembly::try_from(include_str!("minting.asm").to_owned());
+    batch_of(include_str!("minting.asm"), |_| ())
+}
+
+fn batch_of(bootloader: &str, prepare: impl FnOnce(&mut Chain)) -> BatchInput {
+    let assembly = Assembly::try_from(bootloader.to_owned());
     let mut words = assembly.unwrap().compile_to_bytecode_for_mode::<8, EncodingModeProduction>().unwrap();
     if words.len().is_multiple_of(2) {
         words.push([0; 32]);
@@ -28,6 +33,7 @@ fn minting() -> BatchInput {
     bootloader.code = words.concat();
     bootloader.hash = H256(era_code_hash(&bootloader.code));
     let mut chain = Chain::new(Genesis::from_batch(shown));
+    prepare(&mut chain);
     chain.seal_blocks(vec![vec![deposit(0, Address::repeat_byte(0x22), U256::one())]]).unwrap().input
 }
 
@@ -58,6 +64,29 @@ fn a_bootloader_that_mints_verifies_where_no_code_is_pinned_and_only_there() {
     assert_eq!(rejection, Rejection::CodeNotPinned { protocol_version: 26, got: code_of(&input) });
     assert_eq!(rejection.check(), "code_not_pinned");
     assert!(verify(honest(), &options).is_ok());
+}
+
+/// A node's bootloader asks after each transaction what is to be published, and stops there. Another writes to a slot without a path,
+/// claimed to hold just what is written: without its path the new root would hold what the slot held before.
+#[test]
+fn a_write_that_seems_to_change_nothing_needs_its_path() {
+    let slot = StorageKey::new(Address::from_low_u64_be(0x8001), H256::from_low_u64_be(8));
+    let mut input = batch_of(include_str!("writing.asm"), |chain| {
+        // The first path stays, which others hang on.
+        chain.set_slot(
+            &StorageKey::new(Address::from_low_u64_be(0x8001), H256::from_low_u64_be(7)),
+            H256::repeat_byte(2),
+        );
+        chain.set_slot(&slot, H256::repeat_byte(1));
+    });
+    assert!(judge(input.clone()).is_ok());
+    let paths = &mut input.merkle_paths.merkle_paths;
+    assert_eq!(paths.len(), 2);
+    let dropped = paths.pop().unwrap();
+    assert_eq!((dropped.leaf_hashed_key, dropped.is_write), (slot.hashed_key_u256(), true));
+    let claims = &mut input.vm_run_data.witness_block_state;
+    claims.read_storage_key.insert(slot, H256(dropped.value_written));
+    assert_eq!(judge(input).unwrap_err(), "write_without_path");
 }
 
 #[test]
