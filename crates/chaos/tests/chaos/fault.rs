@@ -33,7 +33,7 @@ const MOST_HELD: Duration = Duration::from_secs(25);
 pub(crate) enum Fault {
     /// The collateral ends, and no other comes for a while.
     CollateralEnds,
-    /// The collateral is broken while a server starts.
+    /// The collateral is broken, what was good before has ended, and a server starts.
     CollateralBroken,
     /// A key that was accepted signs other roots, until it is revoked.
     Forgery,
@@ -191,24 +191,20 @@ impl Planned {
                 replay(site, &mut dice).await;
                 hold().await;
             }
-            Fault::CollateralEnds => {
+            Fault::CollateralEnds | Fault::CollateralBroken => {
                 let now = SystemTime::now();
                 let valid = Some((now - Duration::from_secs(60), now + VALID_FOR));
                 site.publish(&Publication { tcb_info_valid: valid, ..Publication::default() });
                 // It has been taken over, has ended, and keys have not been judged for too long.
-                sleep(VALID_FOR + Duration::from_secs(SUSPEND_AFTER_SECS + 1)).await;
-                site.touch_policy();
-                hold().await;
-                site.publish(&Publication::default());
-                sleep(RELOAD).await;
-                site.touch_policy();
-            }
-            Fault::CollateralBroken => {
-                for answer in site.pccs.answers.lock().unwrap().values_mut() {
-                    answer.2 = b"<html/>".to_vec();
+                sleep(VALID_FOR).await;
+                if fault == Fault::CollateralBroken {
+                    for answer in site.pccs.answers.lock().unwrap().values_mut() {
+                        answer.2 = b"<html/>".to_vec();
+                    }
+                    server.kill_during(async {}).await;
                 }
-                // Nothing is left of what was good before.
-                server.kill_during(async {}).await;
+                sleep(Duration::from_secs(SUSPEND_AFTER_SECS + 1)).await;
+                site.touch_policy();
                 hold().await;
                 site.publish(&Publication::default());
                 sleep(RELOAD).await;

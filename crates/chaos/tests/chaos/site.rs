@@ -40,7 +40,7 @@ pub(crate) const LEASE_SECS: u64 = 4;
 /// How long a key may sign that cannot be judged.
 pub(crate) const SUSPEND_AFTER_SECS: u64 = 2;
 
-const PROVERS: usize = 3;
+const PROVERS: usize = 4;
 /// What a prover may take for batches; [`crate::batches::Poison::Huge`] takes more.
 const PROVER_MEMORY: &str = "256 MiB";
 

@@ -201,7 +201,9 @@ async fn note_failure(
     if over < 0 {
         return Ok(());
     }
-    let pause_ms = doubled(FIRST_PAUSE_MS, over, LONGEST_PAUSE_MS);
+    // A pause leaves work to others. Where there are none it only slows the reports down.
+    let longest_ms = if others_work(connection, prover, tee_type, now_ms).await? { LONGEST_PAUSE_MS } else { 0 };
+    let pause_ms = doubled(FIRST_PAUSE_MS, over, longest_ms);
     tracing::warn!(prover, tee_type, kind, failures, pause_secs = pause_ms / 1000, "a prover only fails and is paused");
     sqlx::query("UPDATE tee_provers SET paused_until = $3 WHERE name = $1 AND tee_type = $2")
         .bind(prover)
@@ -210,6 +212,25 @@ async fn note_failure(
         .execute(connection)
         .await
         .map(drop)
+}
+
+/// Whether other provers asked for work lately, and are not paused.
+async fn others_work(
+    connection: &mut AnyConnection,
+    prover: &str,
+    tee_type: &str,
+    now_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM tee_provers WHERE name <> $1 AND tee_type = $2 AND asked_at > $3 AND paused_until <= $4",
+    )
+    .bind(prover)
+    .bind(tee_type)
+    .bind(now_ms.saturating_sub(LONGEST_PAUSE_MS))
+    .bind(now_ms)
+    .fetch_one(connection)
+    .await?;
+    Ok(row.try_get::<i64, _>(0)? > 0)
 }
 
 /// Twice as long each time, up to a limit.

@@ -186,6 +186,21 @@ async fn failures_before_an_accepted_proof_give_no_batch_up_that_needs_another()
 }
 
 #[tokio::test]
+async fn a_prover_beside_which_nobody_works_pauses_briefly_only() {
+    let world = world(9).await;
+    let prover = Prover::new(&world, 2);
+    for failure in 1..=9 {
+        let (number, lease) = prover.claim().await.unwrap();
+        assert_eq!(number, failure);
+        prover.fail(&lease).await;
+        if failure >= 3 {
+            assert_eq!(prover.claim().await, None);
+            world.clock.advance(Duration::from_secs(10));
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_same_batch_failed_again_is_no_new_sign_against_a_prover() {
     let world = world(1).await;
     let prover = Prover::new(&world, 2);
