@@ -424,6 +424,11 @@ impl Machine {
         &self.journal.events
     }
 
+    /// The events of a run that has ended.
+    pub fn into_events(self) -> Vec<Event> {
+        self.journal.events
+    }
+
     /// Logs to L1 so far, without those that were taken back.
     pub fn logs(&self) -> &[L2ToL1Log] {
         &self.journal.logs
