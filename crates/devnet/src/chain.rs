@@ -168,8 +168,9 @@ impl Chain {
         }
         let blocks = self.blocks(blocks);
         let mut state = self.state();
-        let BatchOutcome { accesses, code_hashes, .. } = run(self.run_of(&blocks), &mut state)?;
+        let BatchOutcome { accesses, code_hashes, deployed, .. } = run(self.run_of(&blocks), &mut state)?;
         let claims = state.claims;
+        self.state.bytecodes.extend(deployed.into_iter().map(|(hash, code)| (H256(hash), code)));
         let merkle_paths = self.state.apply(accesses);
         for code in blocks.iter().flat_map(|block| &block.txs).flat_map(|tx| &tx.execute.factory_deps) {
             self.state.bytecodes.insert(H256(era_code_hash(code)), code.clone());

@@ -387,9 +387,19 @@ impl Machine {
         (self.registers.get(index).copied().unwrap_or_default(), self.pointers >> index & 1 == 1)
     }
 
+    /// Gas that the current frame has left.
+    pub fn gas(&self) -> u32 {
+        self.frame.gas
+    }
+
     /// Events so far, without those that were taken back.
     pub fn events(&self) -> &[Event] {
         &self.journal.events
+    }
+
+    /// The events of a run that has ended.
+    pub fn into_events(self) -> Vec<Event> {
+        self.journal.events
     }
 
     /// Logs to L1 so far, without those that were taken back.

@@ -35,4 +35,12 @@ pub trait World {
 
     /// Whether accesses to a slot are always warm and never published.
     fn is_free(&self, address: &Address, key: &U256) -> bool;
+
+    /// Whether calls of one contract by another are of interest.
+    fn watches_call(&self, _caller: &Address, _callee: &Address) -> bool {
+        false
+    }
+
+    /// The data of such a call, which begins.
+    fn see_call(&mut self, _data: &[u8]) {}
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tee_verifier::{Run, State, TransactionOutcome};
+use tee_verifier::{ContractEvent, Run, State, TransactionOutcome};
 use thiserror::Error;
 use zksync_multivm::{LegacyVmInstance, pubdata_builders::pubdata_params_to_builder, vm_latest::HistoryEnabled};
 use zksync_types::{
@@ -47,6 +47,8 @@ pub struct LegacyOutcome {
     pub system_logs: Vec<[u8; 88]>,
     /// What each transaction came to.
     pub transactions: Vec<TransactionOutcome>,
+    /// The contracts' events.
+    pub events: Vec<ContractEvent>,
 }
 
 /// Runs a batch over a state.
@@ -69,6 +71,7 @@ pub fn legacy_run<S: State>(run: Run<'_>, state: S) -> Result<LegacyOutcome, Run
                 succeeded: !ended.result.is_failed(),
                 refund: ended.refunds.operator_suggested_refund,
                 pubdata_bytes: ended.statistics.pubdata_published,
+                gas_left: ended.statistics.gas_remaining,
             });
         }
         vm.start_new_l2_block(L2BlockEnv::from_l2_block_data(next));
@@ -96,7 +99,15 @@ fn outcome(finished: &FinishedL1Batch, transactions: Vec<TransactionOutcome>) ->
         bytes[56..].copy_from_slice(log.0.value.as_bytes());
         bytes
     });
-    LegacyOutcome { writes, system_logs: system_logs.collect(), transactions }
+    let events = state.events.iter().map(|event| ContractEvent {
+        transaction: event.location.1 as u16,
+        topics: [H256::from(event.address).0]
+            .into_iter()
+            .chain(event.indexed_topics.iter().map(|topic| topic.0))
+            .collect(),
+        data: event.value.clone(),
+    });
+    LegacyOutcome { writes, system_logs: system_logs.collect(), transactions, events: events.collect() }
 }
 
 /// With compressed bytecodes, and without where that fails.

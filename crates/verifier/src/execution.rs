@@ -1,6 +1,6 @@
 //! Execution: the run of the batch over proven storage.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tee_eravm::{Access, Code, HeapGrowth, Precompiles, Recovery, U256};
 
@@ -11,8 +11,8 @@ use crate::{
         SystemEnv,
     },
     machine::{
-        BatchRun, Block, BootloaderTransaction, Fees, Finished, Parameters, Publication, State, TransactionOutcome,
-        base_fee, storage_key,
+        self, BatchRun, Block, BootloaderTransaction, ContractEvent, Fees, Finished, Parameters, Publication, State,
+        TransactionOutcome, base_fee, storage_key,
     },
     shape::Witness,
     signatures::Verdicts,
@@ -43,6 +43,10 @@ pub struct BatchOutcome {
     pub code_hashes: Vec<H256>,
     /// What each transaction came to.
     pub transactions: Vec<TransactionOutcome>,
+    /// The contracts' events.
+    pub events: Vec<ContractEvent>,
+    /// EVM code that the batch deployed, by hash.
+    pub deployed: HashMap<[u8; 32], Vec<u8>>,
 }
 
 /// Runs a batch over a state that the caller trusts, to seal it. [`verify`](crate::verify()) does so over a state that is proven.
@@ -53,8 +57,8 @@ pub struct BatchOutcome {
 pub fn run<S: State>(run: Run<'_>, state: S) -> Result<BatchOutcome, Rejection> {
     let mut transactions = Vec::new();
     let finished = execute(run, state, || Ok(None), |outcome| transactions.push(outcome))?;
-    let Finished { accesses, system_logs, code_hashes } = finished;
-    Ok(BatchOutcome { accesses, system_logs, code_hashes, transactions })
+    let Finished { accesses, system_logs, code_hashes, deployed, events } = finished;
+    Ok(BatchOutcome { accesses, system_logs, code_hashes, transactions, events: machine::merged(&events), deployed })
 }
 
 /// What a run over a proven state leads to.

@@ -30,7 +30,7 @@ pub use self::{
         Address, BatchInput, InputError, InputForm, L1BatchNumber, L2ChainId, MAX_INPUT_BYTES, MerklePath, MerklePaths,
         ProtocolVersionId, StorageKey, VmRunData,
     },
-    machine::{State, TransactionOutcome, storage_key},
+    machine::{ContractEvent, State, TransactionOutcome, storage_key},
     pins::{ChainFile, ChainPins, CodePin, PinMismatch, Pins, PinsError},
     rejection::Rejection,
     transaction_hash::{TransactionHashes, l1_transaction_hash, signed_hash, transaction_hashes},

@@ -19,6 +19,8 @@ mod world;
 
 use tee_eravm::{Address, Limit, Stop, U256};
 
+pub(crate) use self::events::merged;
+pub use self::{events::ContractEvent, run::TransactionOutcome, world::State};
 pub(crate) use self::{
     layout::{INTEROP_ROOT_WORDS, Layout},
     pubdata::Publication,
@@ -26,7 +28,6 @@ pub(crate) use self::{
     run::{BatchRun, Block, Finished, Parameters},
     transaction::BootloaderTransaction,
 };
-pub use self::{run::TransactionOutcome, world::State};
 use crate::{H256, Rejection, StorageKey};
 
 /// The slot that the machine names by these.

@@ -21,6 +21,8 @@ const ACCOUNT_CODE_STORAGE: Address = kernel_address(0x8002);
 const MSG_VALUE_SIMULATOR: Address = kernel_address(0x8009);
 /// What they pay: 14,500 and the decommitment of 100,000 bytes.
 const MSG_VALUE_SIMULATOR_GAS: u32 = 14_500 + GAS_PER_CODE_WORD * 100_000 / 32;
+/// Longer data of a call is not shown. The longest code has 2 MiB.
+const MAX_WATCHED_BYTES: usize = 1 << 22;
 /// Gas to decommit a word of code.
 const GAS_PER_CODE_WORD: u32 = 4;
 
@@ -200,6 +202,12 @@ impl Machine {
         self.context_value = 0;
         let call_flags = u64::from(is_constructor) | u64::from(is_system) << 1 | u64::from(is_evm && is_static) << 2;
         self.set_call_registers(calldata, call_flags, is_system);
+        if operation == Operation::FarCall
+            && world.watches_call(&caller, &address)
+            && let Some(data) = self.pointed_bytes(calldata.word(), MAX_WATCHED_BYTES)
+        {
+            world.see_call(&data);
+        }
         Ok(if fails { Flow::Panic } else { Flow::Frame })
     }
 

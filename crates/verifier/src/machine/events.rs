@@ -37,7 +37,7 @@ impl L1Messages {
         let [log_sent, message_sent, publication_requested] = [LOG_SENT, MESSAGE_SENT, PUBLICATION_REQUESTED]
             .map(|signature| crate::hash::keccak256(signature.as_bytes()));
         let mut messages = Self::default();
-        for ContractEvent { topics, data } in merged(events) {
+        for ContractEvent { topics, data, .. } in merged(events) {
             let [address, signature, rest @ ..] = topics.as_slice() else { continue };
             if *address != L1_MESSENGER_WORD {
                 continue;
@@ -67,15 +67,19 @@ fn packed_log(data: &[u8]) -> Option<[u8; 88]> {
     Some(packed)
 }
 
-/// An event of a contract: the first topic is its address.
-struct ContractEvent {
-    topics: Vec<[u8; 32]>,
-    data: Vec<u8>,
+/// An event of a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractEvent {
+    /// The number of the transaction in the batch.
+    pub transaction: u16,
+    /// The contract's address, padded to a word, and the event's own topics.
+    pub topics: Vec<[u8; 32]>,
+    /// What is not indexed.
+    pub data: Vec<u8>,
 }
 
 /// An event that still waits for pieces.
 struct Pending {
-    transaction: u16,
     address: [u8; 20],
     event: ContractEvent,
     topics_left: u32,
@@ -102,9 +106,8 @@ impl Pending {
         let [counts, ..] = *first.key.as_limbs();
         let (topics, bytes) = (counts as u32, (counts >> 32) as usize);
         let mut pending = Self {
-            transaction: first.transaction,
             address: first.address,
-            event: ContractEvent { topics: Vec::new(), data: Vec::new() },
+            event: ContractEvent { transaction: first.transaction, topics: Vec::new(), data: Vec::new() },
             topics_left: topics,
             bytes_left: bytes,
         };
@@ -114,7 +117,7 @@ impl Pending {
 }
 
 /// Events of the event writer, each of its pieces in order. What stays unfinished counts for nothing.
-fn merged(events: &[Event]) -> Vec<ContractEvent> {
+pub(crate) fn merged(events: &[Event]) -> Vec<ContractEvent> {
     let mut whole = Vec::new();
     let mut current: Option<Pending> = None;
     let finish = |pending: Pending, whole: &mut Vec<ContractEvent>| {
@@ -129,7 +132,7 @@ fn merged(events: &[Event]) -> Vec<ContractEvent> {
             }
         } else if let Some(mut pending) = current.take()
             && pending.address == piece.address
-            && pending.transaction == piece.transaction
+            && pending.event.transaction == piece.transaction
         {
             for word in [piece.key, piece.value] {
                 pending.add(word.to_be_bytes());

@@ -1,8 +1,10 @@
 //! The run of a batch: what a node's wrapper around the machine does, and no more.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use tee_eravm::{Access, Code, End, HeapGrowth, Limit, Machine, Pause, Precompiles, Recovery, Settings, Stop, U256};
+use tee_eravm::{
+    Access, Code, End, Event, HeapGrowth, Limit, Machine, Pause, Precompiles, Recovery, Settings, Stop, U256,
+};
 
 use crate::{
     H256, ProtocolVersionId, Rejection,
@@ -66,6 +68,8 @@ pub struct TransactionOutcome {
     pub refund: u64,
     /// Bytes that it publishes.
     pub pubdata_bytes: u32,
+    /// Gas that the bootloader has left after it.
+    pub gas_left: u32,
 }
 
 /// What a batch came to.
@@ -75,6 +79,10 @@ pub(crate) struct Finished {
     pub(crate) system_logs: Vec<[u8; 88]>,
     /// Hashes of the code that was run.
     pub(crate) code_hashes: Vec<H256>,
+    /// EVM code that the batch deployed, by hash.
+    pub(crate) deployed: HashMap<[u8; 32], Vec<u8>>,
+    /// Pieces of events, as the event writer emits them.
+    pub(crate) events: Vec<Event>,
 }
 
 /// A batch that is being run.
@@ -353,10 +361,13 @@ impl<S: State> BatchRun<S> {
     /// Runs until the current transaction has ended.
     fn run_transaction(&mut self, index: u32, start: u32) -> Result<TransactionOutcome, Failure> {
         let pubdata_before = self.machine.pubdata();
-        let mut outcome = TransactionOutcome { succeeded: true, refund: 0, pubdata_bytes: 0 };
+        let mut outcome = TransactionOutcome { succeeded: true, refund: 0, pubdata_bytes: 0, gas_left: 0 };
         loop {
             match self.next_hook()? {
-                hook::TRANSACTION_HAS_ENDED => return Ok(outcome),
+                hook::TRANSACTION_HAS_ENDED => {
+                    outcome.gas_left = self.machine.gas();
+                    return Ok(outcome);
+                }
                 hook::POST_RESULT => outcome.succeeded = !self.hook_parameter(0).is_zero(),
                 hook::ASK_OPERATOR_FOR_REFUND => {
                     let bytes =
@@ -408,6 +419,8 @@ impl<S: State> BatchRun<S> {
             accesses: self.machine.accesses().collect(),
             system_logs: self.machine.logs().iter().map(events::log_bytes).collect(),
             code_hashes: self.world.code_hashes(),
+            deployed: self.world.into_deployed(),
+            events: self.machine.into_events(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Deployments: the legacy VM, which a node takes for the truth, judges which publications fail and are undone.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::collections::BTreeMap;
 
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, deposit, slots};
 use tee_verifier::{
@@ -9,22 +9,15 @@ use tee_verifier::{
     keccak256,
 };
 
-use crate::{scene::judge, second_opinion::seal_as_both};
+use crate::{contracts::version_29, scene::judge, second_opinion::seal_as_both};
 
 /// The system contract that deploys.
 const DEPLOYER: u64 = 0x8006;
 const WORD: usize = 32;
 
-/// A chain with the real deployer, compressor and registry of known codes. CI must have the folder.
+/// A chain with the real deployer, compressor and registry of known codes.
 fn chain() -> Option<Chain> {
-    let Some(folder) = env::var_os("TEE_TEST_DATA") else {
-        assert!(env::var_os("CI").is_none(), "TEE_TEST_DATA is not set");
-        println!("skipped: TEE_TEST_DATA is not set");
-        return None;
-    };
-    let file = PathBuf::from(folder).join("era-batches").join("v29-mixed-40.json.zst");
-    let json = zstd::decode_all(&fs::read(file).unwrap()[..]).unwrap();
-    Some(Chain::new(Genesis::from_batch(BatchInput::from_json(&json).unwrap())))
+    version_29().map(Genesis::from_batch).map(Chain::new)
 }
 
 /// A bytecode that nobody has seen: of words that are all alike but one, or of chunks that never repeat.

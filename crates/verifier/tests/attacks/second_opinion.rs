@@ -7,7 +7,7 @@ use tee_reference::legacy_run;
 use tee_verifier::{BatchOutcome, H256, StorageKey, input::Transaction, run, storage_key};
 
 /// Seals blocks next. Asserts that the legacy VM takes them, too, or that neither does, and that they agree on everything that a
-/// batch comes to: success, refund and published bytes of each transaction, what is written, and the system logs.
+/// batch comes to: success, refund, published bytes and the gas left of each transaction, what is written, the system logs and the events.
 #[track_caller]
 pub(crate) fn seal_as_both(chain: &mut Chain, transactions: Vec<Vec<Transaction>>) -> Option<SealedBatch> {
     opinions(chain, transactions).unwrap_or_else(|disagreement| panic!("{disagreement}"))
@@ -29,6 +29,7 @@ pub(crate) fn opinions(chain: &mut Chain, transactions: Vec<Vec<Transaction>>) -
     same("transactions", &ours.transactions, &legacy.transactions)?;
     same("writes", &writes(&ours), &legacy.writes)?;
     same("system logs", &ours.system_logs, &legacy.system_logs)?;
+    same("events", &ours.events, &legacy.events)?;
     Ok(Some(chain.seal_blocks(transactions).map_err(|error| error.to_string())?))
 }
 

@@ -1,15 +1,14 @@
 //! Batches that look unlike others: upgrades, deposits, interop roots, each supported protocol version.
 
-use std::{env, fs, path::PathBuf};
-
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis, deposit, slots, upgrade};
 use tee_verifier::{
-    Address, BatchInput, H256, L2ChainId, ProtocolVersionId, U256, VerifiedBatch,
+    Address, H256, L2ChainId, ProtocolVersionId, U256, VerifiedBatch,
     input::{InteropRoot, Transaction},
     l1_transaction_hash,
 };
 
 use crate::{
+    contracts,
     scene::{chain_blocks, judge},
     second_opinion::seal_as_both,
 };
@@ -33,16 +32,9 @@ fn sepolia(version: ProtocolVersionId) -> Chain {
     Chain::new(Genesis::sepolia().unwrap().with_version(version))
 }
 
-/// A chain of Version29 with its full contracts, which the recorded runs do not hold. CI must have the folder.
+/// A chain of Version29 with its full contracts, which the recorded runs do not hold.
 fn version_29() -> Option<Chain> {
-    let Some(folder) = env::var_os("TEE_TEST_DATA") else {
-        assert!(env::var_os("CI").is_none(), "TEE_TEST_DATA is not set");
-        println!("skipped: TEE_TEST_DATA is not set");
-        return None;
-    };
-    let file = PathBuf::from(folder).join("era-batches").join("v29-mixed-40.json.zst");
-    let json = zstd::decode_all(&fs::read(file).unwrap()[..]).unwrap();
-    Some(Chain::new(Genesis::from_batch(BatchInput::from_json(&json).unwrap())))
+    contracts::version_29().map(Genesis::from_batch).map(Chain::new)
 }
 
 /// Asserts that verifier and legacy VM agree with the chain.
