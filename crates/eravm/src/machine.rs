@@ -387,6 +387,19 @@ impl Machine {
         (self.registers.get(index).copied().unwrap_or_default(), self.pointers >> index & 1 == 1)
     }
 
+    /// What a fat pointer points to. Its length is at most `limit`, or nothing is read.
+    pub(crate) fn pointed_bytes(&self, pointer: U256, limit: usize) -> Option<Vec<u8>> {
+        let pointer = FatPointer::from(pointer);
+        let length = usize::try_from(pointer.length.checked_sub(pointer.offset)?).ok()?;
+        if length > limit {
+            return None;
+        }
+        let mut bytes = vec![0; length];
+        let start = pointer.start as usize + pointer.offset as usize;
+        self.memory.read_bytes(pointer.page, start, &mut bytes);
+        Some(bytes)
+    }
+
     /// Gas that the current frame has left.
     pub fn gas(&self) -> u32 {
         self.frame.gas
