@@ -116,7 +116,7 @@ fn decode_plain(plain: impl Read, form: InputForm, limit: u64) -> Result<Decoded
     let mut limited = plain.take(most);
     let read = BatchInput::read(&mut limited, form);
     match read {
-        Err(_) if limited.limit() == 0 => Err(UnreadableInput::TooLarge { limit }),
+        _ if limited.limit() == 0 => Err(UnreadableInput::TooLarge { limit }),
         Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),
         Err(InputError::Read(error)) => Err(UnreadableInput::Compression(error)),
         Err(error) => Err(UnreadableInput::Input(error)),

@@ -41,8 +41,6 @@ pub(crate) enum Poison {
     Porter,
     /// It is larger than a prover's memory.
     Huge,
-    /// It is no batch at all.
-    Garbage,
 }
 
 impl Devnet {
@@ -93,8 +91,13 @@ fn compressed(input: &BatchInput) -> Vec<u8> {
     json.finish().unwrap()
 }
 
+/// What is no batch at all, compressed.
+pub(crate) fn garbage() -> Vec<u8> {
+    zstd::encode_all(&b"{\"V1\": {}}"[..], 1).unwrap()
+}
+
 impl Poison {
-    pub(crate) const ALL: [Self; 6] = [Self::Path, Self::Value, Self::Code, Self::Porter, Self::Huge, Self::Garbage];
+    pub(crate) const ALL: [Self; 5] = [Self::Path, Self::Value, Self::Code, Self::Porter, Self::Huge];
 
     /// What an operator would upload, under this number.
     pub(crate) fn spoil(self, mut input: BatchInput, number: u32) -> Vec<u8> {
@@ -112,7 +115,6 @@ impl Poison {
             }
             Self::Porter => input.system_env.zk_porter_available = true,
             Self::Huge => drop(input.vm_run_data.used_bytecodes.insert(U256::MAX, vec![[7; 32]; HUGE_WORDS])),
-            Self::Garbage => return zstd::encode_all(&b"{\"V1\": {}}"[..], 1).unwrap(),
         }
         compressed(&input)
     }
