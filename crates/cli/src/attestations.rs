@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use comfy_table::{Table, presets};
-use tee_api::{AttestationEntry, Client, PublicKey, RevokeKey};
+use tee_api::{AttestationEntry, Client, ClientError, PublicKey, RevokeKey};
 
-use crate::server::ServerArgs;
-
-/// Keys on a page. The server allows 1,000.
-const PAGE: u32 = 500;
+use crate::{
+    listing::{self, PAGE},
+    server::ServerArgs,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -47,8 +47,11 @@ pub(crate) enum Command {
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::List { server, json } => list(&all(&server.client()?).await?, json),
-        Command::Show { server, key } => show(&all(&server.client()?).await?, &key),
+        Command::List { server, json } => {
+            listing::print(&keys(&server.client()?).await?, json, table)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Show { server, key } => show(&keys(&server.client()?).await?, &key),
         Command::Revoke { server, key, reason, keep_batches } => {
             let revoked = server.client()?.revoke_key(&key, &RevokeKey { reason, keep_batches }).await?;
             println!("revoked; {} batches are proven again", revoked.requeued);
@@ -57,27 +60,8 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
-async fn all(client: &Client) -> Result<Vec<AttestationEntry>> {
-    let (mut entries, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = client.attestations(after.as_deref(), PAGE).await?;
-        entries.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok(entries);
-        }
-    }
-}
-
-fn list(entries: &[AttestationEntry], json: bool) -> Result<ExitCode> {
-    if json {
-        for entry in entries {
-            println!("{}", serde_json::to_string(entry)?);
-        }
-    } else {
-        println!("{}", table(entries));
-    }
-    Ok(ExitCode::SUCCESS)
+async fn keys(client: &Client) -> Result<Vec<AttestationEntry>, ClientError> {
+    listing::all(async |after| client.attestations(after, PAGE).await).await
 }
 
 fn table(entries: &[AttestationEntry]) -> Table {

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use comfy_table::{Table, presets};
-use tee_api::{Client, DisagreementEntry, PublicKey, ResolveDisagreement, TeeType};
+use tee_api::{DisagreementEntry, PublicKey, ResolveDisagreement, TeeType};
 
-use crate::{print::shown, server::ServerArgs};
-
-/// Disagreements on a page. The server allows 1,000.
-const PAGE: u32 = 500;
+use crate::{
+    listing::{self, PAGE},
+    print::shown,
+    server::ServerArgs,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -45,37 +46,20 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::List { server, all, json } => {
-            let mut entries = entries(&server.client()?).await?;
+            let client = server.client()?;
+            let mut entries = listing::all(async |after| client.disagreements(after, PAGE).await).await?;
             entries.retain(|entry| all || entry.resolved_at.is_none());
-            list(&entries, json)
+            listing::print(&entries, json, table)?;
         }
         Command::Resolve { server, batch, tee_type, key, reason } => {
             server.client()?.resolve_disagreement(batch, tee_type, &key, &ResolveDisagreement { reason }).await?;
             println!("resolved");
-            Ok(ExitCode::SUCCESS)
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn entries(client: &Client) -> Result<Vec<DisagreementEntry>> {
-    let (mut entries, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = client.disagreements(after.as_deref(), PAGE).await?;
-        entries.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok(entries);
-        }
-    }
-}
-
-fn list(entries: &[DisagreementEntry], json: bool) -> Result<ExitCode> {
-    if json {
-        for entry in entries {
-            println!("{}", serde_json::to_string(entry)?);
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
+fn table(entries: &[DisagreementEntry]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header([
         "batch",
@@ -97,6 +81,5 @@ fn list(entries: &[DisagreementEntry], json: bool) -> Result<ExitCode> {
             shown(entry.resolution.as_deref().unwrap_or_default()),
         ]);
     }
-    println!("{table}");
-    Ok(ExitCode::SUCCESS)
+    table
 }

@@ -7,10 +7,11 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use tee_api::{Client, JobAction, JobEntry, JobsRequest, TeeType};
 
-use crate::{print::shown, server::ServerArgs};
-
-/// Jobs on a page. The server allows 1,000.
-const PAGE: u32 = 500;
+use crate::{
+    listing::{self, PAGE},
+    print::shown,
+    server::ServerArgs,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -69,14 +70,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
 
 async fn list(args: &ListArgs) -> Result<ExitCode> {
     let client = args.server.client()?;
-    let jobs = jobs(&client, args).await?;
-    if args.json {
-        for job in &jobs {
-            println!("{}", serde_json::to_string(job)?);
-        }
-    } else {
-        println!("{}", table(&jobs));
-    }
+    listing::print(&jobs(&client, args).await?, args.json, table)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ mod demo;
 mod devnet;
 mod disagreements;
 mod jobs;
+mod listing;
 mod pins;
 mod proofs;
 mod provers;

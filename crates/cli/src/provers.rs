@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use comfy_table::{Table, presets};
-use tee_api::{Client, ProverEntry};
+use tee_api::ProverEntry;
 
-use crate::{print::shown, server::ServerArgs};
-
-/// Provers on a page. The server allows 1,000.
-const PAGE: u32 = 500;
+use crate::{
+    listing::{self, PAGE},
+    print::shown,
+    server::ServerArgs,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -27,27 +28,10 @@ pub(crate) enum Command {
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     let Command::List { server, json } = command;
-    let provers = provers(&server.client()?).await?;
-    if json {
-        for prover in &provers {
-            println!("{}", serde_json::to_string(prover)?);
-        }
-    } else {
-        println!("{}", table(&provers));
-    }
+    let client = server.client()?;
+    let provers = listing::all(async |after| client.provers(after, PAGE).await).await?;
+    listing::print(&provers, json, table)?;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn provers(client: &Client) -> Result<Vec<ProverEntry>> {
-    let (mut provers, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = client.provers(after.as_deref(), PAGE).await?;
-        provers.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok(provers);
-        }
-    }
 }
 
 fn table(provers: &[ProverEntry]) -> Table {

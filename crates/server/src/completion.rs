@@ -45,10 +45,10 @@ pub enum CompleteError {
     #[error("no batch comes before the chain's first")]
     FirstBatch,
     /// The node does not give the paths.
-    #[error("the node's JSON-RPC: {0}")]
+    #[error("the node's JSON-RPC")]
     Node(#[from] NodeRpcError),
     /// The node gives other paths.
-    #[error("the node's answer does not fit the batch: {0}")]
+    #[error("the node's answer does not fit the batch")]
     Path(#[from] CompletionError),
 }
 
@@ -74,7 +74,7 @@ enum Failure {
     Input(String),
     #[error(transparent)]
     Store(#[from] AddBatchError),
-    #[error("database: {0}")]
+    #[error("database")]
     Database(#[from] sqlx::Error),
 }
 

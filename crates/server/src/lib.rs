@@ -20,6 +20,7 @@ mod intake;
 mod limits;
 mod metrics;
 mod mirror;
+mod node_http;
 mod node_rpc;
 mod object_store_marker;
 mod object_store_url;

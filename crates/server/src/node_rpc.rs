@@ -1,17 +1,15 @@
 //! A node's JSON-RPC.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE, redirect};
+use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tee_verifier::{Address, H256, SlotPath, StorageKey};
 use thiserror::Error;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(600);
+use crate::node_http;
 
 /// The most that is read of an answer that is not a list of paths.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -42,8 +40,8 @@ pub enum NodeRpcError {
     #[error("no http or https URL")]
     Url,
     /// It does not answer.
-    #[error("{0}")]
-    Http(#[source] reqwest::Error),
+    #[error(transparent)]
+    Http(reqwest::Error),
     /// It answers with an error of HTTP.
     #[error("status {0}")]
     Status(StatusCode),
@@ -111,16 +109,7 @@ struct StorageProof {
 impl NodeRpc {
     /// A client.
     pub fn new(url: &str) -> Result<Self, NodeRpcError> {
-        crate::install_crypto();
-        let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let http = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("tee-proof-server/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http, url: url.ok_or(NodeRpcError::Url)? })
+        Ok(Self { http: node_http::client()?, url: node_http::url(url).ok_or(NodeRpcError::Url)? })
     }
 
     /// Calls a method whose answer is short; `None` is a result of null.
@@ -168,17 +157,12 @@ impl NodeRpc {
     ) -> Result<Option<T>, NodeRpcError> {
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let request = self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(call.to_string());
-        let mut answer = request.send().await?;
+        let answer = request.send().await?;
         if answer.status() != StatusCode::OK {
             return Err(NodeRpcError::Status(answer.status()));
         }
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await? {
-            if body.len() + piece.len() > max_bytes {
-                return Err(NodeRpcError::Answer(format!("{method}: more than {max_bytes} bytes")));
-            }
-            body.extend_from_slice(&piece);
-        }
+        let too_large = || NodeRpcError::Answer(format!("{method}: more than {max_bytes} bytes"));
+        let body = node_http::body(answer, max_bytes).await?.ok_or_else(too_large)?;
         let answer: Answer<T> =
             serde_json::from_slice(&body).map_err(|error| NodeRpcError::Answer(format!("{method}: {error}")))?;
         match answer.error {

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
+use tee_api::chain;
 use tee_server::{NodeRpc, complete};
 
 use crate::batch_file;
@@ -35,7 +36,7 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     let (input, paths) = match complete(input, &node).await {
         Ok(completed) => completed,
         Err(error) => {
-            eprintln!("not completed: {error} ({})", args.file.display());
+            eprintln!("not completed: {} ({})", chain(&error), args.file.display());
             return Ok(ExitCode::FAILURE);
         }
     };

@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,7 +14,6 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
-    redirect,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -23,11 +21,7 @@ use tee_api::PresentBatches;
 use tee_verifier::{H256, InputForm};
 use thiserror::Error;
 
-use crate::{AddBatchError, Compression, EncodedBatch, MirrorConfig, NodeRpc, NodeRpcError};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(600);
+use crate::{AddBatchError, Compression, EncodedBatch, MirrorConfig, NodeRpc, NodeRpcError, node_http};
 
 /// The most that is read of an answer that is not a batch input.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -80,7 +74,7 @@ pub(super) struct BatchDetails {
 pub(super) enum MirrorError {
     #[error("mirror.node_url is no http or https URL")]
     Url,
-    #[error("mirror.rpc_url: {0}")]
+    #[error("mirror.rpc_url")]
     Rpc(#[from] NodeRpcError),
     #[error("mirror.token_file: {0}")]
     Token(String),
@@ -127,21 +121,12 @@ struct RpcDetails {
 
 impl Node {
     pub(super) fn new(config: &MirrorConfig) -> Result<Self, MirrorError> {
-        crate::install_crypto();
-        let node_url = Url::parse(&config.node_url).ok();
-        let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-        let mut node_url = node_url.filter(is_http).ok_or(MirrorError::Url)?;
+        let mut node_url = node_http::url(&config.node_url).ok_or(MirrorError::Url)?;
         if !node_url.path().ends_with('/') {
             node_url.set_path(&format!("{}/", node_url.path()));
         }
         let rpc = config.rpc_url.as_deref().map(NodeRpc::new).transpose()?;
-        let http = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("tee-proof-server/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let http = node_http::client()?;
         let token = config.token_file.as_deref().map(token).transpose()?;
         Ok(Self { http, node_url, rpc, token, has_airbender: Arc::default() })
     }
@@ -240,16 +225,11 @@ fn header(answer: &Response, name: HeaderName) -> &str {
     answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-async fn json_answer<T: DeserializeOwned>(mut answer: Response) -> Result<T, MirrorError> {
+async fn json_answer<T: DeserializeOwned>(answer: Response) -> Result<T, MirrorError> {
     if answer.status() != StatusCode::OK {
         return Err(MirrorError::Status(answer.status()));
     }
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        if body.len() + piece.len() > MAX_ANSWER_BYTES {
-            return Err(MirrorError::Answer(format!("more than {MAX_ANSWER_BYTES} bytes")));
-        }
-        body.extend_from_slice(&piece);
-    }
+    let too_large = || MirrorError::Answer(format!("more than {MAX_ANSWER_BYTES} bytes"));
+    let body = node_http::body(answer, MAX_ANSWER_BYTES).await?.ok_or_else(too_large)?;
     serde_json::from_slice(&body).map_err(|error| MirrorError::Answer(error.to_string()))
 }

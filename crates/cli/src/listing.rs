@@ -1,0 +1,36 @@
+//! Lists of a server's: all pages of one, and how it is shown.
+
+use anyhow::Result;
+use comfy_table::Table;
+use serde::Serialize;
+use tee_api::{ClientError, Page};
+
+/// Entries on a page. The server allows 1,000.
+pub(crate) const PAGE: u32 = 500;
+
+/// The entries of all pages; `page` asks for the one behind a cursor.
+pub(crate) async fn all<T>(
+    page: impl AsyncFn(Option<&str>) -> Result<Page<T>, ClientError>,
+) -> Result<Vec<T>, ClientError> {
+    let (mut entries, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = page(after.as_deref()).await?;
+        entries.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(entries);
+        }
+    }
+}
+
+/// Prints a list: a JSON object a line, or as a table.
+pub(crate) fn print<T: Serialize>(entries: &[T], json: bool, table: impl FnOnce(&[T]) -> Table) -> Result<()> {
+    if json {
+        for entry in entries {
+            println!("{}", serde_json::to_string(entry)?);
+        }
+    } else {
+        println!("{}", table(entries));
+    }
+    Ok(())
+}
