@@ -55,6 +55,15 @@ pub(crate) struct Region {
     pub(crate) words: u32,
 }
 
+impl Region {
+    /// The word of the heap for what begins `at` words into the region; `None` where so many words would be written over what comes
+    /// behind it.
+    pub(crate) fn room(self, at: u32, words: u32) -> Option<u32> {
+        let end = at.checked_add(words)?;
+        (end <= self.words).then_some(self.start.saturating_add(at))
+    }
+}
+
 /// Where the regions are that a version may have elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -136,6 +145,15 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_region_has_room_for_as_much_as_it_is_long() {
+        let region = Region { start: 100, words: 10 };
+        assert_eq!([region.room(0, 10), region.room(7, 3), region.room(10, 0)], [Some(100), Some(107), Some(110)]);
+        for (at, words) in [(0, 11), (7, 4), (11, 0), (u32::MAX, 1), (1, u32::MAX)] {
+            assert_eq!(region.room(at, words), None, "{words} words at {at}");
+        }
+    }
 
     /// The words that zksync-era names.
     #[test]

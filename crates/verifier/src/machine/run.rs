@@ -346,11 +346,8 @@ impl<S: State> BatchRun<S> {
     /// Writes bytes into a region from a word on, if they fit. Gives the number of words.
     fn write_bytes(&mut self, region: Region, at: u32, bytes: &[u8]) -> Result<u32, Limit> {
         let words = u32::try_from(bytes.len().div_ceil(32)).map_err(|_| Limit::Memory)?;
-        // What does not fit would be written over what comes after.
-        if at.checked_add(words).is_none_or(|end| end > region.words) {
-            return Err(Limit::Memory);
-        }
-        for (word, chunk) in (region.start.saturating_add(at)..).zip(bytes.chunks(32)) {
+        let start = region.room(at, words).ok_or(Limit::Memory)?;
+        for (word, chunk) in (start..).zip(bytes.chunks(32)) {
             let mut padded = [0; 32];
             padded.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
             self.machine.set_heap_word(word, U256::from_be_bytes(padded))?;
