@@ -19,6 +19,7 @@ mod plans;
 mod proofs;
 mod provers;
 mod published;
+mod readers;
 mod retention;
 mod revocations;
 mod sqlite_writer;
@@ -56,7 +57,7 @@ pub(crate) use self::{
     published::PublishedProof,
     standing::KeyToJudge,
 };
-use self::{patience::Within, provers::AskedProvers, sqlite_writer::SqliteWriter};
+use self::{patience::Within, provers::AskedProvers, readers::Readers, sqlite_writer::SqliteWriter};
 use crate::{
     clock::{Clock, millis},
     config::DatabaseUrl,
@@ -69,12 +70,6 @@ const MAX_SQLITE_READERS: u32 = 4;
 /// machine is slower.
 const MAX_POSTGRES_CONNECTIONS: u32 = 12;
 
-/// The most connections for listings and counts.
-const MAX_READERS: u32 = 4;
-
-/// How long PostgreSQL works on one of those. Nobody waits longer for it.
-const READER_STATEMENT_TIMEOUT_MS: u32 = 6000;
-
 /// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
@@ -86,8 +81,7 @@ const TRUSTED_WRITE: Duration = Duration::from_secs(1);
 pub(crate) struct Storage {
     /// All connections to PostgreSQL; those that read SQLite.
     pool: AnyPool,
-    /// What lists and counts for people and scrapers: however long that takes, provers find a connection.
-    readers: AnyPool,
+    readers: Readers,
     /// What writes to SQLite; PostgreSQL has as many writers as connections.
     sqlite_writer: Option<SqliteWriter>,
     rules: Arc<JobRules>,
@@ -114,8 +108,7 @@ impl Storage {
         let url = url.connection_url()?;
         let is_sqlite = url.starts_with("sqlite:");
         let pool = connect(&url, if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS }, None).await?;
-        let reader_timeout_ms = (!is_sqlite).then_some(READER_STATEMENT_TIMEOUT_MS);
-        let readers = connect(&url, MAX_READERS, reader_timeout_ms).await?;
+        let readers = Readers::connect(&url, patience::ANSWER).await?;
         let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
         let storage = Self {
             pool,
@@ -251,8 +244,8 @@ impl Storage {
     }
 }
 
-/// Connections. Where a time is given, PostgreSQL breaks a statement off after it.
-async fn connect(url: &str, max_connections: u32, statement_timeout_ms: Option<u32>) -> Result<AnyPool, sqlx::Error> {
+/// Connections. Each begins with the statement that is given, if one is.
+async fn connect(url: &str, max_connections: u32, first: Option<String>) -> Result<AnyPool, sqlx::Error> {
     AnyPoolOptions::new()
         .acquire_timeout(patience::ACQUIRE)
         .max_connections(max_connections)
@@ -266,10 +259,10 @@ async fn connect(url: &str, max_connections: u32, statement_timeout_ms: Option<u
             })
         })
         .after_connect(move |connection, _| {
+            let first = first.clone();
             Box::pin(async move {
-                let Some(timeout_ms) = statement_timeout_ms else { return Ok(()) };
-                let set = AssertSqlSafe(format!("SET statement_timeout = {timeout_ms}"));
-                sqlx::raw_sql(set).execute(connection).await.map(drop)
+                let Some(first) = first else { return Ok(()) };
+                sqlx::raw_sql(AssertSqlSafe(first)).execute(connection).await.map(drop)
             })
         })
         .connect(url)

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use tee_verifier::H256;
 
-use super::{JobStatus, decoded, hash, number, patience::Within};
+use super::{JobStatus, decoded, hash, number};
 use crate::Store;
 
 /// How old a change must be to be listed, in milliseconds. Changes are ordered by the times of the servers that made them, and
@@ -158,15 +158,13 @@ impl Job {
 impl Store {
     /// Batches with higher numbers than `after`, by number.
     pub async fn batches(&self, after: Option<u32>, limit: u32) -> Result<Vec<BatchEntry>, sqlx::Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT number, json_bytes, cbor_bytes, previous_root, expected_root, sealed_at, source, created_at
              FROM batches WHERE number > $1 ORDER BY number LIMIT $2",
         )
         .bind(after.map_or(-1, i64::from))
-        .bind(i64::from(limit))
-        .fetch_all(&self.storage.readers)
-        .within()
-        .await?;
+        .bind(i64::from(limit));
+        let rows = self.storage.readers.fetch_all(query).await?;
         rows.iter().map(BatchEntry::read).collect()
     }
 
@@ -207,13 +205,13 @@ impl Store {
         if filter.tee_type.is_none() {
             jobs = jobs.bind(number).bind(tee_type);
         }
-        let rows = jobs.fetch_all(&self.storage.readers).within().await?;
+        let rows = self.storage.readers.fetch_all(jobs).await?;
         rows.iter().map(Job::read).collect()
     }
 
     /// Jobs that changed after `after`, in that order, as they stand now. A change shows two seconds after it was made.
     pub async fn job_changes(&self, after: JobCursor, limit: u32) -> Result<Vec<Job>, sqlx::Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT * FROM tee_proof_generation_details
              WHERE (updated_at, l1_batch_number, tee_type) > ($1, $2, $3) AND updated_at <= $4
              ORDER BY updated_at, l1_batch_number, tee_type LIMIT $5",
@@ -222,16 +220,15 @@ impl Store {
         .bind(i64::from(after.number))
         .bind(after.tee_type.as_str())
         .bind(self.clock.now_ms().saturating_sub(CHANGES_SETTLE_MS))
-        .bind(i64::from(limit))
-        .fetch_all(&self.storage.readers)
-        .within()
-        .await?;
+        .bind(i64::from(limit));
+        let rows = self.storage.readers.fetch_all(query).await?;
         rows.iter().map(Job::read).collect()
     }
 
     /// How many unfinished jobs stand where, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
-        let rows = sqlx::query(AssertSqlSafe(job_counts_statement())).fetch_all(&self.storage.readers).within().await?;
+        let query = sqlx::query(AssertSqlSafe(job_counts_statement()));
+        let rows = self.storage.readers.fetch_all(query).await?;
         rows.iter()
             .map(|row| {
                 let Some(lowest_batch) = row.try_get::<Option<i64>, _>("lowest")? else { return Ok(None) };
@@ -267,7 +264,7 @@ impl Store {
             Some(Ordering::Greater) => proofs.bind(number).bind(vec![]),
             Some(Ordering::Less) => proofs.bind(number + 1).bind(vec![]),
         };
-        let rows = proofs.fetch_all(&self.storage.readers).within().await?;
+        let rows = self.storage.readers.fetch_all(proofs).await?;
         rows.iter().map(Proof::read).collect()
     }
 
@@ -277,12 +274,10 @@ impl Store {
         after: Option<&PublicKey>,
         limit: u32,
     ) -> Result<Vec<AttestationEntry>, sqlx::Error> {
-        let rows = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
+        let query = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
             .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
-            .bind(i64::from(limit))
-            .fetch_all(&self.storage.readers)
-            .within()
-            .await?;
+            .bind(i64::from(limit));
+        let rows = self.storage.readers.fetch_all(query).await?;
         rows.iter().map(AttestationEntry::read).collect()
     }
 }

@@ -4,7 +4,7 @@ use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use tee_verifier::H256;
 
-use super::{JobStatus, Storage, decoded, hash, number, patience::Within};
+use super::{JobStatus, Storage, decoded, hash, number};
 
 /// A batch with its job and proof. A batch has one row for each of its jobs and, where several keys proved it, for each
 /// proof; a batch that no prover ever asked for has a row without TEE type.
@@ -80,7 +80,7 @@ pub(super) const DISAGREEMENT_COLUMNS: &str = "d.*, (SELECT COUNT(*) FROM tee_pr
 impl Storage {
     /// Rows of at most `limit` batches from `first` on, by number.
     pub(crate) async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT b.number, j.tee_type, j.status, j.attempts, j.error_kind, j.error, j.prover_taken_at,
                  j.updated_at, p.signature, p.pubkey, p.proof, p.statement, p.received_at, a.verdict
              FROM (SELECT number FROM batches WHERE number >= $1 ORDER BY number LIMIT $2) b
@@ -90,10 +90,8 @@ impl Storage {
              ORDER BY b.number, j.tee_type, p.received_at",
         )
         .bind(i64::from(first))
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .within()
-        .await?;
+        .bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter()
             .map(|row| {
                 let tee_type: Option<&str> = row.try_get("tee_type")?;
@@ -126,12 +124,10 @@ impl Storage {
 
     /// All disagreements, the latest first.
     pub(crate) async fn disagreements(&self) -> Result<Vec<Disagreement>, sqlx::Error> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d ORDER BY received_at DESC, l1_batch_number"
-        )))
-        .fetch_all(&self.readers)
-        .within()
-        .await?;
+        )));
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(Disagreement::read).collect()
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
 
 /// For the answer to what was asked, a connection included.
-const ANSWER: Duration = Duration::from_secs(6);
+pub(super) const ANSWER: Duration = Duration::from_secs(6);
 
 /// How long SQLite waits for other processes that write to its file, in milliseconds.
 pub(super) const SQLITE_BUSY_MS: u32 = 4000;
@@ -38,8 +38,8 @@ pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
             match code.parse::<i32>() {
                 // PostgreSQL's classes: connection, resources, operator's intervention. Some of them are numbers too.
                 _ if code.len() == 5 => ["08", "53", "57"].iter().any(|class| code.starts_with(class)),
-                // SQLite's: busy, no memory, input and output, full, cannot open. The low byte is the kind.
-                Ok(code) => [5, 7, 10, 13, 14].contains(&(code & 0xff)),
+                // SQLite's: busy, no memory, broken off, input and output, full, cannot open. The low byte is the kind.
+                Ok(code) => [5, 7, 9, 10, 13, 14].contains(&(code & 0xff)),
                 Err(_) => false,
             }
         }

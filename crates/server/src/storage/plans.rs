@@ -54,8 +54,8 @@ impl Store {
                 let value = if *parameter == "KEY" { key.as_str() } else { parameter };
                 statement = statement.replace(&format!("${}", index + 1), value);
             }
-            let plan = sqlx::raw_sql(AssertSqlSafe(format!("{explain} {statement}")));
-            let rows = plan.fetch_all(&self.storage.readers).await?;
+            let plan = sqlx::query(AssertSqlSafe(format!("{explain} {statement}")));
+            let rows = self.storage.readers.fetch_all(plan).await?;
             let lines = rows.iter().map(|row| row.try_get::<String, _>(if is_sqlite { 3 } else { 0 }));
             plans.push((name, lines.collect::<Result<Vec<_>, _>>()?.join("\n")));
         }

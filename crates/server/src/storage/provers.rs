@@ -13,7 +13,7 @@ use std::{
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use tee_api::TeeType;
 
-use super::{JobRules, Storage, decoded, patience::Within};
+use super::{JobRules, Storage, decoded};
 use crate::{Store, access::ProverName};
 
 /// Whoever asked for work within this time is expected to try a job before it is given up.
@@ -348,15 +348,13 @@ impl Storage {
 
     /// How many provers there are.
     pub(crate) async fn prover_counts(&self, now_ms: i64) -> Result<Vec<ProverCount>, sqlx::Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT tee_type, COUNT(*) AS active, SUM(CASE WHEN paused_until > $2 THEN 1 ELSE 0 END) AS paused
              FROM tee_provers WHERE asked_at > $1 GROUP BY tee_type",
         )
         .bind(now_ms.saturating_sub(ACTIVE_MS))
-        .bind(now_ms)
-        .fetch_all(&self.readers)
-        .within()
-        .await?;
+        .bind(now_ms);
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter()
             .map(|row| {
                 Ok(ProverCount {
@@ -372,7 +370,7 @@ impl Storage {
 impl Store {
     /// Who asks for work, by TEE type and name, those after `after`.
     pub async fn provers(&self, after: Option<(TeeType, &str)>, limit: u32) -> Result<Vec<ProverEntry>, sqlx::Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT p.*, (SELECT COUNT(*) FROM tee_proof_generation_details j WHERE j.prover = p.name
                  AND j.tee_type = p.tee_type AND j.lease_id IS NOT NULL AND j.tee_type <> 'none'
                  AND j.lease_expires_at > $3) AS leases
@@ -381,10 +379,8 @@ impl Store {
         .bind(after.map_or("", |(tee_type, _)| tee_type.as_str()))
         .bind(after.map_or("", |(_, name)| name))
         .bind(self.clock.now_ms())
-        .bind(i64::from(limit))
-        .fetch_all(&self.storage.readers)
-        .within()
-        .await?;
+        .bind(i64::from(limit));
+        let rows = self.storage.readers.fetch_all(query).await?;
         rows.iter().map(ProverEntry::read).collect()
     }
 }

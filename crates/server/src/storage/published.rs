@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, TeeType};
 
-use super::{Disagreement, JobStatus, Storage, decoded, overview::DISAGREEMENT_COLUMNS, patience::Within};
+use super::{Disagreement, JobStatus, Storage, decoded, overview::DISAGREEMENT_COLUMNS};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -43,7 +43,7 @@ impl Storage {
         tee_type: Option<TeeType>,
     ) -> Result<Vec<PublishedProof>, sqlx::Error> {
         let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND j.tee_type = '{tee_type}'"));
-        let rows = sqlx::query(AssertSqlSafe(format!(
+        let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT j.tee_type, j.status, j.updated_at AS at, p.pubkey, p.signature, p.proof, p.statement, p.received_at,
                  a.quote, a.verdict, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_generation_details j
@@ -53,12 +53,10 @@ impl Storage {
              ORDER BY j.tee_type, p.received_at, p.pubkey LIMIT $2"
         )))
         .bind(i64::from(number))
-        .bind(MAX_PROOFS)
-        .fetch_all(&self.readers)
-        .within()
-        .await?;
+        .bind(MAX_PROOFS);
+        let rows = self.readers.fetch_all(query).await?;
         let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND d.tee_type = '{tee_type}'"));
-        let disagreements = sqlx::query(AssertSqlSafe(format!(
+        let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT d.tee_type, d.received_at AS at, d.pubkey, d.signature, d.proof, d.accepted_proof, d.statement,
                  a.quote,
                  a.verdict, a.judged_at, a.collateral, a.revoked_at
@@ -69,10 +67,8 @@ impl Storage {
              ORDER BY d.received_at, d.pubkey LIMIT $2"
         )))
         .bind(i64::from(number))
-        .bind(MAX_PROOFS)
-        .fetch_all(&self.readers)
-        .within()
-        .await?;
+        .bind(MAX_PROOFS);
+        let disagreements = self.readers.fetch_all(query).await?;
         let accepted = rows.iter().map(PublishedProof::accepted);
         accepted.chain(disagreements.iter().map(PublishedProof::disagreeing)).collect()
     }
@@ -100,7 +96,7 @@ impl Storage {
         after: Option<(u32, TeeType, PublicKey)>,
         limit: u32,
     ) -> Result<Vec<Disagreement>, sqlx::Error> {
-        let rows = sqlx::query(AssertSqlSafe(format!(
+        let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d
              WHERE (l1_batch_number, tee_type, pubkey) > ($1, $2, $3)
              ORDER BY l1_batch_number, tee_type, pubkey LIMIT $4"
@@ -108,16 +104,14 @@ impl Storage {
         .bind(after.map_or(-1, |(number, ..)| i64::from(number)))
         .bind(after.map_or("", |(_, tee_type, _)| tee_type.as_str()))
         .bind(after.map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
-        .bind(i64::from(limit))
-        .fetch_all(&self.readers)
-        .within()
-        .await?;
+        .bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(Disagreement::read).collect()
     }
 
     /// Counts for metrics.
     pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
                  (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
@@ -125,10 +119,8 @@ impl Storage {
                  (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL),
                  (SELECT MIN(valid_until) FROM tee_attestations WHERE revoked_at IS NULL),
                  (SELECT COUNT(*) FROM input_completions WHERE due_at IS NOT NULL)",
-        )
-        .fetch_one(&self.readers)
-        .within()
-        .await?;
+        );
+        let row = self.readers.fetch_one(query).await?;
         let count = |index: usize| decoded(u64::try_from(row.try_get::<i64, _>(index)?));
         Ok(StateCounts {
             disagreements: count(0)?,

@@ -51,23 +51,16 @@ pub(crate) struct GcTotals {
 impl Storage {
     /// Looks at a chunk of batches from `from` on for inputs that have been needed no more since a time.
     pub(crate) async fn retirable_inputs(&self, from: u32, since_ms: i64) -> Result<Retirable, sqlx::Error> {
-        let row = sqlx::query("SELECT MIN(number) FROM batches WHERE number >= $1 AND input_retired_at IS NULL")
-            .bind(i64::from(from))
-            .fetch_one(&self.readers)
-            .within()
-            .await?;
+        let query = sqlx::query("SELECT MIN(number) FROM batches WHERE number >= $1 AND input_retired_at IS NULL")
+            .bind(i64::from(from));
+        let row = self.readers.fetch_one(query).await?;
         let Some(first) = row.try_get::<Option<i64>, _>(0)? else {
             return Ok(Retirable { batches: None, next: None });
         };
         let end = first.saturating_add(CHUNK);
-        let rows = sqlx::query(AssertSqlSafe(retirable_statement()))
-            .bind(first)
-            .bind(end)
-            .bind(since_ms)
-            .bind(MAX_RETIRED)
-            .fetch_all(&self.readers)
-            .within()
-            .await?;
+        let query =
+            sqlx::query(AssertSqlSafe(retirable_statement())).bind(first).bind(end).bind(since_ms).bind(MAX_RETIRED);
+        let rows = self.readers.fetch_all(query).await?;
         let numbers = rows.iter().map(|row| number(row.try_get("number")?)).collect::<Result<Vec<_>, _>>()?;
         let batches = numbers.first().copied().zip(numbers.last().copied());
         // A full chunk may go on in the same range.
@@ -139,13 +132,11 @@ impl Storage {
         if numbers.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = sqlx::query(AssertSqlSafe(format!(
+        let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT number, input_key FROM batches WHERE input_retired_at IS NULL AND number IN ({})",
             numbers.join(",")
-        )))
-        .fetch_all(&self.readers)
-        .within()
-        .await?;
+        )));
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(|row| Ok((number(row.try_get("number")?)?, row.try_get("input_key")?))).collect()
     }
 
@@ -171,10 +162,8 @@ impl Storage {
 
     /// What all runs of `gc` came to.
     pub(crate) async fn gc_totals(&self) -> Result<GcTotals, sqlx::Error> {
-        let row = sqlx::query("SELECT ended_at, deleted_blobs, deleted_bytes FROM object_store_gc WHERE id = 1")
-            .fetch_one(&self.readers)
-            .within()
-            .await?;
+        let query = sqlx::query("SELECT ended_at, deleted_blobs, deleted_bytes FROM object_store_gc WHERE id = 1");
+        let row = self.readers.fetch_one(query).await?;
         let count = |column: &str| decoded(u64::try_from(row.try_get::<i64, _>(column)?));
         Ok(GcTotals {
             ended_at_ms: row.try_get("ended_at")?,
