@@ -10,7 +10,7 @@ use std::{
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::access::TokenName;
+use crate::{access::TokenName, least_rate::LeastRate};
 
 /// The most askers that a [`RateLimiter`] remembers.
 const MAX_ASKERS: usize = 65_536;
@@ -40,6 +40,8 @@ pub struct Limits {
     pub stall_timeout_secs: u32,
     /// How many bytes of an upload must come each second, on average over the time that it may stall.
     pub least_upload_bytes_per_sec: u32,
+    /// How many bytes of an answer must be taken each second while more of it waits, on average over the same time.
+    pub least_answer_bytes_per_sec: u32,
     /// How many bytes of answers may wait in memory to be read, all askers' together. One asker has a quarter of it.
     pub max_answer_bytes: usize,
     /// Clients that follow job changes at the same time.
@@ -101,6 +103,7 @@ impl Default for Limits {
             request_timeout_secs: 60,
             stall_timeout_secs: 30,
             least_upload_bytes_per_sec: 16 * 1024,
+            least_answer_bytes_per_sec: 16 * 1024,
             // A quarter is room for the two largest answers.
             max_answer_bytes: 256 * 1024 * 1024,
             max_event_streams: 64,
@@ -144,8 +147,16 @@ impl Limits {
         self.request_timeout().saturating_mul(10)
     }
 
-    pub(crate) fn stall_timeout(&self) -> Duration {
-        Duration::from_secs(self.stall_timeout_secs.into())
+    pub(crate) fn least_upload_rate(&self) -> LeastRate {
+        self.least_rate(self.least_upload_bytes_per_sec)
+    }
+
+    pub(crate) fn least_answer_rate(&self) -> LeastRate {
+        self.least_rate(self.least_answer_bytes_per_sec)
+    }
+
+    fn least_rate(&self, bytes_per_sec: u32) -> LeastRate {
+        LeastRate { bytes_per_sec, window: Duration::from_secs(self.stall_timeout_secs.into()) }
     }
 
     pub(crate) fn stop_grace(&self) -> Duration {

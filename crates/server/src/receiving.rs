@@ -1,6 +1,6 @@
 //! Receiving what peers send, at a rate that they must keep up, and as a whole before anything scarce is taken for it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use futures::{
@@ -12,7 +12,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{AddBatchError, limits::Limits};
+use crate::{
+    AddBatchError,
+    least_rate::{LeastRate, Pace},
+    limits::Limits,
+};
 
 /// How many bytes of bodies may wait in memory, all together. A body that has no room is read as somebody makes use of it.
 const ROOM_BYTES: usize = 64 * 1024 * 1024;
@@ -24,14 +28,6 @@ pub(crate) struct Receiving {
     rate: LeastRate,
 }
 
-/// How slowly a body may come.
-#[derive(Debug, Clone, Copy)]
-struct LeastRate {
-    bytes_per_sec: u32,
-    /// Over how long it counts.
-    window: Duration,
-}
-
 /// A body that is there, or as much of it as there was room for with the rest behind it.
 pub(crate) struct Received {
     pub(crate) body: BoxStream<'static, io::Result<Bytes>>,
@@ -41,10 +37,7 @@ pub(crate) struct Received {
 
 impl Receiving {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            room: Arc::new(Semaphore::new(ROOM_BYTES)),
-            rate: LeastRate { bytes_per_sec: limits.least_upload_bytes_per_sec, window: limits.stall_timeout() },
-        }
+        Self { room: Arc::new(Semaphore::new(ROOM_BYTES)), rate: limits.least_upload_rate() }
     }
 
     /// Reads a body, as far as there is room for it.
@@ -52,7 +45,7 @@ impl Receiving {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     {
-        let mut body = Box::pin(self.rate.required_of(body));
+        let mut body = Box::pin(required(self.rate, body));
         let mut whole = Vec::new();
         let mut room: Option<OwnedSemaphorePermit> = None;
         while let Some(piece) = body.try_next().await.map_err(AddBatchError::Read)? {
@@ -71,37 +64,34 @@ impl Receiving {
     }
 }
 
-impl LeastRate {
-    /// The same body; it ends in an error when it comes too slowly. Only the time counts in which somebody waits for it.
-    fn required_of<S>(self, body: S) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static
-    where
-        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
-    {
-        // What sends nothing at all is too slow for any rate.
-        let least = (f64::from(self.bytes_per_sec) * self.window.as_secs_f64()).max(1.0) as u64;
-        stream::unfold(Some((body, Duration::ZERO, 0_u64)), move |state| async move {
-            let (mut body, waited, came) = state?;
-            let asked = Instant::now();
-            let Ok(piece) = timeout(self.window.saturating_sub(waited), body.next()).await else {
-                if came < least {
-                    return Some((Err(io::ErrorKind::TimedOut.into()), None));
-                }
-                // Enough came before: the next window begins.
-                return Some((Ok(Bytes::new()), Some((body, Duration::ZERO, 0))));
-            };
-            match piece? {
-                Err(error) => Some((Err(error), None)),
-                Ok(piece) => {
-                    let came = came.saturating_add(piece.len() as u64);
-                    Some((Ok(piece), Some((body, waited.saturating_add(asked.elapsed()), came))))
-                }
+/// The same body; it ends in an error when it comes too slowly. Only the time counts in which somebody waits for it.
+fn required<S>(rate: LeastRate, body: S) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static
+where
+    S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+{
+    stream::unfold(Some((body, Pace::new(rate))), |state| async move {
+        let (mut body, mut pace) = state?;
+        let asked = Instant::now();
+        let Ok(piece) = timeout(pace.left(), body.next()).await else {
+            return Some(match pace.next_window() {
+                Ok(()) => (Ok(Bytes::new()), Some((body, pace))),
+                Err(error) => (Err(error), None),
+            });
+        };
+        match piece? {
+            Err(error) => Some((Err(error), None)),
+            Ok(piece) => {
+                pace.note(asked.elapsed(), piece.len());
+                Some((Ok(piece), Some((body, pace))))
             }
-        })
-    }
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// 1,000 bytes in each fifth of a second.
@@ -124,7 +114,7 @@ mod tests {
     }
 
     async fn read(body: Body) -> io::Result<usize> {
-        Box::pin(RATE.required_of(body)).try_fold(0, async |sum, piece| Ok(sum + piece.len())).await
+        Box::pin(required(RATE, body)).try_fold(0, async |sum, piece| Ok(sum + piece.len())).await
     }
 
     #[tokio::test]
@@ -141,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_time_in_which_nobody_reads_does_not_count() {
-        let mut body = Box::pin(RATE.required_of(pieces(10, 1)));
+        let mut body = Box::pin(required(RATE, pieces(10, 1)));
         while let Some(piece) = body.next().await {
             piece.unwrap();
             tokio::time::sleep(RATE.window / 4).await;

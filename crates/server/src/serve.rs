@@ -11,7 +11,6 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
@@ -19,6 +18,7 @@ use tower::ServiceExt;
 use crate::{
     limits::{Limits, PeerConnection, PeerConnections},
     metrics::Metrics,
+    sending::Sending,
     tls::Tls,
 };
 
@@ -131,10 +131,8 @@ impl Connections {
         self.exchange(stream, Peer { address, has_certificate }).await
     }
 
-    async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Send, peer: Peer) -> io::Result<()> {
-        let mut stream = TimeoutStream::new(stream);
-        // A peer that takes nothing of its answer holds memory.
-        stream.set_write_timeout(Some(self.limits.stall_timeout()));
+    async fn exchange(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin, peer: Peer) -> io::Result<()> {
+        let stream = Sending::new(stream, self.limits.least_answer_rate());
         let service = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
@@ -145,7 +143,7 @@ impl Connections {
             .header_read_timeout(self.limits.header_timeout())
             .max_buf_size(BUFFER_BYTES)
             .max_header_size(MAX_HEAD_BYTES)
-            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+            .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = &mut connection => ended,

@@ -177,34 +177,67 @@ async fn half_open_connections_at_the_limit_make_others_wait_no_longer_than_a_he
     assert_serves_others(&world).await;
 }
 
-#[tokio::test]
-async fn a_reader_that_takes_nothing_is_cut_off() {
-    let world = world(|limits| limits.stall_timeout_secs = 1).await;
-    // What does not compress, and is more than sockets hold.
-    let words = (0..256 * 1024_u32).map(|number| keccak256(&number.to_be_bytes()));
+/// What is not compressed, and more than sockets hold.
+const LARGE: usize = 16 << 20;
+
+/// Asks for an answer of that size.
+async fn ask_for_much(world: &World) -> TcpStream {
+    let words = (0..LARGE as u32 / 32).map(|number| keccak256(&number.to_be_bytes()));
     let mut batch = new_batch(1, None);
     batch.input.vm_run_data.used_bytecodes = [(U256::one(), words.collect())].into();
     world.server.store().add_batch(batch).await.unwrap();
-    let address = world.server.local_addr();
-    let mut stream = connect_from([127, 0, 0, 2], address, Some(4096)).await.unwrap();
+    let mut stream = connect_from([127, 0, 0, 2], world.server.local_addr(), Some(4096)).await.unwrap();
     let request = "GET /tee/proof_inputs_no_lock/1 HTTP/1.1\r\nhost: localhost\r\naccept: application/cbor\r\n\
                    accept-encoding: zstd\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Waits until the one that asks is the only connection.
+async fn assert_others_are_cut_off(world: &World) {
     let open = async || {
         let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
         let line = metrics.lines().find(|line| line.starts_with("tee_server_open_connections ")).unwrap();
         line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
     };
     let cut = async {
-        // The one that asks is left.
         while open().await > 1 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     timeout(PATIENCE, cut).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_off() {
+    let world = world(|limits| limits.stall_timeout_secs = 1).await;
+    let mut stream = ask_for_much(&world).await;
+    assert_others_are_cut_off(&world).await;
     let mut got = vec![];
     let _ = timeout(PATIENCE, stream.read_to_end(&mut got)).await.unwrap();
-    assert!(got.len() < 8 * 1024 * 1024, "{} bytes", got.len());
+    assert!(got.len() < LARGE, "{} bytes", got.len());
+}
+
+#[tokio::test]
+async fn a_reader_that_drips_is_cut_off_while_something_of_its_answer_goes_on_its_way_all_the_time() {
+    // The sockets between them take nothing for a while, and then much at once.
+    let world = world(|limits| {
+        limits.stall_timeout_secs = 3;
+        limits.least_answer_bytes_per_sec = 1_000_000;
+    })
+    .await;
+    let mut stream = ask_for_much(&world).await;
+    let dripping = tokio::spawn(async move {
+        let (mut piece, mut got) = (vec![0; 40_000], 0);
+        while stream.read_exact(&mut piece).await.is_ok() {
+            got += piece.len();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        got
+    });
+    assert_others_are_cut_off(&world).await;
+    let got = timeout(PATIENCE, dripping).await.unwrap().unwrap();
+    assert!(got < LARGE, "{got} bytes");
 }
 
 #[tokio::test]
