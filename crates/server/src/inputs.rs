@@ -3,10 +3,12 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     sync::Arc,
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use sha2::{Digest, Sha256};
@@ -43,7 +45,19 @@ const MAX_MARKER_BYTES: u64 = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
     objects: Arc<dyn ObjectStore>,
+    /// Where the store is one.
+    folder: Option<PathBuf>,
     in_memory: bool,
+}
+
+/// A file that was begun and not finished, by a crash or not yet.
+#[derive(Debug)]
+pub(crate) struct HalfWritten {
+    pub(crate) path: PathBuf,
+    /// Of the blob that it was to become.
+    pub(crate) name: BlobName,
+    pub(crate) bytes: u64,
+    pub(crate) last_modified: DateTime<Utc>,
 }
 
 /// An input, ready to be stored: what the database keeps of it, and the blobs.
@@ -142,7 +156,7 @@ impl BlobInfo {
 impl Inputs {
     /// Opens the store that holds them.
     pub(crate) fn open(url: &ObjectStoreUrl) -> Result<Self, object_store::Error> {
-        Ok(Self { objects: url.open()?, in_memory: url.is_memory() })
+        Ok(Self { objects: url.open()?, folder: url.as_folder().map(Into::into), in_memory: url.is_memory() })
     }
 
     /// Whether they are gone when the process ends.
@@ -195,9 +209,31 @@ impl Inputs {
         outcome
     }
 
-    /// All that lies where inputs do.
+    /// All that lies where inputs do, without what is half written.
     pub(crate) fn list(&self) -> BoxStream<'static, Result<ObjectMeta, object_store::Error>> {
         self.objects.list(Some(&ObjectPath::from(FOLDER)))
+    }
+
+    /// The rest of it. Until a file in a folder is whole, its name ends in `#` and a number, and the store's library hides it. A
+    /// bucket keeps such things to itself.
+    pub(crate) async fn half_written(&self) -> io::Result<Vec<HalfWritten>> {
+        let Some(folder) = &self.folder else { return Ok(vec![]) };
+        let mut found = vec![];
+        let mut files = match tokio::fs::read_dir(folder.join(FOLDER)).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            files => files?,
+        };
+        while let Some(file) = files.next_entry().await? {
+            let file_name = file.file_name();
+            let whole = file_name.to_str().and_then(|name| name.rsplit_once('#')).map(|(whole, _)| whole);
+            let path = whole.map(|whole| ObjectPath::from(format!("{FOLDER}/{whole}")));
+            let Some(name) = path.as_ref().and_then(BlobName::of) else { continue };
+            // It may be whole by now.
+            let Ok(metadata) = file.metadata().await else { continue };
+            let last_modified = metadata.modified()?.into();
+            found.push(HalfWritten { path: file.path(), name, bytes: metadata.len(), last_modified });
+        }
+        Ok(found)
     }
 
     /// Opens a stored input, compressed. The stream ends with [`CorruptInput`] when the checksum is wrong, and then lacks

@@ -106,6 +106,11 @@ impl ObjectStoreUrl {
         self.scheme == Scheme::Memory
     }
 
+    /// The folder, where it is one.
+    pub(crate) fn as_folder(&self) -> Option<&Path> {
+        (self.scheme == Scheme::File).then(|| Path::new(&self.place))
+    }
+
     fn bucket(&self) -> (&str, &str) {
         self.place.split_once('/').unwrap_or((&self.place, ""))
     }

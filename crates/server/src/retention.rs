@@ -3,7 +3,7 @@
 //! Nobody locks a blob. Whoever writes one puts the day of writing into its key, so who deletes a blob of an earlier day takes
 //! nothing that is being written.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
@@ -75,13 +75,13 @@ impl Retention {
 /// What [`Store::collect_garbage`] found in the object store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Garbage {
-    /// Blobs that no batch knows of: deleted, unless that was not wanted.
+    /// Blobs that no batch knows of, and files that were never written to their end: deleted, unless that was not wanted.
     pub orphans: u64,
     /// Their size in bytes.
     pub orphan_bytes: u64,
     /// Blobs of batches.
     pub in_use: u64,
-    /// Blobs that no batch knows of and that are not old enough.
+    /// The same that are not old enough.
     pub young: u64,
     /// Objects under `inputs/` that are no server's.
     pub foreign: u64,
@@ -121,11 +121,29 @@ impl Store {
                 self.inputs.delete_blobs(orphans).await?;
             }
         }
+        for file in self.inputs.half_written().await.map_err(folder_fault)? {
+            if is_young(&file.name, file.last_modified.timestamp_millis(), self.clock.now_ms(), least_age) {
+                garbage.young += 1;
+                continue;
+            }
+            garbage.orphans += 1;
+            garbage.orphan_bytes = garbage.orphan_bytes.saturating_add(file.bytes);
+            if delete {
+                match tokio::fs::remove_file(file.path).await {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_fault(error)),
+                    _ => {}
+                }
+            }
+        }
         if delete {
             self.storage.note_gc(garbage.orphans, garbage.orphan_bytes, self.clock.now_ms()).await?;
         }
         Ok(garbage)
     }
+}
+
+fn folder_fault(error: io::Error) -> ObjectStoreFault {
+    object_store::Error::Generic { store: "folder", source: error.into() }.into()
 }
 
 fn is_young(name: &BlobName, modified_ms: i64, now_ms: i64, least_age: Duration) -> bool {

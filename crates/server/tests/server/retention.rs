@@ -223,6 +223,30 @@ async fn a_blob_that_no_batch_knows_is_deleted_once_it_is_old_and_no_other_is() 
 }
 
 #[tokio::test]
+async fn a_file_that_a_crash_left_half_written_is_deleted_once_it_is_old() {
+    let world = World::start().await;
+    world.add(1).await;
+    let inputs = world.folder.path().join("objects/inputs");
+    let today = since_1970().as_secs() / DAY.as_secs();
+    let file = |day: u64, end: &str| inputs.join(format!("1-{day}-{}.{end}", "0".repeat(32)));
+    let (old, of_today) = (file(today - 3, "json.zst#1"), file(today, "cbor.zst#2"));
+    let foreign = inputs.join("notes.txt#1");
+    for file in [&old, &of_today, &foreign] {
+        fs::write(file, "half").unwrap();
+    }
+    world.clock.advance(since_1970());
+    let store = world.server.store();
+    let young = Garbage { in_use: 2, young: 2, ..Garbage::default() };
+    assert_eq!(store.collect_garbage(DAY, true).await.unwrap(), young);
+    [&old, &of_today, &foreign].iter().for_each(|file| age(file, DAY * 2));
+    let found = Garbage { orphans: 1, orphan_bytes: 4, in_use: 2, young: 1, foreign: 0 };
+    assert_eq!(store.collect_garbage(DAY, false).await.unwrap(), found);
+    assert!(old.exists());
+    assert_eq!(store.collect_garbage(DAY, true).await.unwrap(), found);
+    assert_eq!((old.exists(), of_today.exists(), foreign.exists()), (false, true, true));
+}
+
+#[tokio::test]
 async fn who_tries_again_writes_over_what_the_first_try_left() {
     let world = World::start().await;
     world.add(1).await;
