@@ -23,7 +23,7 @@ pub struct ObjectStoreUrl {
 
 /// Not the URL of an object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("object store: none of file://FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, memory://")]
+#[error("object store: none of file://FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, memory://, without parameters")]
 pub struct ObjectStoreUrlError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,10 @@ impl FromStr for ObjectStoreUrl {
 
     fn from_str(url: &str) -> Result<Self, ObjectStoreUrlError> {
         let (scheme, place) = url.split_once("://").ok_or(ObjectStoreUrlError)?;
+        // Parameters are understood nowhere, and would become part of a name.
+        if place.contains('?') {
+            return Err(ObjectStoreUrlError);
+        }
         let scheme = match (scheme, place.is_empty()) {
             ("file", false) => Scheme::File,
             ("s3", false) => Scheme::S3,
@@ -136,6 +140,9 @@ mod tests {
         }
         for none in ["", "inputs", "/inputs", "file://", "s3://", "gs://", "memory://x", "http://x/y", "S3://bucket"] {
             assert_eq!(none.parse::<ObjectStoreUrl>(), Err(ObjectStoreUrlError), "{none}");
+        }
+        for parameter in ["file://inputs?mode=rw", "s3://bucket?region=eu", "gs://bucket/a?b=c", "memory://?"] {
+            assert_eq!(parameter.parse::<ObjectStoreUrl>(), Err(ObjectStoreUrlError), "{parameter}");
         }
         let url: ObjectStoreUrl = "s3://bucket/a/b".parse().unwrap();
         assert_eq!(url.bucket(), ("bucket", "a/b"));
