@@ -8,6 +8,7 @@ mod completion;
 mod contradictions;
 mod cut_off;
 mod databases;
+mod documents;
 mod era;
 mod hostile;
 mod inputs;
