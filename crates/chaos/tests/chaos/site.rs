@@ -187,6 +187,25 @@ impl Site {
         turn.lock_owned().await
     }
 
+    /// What lies in the bucket, where there is one.
+    pub(crate) async fn bucket_bytes(&self) -> u64 {
+        let Some(bucket) = &self.bucket else { return 0 };
+        let (mut last, mut bytes) = (String::new(), 0);
+        loop {
+            let page = format!("{}/{BUCKET}?list-type=2&start-after={last}", bucket.endpoint);
+            let page = self.operator.http.get(page).send().await.unwrap().error_for_status().unwrap();
+            let page = page.text().await.unwrap();
+            let all = |element: &str| {
+                let begin = format!("<{element}>");
+                let texts = page.split(&begin).skip(1);
+                texts.map(|text| text.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
+            };
+            let Some(key) = all("Key").pop() else { return bytes };
+            last = key;
+            bytes += all("Size").iter().map(|size| size.parse::<u64>().unwrap()).sum::<u64>();
+        }
+    }
+
     /// All that runs and serves metrics.
     pub(crate) fn programs(&self) -> impl Iterator<Item = &Program> {
         self.servers.iter().chain(self.provers.iter().map(|prover| &prover.program))

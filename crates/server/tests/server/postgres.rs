@@ -66,6 +66,12 @@ impl Cluster {
         let _ = Command::new("kill").args(["-s", signal, &id.to_string()]).args(children.split_whitespace()).status();
     }
 
+    /// Where its tables lie.
+    #[allow(dead_code, reason = "of a test that looks at their size")]
+    pub(crate) fn tables(&self) -> PathBuf {
+        self.folder.path().join("data/base")
+    }
+
     /// The URL of a database in it.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres:///{database}?host={}&user=tee", self.folder.path().display())
