@@ -81,6 +81,9 @@ async fn inputs_of_finished_batches_are_deleted_after_their_time_and_their_proof
     assert_eq!(error_kind(&world, 2, TeeType::None).await, ignored);
     assert_eq!(world.claim("none").await.unwrap().0, 3);
     assert_eq!(world.claim("tdx").await.unwrap().0, 3);
+    let of_tdx = JobFilter { tee_type: Some(TeeType::Tdx), ..JobFilter::default() };
+    let made = world.server.store().jobs(&of_tdx, None, 10).await.unwrap();
+    assert_eq!(made.iter().map(|job| job.number).collect::<Vec<_>>(), [3, 4, 5]);
 }
 
 #[tokio::test]
