@@ -110,7 +110,7 @@ async fn add_finished(place: &Place, present: u32, finished: u32) {
 
 /// What a database does in time by itself, and what is left to write of so many rows at once: neither is a claim's cost.
 /// SQLite's planner needs no statistics, and gets none.
-async fn settle(connection: &mut AnyConnection) {
+pub(crate) async fn settle(connection: &mut AnyConnection) {
     let housekeeping: &[&'static str] = match connection.backend_name() {
         "PostgreSQL" => &["VACUUM ANALYZE", "CHECKPOINT"],
         _ => &["PRAGMA wal_checkpoint(TRUNCATE)"],

@@ -3,6 +3,7 @@
 //! Without a command, as `cargo test` runs it, each is run for a moment: what they check must hold, speed is not looked at.
 
 mod claims;
+mod history;
 mod inputs;
 mod kill;
 mod pair;
@@ -39,6 +40,8 @@ enum Command {
     Provers(provers::Arguments),
     /// What a claim costs with more and more finished batches.
     Claims(claims::Arguments),
+    /// What else there is to do once there are millions of finished batches.
+    History(history::Arguments),
     /// Clients that fetch large inputs.
     Inputs(inputs::Arguments),
     /// A server that is killed at random under load.
@@ -47,7 +50,7 @@ enum Command {
     Pair(pair::Arguments),
 }
 
-const COMMANDS: [&str; 5] = ["provers", "claims", "inputs", "kill", "pair"];
+const COMMANDS: [&str; 6] = ["provers", "claims", "history", "inputs", "kill", "pair"];
 
 /// What a measurement came to, by name.
 pub(crate) type Figures = Vec<(&'static str, Value)>;
@@ -63,6 +66,7 @@ fn main() {
         return runtime.block_on(async {
             run(Command::Provers(provers::Arguments::smoke()), Databases::Both, true).await;
             run(Command::Claims(claims::Arguments::smoke()), Databases::Both, true).await;
+            run(Command::History(history::Arguments::smoke()), Databases::Both, true).await;
             run(Command::Inputs(inputs::Arguments::smoke()), Databases::Both, true).await;
             run(Command::Kill(kill::Arguments::smoke()), Databases::Both, true).await;
             run(Command::Pair(pair::Arguments::smoke()), Databases::Both, true).await;
@@ -84,6 +88,11 @@ async fn run(command: Command, databases: Databases, json: bool) {
                 for figures in claims::run(&arguments, place).await {
                     show("claims", json, figures);
                 }
+            }
+        }
+        Command::History(arguments) => {
+            for place in databases.open() {
+                show("history", json, history::run(&arguments, place).await);
             }
         }
         Command::Inputs(arguments) => show("inputs", json, inputs::run(&arguments).await),

@@ -41,7 +41,7 @@ pub(crate) struct ServerProcess {
 /// An input as it lies in the object store.
 pub(crate) struct Blob {
     pub(crate) bytes: Vec<u8>,
-    sha256: [u8; 32],
+    pub(crate) sha256: [u8; 32],
 }
 
 impl Databases {

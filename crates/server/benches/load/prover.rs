@@ -49,10 +49,14 @@ impl Prover {
     }
 
     pub(crate) async fn register(&self) {
+        self.register_at(&self.urls[0]).await;
+    }
+
+    pub(crate) async fn register_at(&self, server: &str) {
         let pubkey = self.public();
         let quote = PLATFORM.quote(&ReportData::V1 { address: pubkey.address().0 }).unwrap();
         let body = json!({ "attestation": hex::encode(quote), "pubkey": pubkey.to_string() }).to_string();
-        let url = format!("{}/tee/register_attestation", self.urls[0]);
+        let url = format!("{server}/tee/register_attestation");
         let answer = self.http.post(url).body(body).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     }
@@ -96,7 +100,7 @@ impl Prover {
         }
     }
 
-    fn proof(&self, number: u32) -> SubmitProof {
+    pub(crate) fn proof(&self, number: u32) -> SubmitProof {
         let root = H256::from_low_u64_be(number.into());
         let message = Message::from_slice(root.as_bytes()).unwrap();
         let (id, compact) = SECP256K1.sign_ecdsa_recoverable(&message, &self.key).serialize_compact();
