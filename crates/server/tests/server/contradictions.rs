@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tee_api::{SubmitProof, TeeType};
-use tee_server::{AddedBatch, JobStatus, NewBatch};
+use tee_server::{AddedBatch, JobFilter, JobStatus, NewBatch};
 use tee_verifier::H256;
 
 use crate::world::{Key, ROOT, World, new_batch, root};
@@ -201,6 +201,24 @@ async fn an_expected_root_that_comes_later_is_filled_in_and_held_against_the_pro
 }
 
 #[tokio::test]
+async fn a_batch_that_was_given_up_for_a_wrong_root_is_proven_once_the_right_one_is_known() {
+    let world = World::start_with(|config| config.max_attempts = 1).await;
+    world.add(1).await;
+    let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
+    world.submit(1, &forger.proof(root(9)), None).await.assert_success();
+    world.post("/admin/jobs/1/sgx/requeue", &json!({})).await.assert_success();
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_problem(409, "disagreeing_root");
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::PermanentlyIgnored)]);
+
+    assert_eq!(world.server.store().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
+    // The failure is forgotten: who was refused gets it again at once.
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_success();
+    assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
 async fn the_proof_of_a_key_that_is_refused_now_still_contradicts_others() {
     let world = World::start().await;
     world.add(1).await;
@@ -286,6 +304,47 @@ async fn a_revocation_goes_on_in_chunks_from_the_highest_batch_and_after_a_resta
     }
     use JobStatus::*;
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, ReadyToBeProven), (2, ReadyToBeProven), (3, Generated)]);
+}
+
+#[tokio::test]
+async fn a_revocation_looks_at_a_thousand_batches_at_a_time_whether_the_key_proved_or_contradicted() {
+    const BATCHES: u32 = 1500;
+    for (table, roots) in [("tee_proofs", "proof"), ("tee_proof_disagreements", "proof, accepted_proof")] {
+        let world = World::start().await;
+        let key = world.registered_key(1).await;
+        assert_eq!(world.claim("sgx").await, None);
+        let (pubkey, root) = (world.bytes_literal(&key.public().to_bytes()), world.bytes_literal(&[7; 32]));
+        let rows = |row: &dyn Fn(u32) -> String| (1..=BATCHES).map(row).collect::<Vec<_>>().join(",");
+        let of_roots = vec![root.as_str(); roots.split(',').count()].join(",");
+        world
+            .execute(&format!(
+                "INSERT INTO batches
+                     (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, source, created_at)
+                 VALUES {};
+                 INSERT INTO tee_proof_generation_details
+                     (l1_batch_number, tee_type, status, created_at, updated_at) VALUES {};
+                 INSERT INTO {table} (l1_batch_number, tee_type, pubkey, signature, {roots}, received_at) VALUES {}",
+                rows(&|number| format!("({number}, 'k', 1, {root}, 1, {root}, 'test', 0)")),
+                rows(&|number| format!("({number}, 'sgx', 'permanently_ignored', 0, 0)")),
+                rows(&|number| format!("({number}, 'sgx', {pubkey}, {root}, {of_roots}, 0)")),
+            ))
+            .await;
+        let revoked =
+            world.post(&format!("/admin/attestations/{}/revoke", key.public()), &json!({"reason": "x"})).await;
+        assert_eq!(revoked.json(), json!({"requeued": 1000, "goes_on": true}), "{table}");
+        let ready = JobFilter {
+            tee_type: Some(TeeType::Sgx),
+            status: Some(JobStatus::ReadyToBeProven),
+            ..JobFilter::default()
+        };
+        for _ in 0..400 {
+            if world.server.store().jobs(&ready, None, BATCHES).await.unwrap().len() == BATCHES as usize {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(world.server.store().jobs(&ready, None, BATCHES).await.unwrap().len(), BATCHES as usize, "{table}");
+    }
 }
 
 #[tokio::test]
