@@ -10,6 +10,7 @@ mod batch;
 mod change;
 mod judging;
 mod machine;
+mod measure;
 mod verify;
 mod wire;
 
@@ -18,6 +19,7 @@ pub use self::{
     batch::{batch_cbor, batch_json, batch_zstd, era_blobs},
     judging::{collateral, judge, policy},
     machine::machine,
+    measure::{event_log, sigstruct},
     verify::verify,
     wire::{keys, wire},
 };
@@ -35,18 +37,20 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "batch_cbor", run: batch_cbor, seeds: batch::cbor_seeds, short: 10_000 },
     Target { name: "batch_json", run: batch_json, seeds: batch::json_seeds, short: 10_000 },
     Target { name: "batch_zstd", run: batch_zstd, seeds: batch::zstd_seeds, short: 10_000 },
     Target { name: "collateral", run: collateral, seeds: judging::collateral_seeds, short: 500 },
     Target { name: "era_blobs", run: era_blobs, seeds: batch::era_blob_seeds, short: 10_000 },
+    Target { name: "event_log", run: event_log, seeds: measure::event_log_seeds, short: 10_000 },
     Target { name: "judge", run: judge, seeds: judging::quote_seeds, short: 500 },
     Target { name: "keys", run: keys, seeds: wire::key_seeds, short: 10_000 },
     Target { name: "machine", run: machine, seeds: machine::seeds, short: 500 },
     Target { name: "policy", run: policy, seeds: judging::policy_seeds, short: 2_000 },
     Target { name: "quote", run: quote, seeds: attestation::quote_seeds, short: 10_000 },
     Target { name: "report_data", run: report_data, seeds: attestation::report_data_seeds, short: 10_000 },
+    Target { name: "sigstruct", run: sigstruct, seeds: measure::sigstruct_seeds, short: 1_000 },
     Target { name: "verify", run: verify, seeds: verify::seeds, short: 20 },
     Target { name: "wire", run: wire, seeds: wire::seeds, short: 10_000 },
 ];

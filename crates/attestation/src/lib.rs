@@ -3,15 +3,18 @@
 //! A quote is the processor's word that an enclave with certain measurements asked for 64 bytes of *report data* to be
 //! repeated. We put the name of a signing key there. [`Quote`] reads what a quote says, [`Platform`] has one made, and
 //! `judge` (with the feature `judge`) decides whether it may be believed: it gives a `Verdict`, and only a good one gives
-//! an `AttestedKey`.
+//! an `AttestedKey`. `measure` (with the feature `measure`) computes what a quote will say of a program that is at hand.
 
 mod collateral;
 #[cfg(feature = "judge")]
 mod judge;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod platform;
 #[cfg(feature = "judge")]
 mod policy;
 mod quote;
+mod reader;
 mod report_data;
 #[cfg(feature = "simulation")]
 pub mod simulated;

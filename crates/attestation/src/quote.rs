@@ -11,7 +11,10 @@ use std::fmt;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError};
+use crate::{
+    reader::{Reader, Truncated},
+    report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError},
+};
 
 const TEE_TYPE_SGX: u32 = 0;
 const TEE_TYPE_TDX: u32 = 0x81;
@@ -173,7 +176,7 @@ impl Quote {
         let report = match (version, tee_type) {
             (3 | 4, TEE_TYPE_SGX) => Report::Sgx(EnclaveReport::read(&mut reader)?),
             (4, TEE_TYPE_TDX) => Report::Tdx(Box::new(TdReport::read(&mut reader)?)),
-            (5, TEE_TYPE_SGX | TEE_TYPE_TDX) => reader.described_body(tee_type)?,
+            (5, TEE_TYPE_SGX | TEE_TYPE_TDX) => described_body(&mut reader, tee_type)?,
             (3..=5, _) => return Err(QuoteError::UnknownTeeType { version, tee_type }),
             _ => return Err(QuoteError::UnknownVersion { version }),
         };
@@ -244,7 +247,7 @@ impl EnclaveReport {
         self.attributes[0] & SGX_EINITTOKEN_KEY != 0
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, QuoteError> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
         reader.skip(16 + 4 + 28)?; // CPUSVN, MISCSELECT, reserved
         let attributes = reader.array()?;
         let mr_enclave = reader.array()?;
@@ -280,7 +283,7 @@ impl TdReport {
         self.td_attributes.iter().zip(TD_RESERVED).any(|(bits, reserved)| bits & reserved != 0)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, QuoteError> {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Truncated> {
         reader.skip(16)?; // TEE_TCB_SVN
         let mr_seam = reader.array()?;
         reader.skip(48 + 8)?; // MRSIGNERSEAM, SEAMATTRIBUTES
@@ -305,62 +308,37 @@ impl TdReport {
     }
 }
 
-/// Takes fields from the front of what is left.
-struct Reader<'a> {
-    rest: &'a [u8],
+/// The body of a version 5 quote, which says its type and size first.
+fn described_body(reader: &mut Reader<'_>, tee_type: u32) -> Result<Report, QuoteError> {
+    let body_type = reader.u16()?;
+    let got = reader.u32()?;
+    // The bodies of TDX 1.5 and its extension append to the one of TDX 1.0.
+    let (expected, appended): (u32, usize) = match (tee_type, body_type) {
+        (TEE_TYPE_SGX, 1) => (384, 0),
+        (TEE_TYPE_TDX, 2) => (584, 0),
+        (TEE_TYPE_TDX, 3) => (648, 64),
+        (TEE_TYPE_TDX, 4) => (885, 301),
+        _ => {
+            return Err(QuoteError::UnknownBodyType { tee_type, body_type });
+        }
+    };
+    if got != expected {
+        return Err(QuoteError::BodySize { body_type, got, expected });
+    }
+    if tee_type == TEE_TYPE_SGX {
+        return Ok(Report::Sgx(EnclaveReport::read(reader)?));
+    }
+    let mut report = TdReport::read(reader)?;
+    if let Some(beyond) = appended.checked_sub(16 + 48) {
+        reader.skip(16)?; // TEE_TCB_SVN2
+        report.mr_service_td = Some(reader.array()?);
+        reader.skip(beyond)?;
+    }
+    Ok(Report::Tdx(Box::new(report)))
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, bytes: usize) -> Result<&'a [u8], QuoteError> {
-        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(QuoteError::Truncated)?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    /// The body of a version 5 quote, which says its type and size first.
-    fn described_body(&mut self, tee_type: u32) -> Result<Report, QuoteError> {
-        let body_type = self.u16()?;
-        let got = self.u32()?;
-        // The bodies of TDX 1.5 and its extension append to the one of TDX 1.0.
-        let (expected, appended): (u32, usize) = match (tee_type, body_type) {
-            (TEE_TYPE_SGX, 1) => (384, 0),
-            (TEE_TYPE_TDX, 2) => (584, 0),
-            (TEE_TYPE_TDX, 3) => (648, 64),
-            (TEE_TYPE_TDX, 4) => (885, 301),
-            _ => {
-                return Err(QuoteError::UnknownBodyType { tee_type, body_type });
-            }
-        };
-        if got != expected {
-            return Err(QuoteError::BodySize { body_type, got, expected });
-        }
-        if tee_type == TEE_TYPE_SGX {
-            return Ok(Report::Sgx(EnclaveReport::read(self)?));
-        }
-        let mut report = TdReport::read(self)?;
-        if let Some(beyond) = appended.checked_sub(16 + 48) {
-            self.skip(16)?; // TEE_TCB_SVN2
-            report.mr_service_td = Some(self.array()?);
-            self.skip(beyond)?;
-        }
-        Ok(Report::Tdx(Box::new(report)))
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], QuoteError> {
-        let (array, rest) = self.rest.split_first_chunk().ok_or(QuoteError::Truncated)?;
-        self.rest = rest;
-        Ok(*array)
-    }
-
-    fn u16(&mut self) -> Result<u16, QuoteError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, QuoteError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn skip(&mut self, bytes: usize) -> Result<(), QuoteError> {
-        self.take(bytes).map(drop)
+impl From<Truncated> for QuoteError {
+    fn from(_: Truncated) -> Self {
+        Self::Truncated
     }
 }

@@ -14,6 +14,7 @@ mod devnet;
 mod disagreements;
 mod jobs;
 mod listing;
+mod measure;
 mod pins;
 mod proofs;
 mod provers;
@@ -65,6 +66,9 @@ enum Command {
     /// Look at attestation quotes.
     #[command(subcommand)]
     Quote(quote::Command),
+    /// Compute the measurements of a program, for a policy.
+    #[command(subcommand)]
+    Measure(measure::Command),
     /// Check proofs that somebody published.
     #[command(subcommand)]
     Proofs(proofs::Command),
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         Command::TeeTypes(command) => tee_types::run(command),
         Command::Batches(command) => batches::run(command),
         Command::Quote(command) => quote::run(command),
+        Command::Measure(command) => measure::run(command),
         Command::Proofs(command) => proofs::run(command),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
     };

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::Subcommand;
 
-pub(crate) use files::{now_secs, read_policy, read_root, time};
+pub(crate) use files::{now_secs, read, read_policy, read_quote, read_root, time};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

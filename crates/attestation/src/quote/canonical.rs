@@ -3,7 +3,8 @@
 //! Its format has room that no signature covers: behind the quote, behind the parts of the signature data, and around the
 //! certificates, which are text. Real quotes have nothing there, except padding behind them.
 
-use super::{Quote, QuoteError, Reader};
+use super::{Quote, QuoteError};
+use crate::reader::Reader;
 
 /// What encloses the quoting enclave's own data in quotes of versions 4 and 5.
 const QE_REPORT_CERTIFICATION: u16 = 6;

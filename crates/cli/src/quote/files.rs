@@ -17,7 +17,7 @@ use tee_attestation::{MAX_POLICY_BYTES, MAX_QUOTE_BYTES, Policy, TrustedRoot};
 const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
 
 /// A quote: bytes, hex or base64, in one line or several.
-pub(super) fn read_quote(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_quote(path: &Path) -> Result<Vec<u8>> {
     // Hex in lines.
     let bytes = read(path, 3 * MAX_QUOTE_BYTES)?;
     // A quote begins with its version in 16 bits, whose second byte is zero and no letter of any text.
@@ -56,7 +56,8 @@ pub(crate) fn now_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
+/// A file of at most `limit` bytes.
+pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))

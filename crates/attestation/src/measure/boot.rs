@@ -1,0 +1,57 @@
+//! RTMR1 and RTMR2 of a domain whose host hands kernel, initrd and command line to the firmware, as QEMU's `-kernel` does.
+//!
+//! Who measures what: UEFI 2.11, section 38.4.1, and TCG, "PC Client Platform Firmware Profile" 1.06, section 3.3.4 (what firmware
+//! tells of a start, in RTMR1, which stands for PCR 2 to 6), and Linux, `drivers/firmware/efi/libstub/efi-stub-helper.c` (what the
+//! kernel's own loader measures into PCR 9, which RTMR2 stands for).
+
+use sha2::{Digest, Sha384};
+
+use super::image::{ImageError, authenticode};
+
+/// What firmware says of the start: `EV_EFI_ACTION`, but for the separator.
+const CALLING: &[u8] = b"Calling EFI Application from Boot Option";
+const SEPARATOR: &[u8] = &[0; 4];
+const EXITING: [&[u8]; 2] = [b"Exit Boot Services Invocation", b"Exit Boot Services Returned with Success"];
+
+/// What OVMF adds to the command line where there is an initrd.
+const INITRD_OPTION: &str = " initrd=initrd";
+
+/// Something that is measured into a register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// What it is.
+    pub name: &'static str,
+    /// Its SHA-384.
+    pub digest: [u8; 48],
+}
+
+/// What firmware measures into RTMR1 when it starts a kernel, or a unified kernel image that stands in its place. systemd's stub
+/// starts the kernel in such an image without the firmware, so that it is measured as a part of the image alone (without Secure
+/// Boot; versions before 258 did otherwise).
+pub fn started_kernel(kernel: &[u8]) -> Result<Vec<Measured>, ImageError> {
+    let hashed = |name, bytes: &[u8]| Measured { name, digest: Sha384::digest(bytes).into() };
+    let [invocation, success] = EXITING;
+    Ok(vec![
+        Measured { name: "kernel", digest: authenticode(kernel)? },
+        hashed("Calling EFI Application from Boot Option", CALLING),
+        hashed("separator", SEPARATOR),
+        hashed("Exit Boot Services Invocation", invocation),
+        hashed("Exit Boot Services Returned with Success", success),
+    ])
+}
+
+/// What a kernel measures into RTMR2 about what it was started with.
+pub fn kernel_arguments(command_line: &str, initrd: Option<&[u8]>) -> Vec<Measured> {
+    let option = if initrd.is_some() { INITRD_OPTION } else { "" };
+    let characters = command_line.encode_utf16().chain(option.encode_utf16()).chain([0]);
+    let load_options: Vec<u8> = characters.flat_map(u16::to_le_bytes).collect();
+    let mut measured =
+        vec![Measured { name: "LOADED_IMAGE::LoadOptions", digest: Sha384::digest(load_options).into() }];
+    measured.extend(initrd.map(|initrd| Measured { name: "Linux initrd", digest: Sha384::digest(initrd).into() }));
+    measured
+}
+
+/// A register that began as zeros, after all of these.
+pub fn register(measured: &[Measured]) -> [u8; 48] {
+    measured.iter().fold([0; 48], |register, measured| super::extend(register, measured.digest))
+}

@@ -1,0 +1,38 @@
+//! Programs for UEFI, as small as they can be.
+
+#![allow(dead_code)] // Each test file uses a part.
+
+/// Where the optional header begins.
+pub(crate) const OPTIONAL: usize = 0x80 + 4 + 20;
+pub(crate) const CHECKSUM: usize = OPTIONAL + 64;
+pub(crate) const CERTIFICATES: usize = OPTIONAL + 112 + 8 * 4;
+pub(crate) const SECTIONS: usize = OPTIONAL + 112 + 8 * 6;
+pub(crate) const HEADER_BYTES: usize = 0x200;
+
+/// Two sections, the later one first in the table, something behind them, and 16 bytes of signatures.
+pub(crate) fn image() -> Vec<u8> {
+    let mut image: Vec<u8> = (0..0x518).map(|at| (at % 253) as u8).collect();
+    image[..HEADER_BYTES].fill(0);
+    let mut put = |at: usize, field: &[u8]| image[at..at + field.len()].copy_from_slice(field);
+    put(0, b"MZ");
+    put(0x3c, &0x80_u32.to_le_bytes());
+    put(0x80, b"PE\0\0");
+    put(0x80 + 4 + 2, &3_u16.to_le_bytes());
+    put(0x80 + 4 + 16, &(112 + 8 * 6_u16).to_le_bytes());
+    put(OPTIONAL, &0x20b_u16.to_le_bytes());
+    put(OPTIONAL + 60, &(HEADER_BYTES as u32).to_le_bytes());
+    put(CHECKSUM, &[0xcc; 4]);
+    put(OPTIONAL + 108, &6_u32.to_le_bytes());
+    put(CERTIFICATES, &[0x508_u32.to_le_bytes(), 16_u32.to_le_bytes()].concat());
+    // Size and place in the file; an empty one lies nowhere.
+    for (index, (bytes, offset)) in [(0x100_u32, 0x400_u32), (0, 0xffff_ffff), (0x200, 0x200)].into_iter().enumerate() {
+        put(SECTIONS + index * 40 + 16, &[bytes.to_le_bytes(), offset.to_le_bytes()].concat());
+    }
+    image
+}
+
+/// What of it is hashed.
+pub(crate) fn hashed(image: &[u8]) -> Vec<u8> {
+    let headers = [&image[..CHECKSUM], &image[CHECKSUM + 4..CERTIFICATES], &image[CERTIFICATES + 8..HEADER_BYTES]];
+    [&headers.concat(), &image[0x200..0x400], &image[0x400..0x500], &image[0x500..0x508]].concat()
+}

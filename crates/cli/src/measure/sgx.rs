@@ -1,0 +1,96 @@
+//! `teectl measure sgx`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value};
+use tee_attestation::measure::{Debugging, SIGSTRUCT_BYTES, Sigstruct};
+
+use crate::quote::read;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// An enclave's SIGSTRUCT: 1808 bytes, as signing tools write them (Gramine: the .sig file).
+    file: PathBuf,
+    /// Also measure an enclave that may start with DEBUG: whoever starts it so reads its keys. Quotes of one that did are
+    /// refused whatever the policy says.
+    #[arg(long)]
+    danger_debug: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let sigstruct = match read_sigstruct(&args.file) {
+        Ok(sigstruct) => sigstruct,
+        Err(error) => return Ok(super::unreadable(&error)),
+    };
+    if sigstruct.debugging() != Debugging::Refused && !args.danger_debug {
+        bail!(
+            "DEBUG is {}: whoever starts this enclave can read its keys. Sign it with the attribute cleared and in the mask \
+             (Gramine: sgx.debug = false)",
+            debugging(&sigstruct)
+        );
+    }
+    if args.json {
+        let object: Map<_, _> =
+            claims(&sigstruct).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
+        println!("{}", Value::Object(object));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, value) in claims(&sigstruct) {
+        println!("# {name:<14} {value}");
+    }
+    println!(
+        "# The signature holds. It is the word of whoever has the key: compare MRENCLAVE with a build of your own."
+    );
+    println!("{}", policy(&sigstruct));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_sigstruct(path: &Path) -> Result<Sigstruct> {
+    Sigstruct::parse(&read(path, SIGSTRUCT_BYTES)?).with_context(|| path.display().to_string())
+}
+
+fn claims(sigstruct: &Sigstruct) -> Vec<(&'static str, String)> {
+    vec![
+        ("MRENCLAVE", hex::encode(sigstruct.mr_enclave)),
+        ("MRSIGNER", hex::encode(sigstruct.mr_signer)),
+        ("ISVPRODID", sigstruct.isv_prod_id.to_string()),
+        ("ISVSVN", sigstruct.isv_svn.to_string()),
+        ("ATTRIBUTES", hex::encode(sigstruct.attributes)),
+        ("ATTRIBUTEMASK", hex::encode(sigstruct.attribute_mask)),
+        ("MISCSELECT", format!("{:08x}", sigstruct.misc_select)),
+        ("MISCMASK", format!("{:08x}", sigstruct.misc_mask)),
+        ("VENDOR", format!("{:08x}", sigstruct.vendor)),
+        ("DATE", format!("{:08x}", sigstruct.date)),
+        ("DEBUG", debugging(sigstruct).to_owned()),
+    ]
+}
+
+fn debugging(sigstruct: &Sigstruct) -> &'static str {
+    match sigstruct.debugging() {
+        Debugging::Refused => "refused",
+        Debugging::Allowed => "allowed",
+        Debugging::Required => "required",
+    }
+}
+
+fn policy(sigstruct: &Sigstruct) -> String {
+    format!(
+        "sgx:\n  mrenclaves: [{}]\n  mrsigners: [{}]\n  isv_prod_ids: [{}]\n  min_isv_svn: {}",
+        quoted(&sigstruct.mr_enclave),
+        quoted(&sigstruct.mr_signer),
+        sigstruct.isv_prod_id,
+        sigstruct.isv_svn,
+    )
+}
+
+/// Hex in quotation marks: without them YAML takes digits alone for a number.
+fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", hex::encode(bytes))
+}
