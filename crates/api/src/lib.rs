@@ -4,6 +4,7 @@
 //! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
 //! parsed, here and once.
 
+mod build;
 mod chain;
 mod client;
 mod key;
@@ -14,6 +15,7 @@ mod statement;
 mod wire;
 
 pub use self::{
+    build::{BUILD, Build, long_version},
     chain::chain,
     client::{
         AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientCertificate, ClientError,

@@ -30,7 +30,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Proofs from trusted enclaves for ZK Stack rollups.
 #[derive(Parser)]
-#[command(name = "teectl", version)]
+#[command(name = "teectl", version = tee_api::long_version())]
 struct Args {
     #[command(subcommand)]
     command: Command,

@@ -2,6 +2,7 @@
 
 mod files;
 mod inspect;
+mod known_builds;
 mod verify;
 
 use std::{path::PathBuf, process::ExitCode};

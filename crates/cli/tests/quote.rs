@@ -191,3 +191,42 @@ fn inspect_shows_what_a_quote_says() {
     assert_eq!(json["MRTD"], "7d".repeat(48));
     assert_eq!(inspect("policy.yaml", &[]).status.code(), Some(2));
 }
+
+#[test]
+fn a_known_build_has_a_name_and_is_accepted_by_the_policy_alone() {
+    let files = Files::new();
+    let build = |sgx: &str, tdx: &str| {
+        format!(
+            r#"{{"builds": [{{"version": "0.2.0", "commit": "c0ffee", "rebuild": "deploy/release", "files": {{}},
+                "sgx": [{sgx}], "tdx": [{tdx}]}}]}}"#
+        )
+    };
+    let domain = Domain::default();
+    let [_, rtmr1, rtmr2, _] = domain.rtmrs.map(hex::encode);
+    let tdx = format!(r#"{{"mrtd": "{}", "rtmr1": "{rtmr1}", "rtmr2": "{rtmr2}"}}"#, hex::encode(domain.mr_td));
+    let mrenclave = hex::encode(simulated::mr_enclave());
+    files.write("known.json", build(&format!(r#"{{"mrenclave": "{mrenclave}"}}"#), &tdx));
+    files.write("others.json", build(&format!(r#"{{"mrenclave": "{}"}}"#, "07".repeat(32)), ""));
+    files.write("lax.json", r#"{"builds": [{"version": "0.2.0"}]}"#);
+    let verify = |quote: &str, policy: &str, builds: &str| {
+        files.verify(&format!(
+            "{quote} --collateral both --policy {policy} --danger-root-certificate root.der --known-builds {builds} --json"
+        ))
+    };
+    let named = "version 0.2.0 of this repository, commit c0ffee";
+    for (quote, policy, builds, exit, name) in [
+        ("quote.bin", "policy.yaml", "known.json", 0, Value::from(named)),
+        ("tdx.bin", "policy.yaml", "known.json", 0, named.into()),
+        ("quote.bin", "other.yaml", "known.json", 1, named.into()),
+        ("quote.bin", "policy.yaml", "others.json", 0, Value::Null),
+    ] {
+        let output = verify(quote, policy, builds);
+        assert_eq!(code(&output), exit, "{quote} {policy} {builds}: {output:?}");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&output.stdout).unwrap()["build"],
+            name,
+            "{quote} {policy} {builds}"
+        );
+    }
+    assert_eq!(code(&verify("quote.bin", "policy.yaml", "lax.json")), 2);
+}

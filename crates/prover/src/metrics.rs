@@ -1,6 +1,7 @@
 //! What a prover counts. One struct, filled where things happen; label sets are bounded.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tee_api::BUILD;
 use vise::{Buckets, Counter, EncodeLabelSet, Format, Gauge, Histogram, Info, LabeledFamily, Metrics, Registry, Unit};
 
 const SECONDS: Buckets = Buckets::values(&[
@@ -66,6 +67,8 @@ pub(crate) struct ProverMetrics {
 #[derive(Debug, EncodeLabelSet)]
 pub(crate) struct Build {
     version: &'static str,
+    commit: &'static str,
+    toolchain: &'static str,
     tee_type: &'static str,
     simulated: &'static str,
 }
@@ -74,7 +77,8 @@ impl ProverMetrics {
     pub(crate) fn describe(&self, tee_type: &'static str, simulated: bool) {
         let simulated = if simulated { "true" } else { "false" };
         // Set once, at the start.
-        let _ = self.build.set(Build { version: env!("CARGO_PKG_VERSION"), tee_type, simulated });
+        let (commit, toolchain) = (BUILD.commit_label(), BUILD.toolchain_label());
+        let _ = self.build.set(Build { version: BUILD.version, commit, toolchain, tee_type, simulated });
     }
 
     pub(crate) fn ended(&self, outcome: &'static str, kind: &'static str) {

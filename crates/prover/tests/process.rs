@@ -128,7 +128,7 @@ async fn health_says_why_it_is_not_ready_and_metrics_count() {
         "tee_prover_servers{state=\"registered\"} 1",
         "tee_prover_ready 1",
         "tee_prover_retries_total{request=\"register\",kind=\"refused\"} 1",
-        "tee_prover_build_info{version=\"0.1.0\",tee_type=\"sgx\",simulated=\"true\"} 1",
+        "tee_prover_build_info{version=\"0.1.0\",commit=\"unknown\",toolchain=\"unknown\",tee_type=\"sgx\",simulated=\"true\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }

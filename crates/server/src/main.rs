@@ -20,7 +20,7 @@ const INTERRUPTED: i32 = 130;
 
 /// Hands batches to TEE provers and keeps their proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = tee_api::long_version())]
 struct Arguments {
     /// The configuration, in YAML.
     #[arg(long, value_name = "FILE", global = true)]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use tee_api::TeeType;
+use tee_api::{BUILD, TeeType};
 use tokio::time::timeout;
-use vise::{Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Metrics as Group, Registry, Unit};
+use vise::{
+    Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Info, Metrics as Group, Registry, Unit,
+};
 
 use crate::{Clock, Store, storage::JobStatus};
 
@@ -46,6 +48,15 @@ pub(crate) struct Metrics {
     pub(crate) open_connections: Gauge<usize>,
     /// Clients that follow the events.
     pub(crate) event_streams: Gauge<usize>,
+    /// What runs.
+    build: Info<BuildLabels>,
+}
+
+#[derive(Debug, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+    commit: &'static str,
+    toolchain: &'static str,
 }
 
 /// Whether the database could be asked.
@@ -175,7 +186,11 @@ impl From<TeeType> for OfTeeType {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        Self::default()
+        let metrics = Self::default();
+        let (commit, toolchain) = (BUILD.commit_label(), BUILD.toolchain_label());
+        // Set once, just here.
+        let _ = metrics.build.set(BuildLabels { version: BUILD.version, commit, toolchain });
+        metrics
     }
 
     /// Counts an answer. `route` is a path with its parameters' names, so that there are not more labels than endpoints.

@@ -6,7 +6,10 @@ use anyhow::{Context, Result};
 use tee_api::PublicKey;
 use tee_attestation::{Case, CollateralSource, Key, Rule, Verdict, judge};
 
-use super::files::{now_secs, read_policy, read_quote, read_root, time};
+use super::{
+    files::{now_secs, read_policy, read_quote, read_root, time},
+    known_builds::KnownBuilds,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,6 +30,9 @@ pub(crate) struct Args {
     /// Trust this certificate instead of Intel's root: whoever has its key makes quotes of anything.
     #[arg(long, value_name = "FILE")]
     danger_root_certificate: Option<PathBuf>,
+    /// A list of builds with their measurements, which gives what runs a name; this repository's by default.
+    #[arg(long, value_name = "FILE")]
+    known_builds: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -34,14 +40,17 @@ pub(crate) struct Args {
 
 #[tokio::main(flavor = "current_thread")]
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
-    let verdict = match verdict(args).await {
-        Ok(verdict) => verdict,
+    let (verdict, build) = match verdict(args).await {
+        Ok(judged) => judged,
         Err(error) => return Ok(super::unreadable(&error)),
     };
     if args.json {
-        println!("{}", serde_json::to_string(&verdict)?);
+        let mut object = serde_json::to_value(&verdict)?;
+        object["build"] = build.into();
+        println!("{object}");
     } else {
         println!("{verdict}");
+        println!("build: {}", build.as_deref().unwrap_or("none that is known"));
     }
     let unreadable = verdict.failures().any(|check| check.rule == Rule::Readable);
     Ok(match (verdict.passed(), unreadable) {
@@ -51,13 +60,16 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-async fn verdict(args: &Args) -> Result<Verdict> {
+/// With what the list of known builds calls the one in the quote.
+async fn verdict(args: &Args) -> Result<(Verdict, Option<String>)> {
     let quote = read_quote(&args.file)?;
+    let builds = KnownBuilds::read(args.known_builds.as_deref())?;
     let policy = read_policy(&args.policy)?;
     let root = read_root(args.danger_root_certificate.as_deref())?;
     let at_secs = args.at.unwrap_or_else(now_secs);
     let source = CollateralSource::open(&args.collateral)?;
     let collateral = source.collateral(&quote, at_secs).await.context("collateral")?;
     let key = args.key.map(|key| Key { public_key: key.to_bytes(), address: key.address().0 });
-    Ok(judge(&Case { quote: &quote, collateral: &collateral, root: &root, policy: &policy, key, at_secs }))
+    let verdict = judge(&Case { quote: &quote, collateral: &collateral, root: &root, policy: &policy, key, at_secs });
+    Ok((verdict, builds.name(&quote)))
 }

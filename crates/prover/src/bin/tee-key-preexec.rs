@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 /// Exit codes of its own: 2 command line; 3 no key or no quote; 126 the command cannot be run; 127 there is no such command; 130
 /// stopped by a signal while it waited for a quote.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = tee_api::long_version())]
 struct Args {
     /// What the variables' names begin with.
     #[arg(long, default_value = "TEE_PROVER_", value_name = "P")]

@@ -20,7 +20,7 @@ use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
 /// Exit codes: 0 told to stop; 1 anything else; 2 command line or configuration; 3 key or quote; 4 no server could be asked
 /// max_retries times in a row; 5 a verification does not end, and the process should be started again; 130 stopped by a second signal.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = tee_api::long_version())]
 struct Args {
     /// YAML file; variables of the environment (TEE_PROVER_API_URL, …) go over it.
     #[arg(long, value_name = "FILE")]
@@ -85,7 +85,7 @@ async fn prove(config: Config) -> Result<(), Failure> {
         return Ok(());
     };
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = tee_api::long_version(),
         servers = ?config.servers.iter().map(|server| &server.url).collect::<Vec<_>>(),
         tee_type = %identity.tee_type(),
         attestation = %config.attestation,

@@ -1,0 +1,79 @@
+//! What a program was built from.
+
+use std::sync::LazyLock;
+
+/// What a program was built from. Only `deploy/release` says so: another build does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Build {
+    /// The packages' version.
+    pub version: &'static str,
+    /// The commit, in 40 hex digits.
+    pub commit: Option<&'static str>,
+    /// Whether what was built is what the commit says.
+    pub clean: bool,
+    /// What `rustc --version` says.
+    pub toolchain: Option<&'static str>,
+}
+
+/// What this program was built from.
+pub const BUILD: Build = Build {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: option_env!("TEE_BUILD_COMMIT"),
+    clean: match option_env!("TEE_BUILD_TREE") {
+        Some(tree) => matches!(tree.as_bytes(), b"clean"),
+        None => false,
+    },
+    toolchain: option_env!("TEE_BUILD_TOOLCHAIN"),
+};
+
+impl Build {
+    /// The commit, or what is known in its place, as a metric's label shows it.
+    pub fn commit_label(&self) -> &'static str {
+        match (self.commit, self.clean) {
+            (Some(commit), true) => commit,
+            (Some(_), false) => "modified",
+            (None, _) => "unknown",
+        }
+    }
+
+    /// The toolchain, as a metric's label shows it.
+    pub fn toolchain_label(&self) -> &'static str {
+        self.toolchain.unwrap_or("unknown")
+    }
+}
+
+/// What `--version` says behind the program's name.
+pub fn long_version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| text(&BUILD));
+    &TEXT
+}
+
+fn text(build: &Build) -> String {
+    let Build { version, commit, clean, toolchain } = build;
+    match (commit, toolchain) {
+        (Some(commit), Some(toolchain)) => {
+            let modified = if *clean { "" } else { ", modified" };
+            format!("{version} (commit {commit}{modified}; {toolchain})")
+        }
+        _ => format!("{version} (not a build of deploy/release)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_tells_its_commit_and_its_toolchain_and_another_build_that_it_is_none() {
+        let commit = "5b1f1d4c0e1d0b6f7f7e2c1b0a9988776655aabb";
+        let release = Build { version: "0.1.0", commit: Some(commit), clean: true, toolchain: Some("rustc 1.95.0") };
+        assert_eq!(text(&release), format!("0.1.0 (commit {commit}; rustc 1.95.0)"));
+        assert_eq!(release.commit_label(), commit);
+        let modified = Build { clean: false, ..release };
+        assert_eq!(text(&modified), format!("0.1.0 (commit {commit}, modified; rustc 1.95.0)"));
+        assert_eq!(modified.commit_label(), "modified");
+        let other = Build { commit: None, toolchain: None, ..modified };
+        assert_eq!(text(&other), "0.1.0 (not a build of deploy/release)");
+        assert_eq!((other.commit_label(), other.toolchain_label()), ("unknown", "unknown"));
+    }
+}
