@@ -19,7 +19,7 @@ pub use self::{
     batch::{batch_cbor, batch_json, batch_zstd, era_blobs},
     judging::{collateral, judge, policy},
     machine::machine,
-    measure::{event_log, sigstruct},
+    measure::{event_log, firmware, image, sigstruct},
     verify::verify,
     wire::{keys, wire},
 };
@@ -37,13 +37,15 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "batch_cbor", run: batch_cbor, seeds: batch::cbor_seeds, short: 10_000 },
     Target { name: "batch_json", run: batch_json, seeds: batch::json_seeds, short: 10_000 },
     Target { name: "batch_zstd", run: batch_zstd, seeds: batch::zstd_seeds, short: 10_000 },
     Target { name: "collateral", run: collateral, seeds: judging::collateral_seeds, short: 500 },
     Target { name: "era_blobs", run: era_blobs, seeds: batch::era_blob_seeds, short: 10_000 },
     Target { name: "event_log", run: event_log, seeds: measure::event_log_seeds, short: 10_000 },
+    Target { name: "firmware", run: firmware, seeds: measure::firmware_seeds, short: 1_000 },
+    Target { name: "image", run: image, seeds: measure::image_seeds, short: 10_000 },
     Target { name: "judge", run: judge, seeds: judging::quote_seeds, short: 500 },
     Target { name: "keys", run: keys, seeds: wire::key_seeds, short: 10_000 },
     Target { name: "machine", run: machine, seeds: machine::seeds, short: 500 },

@@ -1,6 +1,6 @@
 //! What measurements are computed from.
 
-use tee_attestation::measure::{EventLog, SIGSTRUCT_BYTES, Sigstruct};
+use tee_attestation::measure::{EventLog, Firmware, PageOrder, SIGSTRUCT_BYTES, Sigstruct, authenticode};
 
 /// An enclave's SIGSTRUCT, which has one size.
 pub fn sigstruct(data: &[u8]) {
@@ -18,6 +18,20 @@ pub fn event_log(data: &[u8]) {
         let _ = event.data_is_hashed();
         assert!(event.description().chars().all(|character| character == ' ' || character.is_ascii_graphic()));
     }
+}
+
+/// Firmware for trust domains.
+pub fn firmware(data: &[u8]) {
+    let Ok(firmware) = Firmware::parse(data) else { return };
+    let orders = [PageOrder::PageByPage, PageOrder::SectionBySection];
+    let [one, other] = orders.map(|order| firmware.mrtd(order));
+    // The order matters only where something is measured.
+    assert!(one == other || firmware.sections().iter().any(|section| section.measured));
+}
+
+/// A program for UEFI.
+pub fn image(data: &[u8]) {
+    let _ = authenticode(data);
 }
 
 pub(crate) fn sigstruct_seeds() -> Vec<Vec<u8>> {
@@ -52,4 +66,35 @@ pub(crate) fn event_log_seeds() -> Vec<Vec<u8>> {
     let log = [&header[..], &events].concat();
     assert!(EventLog::parse(&log).is_ok_and(|log| log.events().len() == 6));
     vec![[&log[..], &[0xff; 64]].concat(), log]
+}
+
+pub(crate) fn firmware_seeds() -> Vec<Vec<u8>> {
+    let numbers = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+    let measured = numbers(&[0, 0x1000, 0xffff_e000, 0, 0x1000, 0, 0, 1]);
+    let empty = numbers(&[0, 0, 0x80_9000, 0, 0x2000, 0, 3, 0]);
+    let descriptor = [b"TDVF", &numbers(&[16 + 2 * 32, 1, 2])[..], &measured, &empty].concat();
+    let from_end = (descriptor.len() + 4 + 18 + 18 + 32) as u32;
+    let metadata = b"\x35\x65\x7a\xe4\x4a\x98\x98\x47\x86\x5e\x46\x85\xa7\xbf\x8e\xc2";
+    let footer = b"\xde\x82\xb5\x96\xb2\x1f\xf7\x45\xba\xea\xa3\x66\xc5\x5a\x08\x2d";
+    let entry = [&from_end.to_le_bytes()[..], &[4 + 18, 0], metadata].concat();
+    let firmware = [&[7; 0x1000][..], &descriptor, &entry, &[22 + 18, 0], footer, &[0x90; 32]].concat();
+    assert!(Firmware::parse(&firmware).is_ok_and(|firmware| firmware.sections().len() == 2));
+    vec![firmware]
+}
+
+pub(crate) fn image_seeds() -> Vec<Vec<u8>> {
+    let mut image = vec![7; 0x308];
+    image[..0x200].fill(0);
+    let mut put = |at: usize, field: &[u8]| image[at..at + field.len()].copy_from_slice(field);
+    put(0, b"MZ");
+    put(0x3c, &[0x40]);
+    put(0x40, b"PE\0\0\0\0\x01");
+    put(0x40 + 20, &[112 + 8 * 6]);
+    put(0x58, &[0x0b, 2]);
+    put(0x58 + 61, &[2]);
+    put(0x58 + 108, &[6]);
+    put(0x58 + 112 + 8 * 4 + 4, &[8]);
+    put(0x58 + 112 + 8 * 6 + 17, &[1, 0, 0, 0, 2]);
+    assert!(authenticode(&image).is_ok());
+    vec![image]
 }

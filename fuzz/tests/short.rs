@@ -84,4 +84,4 @@ macro_rules! short_runs {
     };
 }
 
-short_runs!(batch_cbor batch_json batch_zstd collateral era_blobs event_log judge keys machine policy quote report_data sigstruct verify wire);
+short_runs!(batch_cbor batch_json batch_zstd collateral era_blobs event_log firmware image judge keys machine policy quote report_data sigstruct verify wire);

@@ -1,0 +1,5 @@
+//! libFuzzer's way into `tee_fuzz::image`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+tee_fuzz::libfuzzer!(image);
