@@ -90,9 +90,27 @@ pub(crate) enum ReportedFailure {
 /// What people read of a job whose batch would be proven again and has no input.
 pub(super) const RETIRED: &str = "its input was deleted once it was proven: add the batch again to put it back";
 
+/// The lowest job that a prover may have of a kind.
+macro_rules! lowest_job {
+    ($kind:literal, $row_lock:literal) => {
+        concat!(
+            "SELECT j.l1_batch_number FROM tee_proof_generation_details j WHERE j.tee_type = $5 AND ",
+            $kind,
+            " AND NOT EXISTS (SELECT 1 FROM tee_job_failures f WHERE f.l1_batch_number = j.l1_batch_number
+                     AND f.tee_type = $5 AND f.prover = $7 AND f.rest_until > $4)
+                 AND NOT EXISTS (SELECT 1 FROM tee_provers p WHERE p.name = $7 AND p.tee_type = $5
+                     AND p.paused_until > $4)
+                 AND (SELECT COUNT(*) FROM tee_proof_generation_details h WHERE h.prover = $7
+                     AND h.lease_id IS NOT NULL AND h.tee_type <> 'none' AND h.lease_expires_at > $4) < $8
+             ORDER BY j.l1_batch_number LIMIT 1 ",
+            $row_lock
+        )
+    };
+}
+
 /// A claim of one prover. A job that is ready needs no clock: one that was ahead blocks nothing. A prover that is paused, or
 /// holds as many leases as it may, gets none, and none that it rests from. Who does not finish what it took is told by
-/// `expired_prover`.
+/// `expired_prover`. Jobs that wait are only looked at where some have waited long enough.
 macro_rules! claim_statement {
     ($row_lock:literal) => {
         concat!(
@@ -100,19 +118,22 @@ macro_rules! claim_statement {
              SET status = 'picked_by_prover', attempts = attempts + 1, lease_id = $1, lease_expires_at = $2,
                  claimable_at = $3, prover_taken_at = $4, updated_at = $4,
                  expired_prover = CASE WHEN status = 'picked_by_prover' THEN prover END, prover = $7
-             WHERE tee_type = $5 AND l1_batch_number = (
-                 SELECT j.l1_batch_number FROM tee_proof_generation_details j
-                 WHERE j.tee_type = $5 AND j.claimable_at IS NOT NULL
-                     AND (j.status = 'ready_to_be_proven' OR j.claimable_at <= $4) AND j.l1_batch_number >= $6
-                     AND NOT EXISTS (SELECT 1 FROM tee_job_failures f WHERE f.l1_batch_number = j.l1_batch_number
-                         AND f.tee_type = $5 AND f.prover = $7 AND f.rest_until > $4)
-                     AND NOT EXISTS (SELECT 1 FROM tee_provers p WHERE p.name = $7 AND p.tee_type = $5
-                         AND p.paused_until > $4)
-                     AND (SELECT COUNT(*) FROM tee_proof_generation_details h WHERE h.prover = $7
-                         AND h.lease_id IS NOT NULL AND h.tee_type <> 'none' AND h.lease_expires_at > $4) < $8
-                 ORDER BY j.l1_batch_number LIMIT 1 ",
-            $row_lock,
-            ")
+             WHERE tee_type = $5 AND l1_batch_number = (SELECT MIN(lowest) FROM (
+                 SELECT (",
+            lowest_job!(
+                "j.status = 'ready_to_be_proven' AND j.status <> 'generated' AND j.l1_batch_number >= $6",
+                $row_lock
+            ),
+            ") AS lowest
+                 UNION ALL SELECT (",
+            lowest_job!(
+                "j.status <> 'ready_to_be_proven' AND j.claimable_at <= $4
+                 AND j.l1_batch_number >= COALESCE((SELECT CAST($6 AS BIGINT) FROM tee_proof_generation_details w
+                     WHERE w.tee_type = $5 AND w.status <> 'ready_to_be_proven' AND w.claimable_at <= $4 LIMIT 1),
+                     9223372036854775807)",
+                $row_lock
+            ),
+            ")) of_each_kind)
              RETURNING l1_batch_number, attempts, expired_prover"
         )
     };
