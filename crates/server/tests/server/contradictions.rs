@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tee_api::{SubmitProof, TeeType};
-use tee_server::{AddedBatch, JobFilter, JobStatus, NewBatch};
+use tee_server::{AddedBatch, JobFilter, JobStatus, NewBatch, ProofFilter};
 use tee_verifier::H256;
 
 use crate::world::{Key, ROOT, World, new_batch, root};
@@ -134,8 +134,9 @@ async fn a_next_batch_that_starts_elsewhere_refuses_no_statement_and_raises_an_a
         if !next_comes_first {
             add_next().await;
         }
-        world.submit(1, &stating(&key, 1, root(1)), None).await.assert_success();
         assert_eq!(world.statuses(TeeType::Sgx).await[0], (1, JobStatus::Generated));
+        assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+        world.submit(1, &stating(&key, 1, root(1)), None).await.assert_success();
         assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
         let listed = world.get("/api/disagreements").await.json();
         let expected = (hex::encode(root(1)), hex::encode(root(9)), true);
@@ -216,6 +217,39 @@ async fn a_batch_that_was_given_up_for_a_wrong_root_is_proven_once_the_right_one
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_success();
     assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
+async fn the_right_proof_of_a_revoked_key_does_not_count_once_the_wrong_one_has_gone() {
+    let world = World::start().await;
+    world.add(1).await;
+    let (revoked, forger) = (world.registered_key(1).await, world.registered_key(2).await);
+    world.submit(1, &revoked.proof(root(1)), None).await.assert_success();
+    let path = format!("/admin/attestations/{}/revoke", revoked.public());
+    assert_eq!(world.post(&path, &json!({"reason": "sold"})).await.json()["requeued"], 1);
+    world.submit(1, &forger.proof(root(9)), None).await.assert_success();
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
+    assert_eq!(world.server.store().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven)]);
+    assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
+}
+
+#[tokio::test]
+async fn a_wrong_proof_is_not_lost_where_its_key_has_another_disagreement_on_the_batch() {
+    let world = World::start().await;
+    world.add(1).await;
+    let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
+    for key in [&first, &second] {
+        world.submit(1, &key.proof(root(9)), None).await.assert_success();
+    }
+    world.submit(1, &first.proof(root(8)), None).await.assert_problem(409, "disagreeing_root");
+    assert_eq!(world.server.store().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
+    let kept = world.server.store().proofs(&ProofFilter::default(), None, 9).await.unwrap();
+    assert_eq!(kept.iter().map(|proof| (proof.pubkey, proof.root)).collect::<Vec<_>>(), [(first.public(), root(9))]);
+    let noted = world.server.store().disagreements().await.unwrap();
+    let mut noted: Vec<_> = noted.iter().map(|noted| (noted.pubkey, noted.root)).collect();
+    noted.sort_by_key(|(_, root)| *root);
+    assert_eq!(noted, [(first.public(), root(8)), (second.public(), root(9))]);
 }
 
 #[tokio::test]
