@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use tee_devnet::{Chain, Genesis, Load};
-use tee_verifier::{BatchInput, InputForm, MerklePaths, Options, VmRunData};
+use tee_verifier::{BatchInput, InputForm, MerklePaths, Options, U256, VmRunData, input::Kept};
 
 /// `{"V1": …}` in JSON, and on to the verifier.
 pub fn batch_json(data: &[u8]) {
@@ -77,10 +77,10 @@ fn fragment() -> BatchInput {
     let data = &mut input.vm_run_data;
     data.used_bytecodes = data.used_bytecodes.pop_first().into_iter().collect();
     data.used_bytecodes.values_mut().for_each(|code| code.truncate(1));
-    data.initial_heap_content.truncate(2);
+    data.initial_heap_content = Kept::new([(0, U256::zero()), (7, U256::MAX)]).expect("memory takes it");
     data.bootloader_code.truncate(1);
-    data.storage_refunds.truncate(2);
-    data.pubdata_costs.truncate(2);
+    data.storage_refunds = Kept::new([0, 2_000]).expect("memory takes it");
+    data.pubdata_costs = Kept::new([-1, 65]).expect("memory takes it");
     let claims = &mut data.witness_block_state;
     claims.read_storage_key = claims.read_storage_key.drain().take(2).collect();
     claims.is_write_initial = claims.is_write_initial.drain().take(2).collect();

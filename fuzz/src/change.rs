@@ -134,9 +134,9 @@ fn copies(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Result<()> {
             data.evm_emulator_code_hash = Some(U256::from(bytes.arbitrary::<u64>()?));
             Ok(())
         }
-        4 => list(&mut data.initial_heap_content, bytes),
-        5 => list(&mut data.storage_refunds, bytes),
-        _ => list(&mut data.pubdata_costs, bytes),
+        4 => edit(&mut data.initial_heap_content, bytes),
+        5 => edit(&mut data.storage_refunds, bytes),
+        _ => edit(&mut data.pubdata_costs, bytes),
     }
 }
 

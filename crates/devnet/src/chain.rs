@@ -10,7 +10,7 @@ use tee_verifier::{
     Address, BatchInput, BatchOutcome, ChainPins, CodeHashes, CodePin, H256, L1BatchNumber, MerklePath, MerklePaths,
     Rejection, Run, StorageKey, U256, VmRunData, era_code_hash,
     input::{
-        ExecuteTransactionCommon, L1BatchEnv, L2BlockEnv, L2BlockExecutionData, SystemEnv, Transaction,
+        ExecuteTransactionCommon, Kept, L1BatchEnv, L2BlockEnv, L2BlockExecutionData, SystemEnv, Transaction,
         WitnessStorageState,
     },
     run, storage_key, transaction_hashes,
@@ -227,9 +227,9 @@ impl Chain {
             l1_batch_number: self.next.number,
             used_bytecodes: code_hashes.iter().filter_map(|hash| code(hash).map(|code| (number(hash), code))).collect(),
             // Nobody reads these, and this chain has no prover of circuits.
-            initial_heap_content: vec![],
-            storage_refunds: vec![],
-            pubdata_costs: vec![],
+            initial_heap_content: Kept::default(),
+            storage_refunds: Kept::default(),
+            pubdata_costs: Kept::default(),
             protocol_version: system.version,
             bootloader_code: words(&contracts.bootloader.code),
             default_account_code_hash: number(&contracts.default_aa.hash),
@@ -262,7 +262,7 @@ impl Chain {
         }
     }
 
-    /// A transaction's hash. One that has none, or a wrong one, is none of a batch.
+    /// A transaction's hash. A batch holds no transaction without one, or with a wrong one.
     fn hash(&self, transaction: &Transaction) -> H256 {
         match &transaction.common_data {
             ExecuteTransactionCommon::L1(common) => common.canonical_tx_hash,

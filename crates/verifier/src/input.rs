@@ -8,6 +8,7 @@
 //! - `block`, `transaction`, `environment`, `pubdata`: the batch.
 //! - `witness`: the storage, code and paths that it needs.
 //! - `identifiers`: numbers and keys.
+//! - `kept`: lists that nothing here uses.
 //! - `form`: the two forms of the whole.
 
 mod block;
@@ -15,13 +16,14 @@ mod environment;
 mod form;
 mod hex_bytes;
 mod identifiers;
+mod kept;
 mod pubdata;
 mod transaction;
 mod witness;
 
 use std::{
     convert::Infallible,
-    io::{self, BufWriter, Read, Write},
+    io::{self, BufReader, BufWriter, Read, Take, Write},
 };
 
 use cbor4ii::core::{dec::Read as _, utils::SliceReader};
@@ -37,6 +39,7 @@ pub use self::{
         TxExecutionMode,
     },
     identifiers::{Address, L1BatchNumber, L2ChainId, ParseChainIdError, ProtocolVersionId, StorageKey},
+    kept::Kept,
     pubdata::{CommitmentScheme, PubdataParams, PubdataType, PubdataValidator},
     transaction::{
         Execute, ExecuteTransactionCommon, Fee, InputData, L1TxCommonData, L2TxCommonData, OpProcessingType,
@@ -49,6 +52,10 @@ use crate::limits;
 /// The largest input that is read, in bytes after decompression. 2,000 transactions make 32 MB of JSON; a full batch
 /// stays well under this.
 pub const MAX_INPUT_BYTES: u64 = 1 << 30;
+
+/// JSON up to this size is read from memory, in two thirds of the time. Of what is larger the text alone would fill more
+/// memory than the batch does.
+const MAX_TEXT_IN_MEMORY: u64 = 64 << 20;
 
 /// The two forms of an input in bytes. They say the same; CBOR has half the bytes and is read in a third of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,9 +136,33 @@ pub enum InputError {
 impl BatchInput {
     /// Reads an input in one of its forms, and no more than [`MAX_INPUT_BYTES`].
     pub fn read(from: impl Read, form: InputForm) -> Result<Self, InputError> {
+        let mut from = from.take(MAX_INPUT_BYTES.saturating_add(1));
         let mut bytes = Vec::new();
-        from.take(MAX_INPUT_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(InputError::Read)?;
+        if form == InputForm::Json {
+            from.by_ref().take(MAX_TEXT_IN_MEMORY).read_to_end(&mut bytes).map_err(InputError::Read)?;
+            if bytes.len() as u64 == MAX_TEXT_IN_MEMORY {
+                return Self::from_long_json(&bytes, from);
+            }
+        } else {
+            from.read_to_end(&mut bytes).map_err(InputError::Read)?;
+        }
         Self::from_bytes(&bytes, form)
+    }
+
+    /// Reads JSON as it comes, after its start.
+    fn from_long_json(start: &[u8], rest: Take<impl Read>) -> Result<Self, InputError> {
+        let mut text = BufReader::with_capacity(1 << 16, start.chain(rest));
+        let read = serde_json::from_reader(&mut text);
+        let (_, rest) = text.get_ref().get_ref();
+        // The end of what is read at most looks like the text's own.
+        if rest.limit() == 0 {
+            return Err(InputError::TooLarge { limit: MAX_INPUT_BYTES });
+        }
+        match read {
+            Ok(Form(input)) => Ok(input),
+            Err(error) if error.is_io() => Err(InputError::Read(error.into())),
+            Err(error) => Err(InputError::Json(error)),
+        }
     }
 
     /// Reads an input in one of its forms.

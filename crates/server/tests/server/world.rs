@@ -17,7 +17,7 @@ use tee_server::{AddedBatch, Clock, Config, JobStatus, ManualClock, NewBatch, Ob
 use tee_verifier::{
     Address, BatchInput, CodeHashes, H256, L1BatchNumber, L2ChainId, MerklePaths, ProtocolVersionId, U256, VmRunData,
     input::{
-        BaseSystemContracts, BatchFeeInput, L1BatchEnv, L1PeggedBatchFeeModelInput, L2BlockEnv, PubdataParams,
+        BaseSystemContracts, BatchFeeInput, Kept, L1BatchEnv, L1PeggedBatchFeeModelInput, L2BlockEnv, PubdataParams,
         PubdataType, PubdataValidator, SystemContractCode, SystemEnv, TxExecutionMode, WitnessStorageState,
     },
 };
@@ -344,13 +344,13 @@ pub(crate) fn input(number: u32) -> BatchInput {
         vm_run_data: VmRunData {
             l1_batch_number: L1BatchNumber(number),
             used_bytecodes: [(U256::one(), vec![[7; 32]])].into(),
-            initial_heap_content: vec![],
+            initial_heap_content: Kept::default(),
             protocol_version: ProtocolVersionId::VERSION_29,
             bootloader_code: vec![[0; 32]],
             default_account_code_hash: U256::one(),
             evm_emulator_code_hash: None,
-            storage_refunds: vec![],
-            pubdata_costs: vec![],
+            storage_refunds: Kept::default(),
+            pubdata_costs: Kept::default(),
             witness_block_state: WitnessStorageState::default(),
         },
         merkle_paths: MerklePaths { merkle_paths: vec![], next_enumeration_index: 1 },

@@ -6,7 +6,7 @@ use primitive_types::{H256, U256};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use super::{L1BatchNumber, ProtocolVersionId, StorageKey};
+use super::{Kept, L1BatchNumber, ProtocolVersionId, StorageKey};
 use crate::limits;
 
 /// Code and storage that the run needs (zksync-era's `VMRunWitnessInputData`).
@@ -18,8 +18,7 @@ pub struct VmRunData {
     #[serde(deserialize_with = "limits::map::<{ limits::MAX_BYTECODES }, _, _, _>")]
     pub used_bytecodes: BTreeMap<U256, Vec<[u8; 32]>>,
     /// The bootloader's memory at the start: word index and word. Not used.
-    #[serde(deserialize_with = "limits::list::<{ limits::MAX_HEAP_WORDS }, _, _>")]
-    pub initial_heap_content: Vec<(usize, U256)>,
+    pub initial_heap_content: Kept<(usize, U256)>,
     /// The protocol version.
     pub protocol_version: ProtocolVersionId,
     /// The bootloader's code, as 32-byte words.
@@ -30,9 +29,9 @@ pub struct VmRunData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evm_emulator_code_hash: Option<U256>,
     /// Gas given back for each storage access. Not used.
-    pub storage_refunds: Vec<u32>,
+    pub storage_refunds: Kept<u32>,
     /// Cost in published bytes of each storage access. Not used.
-    pub pubdata_costs: Vec<i32>,
+    pub pubdata_costs: Kept<i32>,
     /// Storage values as the sequencer saw them.
     pub witness_block_state: WitnessStorageState,
 }

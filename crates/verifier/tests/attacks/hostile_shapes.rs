@@ -1,14 +1,21 @@
 //! Shapes of input that could cost more than an honest batch of their size. The tests ask for the verdicts;
 //! `cargo test --release -p tee-verifier --test attacks -- --ignored --nocapture` shows what each costs a byte.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{self, Read},
+    process::Command,
+    time::Instant,
+};
 
 use crate::scene::{chain_blocks, judge};
 use serde_bytes::ByteArray;
 use tee_devnet::{Account, Action, CONTRACT, Call, Chain, Genesis};
 use tee_verifier::{
-    Address, BatchInput, H256, InputError, L2ChainId, MerklePath, ProtocolVersionId, StorageKey, U256, era_code_hash,
-    input::{ExecuteTransactionCommon, InteropRoot, Transaction},
+    Address, BatchInput, H256, InputError, InputForm, L2ChainId, MAX_INPUT_BYTES, MerklePath, ProtocolVersionId,
+    StorageKey, U256, era_code_hash,
+    input::{ExecuteTransactionCommon, InteropRoot, Kept, Transaction},
     keccak256,
 };
 
@@ -112,7 +119,15 @@ fn shapes(scale: usize) -> Vec<Shape> {
             "words for the bootloader's memory",
             Ok(()),
             changed(few.clone(), |input| {
-                input.vm_run_data.initial_heap_content = vec![(usize::MAX, U256::MAX); many];
+                input.vm_run_data.initial_heap_content = Kept::new(vec![(0, U256::zero()); 10 * many]).unwrap();
+            }),
+        ),
+        shape(
+            "refunds and costs that nobody reads",
+            Ok(()),
+            changed(few.clone(), |input| {
+                input.vm_run_data.storage_refunds = Kept::new(vec![0; 30 * many]).unwrap();
+                input.vm_run_data.pubdata_costs = Kept::new(vec![0; 30 * many]).unwrap();
             }),
         ),
         shape(
@@ -210,17 +225,60 @@ fn hostile_shapes_get_their_verdicts() {
 #[ignore = "takes minutes; shows times"]
 fn hostile_shapes_cost_what_their_size_allows() {
     let mut honest = None;
-    println!("{:60} {:>9} {:>9} {:>9} {:>9}", "shape", "CBOR, kB", "ms", "ns/byte", "× honest");
+    println!("{:60} {:>9} {:>9} {:>9} {:>9} {:>9}", "shape", "CBOR, kB", "ms", "ns/byte", "× honest", "× memory");
+    let folder = tempfile::tempdir().unwrap();
     for Shape { name, input, expected } in shapes(40) {
-        let mut cbor = Vec::new();
-        input.to_cbor(&mut cbor).unwrap();
-        let start = Instant::now();
-        assert_eq!(verdict(input), expected, "{name}");
-        let elapsed = start.elapsed();
-        let cost = elapsed.as_nanos() as f64 / cbor.len() as f64;
+        let file = folder.path().join("shape.cbor");
+        input.to_cbor(fs::File::create(&file).unwrap()).unwrap();
+        drop(input);
+        // In a process that has held nothing else before.
+        let mut alone = Command::new(env::current_exe().unwrap());
+        alone.args(["--ignored", "--exact", "--nocapture", "hostile_shapes::one_shape"]).env(SHAPE, &file);
+        let output = String::from_utf8(alone.output().unwrap().stdout).unwrap();
+        let line =
+            output.lines().find_map(|line| line.strip_prefix(SHAPE)).unwrap_or_else(|| panic!("{name}: {output}"));
+        let mut words = line.split_whitespace();
+        let mut number = || words.next().unwrap().parse::<f64>().unwrap();
+        let (bytes, nanoseconds, memory) = (number(), number(), number());
+        assert_eq!(words.next(), Some(expected.err().unwrap_or("verified")), "{name}");
+        let cost = nanoseconds / bytes;
         let ratio = cost / *honest.get_or_insert(cost);
-        println!("{name:60} {:9} {:9} {cost:9.1} {ratio:9.2}", cbor.len() / 1_000, elapsed.as_millis());
+        println!(
+            "{name:60} {:9.0} {:9.0} {cost:9.1} {ratio:9.2} {:9.2}",
+            bytes / 1e3,
+            nanoseconds / 1e6,
+            memory / bytes
+        );
     }
+}
+
+const SHAPE: &str = "TEE_SHAPE";
+
+/// Not a test: verifies the file that the environment names, and shows its size, the time and the memory beside its bytes.
+#[test]
+#[ignore = "a part of hostile_shapes_cost_what_their_size_allows"]
+fn one_shape() {
+    let Some(file) = env::var_os(SHAPE) else { return };
+    let cbor = fs::read(file).unwrap();
+    let before = start_of_peak();
+    let start = Instant::now();
+    let verdict = verdict(BatchInput::from_cbor(&cbor).unwrap());
+    let nanoseconds = start.elapsed().as_nanos();
+    let memory = peak() - before;
+    println!("\n{SHAPE} {} {nanoseconds} {memory} {}", cbor.len(), verdict.err().unwrap_or("verified"));
+}
+
+/// Lets the kernel forget how much memory the process took at most; gives what it takes now, in bytes.
+fn start_of_peak() -> u64 {
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    peak()
+}
+
+/// The most memory that the process took.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 #[test]
@@ -284,10 +342,6 @@ fn long_lists_of_short_entries_are_not_read() {
         json
     };
     assert!(!unreadable(&input));
-    let heap = std::mem::replace(&mut input.vm_run_data.initial_heap_content, vec![(0, U256::zero()); (1 << 21) + 1]);
-    assert!(unreadable(&input));
-    input.vm_run_data.initial_heap_content = heap;
-
     let many: BTreeMap<U256, Vec<[u8; 32]>> = (0..=1 << 16).map(|hash| (U256::from(hash), vec![])).collect();
     let bytecodes = std::mem::replace(&mut input.vm_run_data.used_bytecodes, many);
     assert!(unreadable(&input));
@@ -298,6 +352,30 @@ fn long_lists_of_short_entries_are_not_read() {
     assert!(unreadable(&input));
     input.l2_blocks_execution_data.truncate(2);
     assert!(!unreadable(&input));
+}
+
+/// Long JSON is read as it comes; short JSON is read from memory.
+#[test]
+fn long_json_is_read_like_short_json() {
+    let input = honest(1);
+    let mut json = Vec::new();
+    input.to_json(&mut json).unwrap();
+    let long = |rest: &mut dyn Read| BatchInput::read(io::repeat(b' ').take(65 << 20).chain(rest), InputForm::Json);
+
+    assert_eq!(long(&mut &json[..]).unwrap(), input);
+    assert!(matches!(long(&mut json.chain(&b"{}"[..])), Err(InputError::Json(_))));
+    assert!(matches!(long(&mut &json[..json.len() - 1]), Err(InputError::Json(_))));
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    assert!(matches!(
+        long(&mut json[..9].chain(Broken)),
+        Err(InputError::Read(error)) if error.kind() == io::ErrorKind::ConnectionReset
+    ));
+    assert!(matches!(long(&mut io::repeat(b' ')), Err(InputError::TooLarge { limit: MAX_INPUT_BYTES })));
 }
 
 /// Code of four instructions to a word. A batch of its own code is bounded, too: by the gas of a batch, and by the machine's limits where

@@ -6,17 +6,18 @@ use std::{
     hash::Hash,
 };
 
+use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteArray;
 use tee_verifier::{
     Address, BatchInput, H256, L1BatchNumber, L2ChainId, MerklePath, MerklePaths, ProtocolVersionId, StorageKey, U256,
     VmRunData,
     input::{
         BaseSystemContracts, BatchFeeInput, BlobHash, CommitmentInput, CommitmentScheme, Execute,
-        ExecuteTransactionCommon, Fee, InputData, InteropRoot, L1BatchEnv, L1PeggedBatchFeeModelInput, L1TxCommonData,
-        L2BlockEnv, L2BlockExecutionData, L2TxCommonData, OpProcessingType, PaymasterParams, PriorityQueueType,
-        ProtocolUpgradeTxCommonData, PubdataIndependentBatchFeeModelInput, PubdataParams, PubdataType,
-        PubdataValidator, SettlementLayer, SettlementLayerKind, SystemContractCode, SystemEnv, Transaction,
-        TransactionType, TxExecutionMode, WitnessStorageState,
+        ExecuteTransactionCommon, Fee, InputData, InteropRoot, Kept, L1BatchEnv, L1PeggedBatchFeeModelInput,
+        L1TxCommonData, L2BlockEnv, L2BlockExecutionData, L2TxCommonData, OpProcessingType, PaymasterParams,
+        PriorityQueueType, ProtocolUpgradeTxCommonData, PubdataIndependentBatchFeeModelInput, PubdataParams,
+        PubdataType, PubdataValidator, SettlementLayer, SettlementLayerKind, SystemContractCode, SystemEnv,
+        Transaction, TransactionType, TxExecutionMode, WitnessStorageState,
     },
 };
 
@@ -262,6 +263,18 @@ impl Mutate for StorageKey {
         let (mut address, mut key) = (*self.address(), *self.key());
         descend(random, path, &mut [("address", &mut address), ("key", &mut key)]);
         *self = StorageKey::new(address, key);
+    }
+}
+
+impl<T> Mutate for Kept<T>
+where
+    T: Serialize + DeserializeOwned,
+    Vec<T>: Mutate,
+{
+    fn mutate(&mut self, random: &mut Random, path: &mut String) {
+        let mut items: Vec<T> = serde_json::from_value(serde_json::to_value(&*self).unwrap()).unwrap();
+        items.mutate(random, path);
+        *self = Kept::new(items).unwrap();
     }
 }
 

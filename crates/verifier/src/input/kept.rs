@@ -1,0 +1,82 @@
+//! Lists that nothing here uses.
+
+use std::{collections::TryReserveError, fmt, marker::PhantomData, mem};
+
+use cbor4ii::{core::utils::SliceReader, serde::Deserializer as CborDeserializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, SeqAccess, Visitor},
+    ser::{Error as _, SerializeSeq},
+};
+
+type EncodeError = cbor4ii::serde::EncodeError<TryReserveError>;
+
+/// A list that is kept for other readers of the input. Its items are kept in CBOR: in memory of their own, short ones would take
+/// many times the bytes that they came in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept<T> {
+    count: usize,
+    cbor: Vec<u8>,
+    item: PhantomData<T>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { count: 0, cbor: Vec::new(), item: PhantomData }
+    }
+}
+
+impl<T: Serialize> Kept<T> {
+    /// A list of these.
+    ///
+    /// # Errors
+    ///
+    /// An item has no form in CBOR.
+    pub fn new(items: impl IntoIterator<Item = T>) -> Result<Self, EncodeError> {
+        let mut kept = Self::default();
+        items.into_iter().try_for_each(|item| kept.push(&item))?;
+        Ok(kept)
+    }
+
+    fn push(&mut self, item: &T) -> Result<(), EncodeError> {
+        self.cbor = cbor4ii::serde::to_vec(mem::take(&mut self.cbor), item)?;
+        self.count = self.count.saturating_add(1);
+        Ok(())
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Serialize> Deserialize<'de> for Kept<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(KeptVisitor(PhantomData))
+    }
+}
+
+struct KeptVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Serialize> Visitor<'de> for KeptVisitor<T> {
+    type Value = Kept<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kept<T>, A::Error> {
+        let mut kept = Kept::default();
+        while let Some(item) = items.next_element::<T>()? {
+            kept.push(&item).map_err(A::Error::custom)?;
+        }
+        kept.cbor.shrink_to_fit();
+        Ok(kept)
+    }
+}
+
+impl<T: Serialize + for<'de> Deserialize<'de>> Serialize for Kept<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut items = CborDeserializer::new(SliceReader::new(&self.cbor));
+        let mut list = to.serialize_seq(Some(self.count))?;
+        for _ in 0..self.count {
+            list.serialize_element(&T::deserialize(&mut items).map_err(S::Error::custom)?)?;
+        }
+        list.end()
+    }
+}
