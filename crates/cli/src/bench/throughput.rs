@@ -1,12 +1,14 @@
 //! `teectl bench throughput`: two batches at once against one after the other.
 
 use std::{
+    hint::black_box,
     path::Path,
     thread::{self, ScopedJoinHandle},
 };
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tee_verifier::keccak256;
 
 use super::{
     FileArgs,
@@ -25,6 +27,8 @@ struct Report<'a> {
     at_once_range_ms: [f64; 2],
     /// How many times the throughput is, two at once.
     ratio: f64,
+    /// The same of work that shares nothing: what two threads of this machine can do at most.
+    machine_ratio: f64,
 }
 
 pub(super) fn run(args: &FileArgs) -> Result<()> {
@@ -32,10 +36,12 @@ pub(super) fn run(args: &FileArgs) -> Result<()> {
         let batch = batch_file::load(file).with_context(|| format!("cannot read {}", file.display()))?;
         let report = compare(args, file, &batch).with_context(|| file.display().to_string())?;
         let text = format!(
-            "two batches: in turn {:.1} ms, at once {:.1} ms, {:.2} times the throughput (medians of {}, {})",
+            "two batches: in turn {:.1} ms, at once {:.1} ms, {:.2} times the throughput, {:.2} times where nothing is shared \
+             (medians of {}, {})",
             report.in_turn_ms,
             report.at_once_ms,
             report.ratio,
+            report.machine_ratio,
             report.runs,
             file.display(),
         );
@@ -45,7 +51,7 @@ pub(super) fn run(args: &FileArgs) -> Result<()> {
 }
 
 fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Report<'a>> {
-    let [mut in_turn, mut at_once] = <[Times; 2]>::default();
+    let [mut in_turn, mut at_once, mut hashes_in_turn, mut hashes_at_once] = <[Times; 4]>::default();
     for counts in args.measure.rounds() {
         // Like a prover's, each is on a thread that is not the first: to the C library that makes a difference.
         let (done, took) =
@@ -61,6 +67,11 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Repor
             verified?;
         }
         at_once.add(counts, took);
+
+        let ((), took) = timed(|| thread::scope(|scope| [(); 2].map(|()| join(scope.spawn(hash))).into_iter().collect()));
+        hashes_in_turn.add(counts, took);
+        let ((), took) = timed(|| thread::scope(|scope| [(); 2].map(|()| scope.spawn(hash)).map(join).into_iter().collect()));
+        hashes_at_once.add(counts, took);
     }
     Ok(Report {
         file,
@@ -70,7 +81,14 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Repor
         at_once_ms: at_once.median_ms(),
         at_once_range_ms: at_once.range_ms(),
         ratio: in_turn.median_ms() / at_once.median_ms(),
+        machine_ratio: hashes_in_turn.median_ms() / hashes_at_once.median_ms(),
     })
+}
+
+/// Work for a core alone, some tenths of a second of it.
+fn hash() {
+    let hash = (0..400_000).fold([0; 32], |hash, _| keccak256(&hash));
+    black_box(hash);
 }
 
 fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
