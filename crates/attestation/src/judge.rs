@@ -174,7 +174,7 @@ pub fn claims_of(quote: &[u8]) -> Result<Vec<Claim>, QuoteError> {
     measurements::claim(&quote, &mut findings);
     let named = quote.report_data().map_or_else(|error| format!("none: {error}"), |named| named.to_string());
     findings.claim("key named", named);
-    findings.claim("debug", if quote.is_debug() { "YES: its secrets are none" } else { "no" });
+    findings.claim("debug", if quote.is_debug() { "YES: its host can read its secrets" } else { "no" });
     Ok(findings.into_claims())
 }
 

@@ -129,7 +129,7 @@ pub enum PolicyError {
         /// The number of bytes.
         got: usize,
     },
-    /// Not YAML, or an unknown key, or a value that is none.
+    /// Not YAML, or an unknown key, or an invalid value.
     #[error("policy: {0}")]
     Yaml(String),
     /// It names no section, so that it would refuse every quote: an empty file is more likely a mistake.

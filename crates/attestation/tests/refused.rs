@@ -234,7 +234,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         // Not genuine: roots.
         ("Intel's root", Try::sgx().with(|t| t.root = TrustedRoot::intel()), genuine(Flaw::RootRevocationList)),
         ("another root", Try::sgx().with(|t| t.root = root_of(&other)), genuine(Flaw::RootRevocationList)),
-        ("a root that is none", Try::sgx().with(|t| t.root = TrustedRoot::danger_other(vec![1])), genuine(Flaw::Root)),
+        ("an invalid root", Try::sgx().with(|t| t.root = TrustedRoot::danger_other(vec![1])), genuine(Flaw::Root)),
         (
             "another machine's quote",
             Try::sgx().with(|t| t.quote = other.quote(&NAMED).unwrap()),
@@ -267,7 +267,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             Try::sgx().with(|t| t.quote[CERTIFICATION_TYPE] = 4),
             genuine(Flaw::CertificationData),
         ),
-        ("certificates that are none", Try::sgx().flip(PEM), genuine(Flaw::CertificateChain)),
+        ("invalid certificates", Try::sgx().flip(PEM), genuine(Flaw::CertificateChain)),
         ("a bit of the platform's certificate", Try::sgx().flip(PEM + 200), genuine(Flaw::CertificateChain)),
         // Not genuine: time.
         ("an expired TCB info", Try::sgx().published(|p| p.tcb_info_valid = PAST()), genuine(Flaw::TcbInfoExpired)),

@@ -29,7 +29,7 @@ pub(crate) enum Command {
         /// The public key: 66 hex digits.
         key: PublicKey,
     },
-    /// Take a key its standing for good: its proofs are refused from now on.
+    /// Revoke a key for good: its proofs are refused from now on.
     Revoke {
         #[command(flatten)]
         server: ServerArgs,

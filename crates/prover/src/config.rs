@@ -132,7 +132,7 @@ pub enum ConfigError {
         /// What it should be.
         error: String,
     },
-    /// A variable with the prover's prefix that is none of its own: misspelt, most likely.
+    /// A variable with the prover's prefix that it does not know: misspelt, most likely.
     #[error("there is no variable {name}; the nearest is {nearest}")]
     UnknownVariable {
         /// Its name.

@@ -41,7 +41,7 @@ pub enum RunError {
 /// What a batch comes to.
 #[derive(Debug)]
 pub struct LegacyOutcome {
-    /// The values that it writes, in the order of address and slot. A write that changes nothing is none.
+    /// The values that it writes, in the order of address and slot. A write that changes nothing is left out.
     pub writes: Vec<(tee_verifier::StorageKey, H256)>,
     /// The system logs, 88 bytes each.
     pub system_logs: Vec<[u8; 88]>,

@@ -65,7 +65,7 @@ pub enum AttestationSetupError {
         #[source]
         error: std::io::Error,
     },
-    /// The policy is none.
+    /// The policy is invalid.
     #[error("{path}")]
     Policy {
         /// The file.
@@ -80,7 +80,7 @@ pub enum AttestationSetupError {
         /// The file.
         path: PathBuf,
     },
-    /// The collateral's source is none.
+    /// The collateral's source is invalid.
     #[error("collateral")]
     Source(#[from] SourceError),
 }
@@ -319,7 +319,7 @@ impl Attestor {
         Duration::from_secs(self.config.rejudge_interval_secs)
     }
 
-    /// Takes over the policy's file if it has changed, and says whether it is a policy. One that is none is told once and changes
+    /// Takes over the policy's file if it has changed, and says whether it is a policy. An invalid one is logged once and changes
     /// nothing.
     fn reload_policy(&self) -> Option<bool> {
         let known = self.policy.read().unwrap_or_else(PoisonError::into_inner).text.clone();
@@ -334,7 +334,7 @@ impl Attestor {
                 Some(true)
             }
             Err(error) => {
-                tracing::error!(%error, "the new policy is none: the one before stays");
+                tracing::error!(%error, "the new policy is invalid: the one before stays");
                 Some(false)
             }
         }

@@ -112,7 +112,7 @@ pub(crate) fn input_key(number: u32, json: &BlobInfo, cbor: &BlobInfo, now_ms: i
 }
 
 impl BlobName {
-    /// Nothing where the path is none of a server's.
+    /// Nothing where the path is not one that a server has.
     pub(crate) fn of(path: &ObjectPath) -> Option<Self> {
         let path = path.as_ref();
         let key = [InputForm::Json, InputForm::Cbor].into_iter().find_map(|form| path.strip_suffix(&ending(form)))?;

@@ -53,7 +53,7 @@ pub struct BatchOutcome {
 ///
 /// # Errors
 ///
-/// A transaction that halts, or one that a batch has no room for, is none of a batch.
+/// A transaction that halts, or one that a batch has no room for, is not part of a batch.
 pub fn run<S: State>(run: Run<'_>, state: S) -> Result<BatchOutcome, Rejection> {
     let mut transactions = Vec::new();
     let finished = execute(run, state, || Ok(None), |outcome| transactions.push(outcome))?;

@@ -75,7 +75,7 @@ impl Client {
         self.page("api/attestations", after, limit).await
     }
 
-    /// Takes a key its standing. Needs an admin's token where the server asks for one.
+    /// Revokes a key. Needs an admin's token where the server asks for one.
     pub async fn revoke_key(&self, key: &PublicKey, request: &RevokeKey) -> Result<KeyRevoked, ClientError> {
         let path = format!("admin/attestations/{key}/revoke");
         read(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await

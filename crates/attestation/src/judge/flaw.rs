@@ -9,7 +9,7 @@ use serde::Serialize;
 pub enum Flaw {
     /// The library reads other fields in it than we do.
     ReadDifferently,
-    /// The trusted root's certificate is none.
+    /// The trusted root's certificate is invalid.
     Root,
     /// The root's revocation list is unreadable, or not signed by the root.
     RootRevocationList,

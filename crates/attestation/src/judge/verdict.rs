@@ -43,7 +43,7 @@ pub struct Check {
     pub found: String,
     /// What would be right.
     pub wanted: String,
-    /// For a quote that is not genuine, or whose platform is none that can be accepted, why.
+    /// For a quote that is not genuine, or whose platform cannot be accepted, why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flaw: Option<Flaw>,
 }

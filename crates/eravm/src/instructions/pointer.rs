@@ -12,7 +12,7 @@ use crate::{
 const MAX_OFFSET: U256 = U256::from_limbs([1 << 32, 0, 0, 0]);
 
 impl Machine {
-    /// A pointer and a word that is none.
+    /// A pointer and a word that is not one.
     #[inline(always)]
     fn pointer_and_word(&mut self, instruction: &Instruction) -> (Option<(U256, U256)>, Destination) {
         let (first, destination) = self.places(instruction);

@@ -70,7 +70,7 @@ fn point_01_a_heap_read_with_increment_keeps_the_tag_of_its_operand() {
 
 #[test]
 fn point_02_an_instruction_without_a_second_result_clears_its_register() {
-    // Value and mark: the pointer of the call is none afterwards.
+    // Value and mark: the pointer of the call is not one afterwards.
     let cleared = seventh_slot_after(A, |p| {
         p.add(line(O::Add, [0, 0], [2, 1])).add(line(O::PointerAdd, [1, 0], [3, 0])).store_number(7, 1).stop();
     });

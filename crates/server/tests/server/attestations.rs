@@ -113,7 +113,7 @@ async fn a_key_that_a_new_policy_refuses_makes_no_new_proofs_keeps_its_batches_a
     }
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
 
-    // A policy that is none changes nothing; one without this enclave does.
+    // An invalid policy changes nothing; one without this enclave does.
     fs::write(folder.path().join("policy.yaml"), "sgx: {typo: 1}").unwrap();
     fs::write(folder.path().join("policy.yaml"), format!("sgx: {{mrenclaves: ['{}']}}", "07".repeat(32))).unwrap();
     let verdict = until_verdict(&world, &key, "refused").await;

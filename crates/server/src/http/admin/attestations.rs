@@ -14,7 +14,7 @@ use crate::{
     storage::Requeued,
 };
 
-/// Takes a key its standing for good: its proofs are refused from now on. The batches that it touched and that lack
+/// Revokes a key for good: its proofs are refused from now on. The batches that it touched and that lack
 /// proofs are proven again, the highest first, unless they are to be kept.
 #[utoipa::path(
     post, path = "/admin/attestations/{pubkey}/revoke", operation_id = "revoke_key", tag = "admin", security(("admin" = [])),
