@@ -1,6 +1,9 @@
 //! Taking batches in.
 
-use std::{io, pin::Pin};
+use std::{
+    io::{self, Read},
+    pin::Pin,
+};
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
@@ -16,6 +19,10 @@ use crate::{
     inputs::{CorruptInput, EncodedInput, OpenInputError, input_key},
     storage::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
 };
+
+/// The largest input that is taken in, after decompression: twice the JSON of the largest known batch. Two are decoded at a time, and a
+/// few kilobytes can unfold to this.
+const MAX_UNFOLDED_BYTES: u64 = 512 << 20;
 
 /// A batch to prove. Its number and the root before it stand in its input.
 #[derive(Debug)]
@@ -318,8 +325,13 @@ where
         Compression::Gzip => Box::pin(GzipDecoder::new(compressed)),
         Compression::Zstd => Box::pin(ZstdDecoder::new(compressed)),
     };
-    let plain = SyncIoBridge::new(plain);
-    let read = blocking(move || BatchInput::read(plain, form)).await;
+    // One byte more than allowed tells that there is more.
+    let mut plain = SyncIoBridge::new(plain).take(MAX_UNFOLDED_BYTES.saturating_add(1));
+    let read = blocking(move || match BatchInput::read(&mut plain, form) {
+        _ if plain.limit() == 0 => Err(InputError::TooLarge { limit: MAX_UNFOLDED_BYTES }),
+        read => read,
+    })
+    .await;
     read.map_err(|error| match error {
         InputError::Read(error) => AddBatchError::Read(error),
         error => AddBatchError::Input(error),

@@ -22,11 +22,18 @@ mod transaction;
 mod witness;
 
 use std::{
-    convert::Infallible,
-    io::{self, BufReader, BufWriter, Read, Take, Write},
+    error::Error,
+    io::{self, BufReader, BufWriter, Read, Write},
 };
 
-use cbor4ii::core::{dec::Read as _, utils::SliceReader};
+use cbor4ii::{
+    core::{
+        dec,
+        error::DecodeError as CborError,
+        utils::{IoReader, SliceReader},
+    },
+    serde::DecodeError,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -53,9 +60,9 @@ use crate::limits;
 /// stays well under this.
 pub const MAX_INPUT_BYTES: u64 = 1 << 30;
 
-/// JSON up to this size is read from memory, in two thirds of the time. Of what is larger the text alone would fill more
-/// memory than the batch does.
-const MAX_TEXT_IN_MEMORY: u64 = 64 << 20;
+/// Inputs up to this size are read from memory, in two thirds of the time. Of larger ones the bytes alone could fill more memory
+/// than the batch does.
+const MAX_IN_MEMORY: u64 = 64 << 20;
 
 /// The two forms of an input in bytes. They say the same; CBOR has half the bytes and is read in a third of the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +125,7 @@ pub enum InputError {
     Json(#[source] serde_json::Error),
     /// Not the CBOR form.
     #[error("not a batch input in CBOR: {0}")]
-    Cbor(#[source] cbor4ii::serde::DecodeError<Infallible>),
+    Cbor(#[source] Box<dyn Error + Send + Sync>),
     /// The bytes do not come.
     #[error("the input cannot be read: {0}")]
     Read(#[source] io::Error),
@@ -138,31 +145,22 @@ impl BatchInput {
     pub fn read(from: impl Read, form: InputForm) -> Result<Self, InputError> {
         let mut from = from.take(MAX_INPUT_BYTES.saturating_add(1));
         let mut bytes = Vec::new();
-        if form == InputForm::Json {
-            from.by_ref().take(MAX_TEXT_IN_MEMORY).read_to_end(&mut bytes).map_err(InputError::Read)?;
-            if bytes.len() as u64 == MAX_TEXT_IN_MEMORY {
-                return Self::from_long_json(&bytes, from);
-            }
-        } else {
-            from.read_to_end(&mut bytes).map_err(InputError::Read)?;
+        from.by_ref().take(MAX_IN_MEMORY).read_to_end(&mut bytes).map_err(InputError::Read)?;
+        if (bytes.len() as u64) < MAX_IN_MEMORY {
+            return Self::from_bytes(&bytes, form);
         }
-        Self::from_bytes(&bytes, form)
-    }
 
-    /// Reads JSON as it comes, after its start.
-    fn from_long_json(start: &[u8], rest: Take<impl Read>) -> Result<Self, InputError> {
-        let mut text = BufReader::with_capacity(1 << 16, start.chain(rest));
-        let read = serde_json::from_reader(&mut text);
-        let (_, rest) = text.get_ref().get_ref();
-        // The end of what is read at most looks like the text's own.
-        if rest.limit() == 0 {
-            return Err(InputError::TooLarge { limit: MAX_INPUT_BYTES });
-        }
-        match read {
-            Ok(Form(input)) => Ok(input),
-            Err(error) if error.is_io() => Err(InputError::Read(error.into())),
-            Err(error) => Err(InputError::Json(error)),
-        }
+        let mut bytes = BufReader::with_capacity(1 << 16, bytes.chain(from));
+        let read = match form {
+            InputForm::Json => read_json(&mut bytes),
+            InputForm::Cbor => read_cbor(IoReader::new(&mut bytes), |error| match error {
+                DecodeError::Core(CborError::Read(error)) => InputError::Read(error),
+                error => InputError::Cbor(error.into()),
+            }),
+        };
+        let (_, rest) = bytes.get_ref().get_ref();
+        // The end of what is read at most looks like the input's own.
+        if rest.limit() == 0 { Err(InputError::TooLarge { limit: MAX_INPUT_BYTES }) } else { read }
     }
 
     /// Reads an input in one of its forms.
@@ -183,12 +181,7 @@ impl BatchInput {
     /// Reads the CBOR form, the same structure as the JSON form.
     pub fn from_cbor(cbor: &[u8]) -> Result<Self, InputError> {
         check_size(cbor)?;
-        let mut decoder = cbor4ii::serde::Deserializer::new(SliceReader::new(cbor));
-        let Form(input) = Deserialize::deserialize(&mut decoder).map_err(InputError::Cbor)?;
-        match decoder.into_inner().fill(1) {
-            Ok(rest) if rest.as_ref().is_empty() => Ok(input),
-            _ => Err(InputError::TrailingBytes),
-        }
+        read_cbor(SliceReader::new(cbor), |error| InputError::Cbor(error.into()))
     }
 
     /// Writes one of the forms.
@@ -214,6 +207,27 @@ impl BatchInput {
     /// Number of transactions in all blocks.
     pub fn transaction_count(&self) -> usize {
         self.l2_blocks_execution_data.iter().map(|block| block.txs.len()).sum()
+    }
+}
+
+/// Reads JSON as it comes.
+fn read_json(from: impl Read) -> Result<BatchInput, InputError> {
+    match serde_json::from_reader(from) {
+        Ok(Form(input)) => Ok(input),
+        Err(error) if error.is_io() => Err(InputError::Read(error.into())),
+        Err(error) => Err(InputError::Json(error)),
+    }
+}
+
+fn read_cbor<'de, R: dec::Read<'de>>(
+    from: R,
+    fault: impl FnOnce(DecodeError<R::Error>) -> InputError,
+) -> Result<BatchInput, InputError> {
+    let mut decoder = cbor4ii::serde::Deserializer::new(from);
+    let Form(input) = Deserialize::deserialize(&mut decoder).map_err(fault)?;
+    match decoder.into_inner().fill(1) {
+        Ok(rest) if rest.as_ref().is_empty() => Ok(input),
+        _ => Err(InputError::TrailingBytes),
     }
 }
 

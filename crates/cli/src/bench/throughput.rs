@@ -68,9 +68,11 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Repor
         }
         at_once.add(counts, took);
 
-        let ((), took) = timed(|| thread::scope(|scope| [(); 2].map(|()| join(scope.spawn(hash))).into_iter().collect()));
+        let ((), took) =
+            timed(|| thread::scope(|scope| [(); 2].map(|()| join(scope.spawn(hash))).into_iter().collect()));
         hashes_in_turn.add(counts, took);
-        let ((), took) = timed(|| thread::scope(|scope| [(); 2].map(|()| scope.spawn(hash)).map(join).into_iter().collect()));
+        let ((), took) =
+            timed(|| thread::scope(|scope| [(); 2].map(|()| scope.spawn(hash)).map(join).into_iter().collect()));
         hashes_at_once.add(counts, took);
     }
     Ok(Report {

@@ -1,6 +1,9 @@
 //! What an operator changes.
 
-use std::time::Duration;
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -114,6 +117,17 @@ async fn an_upload_that_is_no_batch_is_refused_and_nothing_is_stored() {
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert_eq!(world.get("/tee/present_batches").await.body, br#"{"oldest_batch":null,"latest_batch":null}"#);
     assert!(!world.folder.path().join("objects/inputs").exists() || world.input_files().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_that_unfolds_to_more_than_an_input_may_have_is_refused() {
+    let world = World::start().await;
+    let json = json_of(1);
+    let long = Read::chain(&json[..], Read::take(io::repeat(b' '), 512 << 20));
+    let headers = [("content-type", "application/json"), ("content-encoding", "zstd")];
+    let body = zstd::encode_all(long, 1).unwrap();
+    assert!(body.len() < 100_000, "{}", body.len());
+    upload(&world, "", &headers, body).await.assert_problem(413, "body_too_large");
 }
 
 /// Uploads spaces without saying how many; gives the answer.

@@ -354,28 +354,35 @@ fn long_lists_of_short_entries_are_not_read() {
     assert!(!unreadable(&input));
 }
 
-/// Long JSON is read as it comes; short JSON is read from memory.
+/// Long inputs are read as they come, and short ones from memory.
 #[test]
-fn long_json_is_read_like_short_json() {
-    let input = honest(1);
-    let mut json = Vec::new();
-    input.to_json(&mut json).unwrap();
-    let long = |rest: &mut dyn Read| BatchInput::read(io::repeat(b' ').take(65 << 20).chain(rest), InputForm::Json);
-
-    assert_eq!(long(&mut &json[..]).unwrap(), input);
-    assert!(matches!(long(&mut json.chain(&b"{}"[..])), Err(InputError::Json(_))));
-    assert!(matches!(long(&mut &json[..json.len() - 1]), Err(InputError::Json(_))));
+fn long_inputs_are_read_like_short_ones() {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(io::ErrorKind::ConnectionReset.into())
         }
     }
-    assert!(matches!(
-        long(&mut json[..9].chain(Broken)),
-        Err(InputError::Read(error)) if error.kind() == io::ErrorKind::ConnectionReset
-    ));
+    let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+
+    let mut input = honest(1);
+    let mut json = Vec::new();
+    input.to_json(&mut json).unwrap();
+    let long = |rest: &mut dyn Read| BatchInput::read(io::repeat(b' ').take(65 << 20).chain(rest), InputForm::Json);
+    assert_eq!(long(&mut &json[..]).unwrap(), input);
+    assert!(matches!(long(&mut json.chain(&b"{}"[..])), Err(InputError::Json(_))));
+    assert!(matches!(long(&mut &json[..json.len() - 1]), Err(InputError::Json(_))));
+    assert!(matches!(long(&mut json[..9].chain(Broken)), Err(InputError::Read(error)) if is_reset(&error)));
     assert!(matches!(long(&mut io::repeat(b' ')), Err(InputError::TooLarge { limit: MAX_INPUT_BYTES })));
+
+    input.vm_run_data.storage_refunds = Kept::new(vec![0; 65 << 20]).unwrap();
+    let mut cbor = Vec::new();
+    input.to_cbor(&mut cbor).unwrap();
+    let read = |from: &mut dyn Read| BatchInput::read(from, InputForm::Cbor);
+    assert_eq!(read(&mut &cbor[..]).unwrap(), input);
+    assert!(matches!(read(&mut cbor.chain(&[0][..])), Err(InputError::TrailingBytes)));
+    assert!(matches!(read(&mut &cbor[..cbor.len() - 1]), Err(InputError::Cbor(_))));
+    assert!(matches!(read(&mut cbor[..66 << 20].chain(Broken)), Err(InputError::Read(error)) if is_reset(&error)));
 }
 
 /// Code of four instructions to a word. A batch of its own code is bounded, too: by the gas of a batch, and by the machine's limits where
