@@ -382,7 +382,7 @@ fn long_inputs_are_read_like_short_ones() {
     assert_eq!(read(&mut &cbor[..]).unwrap(), input);
     assert!(matches!(read(&mut cbor.chain(&[0][..])), Err(InputError::TrailingBytes)));
     assert!(matches!(read(&mut &cbor[..cbor.len() - 1]), Err(InputError::Cbor(_))));
-    assert!(matches!(read(&mut cbor[..66 << 20].chain(Broken)), Err(InputError::Read(error)) if is_reset(&error)));
+    assert!(matches!(read(&mut cbor[..65 << 20].chain(Broken)), Err(InputError::Read(error)) if is_reset(&error)));
 }
 
 /// Code of four instructions to a word. A batch of its own code is bounded, too: by the gas of a batch, and by the machine's limits where
