@@ -1,5 +1,5 @@
-//! How much memory a batch takes, by its size. Guesses, rather too high than too low: 2,000 mixed transactions, which take 325 MB
-//! in the verifier, are 18 MB of JSON and 2.2 MB compressed.
+//! How much memory a batch takes, by its size. Estimates, several times what is measured: 2,000 mixed transactions, which are 18 MB of
+//! JSON and 2.2 MB compressed, take 38 MiB; hostile inputs take up to four times their bytes in CBOR (docs/BENCHMARKS.md).
 
 use tee_verifier::InputForm;
 

@@ -240,7 +240,12 @@ fn hostile_shapes_cost_what_their_size_allows() {
         let mut words = line.split_whitespace();
         let mut number = || words.next().unwrap().parse::<f64>().unwrap();
         let (bytes, nanoseconds, memory) = (number(), number(), number());
-        assert_eq!(words.next(), Some(expected.err().unwrap_or("verified")), "{name}");
+        let got = words.next().unwrap();
+        // At this size some break the limits of lists.
+        assert!(
+            got == expected.err().unwrap_or("verified") || got == "unreadable" && expected.is_err(),
+            "{name}: {got}"
+        );
         let cost = nanoseconds / bytes;
         let ratio = cost / *honest.get_or_insert(cost);
         println!(
@@ -262,7 +267,7 @@ fn one_shape() {
     let cbor = fs::read(file).unwrap();
     let before = start_of_peak();
     let start = Instant::now();
-    let verdict = verdict(BatchInput::from_cbor(&cbor).unwrap());
+    let verdict = BatchInput::from_cbor(&cbor).map_err(|_| "unreadable").and_then(verdict);
     let nanoseconds = start.elapsed().as_nanos();
     let memory = peak() - before;
     println!("\n{SHAPE} {} {nanoseconds} {memory} {}", cbor.len(), verdict.err().unwrap_or("verified"));
