@@ -21,7 +21,7 @@ pub fn batch_cbor(data: &[u8]) {
 /// The same in CBOR under zstd, as the prover gets it.
 pub fn batch_zstd(data: &[u8]) {
     let Ok(plain) = zstd::Decoder::with_buffer(data) else { return };
-    let _ = BatchInput::read(plain, InputForm::Cbor);
+    let _ = BatchInput::read(plain, InputForm::Cbor, u64::MAX);
 }
 
 /// What is decoded reads back from both forms, and verification of it ends.

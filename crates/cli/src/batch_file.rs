@@ -80,9 +80,9 @@ fn open(path: &Path) -> Result<(File, InputForm, bool), BatchFileError> {
 
 fn decode(bytes: impl BufRead, form: InputForm, compressed: bool) -> Result<BatchInput, BatchFileError> {
     if compressed {
-        Ok(BatchInput::read(zstd::Decoder::with_buffer(bytes)?, form)?)
+        Ok(BatchInput::read(zstd::Decoder::with_buffer(bytes)?, form, MAX_INPUT_BYTES)?)
     } else {
-        Ok(BatchInput::read(bytes, form)?)
+        Ok(BatchInput::read(bytes, form, MAX_INPUT_BYTES)?)
     }
 }
 

@@ -1,15 +1,12 @@
 //! Taking batches in.
 
-use std::{
-    io::{self, Read},
-    pin::Pin,
-};
+use std::{io, pin::Pin};
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use object_store::Error as ObjectStoreError;
-use tee_verifier::{BatchInput, H256, InputError, InputForm, completes};
+use tee_verifier::{BatchInput, H256, InputError, InputForm, MAX_INPUT_BYTES, completes};
 use thiserror::Error;
 use tokio::{io::AsyncRead, sync::OwnedSemaphorePermit, task};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -264,7 +261,7 @@ impl Store {
         };
         Ok(blocking(move || {
             let plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
-            BatchInput::read(plain, form).map_err(|error| error.to_string())
+            BatchInput::read(plain, form, MAX_INPUT_BYTES).map_err(|error| error.to_string())
         })
         .await)
     }
@@ -325,13 +322,8 @@ where
         Compression::Gzip => Box::pin(GzipDecoder::new(compressed)),
         Compression::Zstd => Box::pin(ZstdDecoder::new(compressed)),
     };
-    // One byte more than allowed tells that there is more.
-    let mut plain = SyncIoBridge::new(plain).take(MAX_UNFOLDED_BYTES.saturating_add(1));
-    let read = blocking(move || match BatchInput::read(&mut plain, form) {
-        _ if plain.limit() == 0 => Err(InputError::TooLarge { limit: MAX_UNFOLDED_BYTES }),
-        read => read,
-    })
-    .await;
+    let plain = SyncIoBridge::new(plain);
+    let read = blocking(move || BatchInput::read(plain, form, MAX_UNFOLDED_BYTES)).await;
     read.map_err(|error| match error {
         InputError::Read(error) => AddBatchError::Read(error),
         error => AddBatchError::Input(error),

@@ -129,7 +129,7 @@ pub enum InputError {
     /// The bytes do not come.
     #[error("the input cannot be read: {0}")]
     Read(#[source] io::Error),
-    /// Larger than [`MAX_INPUT_BYTES`].
+    /// Larger than is allowed.
     #[error("the input is larger than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
@@ -141,11 +141,16 @@ pub enum InputError {
 }
 
 impl BatchInput {
-    /// Reads an input in one of its forms, and no more than [`MAX_INPUT_BYTES`].
-    pub fn read(from: impl Read, form: InputForm) -> Result<Self, InputError> {
-        let mut from = from.take(MAX_INPUT_BYTES.saturating_add(1));
+    /// Reads an input in one of its forms, and no more than `limit_bytes` of it, nor than [`MAX_INPUT_BYTES`].
+    pub fn read(from: impl Read, form: InputForm, limit_bytes: u64) -> Result<Self, InputError> {
+        let limit = limit_bytes.min(MAX_INPUT_BYTES);
+        // One byte more than allowed tells that there is more.
+        let mut from = from.take(limit.saturating_add(1));
         let mut bytes = Vec::new();
         from.by_ref().take(MAX_IN_MEMORY).read_to_end(&mut bytes).map_err(InputError::Read)?;
+        if from.limit() == 0 {
+            return Err(InputError::TooLarge { limit });
+        }
         if (bytes.len() as u64) < MAX_IN_MEMORY {
             return Self::from_bytes(&bytes, form);
         }
@@ -160,7 +165,7 @@ impl BatchInput {
         };
         let (_, rest) = bytes.get_ref().get_ref();
         // The end of what is read at most looks like the input's own.
-        if rest.limit() == 0 { Err(InputError::TooLarge { limit: MAX_INPUT_BYTES }) } else { read }
+        if rest.limit() == 0 { Err(InputError::TooLarge { limit }) } else { read }
     }
 
     /// Reads an input in one of its forms.

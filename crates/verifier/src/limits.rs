@@ -31,6 +31,9 @@ pub(crate) const MAX_INTEROP_ROOTS: usize = 256;
 pub(crate) const MAX_INTEROP_ROOT_SIDES: usize = 2;
 /// Blobs that a batch can fill.
 pub(crate) const MAX_BLOBS: usize = 16;
+/// More words than the bootloader's memory has (63.8 MB, `USED_BOOTLOADER_MEMORY_BYTES` of the VM).
+pub(crate) const MAX_HEAP_WORDS: usize = 1 << 21;
+
 /// What the bootloader is given must fit its place in memory: the VM would write the rest over what comes after.
 pub(crate) fn check_bootloader_memory(blocks: &[L2BlockExecutionData], layout: &Layout) -> Result<(), Rejection> {
     let words = blocks.iter().flat_map(|block| &block.txs).map(words).fold(0, usize::saturating_add);

@@ -111,15 +111,12 @@ fn decode(body: &[u8], form: InputForm, encoding: Encoding, limit: u64) -> Resul
 }
 
 fn decode_plain(plain: impl Read, form: InputForm, limit: u64) -> Result<DecodedInput, UnreadableInput> {
-    // One byte more than allowed tells that there is more.
-    let most = limit.saturating_add(1);
-    let mut limited = plain.take(most);
-    let read = BatchInput::read(&mut limited, form);
-    match read {
-        _ if limited.limit() == 0 => Err(UnreadableInput::TooLarge { limit }),
+    // Takes all, and counts it.
+    let mut counted = plain.take(u64::MAX);
+    match BatchInput::read(&mut counted, form, limit) {
         Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),
         Err(InputError::Read(error)) => Err(UnreadableInput::Compression(error)),
         Err(error) => Err(UnreadableInput::Input(error)),
-        Ok(input) => Ok(DecodedInput { input, bytes: most.saturating_sub(limited.limit()) }),
+        Ok(input) => Ok(DecodedInput { input, bytes: u64::MAX - counted.limit() }),
     }
 }

@@ -12,21 +12,21 @@ use serde::{
 type EncodeError = cbor4ii::serde::EncodeError<TryReserveError>;
 
 /// A list that is kept for other readers of the input. Its items are kept in CBOR: in memory of their own, short ones would take
-/// many times the bytes that they came in.
+/// many times the bytes that they came in. A list that is read has at most `MAX` items.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kept<T> {
+pub struct Kept<T, const MAX: usize = { usize::MAX }> {
     count: usize,
     cbor: Vec<u8>,
     item: PhantomData<T>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T, const MAX: usize> Default for Kept<T, MAX> {
     fn default() -> Self {
         Self { count: 0, cbor: Vec::new(), item: PhantomData }
     }
 }
 
-impl<T: Serialize> Kept<T> {
+impl<T: Serialize, const MAX: usize> Kept<T, MAX> {
     /// A list of these.
     ///
     /// # Errors
@@ -45,24 +45,27 @@ impl<T: Serialize> Kept<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de> + Serialize> Deserialize<'de> for Kept<T> {
+impl<'de, T: Deserialize<'de> + Serialize, const MAX: usize> Deserialize<'de> for Kept<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_seq(KeptVisitor(PhantomData))
     }
 }
 
-struct KeptVisitor<T>(PhantomData<T>);
+struct KeptVisitor<T, const MAX: usize>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de> + Serialize> Visitor<'de> for KeptVisitor<T> {
-    type Value = Kept<T>;
+impl<'de, T: Deserialize<'de> + Serialize, const MAX: usize> Visitor<'de> for KeptVisitor<T, MAX> {
+    type Value = Kept<T, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
+        write!(f, "a list of at most {MAX} items")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kept<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kept<T, MAX>, A::Error> {
         let mut kept = Kept::default();
         while let Some(item) = items.next_element::<T>()? {
+            if kept.count == MAX {
+                return Err(A::Error::invalid_length(MAX.saturating_add(1), &self));
+            }
             kept.push(&item).map_err(A::Error::custom)?;
         }
         kept.cbor.shrink_to_fit();
@@ -70,7 +73,7 @@ impl<'de, T: Deserialize<'de> + Serialize> Visitor<'de> for KeptVisitor<T> {
     }
 }
 
-impl<T: Serialize + for<'de> Deserialize<'de>> Serialize for Kept<T> {
+impl<T: Serialize + for<'de> Deserialize<'de>, const MAX: usize> Serialize for Kept<T, MAX> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut items = CborDeserializer::new(SliceReader::new(&self.cbor));
         let mut list = to.serialize_seq(Some(self.count))?;

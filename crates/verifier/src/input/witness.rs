@@ -18,7 +18,7 @@ pub struct VmRunData {
     #[serde(deserialize_with = "limits::map::<{ limits::MAX_BYTECODES }, _, _, _>")]
     pub used_bytecodes: BTreeMap<U256, Vec<[u8; 32]>>,
     /// The bootloader's memory at the start: word index and word. Not used.
-    pub initial_heap_content: Kept<(usize, U256)>,
+    pub initial_heap_content: Kept<(usize, U256), { limits::MAX_HEAP_WORDS }>,
     /// The protocol version.
     pub protocol_version: ProtocolVersionId,
     /// The bootloader's code, as 32-byte words.

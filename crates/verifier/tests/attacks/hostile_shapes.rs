@@ -347,6 +347,11 @@ fn long_lists_of_short_entries_are_not_read() {
         json
     };
     assert!(!unreadable(&input));
+    let many = Kept::new(vec![(0, U256::zero()); (1 << 21) + 1]).unwrap();
+    let heap = std::mem::replace(&mut input.vm_run_data.initial_heap_content, many);
+    assert!(unreadable(&input));
+    input.vm_run_data.initial_heap_content = heap;
+
     let many: BTreeMap<U256, Vec<[u8; 32]>> = (0..=1 << 16).map(|hash| (U256::from(hash), vec![])).collect();
     let bytecodes = std::mem::replace(&mut input.vm_run_data.used_bytecodes, many);
     assert!(unreadable(&input));
@@ -373,7 +378,8 @@ fn long_inputs_are_read_like_short_ones() {
     let mut input = honest(1);
     let mut json = Vec::new();
     input.to_json(&mut json).unwrap();
-    let long = |rest: &mut dyn Read| BatchInput::read(io::repeat(b' ').take(65 << 20).chain(rest), InputForm::Json);
+    let long =
+        |rest: &mut dyn Read| BatchInput::read(io::repeat(b' ').take(65 << 20).chain(rest), InputForm::Json, u64::MAX);
     assert_eq!(long(&mut &json[..]).unwrap(), input);
     assert!(matches!(long(&mut json.chain(&b"{}"[..])), Err(InputError::Json(_))));
     assert!(matches!(long(&mut &json[..json.len() - 1]), Err(InputError::Json(_))));
@@ -383,11 +389,20 @@ fn long_inputs_are_read_like_short_ones() {
     input.vm_run_data.storage_refunds = Kept::new(vec![0; 65 << 20]).unwrap();
     let mut cbor = Vec::new();
     input.to_cbor(&mut cbor).unwrap();
-    let read = |from: &mut dyn Read| BatchInput::read(from, InputForm::Cbor);
+    let read = |from: &mut dyn Read| BatchInput::read(from, InputForm::Cbor, u64::MAX);
     assert_eq!(read(&mut &cbor[..]).unwrap(), input);
     assert!(matches!(read(&mut cbor.chain(&[0][..])), Err(InputError::TrailingBytes)));
     assert!(matches!(read(&mut &cbor[..cbor.len() - 1]), Err(InputError::Cbor(_))));
     assert!(matches!(read(&mut cbor[..65 << 20].chain(Broken)), Err(InputError::Read(error)) if is_reset(&error)));
+
+    // As much as is allowed, and a byte more.
+    let limit = json.len() as u64;
+    assert!(BatchInput::read(&json[..], InputForm::Json, limit).is_ok());
+    for (bytes, form) in [(&json, InputForm::Json), (&cbor, InputForm::Cbor)] {
+        let limit = bytes.len() as u64 - 1;
+        let less = BatchInput::read(&bytes[..], form, limit);
+        assert!(matches!(less, Err(InputError::TooLarge { limit: got }) if got == limit));
+    }
 }
 
 /// Code of four instructions to a word. A batch of its own code is bounded, too: by the gas of a batch, and by the machine's limits where

@@ -266,7 +266,7 @@ impl Mutate for StorageKey {
     }
 }
 
-impl<T> Mutate for Kept<T>
+impl<T, const MAX: usize> Mutate for Kept<T, MAX>
 where
     T: Serialize + DeserializeOwned,
     Vec<T>: Mutate,
