@@ -8,10 +8,10 @@ use sha2::{Digest, Sha384};
 
 use super::image::{ImageError, authenticode};
 
-/// What firmware says of the start: `EV_EFI_ACTION`, but for the separator.
-const CALLING: &[u8] = b"Calling EFI Application from Boot Option";
-const SEPARATOR: &[u8] = &[0; 4];
-const EXITING: [&[u8]; 2] = [b"Exit Boot Services Invocation", b"Exit Boot Services Returned with Success"];
+/// What firmware says of the start: `EV_EFI_ACTION`.
+const CALLING: &str = "Calling EFI Application from Boot Option";
+const EXITING: [&str; 2] = ["Exit Boot Services Invocation", "Exit Boot Services Returned with Success"];
+const SEPARATOR: [u8; 4] = [0; 4];
 
 /// What OVMF adds to the command line where there is an initrd.
 const INITRD_OPTION: &str = " initrd=initrd";
@@ -25,18 +25,24 @@ pub struct Measured {
     pub digest: [u8; 48],
 }
 
+impl Measured {
+    fn of(name: &'static str, bytes: &[u8]) -> Self {
+        Self { name, digest: Sha384::digest(bytes).into() }
+    }
+}
+
 /// What firmware measures into RTMR1 when it starts a kernel, or a unified kernel image that stands in its place. systemd's stub
 /// starts the kernel in such an image without the firmware, so that it is measured as a part of the image alone (without Secure
 /// Boot; versions before 258 did otherwise).
 pub fn started_kernel(kernel: &[u8]) -> Result<Vec<Measured>, ImageError> {
-    let hashed = |name, bytes: &[u8]| Measured { name, digest: Sha384::digest(bytes).into() };
-    let [invocation, success] = EXITING;
+    let said = |text: &'static str| Measured::of(text, text.as_bytes());
+    let [invocation, success] = EXITING.map(said);
     Ok(vec![
         Measured { name: "kernel", digest: authenticode(kernel)? },
-        hashed("Calling EFI Application from Boot Option", CALLING),
-        hashed("separator", SEPARATOR),
-        hashed("Exit Boot Services Invocation", invocation),
-        hashed("Exit Boot Services Returned with Success", success),
+        said(CALLING),
+        Measured::of("separator", &SEPARATOR),
+        invocation,
+        success,
     ])
 }
 
@@ -45,9 +51,8 @@ pub fn kernel_arguments(command_line: &str, initrd: Option<&[u8]>) -> Vec<Measur
     let option = if initrd.is_some() { INITRD_OPTION } else { "" };
     let characters = command_line.encode_utf16().chain(option.encode_utf16()).chain([0]);
     let load_options: Vec<u8> = characters.flat_map(u16::to_le_bytes).collect();
-    let mut measured =
-        vec![Measured { name: "LOADED_IMAGE::LoadOptions", digest: Sha384::digest(load_options).into() }];
-    measured.extend(initrd.map(|initrd| Measured { name: "Linux initrd", digest: Sha384::digest(initrd).into() }));
+    let mut measured = vec![Measured::of("LOADED_IMAGE::LoadOptions", &load_options)];
+    measured.extend(initrd.map(|initrd| Measured::of("Linux initrd", initrd)));
     measured
 }
 

@@ -126,7 +126,8 @@ macro_rules! claim_statement {
     };
 }
 
-/// SQLite has one writer at a time and needs no row lock. It looks at jobs that wait only where some have waited long enough.
+/// SQLite has one writer at a time and needs no row lock. It looks at jobs that wait only where some have waited long enough. That a
+/// ready job is not `generated` is said for the index `tee_unfinished_jobs_of_type`, which is of those that are not.
 /// PostgreSQL's planner makes a third of a second of that statement once there are millions of finished jobs.
 pub(super) fn claim_statement(is_sqlite: bool) -> &'static str {
     match is_sqlite {

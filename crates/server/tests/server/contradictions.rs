@@ -350,15 +350,12 @@ async fn a_revocation_looks_at_a_thousand_batches_at_a_time_whether_the_key_prov
         let (pubkey, root) = (world.bytes_literal(&key.public().to_bytes()), world.bytes_literal(&[7; 32]));
         let rows = |row: &dyn Fn(u32) -> String| (1..=BATCHES).map(row).collect::<Vec<_>>().join(",");
         let of_roots = vec![root.as_str(); roots.split(',').count()].join(",");
+        world.insert_batches(1, BATCHES).await;
         world
             .execute(&format!(
-                "INSERT INTO batches
-                     (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, source, created_at)
-                 VALUES {};
-                 INSERT INTO tee_proof_generation_details
+                "INSERT INTO tee_proof_generation_details
                      (l1_batch_number, tee_type, status, created_at, updated_at) VALUES {};
                  INSERT INTO {table} (l1_batch_number, tee_type, pubkey, signature, {roots}, received_at) VALUES {}",
-                rows(&|number| format!("({number}, 'k', 1, {root}, 1, {root}, 'test', 0)")),
                 rows(&|number| format!("({number}, 'sgx', 'permanently_ignored', 0, 0)")),
                 rows(&|number| format!("({number}, 'sgx', {pubkey}, {root}, {of_roots}, 0)")),
             ))

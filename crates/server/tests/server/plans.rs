@@ -18,9 +18,9 @@ async fn fill(world: &World) {
             ))
             .await;
     }
+    world.insert_batches(1, JOBS).await;
     for from in (1..=JOBS).step_by(500) {
         let rows = |row: &dyn Fn(u32) -> String| (from..from + 500).map(row).collect::<Vec<_>>().join(",");
-        let batch = |number| format!("({number}, 'k', 1, {root}, 1, {root}, 'test', 0)");
         let job = |number| {
             let (status, claimable_at) = match number % 1000 {
                 0 => ("failed", "0"),
@@ -32,14 +32,10 @@ async fn fill(world: &World) {
         let proof = |number| format!("({number}, 'sgx', {}, {root}, {root}, 0)", key(number));
         world
             .execute(&format!(
-                "INSERT INTO batches
-                     (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, source, created_at)
-                 VALUES {};
-                 INSERT INTO tee_proof_generation_details
+                "INSERT INTO tee_proof_generation_details
                      (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
                  VALUES {};
                  INSERT INTO tee_proofs (l1_batch_number, tee_type, pubkey, signature, proof, received_at) VALUES {}",
-                rows(&batch),
                 rows(&job),
                 rows(&proof)
             ))

@@ -8,24 +8,6 @@ use tee_server::{JobStatus::*, RequiredProofs};
 
 use crate::world::{ROOT, World};
 
-/// Rows of batches, without inputs.
-async fn insert_batches(world: &World, first: u32, last: u32) {
-    for from in (first..=last).step_by(500) {
-        let to = last.min(from + 499);
-        let hash = world.bytes_literal(&[0; 32]);
-        let rows: Vec<_> =
-            (from..=to).map(|number| format!("({number}, 'k', 1, {hash}, 1, {hash}, 'test', 0)")).collect();
-        world
-            .execute(&format!(
-                "INSERT INTO batches
-                     (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, source, created_at)
-                 VALUES {}",
-                rows.join(",")
-            ))
-            .await;
-    }
-}
-
 async fn jobs(world: &World, tee_type: TeeType) -> u64 {
     let counts = world.server.store().job_counts().await.unwrap();
     counts.iter().filter(|count| count.tee_type == tee_type).map(|count| count.jobs).sum()
@@ -46,7 +28,7 @@ async fn until_there_are(world: &World, tee_type: TeeType, expected: u64) {
 async fn the_first_claim_of_a_type_makes_some_of_its_jobs_and_the_others_follow_in_the_background() {
     let world = World::start().await;
     world.add(1).await;
-    insert_batches(&world, 2, 4500).await;
+    world.insert_batches(2, 4500).await;
     assert_eq!(world.claim("tdx").await.unwrap().0, 1);
     until_there_are(&world, TeeType::Tdx, 4500).await;
     assert_eq!(jobs(&world, TeeType::Sgx).await, 0);
@@ -55,7 +37,7 @@ async fn the_first_claim_of_a_type_makes_some_of_its_jobs_and_the_others_follow_
 #[tokio::test]
 async fn a_server_goes_on_with_what_another_left_undone() {
     let world = World::start().await;
-    insert_batches(&world, 1, 2500).await;
+    world.insert_batches(1, 2500).await;
     world.execute("INSERT INTO claimed_tee_types (tee_type, pending_from) VALUES ('sgx', 700)").await;
     until_there_are(&world, TeeType::Sgx, 2500 - 699).await;
 }
@@ -90,7 +72,7 @@ async fn a_retired_type_loses_its_jobs_without_proofs_and_comes_back_when_it_is_
     assert_eq!(number, 2);
     assert_eq!(world.claim("sgx").await.unwrap().0, 3);
     assert_eq!(world.claim("tdx").await.unwrap().0, 1);
-    insert_batches(&world, 5, 3000).await;
+    world.insert_batches(5, 3000).await;
 
     let change = async |path: &str| world.post(&format!("/admin/tee_types/{path}"), &json!({})).await;
     change("sgx/retire").await.assert_success();

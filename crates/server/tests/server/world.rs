@@ -190,6 +190,23 @@ impl World {
         connection.close().await.unwrap();
     }
 
+    /// Inserts rows of batches, without inputs.
+    pub(crate) async fn insert_batches(&self, first: u32, last: u32) {
+        let hash = self.bytes_literal(&[0; 32]);
+        for from in (first..=last).step_by(500) {
+            let to = last.min(from + 499);
+            let rows: Vec<_> =
+                (from..=to).map(|number| format!("({number}, 'k', 1, {hash}, 1, {hash}, 'test', 0)")).collect();
+            self.execute(&format!(
+                "INSERT INTO batches
+                     (number, input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, source, created_at)
+                 VALUES {}",
+                rows.join(",")
+            ))
+            .await;
+        }
+    }
+
     /// Bytes as the database's SQL has them.
     pub(crate) fn bytes_literal(&self, bytes: &[u8]) -> String {
         match self.database_url.starts_with("sqlite") {
