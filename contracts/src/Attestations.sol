@@ -99,13 +99,12 @@ library Attestations {
         if (output.length > end) claims.advisories = hash(output, end, output.length - end);
 
         refusal = bodyType == 1 ? readSgx(output, claims) : readTdx(output, bodyBytes, claims);
-        if (refusal != Refusal.None) return (refusal, claims);
-
         // 64 bytes: an address, zeros, and 1 as the layout's version. Whatever else a report may hold was not made by our provers.
         uint256 reportData = HEAD_BYTES + (bodyType == 1 ? 320 : 520);
         (bytes32 first, bytes32 second) = (word(output, reportData), word(output, reportData + 32));
         claims.signer = address(bytes20(first));
-        if (claims.signer == address(0) || uint256(first) << 160 != 0 || uint256(second) != 1) return (Refusal.ReportData, claims);
+        bool isOurs = claims.signer != address(0) && uint256(first) << 160 == 0 && uint256(second) == 1;
+        if (refusal == Refusal.None && !isOurs) refusal = Refusal.ReportData;
     }
 
     function readSgx(bytes memory output, Claims memory claims) private pure returns (Refusal) {

@@ -11,6 +11,7 @@ interface Vm {
     function assertNotEq(bytes32 left, bytes32 right) external pure;
     function assertTrue(bool condition) external pure;
     function assume(bool condition) external pure;
+    function chainId(uint256 id) external;
     function expectRevert(bytes calldata data) external;
     function prank(address sender) external;
     function roll(uint256 number) external;
