@@ -1,0 +1,49 @@
+//! `tee-health http://HOST:PORT/PATH`: whether a program says that it is well. A container's health check, where there is no shell.
+//!
+//! It speaks plain HTTP alone: a server that speaks TLS is asked from outside of its container.
+
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    net::{TcpStream, ToSocketAddrs},
+    process::ExitCode,
+    time::Duration,
+};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer lines are no status line.
+const MAX_LINE_BYTES: u64 = 1024;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(url), None) = (arguments.next(), arguments.next()) else {
+        eprintln!("usage: tee-health http://HOST:PORT/PATH");
+        return ExitCode::from(2);
+    };
+    let Some((authority, path)) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else {
+        eprintln!("error: {url} is not http://HOST:PORT/PATH");
+        return ExitCode::from(2);
+    };
+    match status_line(authority, path) {
+        Ok(line) if line.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
+        Ok(line) => {
+            eprintln!("not well: {line}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("not well: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The first line of the answer, such as `HTTP/1.1 200 OK`.
+fn status_line(authority: &str, path: &str) -> io::Result<String> {
+    let address = authority.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+    let mut line = String::new();
+    BufReader::new(io::Read::take(stream, MAX_LINE_BYTES)).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
+}
