@@ -90,66 +90,57 @@ pub(crate) enum ReportedFailure {
 /// What people read of a job whose batch would be proven again and has no input.
 pub(super) const RETIRED: &str = "its input was deleted once it was proven: add the batch again to put it back";
 
-/// The lowest job that a prover may have of a kind.
-macro_rules! lowest_job {
-    ($kind:literal, $row_lock:literal) => {
+/// The first job of a kind that a prover may have.
+macro_rules! first_job {
+    ($kind:literal, $order:literal, $row_lock:literal) => {
         concat!(
             "SELECT j.l1_batch_number FROM tee_proof_generation_details j WHERE j.tee_type = $5 AND ",
             $kind,
-            " AND NOT EXISTS (SELECT 1 FROM tee_job_failures f WHERE f.l1_batch_number = j.l1_batch_number
+            " AND j.l1_batch_number >= $6
+                 AND NOT EXISTS (SELECT 1 FROM tee_job_failures f WHERE f.l1_batch_number = j.l1_batch_number
                      AND f.tee_type = $5 AND f.prover = $7 AND f.rest_until > $4)
                  AND NOT EXISTS (SELECT 1 FROM tee_provers p WHERE p.name = $7 AND p.tee_type = $5
                      AND p.paused_until > $4)
                  AND (SELECT COUNT(*) FROM tee_proof_generation_details h WHERE h.prover = $7
                      AND h.lease_id IS NOT NULL AND h.tee_type <> 'none' AND h.lease_expires_at > $4) < $8
-             ORDER BY j.l1_batch_number LIMIT 1 ",
+             ORDER BY ",
+            $order,
+            " LIMIT 1 ",
             $row_lock
         )
     };
 }
 
-/// A claim of one prover. A job that is ready needs no clock: one that was ahead blocks nothing. A prover that is paused, or
-/// holds as many leases as it may, gets none, and none that it rests from. Who does not finish what it took is told by
-/// `expired_prover`.
+/// A claim of one prover: first what was handed out before and whose rest or lease ended longest ago, then the lowest that is
+/// ready. An index finds each, however many others rest or are finished. A job that is ready needs no clock: one that was ahead
+/// blocks nothing. A prover that is paused, or holds as many leases as it may, gets none, and none that it rests from. Who does
+/// not finish what it took is told by `expired_prover`.
+///
+/// That a ready job is not `generated` is said for SQLite, which does not see that `tee_unfinished_jobs_of_type` has it.
 macro_rules! claim_statement {
-    ($($lowest:expr),+) => {
+    ($row_lock:literal) => {
         concat!(
             "UPDATE tee_proof_generation_details
              SET status = 'picked_by_prover', attempts = attempts + 1, lease_id = $1, lease_expires_at = $2,
                  claimable_at = $3, prover_taken_at = $4, updated_at = $4,
                  expired_prover = CASE WHEN status = 'picked_by_prover' THEN prover END, prover = $7
-             WHERE tee_type = $5 AND l1_batch_number = (",
-            $($lowest),+,
-            ")
+             WHERE tee_type = $5 AND l1_batch_number = COALESCE((",
+            first_job!("j.status <> 'ready_to_be_proven' AND j.claimable_at <= $4", "j.claimable_at", $row_lock),
+            "), (",
+            first_job!(
+                "j.status = 'ready_to_be_proven' AND j.status <> 'generated'",
+                "j.l1_batch_number",
+                $row_lock
+            ),
+            "))
              RETURNING l1_batch_number, attempts, expired_prover"
         )
     };
 }
 
-/// SQLite has one writer at a time and needs no row lock. It looks at jobs that wait only where some have waited long enough. That a
-/// ready job is not `generated` is said for the index `tee_unfinished_jobs_of_type`, which is of those that are not.
-/// PostgreSQL's planner makes a third of a second of that statement once there are millions of finished jobs.
 pub(super) fn claim_statement(is_sqlite: bool) -> &'static str {
-    match is_sqlite {
-        true => claim_statement!(
-            "SELECT MIN(lowest) FROM (SELECT (",
-            lowest_job!("j.status = 'ready_to_be_proven' AND j.status <> 'generated' AND j.l1_batch_number >= $6", ""),
-            ") AS lowest UNION ALL SELECT (",
-            lowest_job!(
-                "j.status <> 'ready_to_be_proven' AND j.claimable_at <= $4
-                 AND j.l1_batch_number >= COALESCE((SELECT CAST($6 AS BIGINT) FROM tee_proof_generation_details w
-                     WHERE w.tee_type = $5 AND w.status <> 'ready_to_be_proven' AND w.claimable_at <= $4 LIMIT 1),
-                     9223372036854775807)",
-                ""
-            ),
-            "))"
-        ),
-        false => claim_statement!(lowest_job!(
-            "j.claimable_at IS NOT NULL AND (j.status = 'ready_to_be_proven' OR j.claimable_at <= $4)
-             AND j.l1_batch_number >= $6",
-            "FOR UPDATE OF j SKIP LOCKED"
-        )),
-    }
+    // SQLite has one writer at a time and needs no row lock.
+    if is_sqlite { claim_statement!("") } else { claim_statement!("FOR UPDATE OF j SKIP LOCKED") }
 }
 
 impl JobRules {
@@ -178,8 +169,8 @@ impl JobRules {
 }
 
 impl Storage {
-    /// Hands out the lowest batch that is ready, that failed a while ago, or whose lease has expired. One statement: no two
-    /// claimers, in however many processes, get the same batch. What its provers took too often without finishing it is
+    /// Hands out a batch that failed a while ago or whose lease has expired, else the lowest that is ready. One statement: no
+    /// two claimers, in however many processes, get the same batch. What its provers took too often without finishing it is
     /// given up on the way.
     ///
     /// A prover of type `none` submits nothing, so an expired lease does not say that it gave up: each batch is handed

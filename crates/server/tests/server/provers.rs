@@ -245,7 +245,8 @@ async fn a_prover_holds_so_many_leases_and_no_more() {
     assert_eq!(number, 2);
     assert_eq!(greedy.claim().await, None);
     world.send(reqwest::Method::DELETE, &format!("/tee/leases/{lease}"), &[], "").await.assert_success();
-    assert_eq!(greedy.claim().await.unwrap().0, 2);
+    // What the other prover did not finish comes before what was given back.
+    assert_eq!(greedy.claim().await.unwrap().0, 3);
 }
 
 #[tokio::test]
