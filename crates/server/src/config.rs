@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -12,7 +13,13 @@ use tee_api::TeeType;
 use tee_verifier::{ChainPins, Pins};
 use thiserror::Error;
 
-use crate::{AttestationConfig, ObjectStoreUrl, limits::Limits, tls::TlsConfig};
+use crate::{
+    batches::ObjectStoreUrl,
+    clock::millis,
+    database::JobRules,
+    edge::{Limits, TlsConfig},
+    keys::AttestationConfig,
+};
 
 /// What the server needs to know. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -266,6 +273,22 @@ impl Config {
     pub(crate) fn completion_url(&self) -> Option<&str> {
         let mirror = self.mirror.as_ref().and_then(|mirror| mirror.rpc_url.as_deref());
         self.completion.as_ref().map(|completion| completion.rpc_url.as_str()).or(mirror)
+    }
+
+    /// What decides over jobs.
+    pub(crate) fn job_rules(&self) -> JobRules {
+        let millis = |secs: u64| millis(Duration::from_secs(secs));
+        JobRules {
+            lease_ms: millis(self.proof_generation_timeout_secs.into()),
+            longest_lease_ms: millis(self.longest_lease_secs.max(self.proof_generation_timeout_secs).into()),
+            first_processed_batch: self.first_processed_batch,
+            max_attempts: self.max_attempts,
+            ignored_after_ms: millis(u64::from(self.batch_permanently_ignored_timeout_hours) * 3600),
+            served_tee_types: self.tee_types.clone(),
+            required_proofs: self.required_proofs,
+            max_leases_per_prover: self.max_leases_per_prover,
+            completes_inputs: self.completion_url().is_some(),
+        }
     }
 
     /// What statements must be of; `None` where neither pins nor their absence are configured, or both.

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::{Clock, ObjectStoreFault, Store, retention::Retention};
+use crate::{
+    batches::{ObjectStoreFault, Retention},
+    clock::Clock,
+    service::Store,
+};
 
 /// How often the database is asked whether there is something to do.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

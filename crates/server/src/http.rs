@@ -1,20 +1,14 @@
-//! The HTTP API: one file an endpoint.
+//! The HTTP API, as the router has it: a folder for those who ask, a file for each endpoint. Handlers translate and nothing more.
 
 mod admin;
+mod answers;
 mod authorize;
-mod health;
-mod input_answer;
-mod json_rpc;
-mod leases;
-mod metrics;
-mod openapi;
-mod present_batches;
-mod proof_inputs;
-mod proof_inputs_no_lock;
+mod operating;
+pub(crate) mod problem;
+mod prover;
+mod published;
 mod reads;
-mod register_attestation;
 mod request;
-mod submit_proofs;
 
 use std::{
     sync::Arc,
@@ -34,12 +28,21 @@ use tracing::{Instrument, field::Empty, info_span};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::authorize::Gate;
+pub(crate) use self::{
+    answers::{AnswerRoom, HeldRoom},
+    authorize::Gate,
+    problem::Problem,
+};
 use self::{
     authorize::{KeepsConnection, authorize},
-    openapi::Description,
+    operating::openapi::{self, Description},
 };
-use crate::{Store, access::Need, limits::Limits, metrics::Metrics, problem::Problem, random};
+use crate::{
+    crypto::random,
+    edge::{Limits, Need},
+    metrics::Metrics,
+    service::Store,
+};
 
 /// Header that names a request: what the log says of it stands under this id.
 const REQUEST_ID_HEADER: &str = "x-request-id";
@@ -77,15 +80,16 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
     };
     let limits = app.limits.clone();
     let prove = OpenApiRouter::new()
-        .routes(routes!(proof_inputs::handle))
-        .routes(routes!(submit_proofs::handle))
-        .routes(routes!(register_attestation::handle))
-        .routes(routes!(leases::renew))
-        .routes(routes!(leases::fail))
-        .routes(routes!(leases::give_back));
-    let inputs =
-        OpenApiRouter::new().routes(routes!(proof_inputs_no_lock::handle)).routes(routes!(present_batches::handle));
-    let proofs = OpenApiRouter::new().routes(routes!(json_rpc::handle));
+        .routes(routes!(prover::proof_inputs::handle))
+        .routes(routes!(prover::submit_proofs::handle))
+        .routes(routes!(prover::register_attestation::handle))
+        .routes(routes!(prover::leases::renew))
+        .routes(routes!(prover::leases::fail))
+        .routes(routes!(prover::leases::give_back));
+    let inputs = OpenApiRouter::new()
+        .routes(routes!(prover::proof_inputs_no_lock::handle))
+        .routes(routes!(prover::present_batches::handle));
+    let proofs = OpenApiRouter::new().routes(routes!(published::json_rpc::handle));
     let read = OpenApiRouter::new()
         .routes(routes!(reads::batches::list))
         .routes(routes!(reads::jobs::list))
@@ -94,14 +98,15 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .routes(routes!(reads::disagreements::list))
         .routes(routes!(reads::attestations::list))
         .routes(routes!(reads::events::follow))
-        .routes(routes!(metrics::handle));
+        .routes(routes!(operating::metrics::handle));
     let administer = OpenApiRouter::new()
         .routes(routes!(admin::jobs::change))
         .routes(routes!(admin::attestations::revoke))
         .routes(routes!(admin::disagreements::resolve))
         .routes(routes!(admin::tee_types::change));
     let upload = OpenApiRouter::new().routes(routes!(admin::batches::add));
-    let anyone = OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready));
+    let anyone =
+        OpenApiRouter::new().routes(routes!(operating::health::live)).routes(routes!(operating::health::ready));
     let quick = needs(Need::Prove, prove)
         .merge(needs(Need::Inputs, inputs))
         .merge(needs(Need::Proofs, proofs))

@@ -8,7 +8,7 @@ use vise::{
     Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Info, Metrics as Group, Registry, Unit,
 };
 
-use crate::{Clock, Store, storage::JobStatus};
+use crate::{clock::Clock, database::JobStatus, service::Store};
 
 /// How long the state may take to be read: a scraper waits 10 s as a rule.
 const PATIENCE: Duration = Duration::from_secs(6);

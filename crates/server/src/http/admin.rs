@@ -8,7 +8,7 @@ pub(super) mod tee_types;
 
 use axum::http::StatusCode;
 
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// What a person says for those who ask later: 200 characters of it, without those that cannot be shown.
 fn reason(said: &str) -> Result<String, Problem> {

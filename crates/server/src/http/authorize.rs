@@ -15,11 +15,8 @@ use axum::{
 use tracing::Span;
 
 use crate::{
-    access::{Access, Caller, Need, ProverName},
-    answers::{AnswerRoom, HeldRoom},
-    limits::{Asker, RateLimiter},
-    problem::Problem,
-    serve::Peer,
+    edge::{Access, Asker, Caller, Need, Peer, ProverName, RateLimiter},
+    http::{AnswerRoom, HeldRoom, Problem},
 };
 
 /// Who is let in, shared by all endpoints.

@@ -15,7 +15,7 @@ use tee_api::{Page, PublicKey, TeeType};
 use tee_verifier::H256;
 
 use super::request::malformed_query;
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// The most items on a page, and what is given when nothing is said.
 const MAX_LIMIT: u32 = 1000;

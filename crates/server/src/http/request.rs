@@ -10,7 +10,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use tee_api::{LEASE_ID_HEADER, LeaseId};
 
-use crate::problem::Problem;
+use crate::http::Problem;
 
 /// A JSON body, whatever its content type says.
 pub(super) struct JsonBody<T>(pub(super) T);

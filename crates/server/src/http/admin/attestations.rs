@@ -8,10 +8,12 @@ use axum::{
 use tee_api::{KeyRevoked, PublicKey, RevokeKey};
 
 use crate::{
-    Store,
-    http::request::{JsonBody, malformed_path},
-    problem::Problem,
-    storage::Requeued,
+    database::Requeued,
+    http::{
+        Problem,
+        request::{JsonBody, malformed_path},
+    },
+    service::Store,
 };
 
 /// Revokes a key for good: its proofs are refused from now on. The batches that it touched and that lack
@@ -21,8 +23,8 @@ use crate::{
     params(("pubkey" = String, Path)), request_body = RevokeKey,
     responses(
         (status = 200, body = KeyRevoked),
-        (status = 404, description = "the key is not registered", body = crate::problem::ProblemBody),
-        (status = "4XX", body = crate::problem::ProblemBody)
+        (status = 404, description = "the key is not registered", body = crate::http::problem::ProblemBody),
+        (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
 pub(crate) async fn revoke(

@@ -18,12 +18,11 @@ use tee_verifier::{H256, InputError, InputForm};
 use utoipa::IntoParams;
 
 use crate::{
-    AddBatchError, AddedBatch, Compression, EncodedBatch,
+    batches::{AddBatchError, AddedBatch, Compression, EncodedBatch},
     http::{
-        App,
+        App, Problem,
         request::{QueryParameters, malformed_query},
     },
-    problem::Problem,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -44,8 +43,8 @@ pub(crate) struct AddBatchQuery {
     responses(
         (status = 200, description = "it was there", body = BatchAdded),
         (status = 201, description = "it is there now", body = BatchAdded),
-        (status = 409, description = "the number is taken by another input", body = crate::problem::ProblemBody),
-        (status = "4XX", body = crate::problem::ProblemBody)
+        (status = 409, description = "the number is taken by another input", body = crate::http::problem::ProblemBody),
+        (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
 pub(crate) async fn add(

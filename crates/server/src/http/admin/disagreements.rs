@@ -9,12 +9,12 @@ use tee_api::{PublicKey, ResolveDisagreement, TeeType};
 
 use super::reason;
 use crate::{
-    Store,
     http::{
+        Problem,
         request::{JsonBody, malformed_path},
         success,
     },
-    problem::Problem,
+    service::Store,
 };
 
 /// Notes that a person has explained a disagreement, and how. It stays listed, and is no alarm any more. Doing it again changes
@@ -25,8 +25,8 @@ use crate::{
     request_body = ResolveDisagreement,
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 404, description = "there is no such disagreement", body = crate::problem::ProblemBody),
-        (status = "4XX", body = crate::problem::ProblemBody)
+        (status = 404, description = "there is no such disagreement", body = crate::http::problem::ProblemBody),
+        (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
 pub(crate) async fn resolve(

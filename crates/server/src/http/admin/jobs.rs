@@ -8,10 +8,9 @@ use axum::{
 use tee_api::{JobAction, TeeType};
 
 use crate::{
-    Store,
-    http::{request::malformed_path, success},
-    problem::Problem,
-    storage::JobChange,
+    database::JobChange,
+    http::{Problem, request::malformed_path, success},
+    service::Store,
 };
 
 /// Changes a job: `retry` makes a failed or given-up one ready again; `ignore` gives up one that has no proof; `requeue`
@@ -21,9 +20,9 @@ use crate::{
     params(("batch" = u32, Path), ("tee_type" = TeeType, Path), ("action" = JobAction, Path)),
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 404, description = "there is no such job", body = crate::problem::ProblemBody),
-        (status = 409, description = "it does not fit where the job stands", body = crate::problem::ProblemBody),
-        (status = "4XX", body = crate::problem::ProblemBody)
+        (status = 404, description = "there is no such job", body = crate::http::problem::ProblemBody),
+        (status = 409, description = "it does not fit where the job stands", body = crate::http::problem::ProblemBody),
+        (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
 pub(crate) async fn change(

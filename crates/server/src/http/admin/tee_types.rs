@@ -7,9 +7,8 @@ use axum::{
 use tee_api::{TeeType, TeeTypeAction};
 
 use crate::{
-    Store,
-    http::{request::malformed_path, success},
-    problem::Problem,
+    http::{Problem, request::malformed_path, success},
+    service::Store,
 };
 
 /// Changes which types of enclave have jobs: `retire` removes a type's jobs that have no proof, and no prover of it gets work;
@@ -18,7 +17,7 @@ use crate::{
     post, path = "/admin/tee_types/{tee_type}/{action}", operation_id = "change_tee_type", tag = "admin", security(("admin" = [])),
     params(("tee_type" = TeeType, Path), ("action" = TeeTypeAction, Path)),
     responses(
-        (status = 200, body = String, example = "Success"), (status = "4XX", body = crate::problem::ProblemBody)
+        (status = 200, body = String, example = "Success"), (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
 pub(crate) async fn change(

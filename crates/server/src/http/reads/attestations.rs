@@ -6,7 +6,11 @@ use tee_api::{AttestationEntry, Page, PublicKey};
 use utoipa::IntoParams;
 
 use super::{Limit, parsed};
-use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
+use crate::{
+    clock::rfc3339,
+    http::{Problem, request::QueryParameters},
+    service::Store,
+};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +25,7 @@ pub(crate) struct AttestationsQuery {
 /// Registered keys, by key.
 #[utoipa::path(
     get, path = "/api/attestations", operation_id = "list_attestations", tag = "reads", params(AttestationsQuery), security(("reader" = [])),
-    responses((status = 200, body = Page<AttestationEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 200, body = Page<AttestationEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
     State(store): State<Store>,

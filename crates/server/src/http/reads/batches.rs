@@ -6,7 +6,11 @@ use tee_api::Page;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Limit, hex_of, parsed};
-use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
+use crate::{
+    clock::rfc3339,
+    http::{Problem, request::QueryParameters},
+    service::Store,
+};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +48,7 @@ pub(crate) struct BatchEntry {
 /// Batches by number.
 #[utoipa::path(
     get, path = "/api/batches", operation_id = "list_batches", tag = "reads", params(BatchesQuery), security(("reader" = [])),
-    responses((status = 200, body = Page<BatchEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 200, body = Page<BatchEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
     State(store): State<Store>,

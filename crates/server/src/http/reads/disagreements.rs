@@ -6,7 +6,11 @@ use tee_api::{DisagreementEntry, Page};
 use utoipa::IntoParams;
 
 use super::{JobKey, Limit, ProofKey, hex_of, parsed};
-use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
+use crate::{
+    clock::rfc3339,
+    http::{Problem, request::QueryParameters},
+    service::Store,
+};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +25,7 @@ pub(crate) struct DisagreementsQuery {
 /// Proofs that contradict what is accepted or known, by batch, type of enclave and key.
 #[utoipa::path(
     get, path = "/api/disagreements", operation_id = "list_disagreements", tag = "reads", params(DisagreementsQuery), security(("reader" = [])),
-    responses((status = 200, body = Page<DisagreementEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 200, body = Page<DisagreementEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
     State(store): State<Store>,
@@ -31,7 +35,7 @@ pub(crate) async fn list(
     let after =
         parsed(query.after)?.map(|ProofKey { job: JobKey { batch, tee_type }, pubkey }| (batch, tee_type, pubkey));
     let rows = store.storage.disagreements_after(after, limit.rows()).await?;
-    let key = |row: &crate::Disagreement| {
+    let key = |row: &crate::database::Disagreement| {
         ProofKey { job: JobKey { batch: row.number, tee_type: row.tee_type }, pubkey: row.pubkey }.to_string()
     };
     Ok(limit.page(rows, key, |row| DisagreementEntry {

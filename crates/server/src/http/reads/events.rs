@@ -25,10 +25,9 @@ use vise::GaugeGuard;
 
 use super::jobs;
 use crate::{
-    Store,
-    http::{App, request::malformed_query},
-    problem::Problem,
-    storage::{Job, JobCursor},
+    database::{Job, JobCursor},
+    http::{App, Problem, request::malformed_query},
+    service::Store,
 };
 
 /// Header with which a client goes on where it was cut off.
@@ -53,7 +52,7 @@ const MAX_EVENTS: u32 = 500;
     params(("last-event-id" = Option<String>, Header, description = "The id of the last event that was seen")),
     responses(
         (status = 200, content_type = "text/event-stream", body = String, description = "`data:` is a JobEntry in JSON"),
-        (status = "4XX", body = crate::problem::ProblemBody)
+        (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
 pub(crate) async fn follow(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {

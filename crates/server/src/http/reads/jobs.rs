@@ -7,11 +7,10 @@ use utoipa::IntoParams;
 
 use super::{JobKey, Limit, parsed};
 use crate::{
-    Store,
     clock::rfc3339,
-    http::request::QueryParameters,
-    problem::Problem,
-    storage::{Job, JobFilter},
+    database::{Job, JobFilter},
+    http::{Problem, request::QueryParameters},
+    service::Store,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -33,7 +32,7 @@ pub(crate) struct JobsQuery {
 /// Jobs by batch and type of enclave.
 #[utoipa::path(
     get, path = "/api/jobs", operation_id = "list_jobs", tag = "reads", params(JobsQuery), security(("reader" = [])),
-    responses((status = 200, body = Page<JobEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 200, body = Page<JobEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
     State(store): State<Store>,

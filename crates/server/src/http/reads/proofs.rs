@@ -8,11 +8,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{JobKey, Limit, ProofKey, hex_of, parsed};
 use crate::{
-    Store,
     clock::rfc3339,
-    http::request::QueryParameters,
-    problem::Problem,
-    storage::{Proof, ProofFilter},
+    database::{Proof, ProofFilter},
+    http::{Problem, request::QueryParameters},
+    service::Store,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -54,7 +53,7 @@ pub(crate) struct ProofEntry {
 /// Accepted proofs by batch, type of enclave and key.
 #[utoipa::path(
     get, path = "/api/proofs", operation_id = "list_proofs", tag = "reads", params(ProofsQuery), security(("reader" = [])),
-    responses((status = 200, body = Page<ProofEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 200, body = Page<ProofEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
     State(store): State<Store>,

@@ -8,7 +8,11 @@ use tee_api::{Page, ProverEntry, TeeType};
 use utoipa::IntoParams;
 
 use super::{Limit, parsed};
-use crate::{Store, clock::rfc3339, http::request::QueryParameters, problem::Problem};
+use crate::{
+    clock::rfc3339,
+    http::{Problem, request::QueryParameters},
+    service::Store,
+};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +27,7 @@ pub(crate) struct ProversQuery {
 /// Who asked for work within the last 30 days, by type of enclave and name; who only fails and is paused.
 #[utoipa::path(
     get, path = "/api/provers", operation_id = "list_provers", tag = "reads", params(ProversQuery), security(("reader" = [])),
-    responses((status = 200, body = Page<ProverEntry>), (status = "4XX", body = crate::problem::ProblemBody))
+    responses((status = 200, body = Page<ProverEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
     State(store): State<Store>,
@@ -34,7 +38,8 @@ pub(crate) async fn list(
     let after = after.as_ref().map(|after| (after.tee_type, after.name.as_str()));
     let rows = store.provers(after, limit.rows()).await?;
     let now_ms = store.clock.now_ms();
-    let key = |row: &crate::ProverEntry| ProverKey { tee_type: row.tee_type, name: row.name.clone() }.to_string();
+    let key =
+        |row: &crate::database::ProverEntry| ProverKey { tee_type: row.tee_type, name: row.name.clone() }.to_string();
     Ok(limit.page(rows, key, |row| ProverEntry {
         prover: row.name,
         tee_type: row.tee_type,

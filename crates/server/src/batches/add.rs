@@ -1,0 +1,347 @@
+//! Taking batches in.
+
+use std::{io, pin::Pin};
+
+use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
+use object_store::Error as ObjectStoreError;
+use tee_verifier::{BatchInput, H256, InputError, InputForm, MAX_INPUT_BYTES, completes};
+use thiserror::Error;
+use tokio::{io::AsyncRead, sync::OwnedSemaphorePermit, task};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::blobs::{CorruptInput, EncodedInput, ObjectStoreFault, OpenInputError, input_key};
+use crate::{
+    database::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
+    service::Store,
+};
+
+/// The largest input that is taken in, after decompression: twice the JSON of the largest known batch. Two are decoded at a time, and a
+/// few kilobytes can unfold to this.
+const MAX_UNFOLDED_BYTES: u64 = 512 << 20;
+
+/// A batch to prove. Its number and the root before it stand in its input.
+#[derive(Debug)]
+pub struct NewBatch {
+    /// The input.
+    pub input: BatchInput,
+    /// The root after the batch, where it is known.
+    pub expected_root: Option<H256>,
+    /// When the chain sealed the batch, in milliseconds since 1970.
+    pub sealed_at_ms: Option<i64>,
+    /// Where the batch comes from, for people.
+    pub source: String,
+}
+
+/// A batch to prove, as it comes from a file or a peer.
+#[derive(Debug)]
+pub struct EncodedBatch<S> {
+    /// The input's bytes, as they arrive.
+    pub body: S,
+    /// The input's form.
+    pub form: InputForm,
+    /// How the bytes are compressed.
+    pub compression: Compression,
+    /// The number that the input must have, where one was asked for.
+    pub number: Option<u32>,
+    /// The root after the batch, where it is known.
+    pub expected_root: Option<H256>,
+    /// When the chain sealed the batch, in milliseconds since 1970.
+    pub sealed_at_ms: Option<i64>,
+    /// Where the batch comes from, for people.
+    pub source: String,
+}
+
+/// How bytes are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// They are not.
+    None,
+    /// `gzip`.
+    Gzip,
+    /// `zstd`.
+    Zstd,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddedBatch {
+    /// It is there now.
+    New,
+    /// It was there.
+    Known,
+}
+
+/// Why a batch was not taken in.
+#[derive(Debug, Error)]
+pub enum AddBatchError {
+    /// The number is taken by a batch with another input or expected root.
+    #[error("batch {number} is known with another input or expected root")]
+    Changed {
+        /// The batch's number.
+        number: u32,
+    },
+    /// The bytes did not arrive, or are not compressed as they should be.
+    #[error("cannot read the input")]
+    Read(#[source] io::Error),
+    /// The bytes are not a batch input, are too many for one, or ended early.
+    #[error(transparent)]
+    Input(InputError),
+    /// The input is another batch's.
+    #[error("asked for batch {asked}, got batch {got}")]
+    Number {
+        /// The number asked for.
+        asked: u32,
+        /// The input's.
+        got: u32,
+    },
+    /// The input cannot be encoded.
+    #[error("cannot encode the input")]
+    Encode(#[source] io::Error),
+    /// The input that is known cannot be compared with this one.
+    #[error("cannot read the input that is known: {0}")]
+    KnownInput(String),
+    /// The object store's fault.
+    #[error("object store")]
+    ObjectStore(#[from] ObjectStoreError),
+    /// The object store is not the right one.
+    #[error(transparent)]
+    ObjectStoreFault(#[from] ObjectStoreFault),
+    /// The database's fault.
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Store {
+    /// Takes a batch in. Adding the same again does nothing.
+    pub async fn add_batch(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
+        let _permit = self.decoding_permit().await;
+        self.add_decoded(new).await
+    }
+
+    /// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from
+    /// it. Where there is no room for the bytes, they wait where they come from.
+    pub async fn add_encoded<S>(&self, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    {
+        let received = self.receiving.receive(new.body).await?;
+        let _permit = self.decoding_permit().await;
+        let input = decode(received.body, new.form, new.compression).await?;
+        drop(received.room);
+        let got = input.l1_batch_env.number.0;
+        if let Some(asked) = new.number.filter(|asked| *asked != got) {
+            return Err(AddBatchError::Number { asked, got });
+        }
+        let EncodedBatch { expected_root, sealed_at_ms, source, .. } = new;
+        self.add_decoded(NewBatch { input, expected_root, sealed_at_ms, source }).await
+    }
+
+    async fn decoding_permit(&self) -> OwnedSemaphorePermit {
+        self.decoding.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    async fn add_decoded(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
+        let number = new.input.l1_batch_env.number.0;
+        if let Some(known) = self.storage.batch(number).await? {
+            return self.compare(number, known, new.expected_root, new.input).await;
+        }
+        // What is put into the folder of a disk that is not mounted is lost when it is.
+        self.check_object_store().await?;
+        let (input, batch) = self.put(number, new.input, new.expected_root).await?;
+        let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
+        match self.storage.insert_batch(row, self.clock.now_ms()).await? {
+            InsertedBatch::New => Ok(AddedBatch::New),
+            // What was put there may be the known one's, or be so soon: where it is not, `gc` deletes it.
+            InsertedBatch::Known(known) => self.compare(number, known, new.expected_root, input).await,
+        }
+    }
+
+    /// Stores an input, before the database knows of it: a batch in the database has one.
+    async fn put(
+        &self,
+        number: u32,
+        input: BatchInput,
+        expected_root: Option<H256>,
+    ) -> Result<(BatchInput, Batch), AddBatchError> {
+        let (input, encoded) = blocking(move || {
+            let encoded = EncodedInput::of(&input)?;
+            Ok::<_, io::Error>((input, encoded))
+        })
+        .await
+        .map_err(AddBatchError::Encode)?;
+        let (json, cbor) = (BlobInfo::of(&encoded.json), BlobInfo::of(&encoded.cbor));
+        let batch = Batch {
+            input_key: input_key(number, &json, &cbor, self.clock.now_ms()),
+            json,
+            cbor,
+            previous_root: input.l1_batch_env.previous_batch_hash,
+            expected_root,
+            input_is_retired: false,
+        };
+        self.inputs.put(&batch.input_key, &encoded).await?;
+        Ok((input, batch))
+    }
+
+    /// Inputs are compared as values: one value has many encodings.
+    async fn compare(
+        &self,
+        number: u32,
+        known: Batch,
+        expected_root: Option<H256>,
+        input: BatchInput,
+    ) -> Result<AddedBatch, AddBatchError> {
+        if let (Some(known), Some(new)) = (known.expected_root, expected_root)
+            && known != new
+        {
+            return Err(AddBatchError::Changed { number });
+        }
+        match self.known_input(number, &known, &input).await? {
+            KnownInput::Same => {}
+            KnownInput::Lost(lost) => {
+                tracing::warn!(batch = number, lost, "the batch's input is put back");
+                self.put_back(number, known.clone(), input).await?;
+            }
+            KnownInput::Incomplete => {
+                tracing::info!(batch = number, "the batch's input gets further paths");
+                self.replace_by_completion(number, known.clone(), input).await?;
+            }
+        }
+        if let Some(root) = expected_root.filter(|_| known.expected_root.is_none()) {
+            self.storage.fill_expected_root(number, root, self.clock.now_ms()).await?;
+        }
+        Ok(AddedBatch::Known)
+    }
+}
+
+impl Store {
+    /// Holds an input against both forms of the one that is known. An error where a form that can be read is another input.
+    async fn known_input(&self, number: u32, known: &Batch, input: &BatchInput) -> Result<KnownInput, AddBatchError> {
+        if known.previous_root != input.l1_batch_env.previous_batch_hash {
+            return Err(AddBatchError::Changed { number });
+        }
+        if known.input_is_retired {
+            return Ok(KnownInput::Lost("it was deleted once its batch was proven".to_owned()));
+        }
+        let mut found = KnownInput::Same;
+        for form in [InputForm::Cbor, InputForm::Json] {
+            match self.read_known(known, form).await? {
+                // What was completed here comes again from elsewhere as it was.
+                Ok(read) if read == *input || completes(&read, input) => {}
+                Ok(read) if completes(input, &read) => found = KnownInput::Incomplete,
+                Ok(_) => return Err(AddBatchError::Changed { number }),
+                Err(error) => found = KnownInput::Lost(error),
+            }
+        }
+        if let KnownInput::Lost(_) = found {
+            // A store that is empty as a whole says nothing of this input.
+            self.check_object_store().await?;
+        }
+        Ok(found)
+    }
+
+    /// A known input; the inner error says why it cannot be read though the store answers.
+    pub(crate) async fn read_known(
+        &self,
+        known: &Batch,
+        form: InputForm,
+    ) -> Result<Result<BatchInput, String>, AddBatchError> {
+        let blob = match self.inputs.open_blob(known, form).await {
+            Ok(blob) => blob,
+            Err(OpenInputError::Store(error)) => return Err(error.into()),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let blob = match read_all(blob).await {
+            Ok(blob) => blob,
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(error) => return Err(AddBatchError::KnownInput(error.to_string())),
+        };
+        Ok(blocking(move || {
+            let plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
+            BatchInput::read(plain, form, MAX_INPUT_BYTES).map_err(|error| error.to_string())
+        })
+        .await)
+    }
+
+    async fn put_back(&self, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
+        let (_, new) = self.put(number, input, None).await?;
+        let keys = (lost.input_key.clone(), new.input_key.clone());
+        let replaced = self.storage.replace_input(number, lost, new, self.clock.now_ms()).await?;
+        self.delete_unwanted(replaced, keys).await;
+        Ok(())
+    }
+
+    /// Stores an input in the place of the same one with fewer paths. False where that was replaced meanwhile.
+    pub(crate) async fn replace_by_completion(
+        &self,
+        number: u32,
+        incomplete: Batch,
+        input: BatchInput,
+    ) -> Result<bool, AddBatchError> {
+        self.check_object_store().await?;
+        let (_, new) = self.put(number, input, None).await?;
+        let keys = (incomplete.input_key.clone(), new.input_key.clone());
+        let replaced = self.storage.complete_input(number, incomplete, new, self.clock.now_ms()).await?;
+        self.delete_unwanted(replaced, keys).await;
+        Ok(replaced)
+    }
+
+    /// Deletes what is left of the old input. Where another was faster, the new one may be the other's too. A form that is
+    /// missing is no error.
+    async fn delete_unwanted(&self, replaced: bool, (old_key, new_key): (String, String)) {
+        if replaced
+            && old_key != new_key
+            && let Err(error) = self.inputs.delete_all([old_key]).await
+        {
+            tracing::debug!(%error, "the rest of an input that was replaced stays");
+        }
+    }
+}
+
+/// How the input that is known stands to one that comes.
+enum KnownInput {
+    /// It is the same, or the same with further paths.
+    Same,
+    /// It cannot be read: says why.
+    Lost(String),
+    /// The one that comes has further paths.
+    Incomplete,
+}
+
+/// Decodes as the bytes arrive, and no more of them than an input may have.
+async fn decode<S>(body: S, form: InputForm, compression: Compression) -> Result<BatchInput, AddBatchError>
+where
+    S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+{
+    let compressed = StreamReader::new(body);
+    let plain: Pin<Box<dyn AsyncRead + Send>> = match compression {
+        Compression::None => Box::pin(compressed),
+        Compression::Gzip => Box::pin(GzipDecoder::new(compressed)),
+        Compression::Zstd => Box::pin(ZstdDecoder::new(compressed)),
+    };
+    let plain = SyncIoBridge::new(plain);
+    let read = blocking(move || BatchInput::read(plain, form, MAX_UNFOLDED_BYTES)).await;
+    read.map_err(|error| match error {
+        InputError::Read(error) => AddBatchError::Read(error),
+        error => AddBatchError::Input(error),
+    })
+}
+
+async fn read_all(blob: impl Stream<Item = io::Result<Bytes>>) -> io::Result<Vec<u8>> {
+    blob.try_fold(Vec::new(), |mut all, piece| async move {
+        all.extend_from_slice(&piece);
+        Ok(all)
+    })
+    .await
+}
+
+/// Runs what takes long off the threads that serve. A panic there goes on here.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,75 @@
+//! Whether the object store is the one that this database's inputs lie in. An unmounted disk is an empty folder, in which
+//! every input is missing; to believe that would cost all batches their jobs.
+
+use tee_verifier::InputForm;
+use thiserror::Error;
+
+use super::{Inputs, OpenInputError, STORE_MARKER};
+use crate::{crypto::random, database::Storage, service::Store};
+
+/// Why the object store cannot be used.
+#[derive(Debug, Error)]
+pub enum ObjectStoreFault {
+    /// It does not answer.
+    #[error("the object store does not answer")]
+    Unavailable(#[from] object_store::Error),
+    /// It is empty, or another one.
+    #[error(
+        "the object store is not the one that this database belongs to: {STORE_MARKER} must be there and say {expected}"
+    )]
+    Wrong {
+        /// What the object must say.
+        expected: String,
+    },
+    /// The database does not say which store it should be.
+    #[error("the database does not answer")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Finds out which marker the store must have, and puts it there the first time.
+pub(crate) async fn marker(storage: &Storage, inputs: &Inputs) -> Result<String, ObjectStoreFault> {
+    let known = storage.object_store_marker(hex::encode(random::<16>())).await?;
+    let found = inputs.marker().await?;
+    if known.confirmed {
+        let wrong = || ObjectStoreFault::Wrong { expected: known.content.clone() };
+        // What lies in memory is gone with the process.
+        return match found {
+            Some(found) if found == known.content => Ok(found),
+            None if inputs.are_in_memory() => {
+                inputs.put_marker(&known.content).await?;
+                Ok(known.content)
+            }
+            _ => Err(wrong()),
+        };
+    }
+    let content = match found {
+        // A new database on a store that is in use, or somebody put it there by hand.
+        Some(found) => found,
+        None => {
+            // A database of before there were markers: its latest input is as good a sign.
+            if let Some(latest) = storage.latest_batch().await?
+                && !inputs.are_in_memory()
+            {
+                match inputs.open_blob(&latest, InputForm::Cbor).await {
+                    Err(OpenInputError::Missing) => return Err(ObjectStoreFault::Wrong { expected: known.content }),
+                    Err(OpenInputError::Store(error)) => return Err(error.into()),
+                    Ok(_) | Err(OpenInputError::Size { .. }) => {}
+                }
+            }
+            inputs.put_marker(&known.content).await?;
+            known.content
+        }
+    };
+    storage.confirm_object_store_marker(content.clone()).await?;
+    Ok(content)
+}
+
+impl Store {
+    /// Whether the object store answers and is the right one.
+    pub(crate) async fn check_object_store(&self) -> Result<(), ObjectStoreFault> {
+        match self.inputs.marker().await? {
+            Some(found) if found == *self.object_store_marker => Ok(()),
+            _ => Err(ObjectStoreFault::Wrong { expected: self.object_store_marker.to_string() }),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Completing inputs whose batch a prover rejected because a slot has no path (`unproven_cost`): the chain's node is asked for the
+//! paths, and the batch is queued anew.
+//!
+//! What is to be completed stands in the database: `wanted` since a prover's report, then `completed` or `given_up`.
+
+use std::time::Duration;
+
+use tee_api::chain;
+use tee_verifier::{BatchInput, CompletionError, InputForm, Rejection, add_read_paths, slots_without_path};
+use thiserror::Error;
+use tokio::time::sleep;
+
+use crate::{
+    batches::{AddBatchError, NodeRpc, NodeRpcError, blocking},
+    database::WantedCompletion,
+    metrics::{CompletionOutcome, Metrics},
+    service::Store,
+};
+
+/// The check whose rejection a further path answers.
+pub(crate) const UNPROVEN_COST: &str = "unproven_cost";
+
+/// How often the database is asked what other servers and the time make due.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pause after a failure, such as of a database that is down.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// Nobody else tries a completion within this time. Two that try do no harm.
+const IN_HAND_MS: i64 = 120 * 1000;
+
+/// A completion that fails this often is given up: after about four hours.
+const MAX_ATTEMPTS: i64 = 50;
+
+const FIRST_PAUSE_MS: i64 = 1000;
+const LONGEST_PAUSE_MS: i64 = 300 * 1000;
+
+/// Why an input cannot be completed.
+#[derive(Debug, Error)]
+pub enum CompleteError {
+    /// The batch is rejected whatever paths its input has.
+    #[error("{check}: {0}", check = .0.check())]
+    Rejected(#[from] Rejection),
+    /// There is no state before the batch.
+    #[error("no batch comes before the chain's first")]
+    FirstBatch,
+    /// The node does not give the paths.
+    #[error("the node's JSON-RPC")]
+    Node(#[from] NodeRpcError),
+    /// The node gives other paths.
+    #[error("the node's answer does not fit the batch")]
+    Path(#[from] CompletionError),
+}
+
+impl CompleteError {
+    /// Whether another attempt may end better.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Node(_) | Self::Path(_))
+    }
+}
+
+/// Why a stored input was not completed.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Complete(#[from] CompleteError),
+    #[error("the input has a path of each slot that its batch touches")]
+    NothingMissing,
+    #[error("there is no such batch")]
+    NoBatch,
+    #[error("the input was replaced meanwhile")]
+    Replaced,
+    #[error("cannot read the input: {0}")]
+    Input(String),
+    #[error(transparent)]
+    Store(#[from] AddBatchError),
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Failure {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Complete(error) => error.may_pass(),
+            Self::Replaced | Self::Input(_) | Self::Store(_) | Self::Database(_) => true,
+            Self::NothingMissing | Self::NoBatch => false,
+        }
+    }
+}
+
+/// Adds a read path for each slot that a batch touches and its input has none of. Gives the input, and how many.
+pub async fn complete(input: BatchInput, node: &NodeRpc) -> Result<(BatchInput, usize), CompleteError> {
+    let before = input.l1_batch_env.number.0.checked_sub(1).ok_or(CompleteError::FirstBatch)?;
+    let (mut input, slots) = blocking(move || {
+        let slots = slots_without_path(&input);
+        (input, slots)
+    })
+    .await;
+    let slots = slots?;
+    let paths = node.slot_paths(&slots, before).await?;
+    let input = blocking(move || add_read_paths(&mut input, paths).map(|()| input)).await?;
+    Ok((input, slots.len()))
+}
+
+/// Goes on for ever. One input at a time is in memory.
+pub(crate) async fn run(store: Store, node: NodeRpc, metrics: Metrics) {
+    let wanted = store.storage.completion_wanted();
+    loop {
+        let pause = match store.complete_next(&node, &metrics).await {
+            Ok(true) => continue,
+            Ok(false) => LOOK_INTERVAL,
+            Err(error) => {
+                tracing::error!(%error, "completing inputs failed");
+                PAUSE_AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            () = wanted.notified() => {}
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+impl Store {
+    /// Completes an input that is due. False when none is.
+    async fn complete_next(&self, node: &NodeRpc, metrics: &Metrics) -> Result<bool, sqlx::Error> {
+        let now_ms = self.clock.now_ms();
+        let taken = self.storage.take_completion(now_ms, now_ms.saturating_add(IN_HAND_MS)).await?;
+        let Some(WantedCompletion { number: batch, attempts }) = taken else { return Ok(false) };
+        let error = match self.complete_stored(batch, node).await {
+            Ok(paths) => {
+                tracing::info!(batch, paths, "the batch's input is completed, and the batch queued anew");
+                metrics.completions[&CompletionOutcome { outcome: "completed" }].inc();
+                return Ok(true);
+            }
+            Err(error) => error,
+        };
+        let now_ms = self.clock.now_ms();
+        let again_at_ms =
+            (error.may_pass() && attempts < MAX_ATTEMPTS).then(|| now_ms.saturating_add(pause_ms(attempts)));
+        let error = chain(&error);
+        match again_at_ms {
+            Some(_) => tracing::warn!(batch, attempts, error, "the batch's input is not completed yet"),
+            None => tracing::error!(batch, attempts, error, "the batch's input cannot be completed"),
+        }
+        let outcome = if again_at_ms.is_some() { "failed" } else { "given_up" };
+        metrics.completions[&CompletionOutcome { outcome }].inc();
+        self.storage.fail_completion(batch, error, again_at_ms, now_ms).await?;
+        Ok(true)
+    }
+
+    /// Gives how many paths were added.
+    async fn complete_stored(&self, number: u32, node: &NodeRpc) -> Result<usize, Failure> {
+        let known = self.storage.batch(number).await?.ok_or(Failure::NoBatch)?;
+        let input = self.read_known(&known, InputForm::Cbor).await?.map_err(Failure::Input)?;
+        let (input, paths) = complete(input, node).await?;
+        if paths == 0 {
+            return Err(Failure::NothingMissing);
+        }
+        match self.replace_by_completion(number, known, input).await? {
+            true => Ok(paths),
+            false => Err(Failure::Replaced),
+        }
+    }
+}
+
+/// Twice as long each time, up to a limit.
+fn pause_ms(attempts: i64) -> i64 {
+    let times = u32::try_from(attempts.saturating_sub(1).clamp(0, 20)).unwrap_or_default();
+    (FIRST_PAUSE_MS << times).min(LONGEST_PAUSE_MS)
+}

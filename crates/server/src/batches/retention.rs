@@ -1,0 +1,168 @@
+//! Deleting what is needed no more: the inputs of batches that were proven long ago, and blobs that no batch knows of.
+//!
+//! Nobody locks a blob. Whoever writes one puts the day of writing into its key, so who deletes a blob of an earlier day takes
+//! nothing that is being written.
+
+use std::{io, time::Duration};
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::time::Instant;
+
+use super::blobs::{BlobName, DAY_MS, ObjectStoreFault};
+use crate::{clock::millis, metrics::Metrics, service::Store};
+
+/// How often all batches are looked through.
+const PASS_INTERVAL: Duration = Duration::from_secs(600);
+
+/// How many blobs are looked up in the database at a time.
+const LOOKED_UP: usize = 500;
+
+/// How long after a day's end somebody may still be writing a blob of that day.
+const DAY_GRACE_MS: i64 = 60 * 60 * 1000;
+
+/// Deletes the inputs of finished batches, in small steps.
+#[derive(Debug)]
+pub(crate) struct Retention {
+    keep_ms: i64,
+    metrics: Metrics,
+    next: u32,
+    /// When the next pass begins; nothing in the middle of one.
+    begins_at: Option<Instant>,
+}
+
+impl Retention {
+    pub(crate) fn new(days: u32, metrics: Metrics) -> Self {
+        Self { keep_ms: i64::from(days).saturating_mul(DAY_MS), metrics, next: 0, begins_at: None }
+    }
+
+    /// One step. False when a pass has come to its end.
+    pub(crate) async fn advance(&mut self, store: &Store) -> Result<bool, ObjectStoreFault> {
+        if self.begins_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(false);
+        }
+        self.begins_at = None;
+        let now_ms = store.clock.now_ms();
+        let since_ms = now_ms.saturating_sub(self.keep_ms);
+        let chunk = store.storage.retirable_inputs(self.next, since_ms).await?;
+        if let Some(batches) = chunk.batches {
+            // Whose disk is not mounted would be taken for deleted.
+            store.check_object_store().await?;
+            let retired = store.storage.retire_inputs(batches, since_ms, now_ms).await?;
+            let (count, bytes) = (retired.len() as u64, retired.iter().map(|input| input.bytes).sum());
+            // The database no longer counts on them, so that one which stays is only a matter of space.
+            if let Err(error) = store.inputs.delete_all(retired.into_iter().map(|input| input.input_key)).await {
+                tracing::error!(
+                    error = tee_api::chain(&error),
+                    "inputs that were retired stay in the object store, for gc"
+                );
+            }
+            self.metrics.inputs_retired.inc_by(count);
+            self.metrics.input_bytes_retired.inc_by(bytes);
+            tracing::info!(inputs = count, bytes, "inputs of finished batches were deleted");
+        }
+        match chunk.next {
+            Some(next) => self.next = next,
+            None => (self.next, self.begins_at) = (0, Some(Instant::now() + PASS_INTERVAL)),
+        }
+        Ok(chunk.next.is_some())
+    }
+}
+
+/// What [`Store::collect_garbage`] found in the object store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Garbage {
+    /// Blobs that no batch knows of, and files that were never written to their end: deleted, unless that was not wanted.
+    pub orphans: u64,
+    /// Their size in bytes.
+    pub orphan_bytes: u64,
+    /// Blobs of batches.
+    pub in_use: u64,
+    /// The same that are not old enough.
+    pub young: u64,
+    /// Objects under `inputs/` that are no server's.
+    pub foreign: u64,
+}
+
+impl Store {
+    /// Finds blobs that no batch knows of, as a crash between a blob and its row leaves them, and deletes them if wanted. None
+    /// that is younger than `least_age` is taken, nor one of today: it may belong to a batch that is just coming in.
+    pub async fn collect_garbage(&self, least_age: Duration, delete: bool) -> Result<Garbage, ObjectStoreFault> {
+        self.check_object_store().await?;
+        let mut garbage = Garbage::default();
+        let mut blobs = self.inputs.list().try_chunks(LOOKED_UP).boxed();
+        while let Some(chunk) = blobs.try_next().await.map_err(|error| error.1)? {
+            let mut named = Vec::with_capacity(chunk.len());
+            for blob in chunk {
+                match BlobName::of(&blob.location) {
+                    Some(name) => named.push((name, blob)),
+                    None => garbage.foreign += 1,
+                }
+            }
+            let numbers: Vec<_> = named.iter().map(|(name, _)| name.number).collect();
+            let keys = self.storage.input_keys(&numbers).await?;
+            let now_ms = self.clock.now_ms();
+            let mut orphans = vec![];
+            for (name, blob) in named {
+                if keys.get(&name.number).is_some_and(|key| *key == name.key) {
+                    garbage.in_use += 1;
+                } else if is_young(&name, blob.last_modified.timestamp_millis(), now_ms, least_age) {
+                    garbage.young += 1;
+                } else {
+                    garbage.orphans += 1;
+                    garbage.orphan_bytes = garbage.orphan_bytes.saturating_add(blob.size);
+                    orphans.push(blob.location);
+                }
+            }
+            if delete {
+                self.inputs.delete_blobs(orphans).await?;
+            }
+        }
+        for file in self.inputs.half_written().await.map_err(folder_fault)? {
+            if is_young(&file.name, file.last_modified.timestamp_millis(), self.clock.now_ms(), least_age) {
+                garbage.young += 1;
+                continue;
+            }
+            garbage.orphans += 1;
+            garbage.orphan_bytes = garbage.orphan_bytes.saturating_add(file.bytes);
+            if delete {
+                match tokio::fs::remove_file(file.path).await {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_fault(error)),
+                    _ => {}
+                }
+            }
+        }
+        if delete {
+            self.storage.note_gc(garbage.orphans, garbage.orphan_bytes, self.clock.now_ms()).await?;
+        }
+        Ok(garbage)
+    }
+}
+
+fn folder_fault(error: io::Error) -> ObjectStoreFault {
+    object_store::Error::Generic { store: "folder", source: error.into() }.into()
+}
+
+fn is_young(name: &BlobName, modified_ms: i64, now_ms: i64, least_age: Duration) -> bool {
+    let ends_ms = name.day.map(|day| day.saturating_add(1).saturating_mul(DAY_MS).saturating_add(DAY_GRACE_MS));
+    ends_ms.is_some_and(|ends_ms| now_ms < ends_ms) || now_ms.saturating_sub(modified_ms) < millis(least_age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_still_be_written_is_young() {
+        let of_day = |day| BlobName { number: 1, key: String::new(), day };
+        let hour = Duration::from_secs(3600);
+        let hour_ms = millis(hour);
+        let now_ms = 20_000 * DAY_MS + 2 * hour_ms;
+        assert!(is_young(&of_day(Some(20_000)), 0, now_ms, hour), "of today, whatever the store says");
+        assert!(!is_young(&of_day(Some(19_999)), 0, now_ms, hour));
+        assert!(is_young(&of_day(Some(19_999)), 0, now_ms - 2 * hour_ms, hour), "just after midnight");
+        assert!(is_young(&of_day(Some(19_999)), now_ms - hour_ms + 1, now_ms, hour));
+        assert!(is_young(&of_day(None), now_ms - hour_ms + 1, now_ms, hour));
+        assert!(is_young(&of_day(None), now_ms + hour_ms, now_ms, hour), "a store's clock that is ahead");
+        assert!(!is_young(&of_day(None), now_ms - hour_ms, now_ms, hour));
+    }
+}

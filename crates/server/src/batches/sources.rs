@@ -1,0 +1,11 @@
+//! Where batches come from, besides uploads: a node that is followed, and a node's object store.
+
+mod import;
+pub(crate) mod mirror;
+mod node_http;
+mod node_rpc;
+
+pub use self::{
+    import::ImportError,
+    node_rpc::{NodeRpc, NodeRpcError},
+};

@@ -1,0 +1,99 @@
+//! Batches from a zksync-era object store. Two parts of an input lie there as blobs; the rest is in the node's database, and
+//! comes here in a file.
+
+use std::{convert::Infallible, fs, io, path::Path};
+
+use object_store::{ObjectStoreExt, path::Path as ObjectPath};
+use serde::{Deserialize, de::DeserializeOwned};
+use tee_verifier::{
+    BatchInput, MAX_INPUT_BYTES, MerklePaths, VmRunData,
+    input::{L1BatchEnv, L2BlockExecutionData, PubdataParams, SystemEnv},
+};
+use thiserror::Error;
+
+use crate::{
+    batches::{AddBatchError, AddedBatch, NewBatch, ObjectStoreUrl},
+    service::Store,
+};
+
+/// Why a batch cannot be imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The file cannot be read.
+    #[error("cannot read it")]
+    Read(#[from] io::Error),
+    /// The file lacks what the blobs do not have.
+    #[error("not the rest of a batch input")]
+    Rest(#[from] serde_json::Error),
+    /// A blob cannot be had.
+    #[error("blob {path}")]
+    Blob {
+        /// The blob's path.
+        path: String,
+        /// Why not.
+        #[source]
+        error: object_store::Error,
+    },
+    /// A blob is not what its name says.
+    #[error("blob {path}")]
+    MalformedBlob {
+        /// The blob's path.
+        path: String,
+        /// Why not.
+        #[source]
+        error: cbor4ii::serde::DecodeError<Infallible>,
+    },
+    /// A blob is larger than an input may be.
+    #[error("blob {path} has {bytes} bytes")]
+    TooLarge {
+        /// The blob's path.
+        path: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The batch was put together and not taken in.
+    #[error(transparent)]
+    Add(#[from] AddBatchError),
+}
+
+/// What the blobs lack, as it stands in a whole input's JSON.
+#[derive(Deserialize)]
+struct Rest {
+    l2_blocks_execution_data: Vec<L2BlockExecutionData>,
+    l1_batch_env: L1BatchEnv,
+    system_env: SystemEnv,
+    pubdata_params: PubdataParams,
+}
+
+impl Store {
+    /// Takes in the batch whose rest is in the JSON file `rest`: its number is there, its blobs are
+    /// `witness_inputs/vm_run_data_{n}.cbor` and `witness_inputs/merkle_tree_paths_{n}.cbor` under `blobs`.
+    pub async fn import(&self, blobs: &ObjectStoreUrl, rest: &Path) -> Result<(u32, AddedBatch), ImportError> {
+        let rest: Rest = serde_json::from_slice(&fs::read(rest)?)?;
+        let number = rest.l1_batch_env.number.0;
+        let vm_run_data: VmRunData = blob(blobs, &format!("witness_inputs/vm_run_data_{number}.cbor")).await?;
+        let merkle_paths: MerklePaths = blob(blobs, &format!("witness_inputs/merkle_tree_paths_{number}.cbor")).await?;
+        let Rest { l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params } = rest;
+        let input = BatchInput {
+            vm_run_data,
+            merkle_paths,
+            l2_blocks_execution_data,
+            l1_batch_env,
+            system_env,
+            pubdata_params,
+            commitment_input: None,
+        };
+        let new = NewBatch { input, expected_root: None, sealed_at_ms: None, source: format!("blobs of {blobs}") };
+        Ok((number, self.add_batch(new).await?))
+    }
+}
+
+async fn blob<T: DeserializeOwned>(blobs: &ObjectStoreUrl, path: &str) -> Result<T, ImportError> {
+    let failed = |error| ImportError::Blob { path: path.to_owned(), error };
+    let found = blobs.open().map_err(failed)?.get(&ObjectPath::from(path)).await.map_err(failed)?;
+    if found.meta.size > MAX_INPUT_BYTES {
+        return Err(ImportError::TooLarge { path: path.to_owned(), bytes: found.meta.size });
+    }
+    let bytes = found.bytes().await.map_err(failed)?;
+    cbor4ii::serde::from_slice(&bytes).map_err(|error| ImportError::MalformedBlob { path: path.to_owned(), error })
+}

@@ -1,0 +1,238 @@
+//! What is asked of a node.
+
+use std::{
+    fs, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+use tee_api::PresentBatches;
+use tee_verifier::{H256, InputForm};
+use thiserror::Error;
+
+use crate::{
+    batches::{AddBatchError, Compression, EncodedBatch, NodeRpc, NodeRpcError, sources::node_http},
+    config::MirrorConfig,
+};
+
+/// The most that is read of an answer that is not a batch input.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A client of a node's two APIs.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    http: Client,
+    /// Ends with a slash.
+    node_url: Url,
+    rpc: Option<NodeRpc>,
+    /// For the node's API for provers only.
+    token: Option<HeaderValue>,
+    /// Which API the node was last seen to have.
+    has_airbender: Arc<AtomicBool>,
+}
+
+/// The two APIs under which nodes give batch inputs; up to version 29 the one, since 2026 the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    Tee,
+    Airbender,
+}
+
+impl Api {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Tee => "tee",
+            Self::Airbender => "airbender",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Tee => Self::Airbender,
+            Self::Airbender => Self::Tee,
+        }
+    }
+}
+
+/// What the chain says of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct BatchDetails {
+    root: Option<H256>,
+    sealed_at_ms: Option<i64>,
+}
+
+/// Why a batch, or all of them, cannot be taken over.
+#[derive(Debug, Error)]
+pub(super) enum MirrorError {
+    #[error("mirror.node_url is no http or https URL")]
+    Url,
+    #[error("mirror.rpc_url")]
+    Rpc(#[from] NodeRpcError),
+    #[error("mirror.token_file: {0}")]
+    Token(String),
+    #[error(transparent)]
+    Http(reqwest::Error),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("malformed answer: {0}")]
+    Answer(String),
+    #[error("the node has neither /tee/present_batches nor /airbender/present_batches there: is node_url right?")]
+    NoApi,
+    #[error("the node does not give the batch's input: status {0}")]
+    NoInput(StatusCode),
+    #[error("the chain does not say the batch's root yet")]
+    NoRoot,
+    #[error(transparent)]
+    Add(#[from] AddBatchError),
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+}
+
+impl MirrorError {
+    /// The node had the batch's input and has deleted it.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::NoInput(StatusCode::GONE))
+    }
+}
+
+impl From<reqwest::Error> for MirrorError {
+    /// A URL may hold a secret, and the log is no place for it.
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
+}
+
+/// `zks_getL1BatchDetails`, of what it says.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RpcDetails {
+    root_hash: Option<H256>,
+    /// Seconds since 1970.
+    timestamp: i64,
+}
+
+impl Node {
+    pub(super) fn new(config: &MirrorConfig) -> Result<Self, MirrorError> {
+        let mut node_url = node_http::url(&config.node_url).ok_or(MirrorError::Url)?;
+        if !node_url.path().ends_with('/') {
+            node_url.set_path(&format!("{}/", node_url.path()));
+        }
+        let rpc = config.rpc_url.as_deref().map(NodeRpc::new).transpose()?;
+        let http = node_http::client()?;
+        let token = config.token_file.as_deref().map(token).transpose()?;
+        Ok(Self { http, node_url, rpc, token, has_airbender: Arc::default() })
+    }
+
+    /// Which batches there are. A node that does not know the one API is asked by the other, and a node may be replaced by a newer
+    /// one at any time.
+    pub(super) async fn present_batches(&self) -> Result<PresentBatches, MirrorError> {
+        let api = self.api();
+        let mut answer = self.ask(api, "present_batches").send().await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            let other = api.other();
+            let second = self.ask(other, "present_batches").send().await?;
+            if second.status() == StatusCode::NOT_FOUND {
+                return Err(MirrorError::NoApi);
+            }
+            if second.status() == StatusCode::OK {
+                tracing::info!("the node gives batches under /{}", other.folder());
+                self.has_airbender.store(other == Api::Airbender, Ordering::Relaxed);
+            }
+            answer = second;
+        }
+        json_answer(answer).await
+    }
+
+    fn api(&self) -> Api {
+        if self.has_airbender.load(Ordering::Relaxed) { Api::Airbender } else { Api::Tee }
+    }
+
+    /// What the chain says of a batch: nothing where no JSON-RPC is given, and an error while it knows no root.
+    pub(super) async fn batch_details(&self, number: u32) -> Result<BatchDetails, MirrorError> {
+        let Some(rpc) = &self.rpc else { return Ok(BatchDetails::default()) };
+        let details: Option<RpcDetails> = rpc.call("zks_getL1BatchDetails", json!([number])).await?;
+        let details = details.ok_or(MirrorError::NoRoot)?;
+        let root = Some(details.root_hash.ok_or(MirrorError::NoRoot)?);
+        Ok(BatchDetails { root, sealed_at_ms: details.timestamp.checked_mul(1000) })
+    }
+
+    /// A batch on its way.
+    pub(super) async fn batch(
+        &self,
+        number: u32,
+        details: BatchDetails,
+    ) -> Result<EncodedBatch<BoxStream<'static, io::Result<Bytes>>>, MirrorError> {
+        let answer = self
+            .ask(self.api(), &format!("proof_inputs_no_lock/{number}"))
+            .header(ACCEPT, "application/cbor, application/json")
+            .header(ACCEPT_ENCODING, "zstd, gzip;q=0.5")
+            .send()
+            .await?;
+        if answer.status() != StatusCode::OK {
+            return Err(MirrorError::NoInput(answer.status()));
+        }
+        let form = InputForm::of_media_type(header(&answer, CONTENT_TYPE)).unwrap_or(InputForm::Json);
+        let compression = match header(&answer, CONTENT_ENCODING) {
+            "" | "identity" => Compression::None,
+            "gzip" => Compression::Gzip,
+            "zstd" => Compression::Zstd,
+            other => return Err(MirrorError::Answer(format!("content-encoding {other:?}"))),
+        };
+        Ok(EncodedBatch {
+            form,
+            compression,
+            body: answer.bytes_stream().map_err(|error| io::Error::other(error.without_url())).boxed(),
+            number: Some(number),
+            expected_root: details.root,
+            sealed_at_ms: details.sealed_at_ms,
+            source: format!("mirror of {}", self.node_url.host_str().unwrap_or_default()),
+        })
+    }
+
+    fn ask(&self, api: Api, path: &str) -> RequestBuilder {
+        let request = self.http.get(self.path(&format!("{}/{path}", api.folder())));
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
+    fn path(&self, path: &str) -> Url {
+        let mut url = self.node_url.clone();
+        url.set_path(&format!("{}{path}", url.path()));
+        url
+    }
+}
+
+/// What a file says, as a header that no log shows.
+fn token(path: &Path) -> Result<HeaderValue, MirrorError> {
+    let text = fs::read_to_string(path).map_err(|error| MirrorError::Token(error.to_string()))?;
+    let mut header = HeaderValue::try_from(format!("Bearer {}", text.trim()))
+        .map_err(|_| MirrorError::Token("not a token".to_owned()))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn header(answer: &Response, name: HeaderName) -> &str {
+    answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+async fn json_answer<T: DeserializeOwned>(answer: Response) -> Result<T, MirrorError> {
+    if answer.status() != StatusCode::OK {
+        return Err(MirrorError::Status(answer.status()));
+    }
+    let too_large = || MirrorError::Answer(format!("more than {MAX_ANSWER_BYTES} bytes"));
+    let body = node_http::body(answer, MAX_ANSWER_BYTES).await?.ok_or_else(too_large)?;
+    serde_json::from_slice(&body).map_err(|error| MirrorError::Answer(error.to_string()))
+}

@@ -1,0 +1,90 @@
+//! What people do to jobs by hand.
+
+use sqlx::Row;
+use tee_api::TeeType;
+
+use super::{JobStatus, completions::forget_given_up, provers::forget_failures};
+use crate::service::Store;
+
+/// What became of a change to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobChange {
+    /// It was made.
+    Made,
+    /// There is no such job.
+    Unknown,
+    /// It does not fit where the job stands.
+    NotWhen(JobStatus),
+}
+
+impl Store {
+    /// Makes a failed or given-up job ready again, with all its attempts before it.
+    pub async fn retry_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+        self.change_job(
+            "UPDATE tee_proof_generation_details
+             SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $3, created_at = $3, updated_at = $3
+             WHERE l1_batch_number = $1 AND tee_type = $2 AND status IN ('failed', 'permanently_ignored')",
+            (number, tee_type),
+        )
+        .await
+    }
+
+    /// Gives a job up that has no proof yet. A lease on it ends.
+    pub async fn ignore_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+        self.change_job(
+            "UPDATE tee_proof_generation_details
+             SET status = 'permanently_ignored', claimable_at = NULL, lease_id = NULL, lease_expires_at = NULL,
+                 updated_at = $3
+             WHERE l1_batch_number = $1 AND tee_type = $2 AND status <> 'generated'",
+            (number, tee_type),
+        )
+        .await
+    }
+
+    /// Has a batch proven again, wherever its job stands. A lease on it ends; its proofs stay.
+    pub async fn requeue_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+        self.change_job(
+            "UPDATE tee_proof_generation_details
+             SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $3, lease_id = NULL,
+                 lease_expires_at = NULL, created_at = $3, updated_at = $3
+             WHERE l1_batch_number = $1 AND tee_type = $2",
+            (number, tee_type),
+        )
+        .await
+    }
+
+    async fn change_job(
+        &self,
+        statement: &'static str,
+        (number, tee_type): (u32, TeeType),
+    ) -> Result<JobChange, sqlx::Error> {
+        let now_ms = self.clock.now_ms();
+        let change = self.storage.transaction(move |connection| {
+            Box::pin(async move {
+                let changed = sqlx::query(statement)
+                    .bind(i64::from(number))
+                    .bind(tee_type.as_str())
+                    .bind(now_ms)
+                    .execute(&mut *connection)
+                    .await?;
+                if changed.rows_affected() == 1 {
+                    forget_failures(connection, number.into(), tee_type.as_str()).await?;
+                    forget_given_up(connection, number).await?;
+                    return Ok(JobChange::Made);
+                }
+                let row = sqlx::query(
+                    "SELECT status FROM tee_proof_generation_details WHERE l1_batch_number = $1 AND tee_type = $2",
+                )
+                .bind(i64::from(number))
+                .bind(tee_type.as_str())
+                .fetch_optional(connection)
+                .await?;
+                let Some(row) = row else { return Ok(JobChange::Unknown) };
+                JobStatus::stored(row.try_get("status")?).map(JobChange::NotWhen)
+            })
+        });
+        let change = change.await?;
+        self.storage.jobs_added.notify_waiters();
+        Ok(change)
+    }
+}

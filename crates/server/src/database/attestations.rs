@@ -1,0 +1,84 @@
+//! `tee_attestations`: the keys that may sign, with their quotes.
+
+use sqlx::Row;
+use tee_api::{PublicKey, Quote, TeeType};
+
+use super::{Storage, patience::Within};
+use crate::keys::Judged;
+
+/// A key to register.
+#[derive(Debug)]
+pub(crate) struct NewAttestation<'a> {
+    pub(crate) pubkey: &'a PublicKey,
+    pub(crate) quote: &'a Quote,
+    /// How many of the quote's bytes, from the front, are signed.
+    pub(crate) signed_bytes: usize,
+    pub(crate) tee_type: TeeType,
+    /// The verdict, where quotes are judged: a good one.
+    pub(crate) judged: Option<&'a Judged>,
+}
+
+impl Storage {
+    /// Registers a key, or takes a newer quote of one that may not sign now. Of a key that may, nothing changes: whoever has
+    /// seen its quote could send it with other bytes behind what is signed. Nor does the quote of a key that is suspended, where
+    /// the same statement is signed. A key that somebody revoked stays so.
+    pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
+        let pubkey = new.pubkey.to_bytes();
+        let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
+        let verdict = if new.judged.is_some() { "accepted" } else { "unjudged" };
+        let judged_at = new.judged.map(|_| now_ms);
+        let collateral = new.judged.map(|judged| judged.collateral.clone().into_bytes());
+        let measurements = new.judged.and_then(|judged| serde_json::to_string(&judged.verdict).ok());
+        let tcb_status = new.judged.and_then(|judged| judged.verdict.tcb_status().map(str::to_owned));
+        let signed_bytes = i64::try_from(new.signed_bytes).unwrap_or(i64::MAX);
+        let valid_until_ms = new.judged.and_then(Judged::valid_until_ms);
+        let advisories = new.judged.map(|judged| judged.verdict.advisories().join(" "));
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO tee_attestations
+                         (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, verdict,
+                          registered_at, passed_at, valid_until)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)
+                     ON CONFLICT (pubkey) DO UPDATE
+                     SET quote = CASE WHEN tee_attestations.verdict = 'accepted' AND
+                                 SUBSTR(tee_attestations.quote, 1, CAST($12 AS INTEGER)) = SUBSTR(excluded.quote, 1, CAST($12 AS INTEGER))
+                             THEN tee_attestations.quote ELSE excluded.quote END,
+                         tee_type = excluded.tee_type, measurements = excluded.measurements,
+                         tcb_status = excluded.tcb_status, advisories = excluded.advisories,
+                         collateral = excluded.collateral, judged_at = excluded.judged_at, verdict = excluded.verdict,
+                         registered_at = excluded.registered_at, revoked_at = NULL, passed_at = excluded.passed_at,
+                         valid_until = excluded.valid_until, suspended_at = NULL
+                     WHERE tee_attestations.verdict LIKE 'refused%' OR tee_attestations.suspended_at IS NOT NULL
+                         OR (tee_attestations.verdict = 'unjudged' AND excluded.verdict = 'accepted')",
+                )
+                .bind(pubkey.as_slice())
+                .bind(quote)
+                .bind(tee_type.as_str())
+                .bind(measurements)
+                .bind(tcb_status)
+                .bind(advisories)
+                .bind(collateral)
+                .bind(judged_at)
+                .bind(verdict)
+                .bind(now_ms)
+                .bind(valid_until_ms)
+                .bind(signed_bytes)
+                .execute(connection)
+                .await
+                .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// Whether a key has lost its standing; nothing where it is not registered.
+    pub(crate) async fn is_revoked(&self, pubkey: &PublicKey) -> Result<Option<bool>, sqlx::Error> {
+        let row = sqlx::query("SELECT revoked_at FROM tee_attestations WHERE pubkey = $1")
+            .bind(pubkey.to_bytes().as_slice())
+            .fetch_optional(&self.pool)
+            .within()
+            .await?;
+        row.map(|row| Ok(row.try_get::<Option<i64>, _>("revoked_at")?.is_some())).transpose()
+    }
+}

@@ -1,0 +1,466 @@
+//! `tee_provers` and `tee_job_failures`: who asks for work, what each could not prove, and who has to pause.
+//!
+//! A prover that fails a job rests from that job, longer each time, and any other prover may have it at once. A prover that
+//! only fails is paused from all of them, longer each time, until a proof of its is accepted. So one bad prover takes little
+//! from the others, and gives up nothing that another one could prove. A job that a second prover fails is bad itself, and is held
+//! against neither: bad batches do not pause those that work.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sqlx::{AnyConnection, Row, any::AnyRow};
+use tee_api::TeeType;
+
+use super::{JobRules, Storage, decoded};
+use crate::{edge::ProverName, service::Store};
+
+/// Whoever asked for work within this time is expected to try a job before it is given up.
+const ACTIVE_MS: i64 = 24 * 3600 * 1000;
+
+/// How exact `asked_at` is.
+const ASKED_PRECISION_MS: i64 = 60 * 1000;
+
+/// What has not asked for this long is forgotten.
+const FORGOTTEN_MS: i64 = 30 * ACTIVE_MS;
+
+/// The most provers that are told apart; more are one. Where anybody may ask, addresses are cheap.
+const MAX_PROVERS: usize = 4096;
+
+/// How many failures in a row pause a prover.
+const PAUSING_FAILURES: i64 = 3;
+const FIRST_PAUSE_MS: i64 = 10 * 1000;
+const LONGEST_PAUSE_MS: i64 = 600 * 1000;
+
+/// The longest rest of a prover from a job.
+const LONGEST_REST_MS: i64 = 24 * 3600 * 1000;
+
+/// When each prover that asked lately was last noted; only spares statements.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AskedProvers(Arc<Mutex<HashMap<(ProverName, TeeType), i64>>>);
+
+/// Somebody who asks for work, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProverEntry {
+    /// `token:NAME`, `address:…`, or `others` for those that are too many to be told apart.
+    pub name: String,
+    /// What it asks for.
+    pub tee_type: TeeType,
+    /// When it last asked, to within a minute, in milliseconds since 1970.
+    pub asked_at_ms: i64,
+    /// How many leases it holds.
+    pub leases: u64,
+    /// How often it failed since its last accepted proof.
+    pub failures_in_a_row: u64,
+    /// Until when it gets no work, in milliseconds since 1970; in the past where it is not paused.
+    pub paused_until_ms: i64,
+    /// What it failed with last, for machines.
+    pub last_error_kind: Option<String>,
+}
+
+/// Provers that asked for work of one TEE type within the last day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProverCount {
+    pub(crate) tee_type: TeeType,
+    pub(crate) active: u64,
+    /// Those of them that are paused.
+    pub(crate) paused: u64,
+}
+
+/// A prover that could not do a job.
+#[derive(Debug)]
+pub(super) struct Failure<'a> {
+    pub(super) number: i64,
+    pub(super) tee_type: &'a str,
+    pub(super) prover: &'a str,
+    pub(super) kind: &'a str,
+    /// How long the prover rests from the job the first time.
+    pub(super) rest_ms: i64,
+    pub(super) now_ms: i64,
+}
+
+impl Failure<'_> {
+    /// Counts it for the job and, where it speaks of the prover, for the prover.
+    pub(super) async fn record(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        let row = sqlx::query(
+            "INSERT INTO tee_job_failures (l1_batch_number, tee_type, prover, failures, rest_until)
+             VALUES ($1, $2, $3, 1, $4)
+             ON CONFLICT (l1_batch_number, tee_type, prover) DO UPDATE SET failures = tee_job_failures.failures + 1
+             RETURNING failures",
+        )
+        .bind(self.number)
+        .bind(self.tee_type)
+        .bind(self.prover)
+        .bind(self.now_ms)
+        .fetch_one(&mut *connection)
+        .await?;
+        let failures: i64 = row.try_get("failures")?;
+        let rest_ms = doubled(self.rest_ms, failures.saturating_sub(1), LONGEST_REST_MS);
+        self.rest(connection, self.now_ms.saturating_add(rest_ms)).await?;
+        match (failures, self.others(connection).await?.as_slice()) {
+            (1, []) => note_failure(connection, self.prover, self.tee_type, self.kind, self.now_ms).await,
+            (1, [first]) => {
+                self.note_kind(connection).await?;
+                self.forgive(connection, first).await
+            }
+            _ => self.note_kind(connection).await,
+        }
+    }
+
+    /// Other provers that failed the job: two at most, more make no difference.
+    async fn others(&self, connection: &mut AnyConnection) -> Result<Vec<String>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT prover FROM tee_job_failures
+             WHERE l1_batch_number = $1 AND tee_type = $2 AND prover <> $3 AND failures > 0 LIMIT 2",
+        )
+        .bind(self.number)
+        .bind(self.tee_type)
+        .bind(self.prover)
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(|row| row.try_get("prover")).collect()
+    }
+
+    async fn note_kind(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE tee_provers SET last_error_kind = $3 WHERE name = $1 AND tee_type = $2")
+            .bind(self.prover)
+            .bind(self.tee_type)
+            .bind(self.kind)
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+
+    /// Takes back what the job's first failure said of its prover.
+    async fn forgive(&self, connection: &mut AnyConnection, first: &str) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE tee_provers SET failures_in_a_row = failures_in_a_row - 1, paused_until = 0
+             WHERE name = $1 AND tee_type = $2 AND failures_in_a_row > 0",
+        )
+        .bind(first)
+        .bind(self.tee_type)
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+
+    async fn rest(&self, connection: &mut AnyConnection, until_ms: i64) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE tee_job_failures SET rest_until = $4 WHERE l1_batch_number = $1 AND tee_type = $2 AND prover = $3",
+        )
+        .bind(self.number)
+        .bind(self.tee_type)
+        .bind(self.prover)
+        .bind(until_ms)
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+}
+
+/// Has a prover leave a job to others for a while, without a failure.
+pub(super) async fn rest_from_job(
+    connection: &mut AnyConnection,
+    (number, tee_type): (i64, &str),
+    prover: &str,
+    until_ms: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO tee_job_failures (l1_batch_number, tee_type, prover, failures, rest_until) VALUES ($1, $2, $3, 0, $4)
+         ON CONFLICT (l1_batch_number, tee_type, prover) DO UPDATE SET rest_until = excluded.rest_until",
+    )
+    .bind(number)
+    .bind(tee_type)
+    .bind(prover)
+    .bind(until_ms)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Counts a failure of a prover that concerns no job of the queue.
+async fn note_failure(
+    connection: &mut AnyConnection,
+    prover: &str,
+    tee_type: &str,
+    kind: &str,
+    now_ms: i64,
+) -> Result<(), sqlx::Error> {
+    let row = sqlx::query(
+        "UPDATE tee_provers SET failures_in_a_row = failures_in_a_row + 1, last_error_kind = $3
+         WHERE name = $1 AND tee_type = $2 RETURNING failures_in_a_row",
+    )
+    .bind(prover)
+    .bind(tee_type)
+    .bind(kind)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let failures: i64 = row.map(|row| row.try_get("failures_in_a_row")).transpose()?.unwrap_or(0);
+    let over = failures.saturating_sub(PAUSING_FAILURES);
+    if over < 0 {
+        return Ok(());
+    }
+    // A pause leaves work to others. Where there are none it only slows the reports down.
+    let longest_ms = if others_work(connection, prover, tee_type, now_ms).await? { LONGEST_PAUSE_MS } else { 0 };
+    let pause_ms = doubled(FIRST_PAUSE_MS, over, longest_ms);
+    tracing::warn!(prover, tee_type, kind, failures, pause_secs = pause_ms / 1000, "a prover only fails and is paused");
+    sqlx::query("UPDATE tee_provers SET paused_until = $3 WHERE name = $1 AND tee_type = $2")
+        .bind(prover)
+        .bind(tee_type)
+        .bind(now_ms.saturating_add(pause_ms))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Whether other provers asked for work lately, and are not paused.
+async fn others_work(
+    connection: &mut AnyConnection,
+    prover: &str,
+    tee_type: &str,
+    now_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM tee_provers WHERE name <> $1 AND tee_type = $2 AND asked_at > $3 AND paused_until <= $4",
+    )
+    .bind(prover)
+    .bind(tee_type)
+    .bind(now_ms.saturating_sub(LONGEST_PAUSE_MS))
+    .bind(now_ms)
+    .fetch_one(connection)
+    .await?;
+    Ok(row.try_get::<i64, _>(0)? > 0)
+}
+
+/// Twice as long each time, up to a limit.
+fn doubled(first_ms: i64, times: i64, longest_ms: i64) -> i64 {
+    let times = u32::try_from(times.clamp(0, 32)).unwrap_or(0);
+    first_ms.saturating_mul(1_i64 << times).min(longest_ms.max(first_ms))
+}
+
+/// Forgets all failures of a job: it has all its attempts before it again.
+pub(super) async fn forget_failures(
+    connection: &mut AnyConnection,
+    number: i64,
+    tee_type: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM tee_job_failures WHERE l1_batch_number = $1 AND tee_type = $2")
+        .bind(number)
+        .bind(tee_type)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Lets a prover start anew whose proof was accepted.
+pub(super) async fn note_success(
+    connection: &mut AnyConnection,
+    prover: &ProverName,
+    tee_type: TeeType,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE tee_provers SET failures_in_a_row = 0, paused_until = 0 WHERE name = $1 AND tee_type = $2")
+        .bind(prover.as_str())
+        .bind(tee_type.as_str())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Whether a job is to be given up: as many provers as it has attempts could not do it; or it was tried that often, or is so
+/// old, and nobody is left who asked for work lately and did not fail it. One prover alone gives up nothing that others may
+/// prove.
+pub(super) async fn is_hopeless(
+    connection: &mut AnyConnection,
+    (number, tee_type): (i64, &str),
+    max_attempts: i64,
+    is_worn_out: bool,
+    now_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT (SELECT COUNT(*) FROM tee_job_failures
+                 WHERE l1_batch_number = $1 AND tee_type = $2 AND failures > 0) AS failed,
+             (SELECT COUNT(*) FROM tee_provers p WHERE p.tee_type = $2 AND p.asked_at > $3
+                 AND NOT EXISTS (SELECT 1 FROM tee_job_failures f WHERE f.l1_batch_number = $1 AND f.tee_type = $2
+                     AND f.prover = p.name AND f.failures > 0)) AS untried",
+    )
+    .bind(number)
+    .bind(tee_type)
+    .bind(now_ms.saturating_sub(ACTIVE_MS))
+    .fetch_one(connection)
+    .await?;
+    let (failed, untried): (i64, i64) = (row.try_get("failed")?, row.try_get("untried")?);
+    Ok(failed >= max_attempts || (is_worn_out && untried == 0))
+}
+
+impl Storage {
+    /// Notes that a prover asks for work, and says under which name it is counted.
+    pub(super) async fn note_asked(
+        &self,
+        prover: &ProverName,
+        tee_type: TeeType,
+        now_ms: i64,
+    ) -> Result<ProverName, sqlx::Error> {
+        let prover = match self.asked.note(prover, tee_type, now_ms) {
+            Noted::Lately(prover) => return Ok(prover),
+            Noted::LongAgo(prover) => prover,
+        };
+        let name = prover.clone();
+        let noted = self.transaction(move |connection| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM tee_provers WHERE asked_at < $1")
+                    .bind(now_ms.saturating_sub(FORGOTTEN_MS))
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query(
+                    "INSERT INTO tee_provers (name, tee_type, asked_at) VALUES ($1, $2, $3)
+                     ON CONFLICT (name, tee_type) DO UPDATE SET asked_at = excluded.asked_at",
+                )
+                .bind(name.as_str())
+                .bind(tee_type.as_str())
+                .bind(now_ms)
+                .execute(connection)
+                .await
+                .map(drop)
+            })
+        });
+        if let Err(error) = noted.await {
+            self.asked.forget(&prover, tee_type);
+            return Err(error);
+        }
+        Ok(prover)
+    }
+
+    /// Counts a proof that was refused without a lease, whose failure would be counted otherwise.
+    pub(crate) async fn note_refused_proof(
+        &self,
+        prover: &ProverName,
+        tee_type: TeeType,
+        kind: &'static str,
+        now_ms: i64,
+    ) -> Result<(), sqlx::Error> {
+        let prover = prover.clone();
+        self.transaction(move |connection| {
+            Box::pin(async move { note_failure(connection, prover.as_str(), tee_type.as_str(), kind, now_ms).await })
+        })
+        .await
+    }
+
+    /// How many provers there are.
+    pub(crate) async fn prover_counts(&self, now_ms: i64) -> Result<Vec<ProverCount>, sqlx::Error> {
+        let query = sqlx::query(
+            "SELECT tee_type, COUNT(*) AS active, SUM(CASE WHEN paused_until > $2 THEN 1 ELSE 0 END) AS paused
+             FROM tee_provers WHERE asked_at > $1 GROUP BY tee_type",
+        )
+        .bind(now_ms.saturating_sub(ACTIVE_MS))
+        .bind(now_ms);
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ProverCount {
+                    tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
+                    active: decoded(u64::try_from(row.try_get::<i64, _>("active")?))?,
+                    paused: decoded(u64::try_from(row.try_get::<i64, _>("paused")?))?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Store {
+    /// Who asks for work, by TEE type and name, those after `after`.
+    pub async fn provers(&self, after: Option<(TeeType, &str)>, limit: u32) -> Result<Vec<ProverEntry>, sqlx::Error> {
+        let query = sqlx::query(
+            "SELECT p.*, (SELECT COUNT(*) FROM tee_proof_generation_details j WHERE j.prover = p.name
+                 AND j.tee_type = p.tee_type AND j.lease_id IS NOT NULL AND j.tee_type <> 'none'
+                 AND j.lease_expires_at > $3) AS leases
+             FROM tee_provers p WHERE (p.tee_type, p.name) > ($1, $2) ORDER BY p.tee_type, p.name LIMIT $4",
+        )
+        .bind(after.map_or("", |(tee_type, _)| tee_type.as_str()))
+        .bind(after.map_or("", |(_, name)| name))
+        .bind(self.clock.now_ms())
+        .bind(i64::from(limit));
+        let rows = self.storage.readers.fetch_all(query).await?;
+        rows.iter().map(ProverEntry::read).collect()
+    }
+}
+
+impl ProverEntry {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let count = |column: &str| decoded(u64::try_from(row.try_get::<i64, _>(column)?));
+        Ok(Self {
+            name: row.try_get("name")?,
+            tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
+            asked_at_ms: row.try_get("asked_at")?,
+            leases: count("leases")?,
+            failures_in_a_row: count("failures_in_a_row")?,
+            paused_until_ms: row.try_get("paused_until")?,
+            last_error_kind: row.try_get("last_error_kind")?,
+        })
+    }
+}
+
+impl JobRules {
+    /// Whether a job is worn out that was handed out this often and made then.
+    pub(super) fn is_worn_out(&self, attempts: i64, created_at_ms: i64, now_ms: i64) -> bool {
+        attempts >= i64::from(self.max_attempts) || created_at_ms <= now_ms.saturating_sub(self.ignored_after_ms)
+    }
+}
+
+enum Noted {
+    Lately(ProverName),
+    LongAgo(ProverName),
+}
+
+impl AskedProvers {
+    fn note(&self, prover: &ProverName, tee_type: TeeType, now_ms: i64) -> Noted {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() >= MAX_PROVERS {
+            asked.retain(|_, asked_at| now_ms.abs_diff(*asked_at) < ACTIVE_MS.unsigned_abs());
+        }
+        let known = asked.contains_key(&(prover.clone(), tee_type));
+        let prover = if known || asked.len() < MAX_PROVERS { prover.clone() } else { ProverName::others() };
+        let asked_at = asked.entry((prover.clone(), tee_type)).or_insert(i64::MIN);
+        if now_ms.saturating_sub(*asked_at) < ASKED_PRECISION_MS && *asked_at <= now_ms {
+            return Noted::Lately(prover);
+        }
+        *asked_at = now_ms;
+        Noted::LongAgo(prover)
+    }
+
+    fn forget(&self, prover: &ProverName, tee_type: TeeType) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(prover.clone(), tee_type));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::Caller;
+
+    fn address(number: u32) -> ProverName {
+        ProverName::of(&Caller::Anyone, std::net::IpAddr::from(number.to_be_bytes()).into())
+    }
+
+    #[test]
+    fn rests_double_up_to_a_limit() {
+        let rests: Vec<_> = (0..5).map(|times| doubled(10, times, 100)).collect();
+        assert_eq!(rests, [10, 20, 40, 80, 100]);
+        assert_eq!(doubled(i64::MAX, 40, 100), i64::MAX);
+        assert_eq!(doubled(1, i64::MAX, 100), 100);
+    }
+
+    #[test]
+    fn provers_beyond_the_limit_are_counted_as_one_and_those_known_stay_themselves() {
+        let asked = AskedProvers::default();
+        let note = |number| match asked.note(&address(number), TeeType::Sgx, 0) {
+            Noted::Lately(prover) | Noted::LongAgo(prover) => prover,
+        };
+        for number in 0..MAX_PROVERS as u32 {
+            assert_eq!(note(number), address(number));
+        }
+        assert_eq!(note(u32::MAX), ProverName::others());
+        assert_eq!(note(1), address(1));
+        assert!(asked.0.lock().unwrap().len() <= MAX_PROVERS + 1);
+    }
+}

@@ -1,0 +1,142 @@
+//! The standing of keys: whether their quotes are accepted.
+//!
+//! `verdict` says `unjudged`, `accepted`, `refused: …` or `revoked: …`; a key without standing has a `revoked_at`, and makes no
+//! new proofs. One that was refused may come back, and what it proved counts. One that somebody revoked does not come back, and
+//! nothing that it proved counts.
+
+use sqlx::{Row, any::AnyRow};
+use tee_api::{PublicKey, Quote};
+
+use super::{Storage, decoded, patience::Within};
+use crate::keys::Judged;
+
+/// A key that may be judged again.
+#[derive(Debug)]
+pub(crate) struct KeyToJudge {
+    pub(crate) pubkey: PublicKey,
+    pub(crate) quote: Quote,
+    pub(crate) stands: bool,
+}
+
+impl KeyToJudge {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            pubkey: decoded(PublicKey::from_bytes(row.try_get("pubkey")?))?,
+            quote: decoded(Quote::new(row.try_get("quote")?))?,
+            stands: row.try_get::<Option<i64>, _>("revoked_at")?.is_none(),
+        })
+    }
+}
+
+impl Storage {
+    /// All keys but those that somebody revoked. A row that cannot be read is told and left out.
+    pub(crate) async fn keys_to_judge(&self) -> Result<Vec<KeyToJudge>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT pubkey, quote, revoked_at FROM tee_attestations WHERE verdict NOT LIKE 'revoked%' ORDER BY pubkey",
+        )
+        .fetch_all(&self.pool)
+        .within()
+        .await?;
+        let read = |row| {
+            KeyToJudge::read(row)
+                .inspect_err(
+                    |error| tracing::error!(%error, "ALARM: a registered key cannot be read, nor judged again"),
+                )
+                .ok()
+        };
+        Ok(rows.iter().filter_map(read).collect())
+    }
+
+    /// Refuses a key whose quote is not accepted now: it makes no new proofs. Those that it made count: only a revocation
+    /// has batches proven again. False if it was refused for this before, or revoked.
+    pub(crate) async fn refuse(&self, pubkey: &PublicKey, reason: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let (pubkey, verdict) = (pubkey.to_bytes().to_vec(), format!("refused: {reason}"));
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE tee_attestations SET verdict = $2, revoked_at = COALESCE(revoked_at, $3)
+                     WHERE pubkey = $1 AND verdict NOT LIKE 'revoked%' AND verdict <> $2",
+                )
+                .bind(pubkey)
+                .bind(verdict)
+                .bind(now_ms)
+                .execute(connection)
+                .await
+                .map(|result| result.rows_affected() > 0)
+            })
+        })
+        .await
+    }
+
+    /// Notes that a key's quote passed once more.
+    pub(crate) async fn note_passed(
+        &self,
+        pubkey: &PublicKey,
+        judged: &Judged,
+        now_ms: i64,
+    ) -> Result<(), sqlx::Error> {
+        let (pubkey, valid_until_ms) = (pubkey.to_bytes().to_vec(), judged.valid_until_ms());
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE tee_attestations SET passed_at = $2, valid_until = $3, suspended_at = NULL
+                     WHERE pubkey = $1 AND revoked_at IS NULL",
+                )
+                .bind(pubkey)
+                .bind(now_ms)
+                .bind(valid_until_ms)
+                .execute(connection)
+                .await
+                .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// Suspends the keys in force whose quotes last passed before a time. Says how many it suspends now.
+    pub(crate) async fn suspend_unjudged(&self, passed_before_ms: i64, now_ms: i64) -> Result<u64, sqlx::Error> {
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE tee_attestations SET suspended_at = $2
+                     WHERE revoked_at IS NULL AND suspended_at IS NULL AND verdict <> 'unjudged' AND passed_at < $1",
+                )
+                .bind(passed_before_ms)
+                .bind(now_ms)
+                .execute(connection)
+                .await
+                .map(|result| result.rows_affected())
+            })
+        })
+        .await
+    }
+
+    /// Gives a key its standing back whose quote is accepted again. What it proved counted all along.
+    pub(crate) async fn restore_standing(
+        &self,
+        pubkey: &PublicKey,
+        judged: &Judged,
+        now_ms: i64,
+    ) -> Result<(), sqlx::Error> {
+        let pubkey = pubkey.to_bytes().to_vec();
+        let (collateral, valid_until_ms) = (judged.collateral.clone().into_bytes(), judged.valid_until_ms());
+        self.statement(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE tee_attestations
+                     SET verdict = 'accepted', revoked_at = NULL, collateral = $2, judged_at = $3, passed_at = $3,
+                         valid_until = $4, suspended_at = NULL
+                     WHERE pubkey = $1 AND verdict LIKE 'refused%'",
+                )
+                .bind(pubkey)
+                .bind(collateral)
+                .bind(now_ms)
+                .bind(valid_until_ms)
+                .execute(connection)
+                .await
+                .map(drop)
+            })
+        })
+        .await
+    }
+}

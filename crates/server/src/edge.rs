@@ -1,0 +1,22 @@
+//! What stands between the network and the endpoints: connections, TLS, who may do what, and how much anybody may ask for.
+
+mod access;
+mod least_rate;
+mod limits;
+mod sending;
+mod serve;
+mod tls;
+
+pub(crate) use self::{
+    access::{Access, Caller, Need, ProverName},
+    least_rate::{LeastRate, Pace},
+    limits::{Asker, PeerConnection, PeerConnections, PeerKey, RateLimiter},
+    sending::Sending,
+    serve::{Peer, serve},
+    tls::Tls,
+};
+pub use self::{
+    access::{AccessError, NewToken, Role, RoleError, TokenName, TokenNameError, TokensError},
+    limits::{Limits, LimitsError},
+    tls::{TlsConfig, TlsError},
+};

@@ -1,0 +1,297 @@
+//! Who may do what: tokens by role, kept as hashes and replaced while the server runs.
+
+mod prover_name;
+mod tokens;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use thiserror::Error;
+
+pub(crate) use self::prover_name::ProverName;
+use self::tokens::Tokens;
+pub use self::tokens::{NewToken, Role, RoleError, TokenName, TokenNameError, TokensError};
+use crate::config::Config;
+
+/// The largest tokens file, in bytes: thousands of tokens.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Why access cannot be set up. The server does not start with any of them.
+#[derive(Debug, Error)]
+pub enum AccessError {
+    /// Others could reach it and nobody would ask who they are.
+    #[error(
+        "listening on {0} lets anyone who can reach it take batches and submit: set tokens_file, or danger_open: true"
+    )]
+    Open(SocketAddr),
+    /// Tokens and `danger_open` contradict each other.
+    #[error("danger_open: true and tokens_file contradict each other")]
+    OpenWithTokens,
+    /// Nobody is asked for a token anyway.
+    #[error("public_proofs needs tokens_file: without tokens all is public to whoever reaches the server")]
+    PublicWithoutTokens,
+    /// The tokens file cannot be read.
+    #[error("tokens_file {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The tokens file is not one.
+    #[error("tokens_file {path}")]
+    Tokens {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: TokensError,
+    },
+}
+
+/// What a request wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: it is for anyone who does not ask too often.
+    Nothing,
+    /// Take batches, submit, register.
+    Prove,
+    /// Look at which batches there are, and at their inputs.
+    Inputs,
+    /// Look at what is published for everyone.
+    Proofs,
+    /// Look at anything.
+    Read,
+    /// Add batches, change jobs.
+    Administer,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Nobody is asked who they are.
+    Anyone,
+    /// The holder of a token.
+    Token { name: TokenName, role: Role },
+    /// Without a token, or with one that is not known.
+    Unknown,
+}
+
+/// Who may do what, now.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// None lets anyone do anything.
+    tokens: Option<TokensFile>,
+    public_proofs: bool,
+    /// Only this machine is to be served, and nobody is asked who they are.
+    pub(crate) is_local: bool,
+}
+
+#[derive(Debug)]
+struct TokensFile {
+    path: PathBuf,
+    current: RwLock<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    /// What was last seen in the file, be it good or not.
+    text: Vec<u8>,
+    tokens: Arc<Tokens>,
+}
+
+impl Access {
+    /// Reads the configuration's tokens. What is contradictory or malformed is an error: it must not open access.
+    pub(crate) fn open(config: &Config) -> Result<Self, AccessError> {
+        let is_loopback = config.listen.ip().is_loopback();
+        let tokens = match &config.tokens_file {
+            Some(_) if config.danger_open => return Err(AccessError::OpenWithTokens),
+            Some(path) => Some(TokensFile::open(path)?),
+            None if config.public_proofs => return Err(AccessError::PublicWithoutTokens),
+            None if !is_loopback && !config.danger_open => return Err(AccessError::Open(config.listen)),
+            None => None,
+        };
+        let is_local = tokens.is_none() && is_loopback && !config.danger_open;
+        Ok(Self { tokens, public_proofs: config.public_proofs, is_local })
+    }
+
+    /// Whether anyone may do anything.
+    pub(crate) fn is_open(&self) -> bool {
+        self.tokens.is_none()
+    }
+
+    /// Who shows this token.
+    pub(crate) fn caller(&self, token: Option<&str>) -> Caller {
+        let Some(file) = &self.tokens else { return Caller::Anyone };
+        let known = token.and_then(|token| file.tokens().find(token));
+        known.map_or(Caller::Unknown, |(name, role)| Caller::Token { name, role })
+    }
+
+    /// Whether the caller may do that.
+    pub(crate) fn allows(&self, caller: &Caller, need: Need) -> bool {
+        match (caller, need) {
+            (Caller::Anyone, _) | (_, Need::Nothing) => true,
+            (_, Need::Proofs) if self.public_proofs => true,
+            (Caller::Unknown, _) => false,
+            (Caller::Token { role: Role::Prover, .. }, need) => matches!(need, Need::Prove | Need::Inputs),
+            (Caller::Token { role: Role::Reader, .. }, need) => {
+                matches!(need, Need::Inputs | Need::Proofs | Need::Read)
+            }
+            (Caller::Token { role: Role::Admin, .. }, need) => need != Need::Prove,
+        }
+    }
+
+    /// Takes over the tokens file if it has changed, and says whether that went well. A file that is not good is reported once
+    /// and changes nothing.
+    pub(crate) fn reload(&self) -> Option<bool> {
+        match self.tokens.as_ref()?.reload() {
+            Ok(false) => None,
+            Ok(true) => {
+                tracing::info!("tokens reloaded");
+                Some(true)
+            }
+            Err(error) => {
+                let error = tee_api::chain(&error);
+                tracing::error!(error, "tokens not reloaded: those before stay in force");
+                Some(false)
+            }
+        }
+    }
+}
+
+impl TokensFile {
+    fn open(path: &Path) -> Result<Self, AccessError> {
+        let text = read(path)?;
+        let tokens = Arc::new(parse(path, &text)?);
+        Ok(Self { path: path.to_owned(), current: RwLock::new(Loaded { text, tokens }) })
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).tokens.clone()
+    }
+
+    fn reload(&self) -> Result<bool, AccessError> {
+        let text = read(&self.path).unwrap_or_default();
+        if text == self.current.read().unwrap_or_else(PoisonError::into_inner).text {
+            return Ok(false);
+        }
+        let parsed = parse(&self.path, &text);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.text = text;
+        current.tokens = Arc::new(parsed?);
+        Ok(true)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, AccessError> {
+    let read = || {
+        if fs::metadata(path)?.len() > MAX_FILE_BYTES {
+            return Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge));
+        }
+        fs::read(path)
+    };
+    read().map_err(|error| AccessError::Read { path: path.to_owned(), error })
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Tokens, AccessError> {
+    Tokens::parse(text).map_err(|error| AccessError::Tokens { path: path.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut Config)) -> Config {
+        let mut config = Config::new("sqlite://x".to_owned(), "memory://".parse().unwrap());
+        change(&mut config);
+        config
+    }
+
+    fn tokens_file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    fn line(name: &str, role: Role) -> (String, String) {
+        let token = NewToken::random(name.parse().unwrap(), role);
+        (token.secret().to_owned(), format!("tokens:\n{}\n", token.line()))
+    }
+
+    #[test]
+    fn only_loopback_is_open_without_being_asked() {
+        assert!(Access::open(&config(|_| ())).unwrap().is_local);
+        assert!(Access::open(&config(|config| config.listen = "[::1]:0".parse().unwrap())).unwrap().is_local);
+        for address in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "192.168.1.1:1"] {
+            let open = config(|config| config.listen = address.parse().unwrap());
+            assert!(matches!(Access::open(&open), Err(AccessError::Open(_))), "{address}");
+            let access = Access::open(&Config { danger_open: true, ..open }).unwrap();
+            assert!(access.is_open() && !access.is_local);
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_does_not_start() {
+        let file = tokens_file(&line("a", Role::Admin).1);
+        let both = config(|config| {
+            config.danger_open = true;
+            config.tokens_file = Some(file.path().to_owned());
+        });
+        assert!(matches!(Access::open(&both), Err(AccessError::OpenWithTokens)));
+        let public = config(|config| config.public_proofs = true);
+        assert!(matches!(Access::open(&public), Err(AccessError::PublicWithoutTokens)));
+        let missing = config(|config| config.tokens_file = Some("/nowhere/tokens".into()));
+        assert!(matches!(Access::open(&missing), Err(AccessError::Read { .. })));
+        let empty = tokens_file("");
+        let empty = config(|config| config.tokens_file = Some(empty.path().to_owned()));
+        assert!(matches!(Access::open(&empty), Err(AccessError::Tokens { .. })));
+    }
+
+    #[test]
+    fn each_role_may_do_its_own() {
+        let access = |public_proofs| Access { tokens: None, public_proofs, is_local: false };
+        let token = |role| Caller::Token { name: "x".parse().unwrap(), role };
+        let all = [Need::Prove, Need::Inputs, Need::Proofs, Need::Read, Need::Administer];
+        for (caller, allowed) in [
+            (Caller::Anyone, [true, true, true, true, true]),
+            (Caller::Unknown, [false, false, false, false, false]),
+            (token(Role::Prover), [true, true, false, false, false]),
+            (token(Role::Reader), [false, true, true, true, false]),
+            (token(Role::Admin), [false, true, true, true, true]),
+        ] {
+            assert_eq!(all.map(|need| access(false).allows(&caller, need)), allowed, "{caller:?}");
+            assert!(access(true).allows(&caller, Need::Proofs));
+            assert!(access(false).allows(&caller, Need::Nothing));
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
+        let (first, first_line) = line("first", Role::Reader);
+        let (second, second_line) = line("second", Role::Admin);
+        let file = tokens_file(&first_line);
+        let access = Access::open(&config(|config| config.tokens_file = Some(file.path().to_owned()))).unwrap();
+        let names = |token: &str| match access.caller(Some(token)) {
+            Caller::Token { name, .. } => Some(name.to_string()),
+            _ => None,
+        };
+        assert_eq!((names(&first).as_deref(), names(&second)), (Some("first"), None));
+        for broken in ["", "tokens: []", "tokens:\n- name: x\n", "\u{0}"] {
+            fs::write(file.path(), broken).unwrap();
+            access.reload();
+            assert_eq!(names(&first).as_deref(), Some("first"), "{broken:?}");
+        }
+        fs::remove_file(file.path()).unwrap();
+        access.reload();
+        assert_eq!(names(&first).as_deref(), Some("first"));
+        fs::write(file.path(), second_line).unwrap();
+        access.reload();
+        assert_eq!((names(&first), names(&second).as_deref()), (None, Some("second")));
+        assert_eq!(access.caller(None), Caller::Unknown);
+    }
+}

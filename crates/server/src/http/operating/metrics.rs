@@ -1,0 +1,20 @@
+//! `GET /metrics`: for Prometheus. On the same listener as everything else, so that one certificate, one set of tokens and
+//! one set of limits stand before it; a scraper sends a reader's token.
+
+use axum::{
+    extract::State,
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+
+use crate::http::App;
+
+/// Counters of this process and gauges of what stands in the database.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "operating", security(("reader" = [])),
+    responses((status = 200, content_type = "application/openmetrics-text", body = String))
+)]
+pub(crate) async fn handle(State(app): State<App>) -> Response {
+    let text = app.metrics.scrape(&app.store).await;
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}

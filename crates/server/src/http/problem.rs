@@ -1,0 +1,186 @@
+//! Errors as clients see them: problem details (RFC 9457) with a stable code. Internal error text stays inside.
+
+use std::time::Duration;
+
+use axum::{
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tee_verifier::PinMismatch;
+use utoipa::ToSchema;
+
+use crate::{batches::ObjectStoreFault, database::is_unavailable, leases::HandOutError, proofs::RefusedProof};
+
+/// What is down is asked again after this long.
+const RETRY_UNAVAILABLE_SECS: u64 = 4;
+
+/// An error answer.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    retry_after_secs: Option<u64>,
+}
+
+/// An error answer: problem details as in RFC 9457, with a code.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// Names the kind of problem.
+    #[schema(example = "urn:tee-proof-server:problem:wrong_root")]
+    r#type: String,
+    /// The status in words.
+    title: Option<&'static str>,
+    /// The HTTP status.
+    status: u16,
+    /// Names the kind of problem, for machines. It does not change.
+    #[schema(example = "wrong_root")]
+    code: &'static str,
+    /// What is wrong, for people.
+    detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry_after_secs: None }
+    }
+
+    /// Our own fault: logged here, once, and not told.
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says why")
+    }
+
+    /// More than the peer may ask for; the same may be asked again after `wait`.
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        let detail = "too many requests; Retry-After says when the next may come";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
+    }
+
+    /// So much waits in memory for its readers that no more may.
+    pub(crate) fn too_many_answers() -> Self {
+        let detail = "answers are waiting to be read; read them first, or ask for less";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_answers", detail)
+            .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
+    }
+
+    /// Says when the same may be asked again.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after_secs: Some(wait.as_secs().saturating_add(1)), ..self }
+    }
+
+    /// Names the kind of problem.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The same may be asked again before long.
+    fn object_store(detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "object_store_unavailable", detail)
+            .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
+    }
+
+    pub(crate) fn stale_lease() -> Self {
+        Self::new(StatusCode::CONFLICT, "stale_lease", "the lease is not current: the batch may be another prover's")
+    }
+
+    pub(crate) fn unknown_batch() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_batch", "the batch is not known")
+    }
+}
+
+impl From<ObjectStoreFault> for Problem {
+    fn from(fault: ObjectStoreFault) -> Self {
+        match fault {
+            ObjectStoreFault::Unavailable(error) => error.into(),
+            ObjectStoreFault::Database(error) => error.into(),
+            ObjectStoreFault::Wrong { .. } => {
+                tracing::error!("{fault}");
+                Self::object_store("the object store is empty or another one; the server's log says more")
+            }
+        }
+    }
+}
+
+impl From<object_store::Error> for Problem {
+    fn from(error: object_store::Error) -> Self {
+        tracing::error!(%error, "the object store does not answer");
+        Self::object_store("the object store does not answer")
+    }
+}
+
+impl From<HandOutError> for Problem {
+    fn from(error: HandOutError) -> Self {
+        match error {
+            HandOutError::Database(error) => error.into(),
+            HandOutError::ObjectStore(fault) => fault.into(),
+            HandOutError::Unreadable => Self::object_store("inputs are missing or damaged, one after another"),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        if !is_unavailable(&error) {
+            return Self::internal(format_args!("database: {error}"));
+        }
+        tracing::error!(%error, "the database does not answer");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", "the database does not answer")
+            .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
+    }
+}
+
+impl From<RefusedProof> for Problem {
+    fn from(refused: RefusedProof) -> Self {
+        let (status, code) = match &refused {
+            RefusedProof::UnknownKey => (StatusCode::FORBIDDEN, "unknown_key"),
+            RefusedProof::RevokedKey => (StatusCode::FORBIDDEN, "revoked_key"),
+            RefusedProof::SuspendedKey => (StatusCode::SERVICE_UNAVAILABLE, "no_collateral"),
+            RefusedProof::TeeType { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_tee_type"),
+            RefusedProof::UnknownBatch => return Self::unknown_batch(),
+            RefusedProof::Signature(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_signature"),
+            RefusedProof::WrongRoot => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_root"),
+            RefusedProof::StatementRequired => (StatusCode::UNPROCESSABLE_ENTITY, "statement_required"),
+            RefusedProof::ReusedRoot => (StatusCode::UNPROCESSABLE_ENTITY, "reused_root"),
+            RefusedProof::Statement(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_statement"),
+            RefusedProof::NotPinned(PinMismatch::ChainId { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_chain"),
+            RefusedProof::NotPinned(PinMismatch::ProtocolVersion { .. }) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "protocol_version_not_pinned")
+            }
+            RefusedProof::NotPinned(PinMismatch::Code { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "code_not_pinned"),
+            RefusedProof::DisagreeingRoot { .. } => (StatusCode::CONFLICT, "disagreeing_root"),
+            RefusedProof::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        match refused {
+            RefusedProof::Database(error) => error.into(),
+            refused => Self::new(status, code, tee_api::chain(&refused)),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ProblemBody {
+            r#type: format!("urn:tee-proof-server:problem:{}", self.code),
+            title: self.status.canonical_reason(),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+        };
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, secs.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,9 @@
+//! `/tee/…`: what provers ask for. zksync-era's TEE prover protocol, with leases and statements.
+
+mod input_answer;
+pub(super) mod leases;
+pub(super) mod present_batches;
+pub(super) mod proof_inputs;
+pub(super) mod proof_inputs_no_lock;
+pub(super) mod register_attestation;
+pub(super) mod submit_proofs;

@@ -1,0 +1,84 @@
+//! `/tee/leases/{lease}`: what a prover says of the batch that it has.
+
+use axum::{Json, extract::State, http::HeaderName, response::IntoResponse};
+use tee_api::{FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, LeaseId};
+
+use crate::{
+    database::{JobFailure, ReportedFailure},
+    http::{
+        Problem,
+        request::{JsonBody, PathParameter},
+        success,
+    },
+    keys::secs,
+    service::Store,
+};
+
+/// Prolongs a lease, up to the longest time that a prover may have one batch: Tee-Lease-Expires-In says how long it lasts.
+#[utoipa::path(
+    post, path = "/tee/leases/{lease}/renew", operation_id = "renew_lease", tag = "prover", security(("prover" = [])),
+    params(("lease" = String, Path)),
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 409, description = "the lease is not current", body = crate::http::problem::ProblemBody), (status = "4XX", body = crate::http::problem::ProblemBody)
+    )
+)]
+pub(crate) async fn renew(
+    State(store): State<Store>,
+    PathParameter(lease): PathParameter<LeaseId>,
+) -> Result<impl IntoResponse, Problem> {
+    let now_ms = store.clock.now_ms();
+    let expires_at_ms = store.storage.renew_lease(&lease, now_ms).await?.ok_or_else(Problem::stale_lease)?;
+    let expires_in_secs = secs(expires_at_ms.saturating_sub(now_ms));
+    let headers = [
+        (HeaderName::from_static(LEASE_ID_HEADER), lease.to_string()),
+        (HeaderName::from_static(LEASE_EXPIRES_IN_HEADER), expires_in_secs.to_string()),
+    ];
+    Ok((headers, success()))
+}
+
+/// Ends a lease: its batch cannot be proven.
+#[utoipa::path(
+    post, path = "/tee/leases/{lease}/fail", operation_id = "fail_lease", tag = "prover", security(("prover" = [])),
+    params(("lease" = String, Path)), request_body = FailReport,
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 409, description = "the lease is not current", body = crate::http::problem::ProblemBody), (status = "4XX", body = crate::http::problem::ProblemBody)
+    )
+)]
+pub(crate) async fn fail(
+    State(store): State<Store>,
+    PathParameter(lease): PathParameter<LeaseId>,
+    JsonBody(report): JsonBody<FailReport>,
+) -> Result<Json<&'static str>, Problem> {
+    let failure = JobFailure { kind: report.kind(), error: report.error() };
+    let (kind, error) = (report.kind(), report.error());
+    match store.storage.fail_lease(&lease, failure, store.clock.now_ms()).await? {
+        ReportedFailure::StaleLease => return Err(Problem::stale_lease()),
+        ReportedFailure::Failed => tracing::warn!(kind, error, "prover reports that a batch cannot be proven"),
+        ReportedFailure::AwaitsCompletion => tracing::info!(kind, error, "a batch's input lacks paths, and gets them"),
+    }
+    Ok(success())
+}
+
+/// Ends a lease: another prover may have its batch.
+#[utoipa::path(
+    delete, path = "/tee/leases/{lease}", operation_id = "give_back_lease", tag = "prover", security(("prover" = [])),
+    params(("lease" = String, Path)),
+    responses(
+        (status = 200, body = String, example = "Success"),
+        (status = 409, description = "the lease is not current", body = crate::http::problem::ProblemBody), (status = "4XX", body = crate::http::problem::ProblemBody)
+    )
+)]
+pub(crate) async fn give_back(
+    State(store): State<Store>,
+    PathParameter(lease): PathParameter<LeaseId>,
+) -> Result<Json<&'static str>, Problem> {
+    current(store.storage.give_back_lease(&lease, store.clock.now_ms()).await?)?;
+    tracing::info!("batch given back");
+    Ok(success())
+}
+
+fn current(lease_is_current: bool) -> Result<(), Problem> {
+    if lease_is_current { Ok(()) } else { Err(Problem::stale_lease()) }
+}

@@ -1,0 +1,3 @@
+//! What is published for everyone.
+
+pub(super) mod json_rpc;

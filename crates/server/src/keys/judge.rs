@@ -1,0 +1,394 @@
+//! Judging quotes under the policy, with the collateral that there is.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tee_api::{PublicKey, Quote};
+use tee_attestation::{
+    Case, Collateral, CollateralCache, CollateralSource, Key, PlatformKind, Policy, PolicyError, Rule, SourceError,
+    TrustedRoot, Verdict, judge,
+};
+use thiserror::Error;
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+
+use super::judgeable;
+use crate::{
+    clock::millis,
+    database::{KeptCollateral, Requeued},
+    service::Store,
+};
+
+/// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most kinds of platforms that are remembered.
+const MAX_KINDS: usize = 256;
+
+/// How quotes are judged.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestationConfig {
+    /// The policy, in YAML. It is read again when it changes.
+    pub policy: PathBuf,
+    /// Where collateral comes from: the URL of a PCS or PCCS, a folder, or a file, which may be replaced.
+    pub collateral: String,
+    /// Collateral is fetched anew when it has no more than this left.
+    #[serde(default = "day")]
+    pub refresh_before_secs: u64,
+    /// How often collateral is fetched and registered keys are judged again, besides when the policy changes.
+    #[serde(default = "hour")]
+    pub rejudge_interval_secs: u64,
+    /// A key that could not be judged for this long, for lack of good collateral, makes no new proofs until it can be. What
+    /// it proved counts.
+    #[serde(default = "week")]
+    pub suspend_after_secs: u64,
+    /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
+    #[serde(default)]
+    pub danger_root_certificate: Option<PathBuf>,
+}
+
+/// Why quotes cannot be judged.
+#[derive(Debug, Error)]
+pub enum AttestationSetupError {
+    /// A file cannot be read.
+    #[error("{path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The policy is invalid.
+    #[error("{path}")]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: Box<PolicyError>,
+    },
+    /// The other root is not a certificate.
+    #[error("{path}: not a certificate")]
+    Root {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The collateral's source is invalid.
+    #[error("collateral")]
+    Source(#[from] SourceError),
+}
+
+/// Judges quotes.
+#[derive(Debug)]
+pub(crate) struct Attestor {
+    pub(super) config: AttestationConfig,
+    policy: RwLock<LoadedPolicy>,
+    root: TrustedRoot,
+    collateral: CollateralCache,
+    /// The last collateral under which a quote was found genuine, by the kind of platform.
+    last_good: Mutex<HashMap<PlatformKind, GoodCollateral>>,
+    /// What of that is not in the database yet.
+    unsaved: Mutex<HashMap<PlatformKind, KeptCollateral>>,
+    /// Why there was no collateral the last time. Who asks for one kind waits for whoever asks already.
+    failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
+}
+
+#[derive(Debug)]
+struct FailedFetch {
+    reason: String,
+    ask_again_at: Instant,
+}
+
+/// Collateral whose signatures and dates held.
+#[derive(Debug, Clone)]
+struct GoodCollateral {
+    collateral: Arc<Collateral>,
+    tcb_evaluation_number: u32,
+}
+
+/// Why there is no verdict.
+#[derive(Debug, Error)]
+pub(crate) enum JudgeError {
+    /// It breaks the policy, whatever collateral says.
+    #[error("{0}")]
+    Policy(String),
+    /// The quote does not even say what collateral it needs.
+    #[error("{0}")]
+    Quote(String),
+    /// There is none, or it is broken, has ended or is not valid yet.
+    #[error("no collateral to judge with: {0}")]
+    NoCollateral(String),
+}
+
+#[derive(Debug, Clone)]
+struct LoadedPolicy {
+    text: String,
+    policy: Arc<Policy>,
+}
+
+/// A verdict with what it depends on, to be archived.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// The collateral, in JSON.
+    pub(crate) collateral: String,
+}
+
+impl Judged {
+    /// Until when the collateral is good, in milliseconds since 1970.
+    pub(crate) fn valid_until_ms(&self) -> Option<i64> {
+        self.verdict.valid_until_secs().map(|secs| millis(Duration::from_secs(secs)))
+    }
+
+    fn new(verdict: Verdict, collateral: &Collateral) -> Self {
+        Self { verdict, collateral: serde_json::to_string(collateral).expect("collateral is JSON") }
+    }
+}
+
+impl AttestationConfig {
+    /// A configuration with the defaults for all that has one.
+    pub fn new(policy: PathBuf, collateral: String) -> Self {
+        Self {
+            policy,
+            collateral,
+            refresh_before_secs: day(),
+            rejudge_interval_secs: hour(),
+            suspend_after_secs: week(),
+            danger_root_certificate: None,
+        }
+    }
+}
+
+impl Attestor {
+    pub(crate) fn open(config: AttestationConfig) -> Result<Self, AttestationSetupError> {
+        let root = match &config.danger_root_certificate {
+            None => TrustedRoot::intel(),
+            Some(path) => {
+                tracing::warn!(path = %path.display(), "quotes are judged under another root than Intel's");
+                let error = |error| AttestationSetupError::Read { path: path.clone(), error };
+                let certificate = fs::read(path).map_err(error)?;
+                let unreadable = || AttestationSetupError::Root { path: path.clone() };
+                TrustedRoot::danger_from_bytes(&certificate).ok_or_else(unreadable)?
+            }
+        };
+        let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
+        let source = CollateralSource::open(&config.collateral)?;
+        let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
+        let (last_good, unsaved, failed) = Default::default();
+        Ok(Self { config, policy, root, collateral, last_good, unsaved, failed })
+    }
+
+    /// Takes over the collateral that was good before a restart, as far as it is still: whoever can write to the database, or
+    /// the time, may have made it worthless.
+    pub(crate) fn remember(&self, kept: Vec<KeptCollateral>, now_secs: u64) {
+        for kept in kept {
+            let Ok(kind) = PlatformKind::of(kept.quote.as_bytes()) else { continue };
+            let Ok(collateral) = serde_json::from_slice::<Collateral>(&kept.collateral).map(Arc::new) else { continue };
+            let verdict = self.judge_with(&collateral, &kept.quote, &kept.pubkey, now_secs);
+            let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
+            let is_genuine = verdict.failures().all(|check| check.rule != Rule::Genuine);
+            if is_genuine && tcb_evaluation_number != 0 {
+                self.last_good().insert(kind, GoodCollateral { collateral, tcb_evaluation_number });
+            } else {
+                tracing::warn!(platform = kept.platform, "collateral of before the restart is no longer good");
+            }
+        }
+    }
+
+    /// Judges the quote of a key, which may have been `accepted` before. Collateral that is broken, has ended, is not valid
+    /// yet or is older than what was there before is passed over for the last that was good.
+    pub(crate) async fn judge(
+        &self,
+        quote: &Quote,
+        pubkey: &PublicKey,
+        accepted: bool,
+        now_secs: u64,
+    ) -> Result<Judged, JudgeError> {
+        if let Some(refusal) = self.policy_refusal(quote, pubkey, now_secs) {
+            return Err(JudgeError::Policy(refusal));
+        }
+        let kind = PlatformKind::of(quote.as_bytes()).map_err(|error| JudgeError::Quote(error.to_string()))?;
+        let before = self.last_good().get(&kind).cloned();
+        let reason = match self.fetch(kind, quote, now_secs).await {
+            Err(reason) => reason,
+            Ok(collateral) => {
+                let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+                let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
+                if judgeable::only_collateral_fails(&verdict, accepted) {
+                    verdict.refusal()
+                } else if before.as_ref().is_some_and(|before| {
+                    tcb_evaluation_number != 0 && tcb_evaluation_number < before.tcb_evaluation_number
+                }) {
+                    format!("its TCB evaluation number {tcb_evaluation_number} is lower than before")
+                } else {
+                    if tcb_evaluation_number != 0 {
+                        let good = GoodCollateral { collateral: collateral.clone(), tcb_evaluation_number };
+                        self.keep_good(kind, good, (quote, pubkey));
+                    }
+                    return Ok(Judged::new(verdict, &collateral));
+                }
+            }
+        };
+        if let Some(GoodCollateral { collateral, .. }) = before {
+            let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+            if !judgeable::only_collateral_fails(&verdict, accepted) {
+                tracing::warn!(reason, "collateral is not good: the last that was is used");
+                return Ok(Judged::new(verdict, &collateral));
+            }
+        }
+        Err(JudgeError::NoCollateral(reason))
+    }
+
+    /// What the quote itself breaks, such as a measurement that the policy does not have: no collateral could mend it.
+    pub(super) fn policy_refusal(&self, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Option<String> {
+        let verdict = self.judge_with(&judgeable::no_collateral(), quote, pubkey, now_secs);
+        judgeable::refusal_of_quote(&verdict)
+    }
+
+    /// Collateral, or why there is none. One asks at a time for one kind of platform, and those who waited for a failure
+    /// share it.
+    async fn fetch(&self, kind: PlatformKind, quote: &Quote, now_secs: u64) -> Result<Arc<Collateral>, String> {
+        let slot = {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed.len() >= MAX_KINDS && !failed.contains_key(&kind) {
+                failed.clear();
+            }
+            failed.entry(kind).or_default().clone()
+        };
+        let mut failed = slot.lock().await;
+        if let Some(failed) = failed.as_ref().filter(|failed| Instant::now() < failed.ask_again_at) {
+            return Err(failed.reason.clone());
+        }
+        let asked = Instant::now();
+        match self.collateral.collateral(quote.as_bytes(), now_secs).await {
+            Ok(collateral) => {
+                *failed = None;
+                Ok(collateral)
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let patience = asked.elapsed().clamp(LEAST_PATIENCE, MOST_PATIENCE);
+                *failed = Some(FailedFetch { reason: reason.clone(), ask_again_at: Instant::now() + patience });
+                Err(reason)
+            }
+        }
+    }
+
+    fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Verdict {
+        let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner).policy);
+        judge(&Case {
+            quote: quote.as_bytes(),
+            collateral,
+            root: &self.root,
+            policy: &policy,
+            key: Some(Key { public_key: pubkey.to_bytes(), address: pubkey.address().0 }),
+            at_secs: now_secs,
+        })
+    }
+
+    fn last_good(&self) -> std::sync::MutexGuard<'_, HashMap<PlatformKind, GoodCollateral>> {
+        self.last_good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only genuine quotes get here: nobody fills the map with kinds that do not exist.
+    fn keep_good(&self, kind: PlatformKind, good: GoodCollateral, (quote, pubkey): (&Quote, &PublicKey)) {
+        let collateral = good.collateral.clone();
+        let before = self.last_good().insert(kind, good);
+        if before.is_some_and(|before| before.collateral == collateral) {
+            return;
+        }
+        let collateral = serde_json::to_vec(&*collateral).expect("collateral is JSON");
+        let kept = KeptCollateral { platform: kind.name(), quote: quote.clone(), pubkey: *pubkey, collateral };
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, kept);
+    }
+
+    /// What a restart would lose.
+    fn take_unsaved(&self) -> Vec<KeptCollateral> {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.drain().map(|(_, kept)| kept).collect()
+    }
+
+    pub(super) fn rejudge_interval(&self) -> Duration {
+        Duration::from_secs(self.config.rejudge_interval_secs)
+    }
+
+    /// Takes over the policy's file if it has changed, and says whether it is a policy. An invalid one is logged once and changes
+    /// nothing.
+    pub(super) fn reload_policy(&self) -> Option<bool> {
+        let known = self.policy.read().unwrap_or_else(PoisonError::into_inner).text.clone();
+        // It may be just being replaced.
+        let text = fs::read_to_string(&self.config.policy).ok().filter(|text| *text != known)?;
+        let parsed = Policy::from_yaml(&text);
+        let mut loaded = self.policy.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.text = text;
+        match parsed {
+            Ok(policy) => {
+                loaded.policy = Arc::new(policy);
+                Some(true)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new policy is invalid: the one before stays");
+                Some(false)
+            }
+        }
+    }
+}
+
+impl LoadedPolicy {
+    fn read(path: &Path) -> Result<Self, AttestationSetupError> {
+        let error = |error| AttestationSetupError::Read { path: path.to_owned(), error };
+        let text = fs::read_to_string(path).map_err(error)?;
+        let policy = Policy::from_yaml(&text)
+            .map_err(|error| AttestationSetupError::Policy { path: path.to_owned(), error: Box::new(error) })?;
+        Ok(Self { text, policy: Arc::new(policy) })
+    }
+}
+
+impl Store {
+    /// Writes down what collateral was found good since the last time.
+    pub(crate) async fn save_good_collateral(&self, attestor: &Attestor) {
+        for kept in attestor.take_unsaved() {
+            let platform = kept.platform.clone();
+            if let Err(error) = self.storage.keep_collateral(kept, self.clock.now_ms()).await {
+                tracing::error!(platform, %error, "good collateral cannot be kept for a restart");
+            }
+        }
+    }
+
+    /// Revokes a key for good. `None` when it is not registered.
+    pub async fn revoke_key(
+        &self,
+        pubkey: &PublicKey,
+        reason: &str,
+        reprove: bool,
+    ) -> Result<Option<Requeued>, sqlx::Error> {
+        if self.storage.is_revoked(pubkey).await?.is_none() {
+            return Ok(None);
+        }
+        self.storage.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
+    }
+}
+
+pub(crate) fn secs(ms: i64) -> u64 {
+    u64::try_from(ms / 1000).unwrap_or(0)
+}
+
+fn day() -> u64 {
+    24 * 60 * 60
+}
+
+fn week() -> u64 {
+    7 * 24 * 60 * 60
+}
+
+fn hour() -> u64 {
+    60 * 60
+}

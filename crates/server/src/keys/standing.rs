@@ -1,0 +1,132 @@
+//! Judging registered keys again, while they are in use.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture, stream};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Attestor, JudgeError, secs};
+use crate::{clock::millis, database::KeyToJudge, metrics::Metrics, service::Store};
+
+/// How often the policy's file is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When keys are judged again that could not be judged.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many keys are judged at a time: those of one kind of platform wait for one fetch.
+const KEYS_AT_A_TIME: usize = 16;
+
+/// Judges all registered keys again, at the start, from time to time, when the policy changes, and soon where some could not
+/// be judged, until it is told to stop. A source of collateral that hangs keeps no change of the policy waiting.
+pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, metrics: Metrics, stop: CancellationToken) {
+    let mut due = Instant::now();
+    let mut judging: Option<BoxFuture<'static, bool>> = None;
+    loop {
+        let judged = async {
+            match &mut judging {
+                Some(judging) => judging.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            all_judged = judged => {
+                judging = None;
+                due = Instant::now() + if all_judged { attestor.rejudge_interval() } else { RETRY_INTERVAL };
+            }
+            () = sleep(LOOK_INTERVAL) => {}
+        }
+        let reloaded = attestor.reload_policy();
+        metrics.reloaded("policy", reloaded);
+        let changed = reloaded == Some(true);
+        if changed {
+            tracing::info!("the policy has changed");
+        }
+        if changed || (judging.is_none() && Instant::now() >= due) {
+            let (store, attestor, metrics) = (store.clone(), attestor.clone(), metrics.clone());
+            judging = Some(Box::pin(async move { store.rejudge(&attestor, &metrics).await }));
+        }
+    }
+}
+
+impl Store {
+    /// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
+    /// until it is suspended. False if some could not be judged.
+    async fn rejudge(&self, attestor: &Attestor, metrics: &Metrics) -> bool {
+        let keys = match self.storage.keys_to_judge().await {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::error!(%error, "registered keys cannot be judged again");
+                return false;
+            }
+        };
+        // The policy first: what it refuses it refuses without any collateral, and that may take long to come.
+        let mut left = vec![];
+        let mut all_judged = true;
+        for key in keys {
+            match attestor.policy_refusal(&key.quote, &key.pubkey, secs(self.clock.now_ms())) {
+                Some(refusal) => all_judged &= self.refuse(&key, &refusal).await,
+                None => left.push(key),
+            }
+        }
+        let judging =
+            stream::iter(left).map(|key| self.rejudge_key(attestor, metrics, key)).buffer_unordered(KEYS_AT_A_TIME);
+        all_judged &= judging.fold(true, async |all, judged| all & judged).await;
+        self.save_good_collateral(attestor).await;
+        self.suspend(attestor).await;
+        all_judged
+    }
+
+    async fn rejudge_key(&self, attestor: &Attestor, metrics: &Metrics, key: KeyToJudge) -> bool {
+        let now_ms = self.clock.now_ms();
+        let judged = match attestor.judge(&key.quote, &key.pubkey, key.stands, secs(now_ms)).await {
+            Ok(judged) => judged,
+            Err(JudgeError::Policy(refusal)) => return self.refuse(&key, &refusal).await,
+            Err(error) => {
+                metrics.judgements_failed.inc();
+                tracing::error!(pubkey = %key.pubkey, %error, "ALARM: the key cannot be judged again");
+                return false;
+            }
+        };
+        let noted = match (judged.verdict.passed(), key.stands) {
+            (true, true) => self.storage.note_passed(&key.pubkey, &judged, now_ms).await,
+            (true, false) => {
+                tracing::info!(pubkey = %key.pubkey, "key is accepted again");
+                self.storage.restore_standing(&key.pubkey, &judged, now_ms).await
+            }
+            (false, _) => return self.refuse(&key, &judged.verdict.refusal()).await,
+        };
+        noted.inspect_err(|error| tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted")).is_ok()
+    }
+
+    async fn refuse(&self, key: &KeyToJudge, refusal: &str) -> bool {
+        match self.storage.refuse(&key.pubkey, refusal, self.clock.now_ms()).await {
+            Ok(false) => true,
+            Ok(true) => {
+                tracing::error!(
+                    pubkey = %key.pubkey, refusal,
+                    "ALARM: the key is no longer accepted; to have its batches proven again, revoke it"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted");
+                false
+            }
+        }
+    }
+
+    async fn suspend(&self, attestor: &Attestor) {
+        let now_ms = self.clock.now_ms();
+        let grace_ms = millis(Duration::from_secs(attestor.config.suspend_after_secs));
+        match self.storage.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await {
+            Ok(0) => {}
+            Ok(keys) => {
+                tracing::error!(keys, "ALARM: keys could not be judged for too long and make no new proofs");
+            }
+            Err(error) => tracing::error!(%error, "keys cannot be suspended"),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Handing batches out to provers, under leases.
+
+use std::{io, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use futures::{
+    Stream, StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use tee_api::{LeaseId, TeeType};
+use tee_verifier::InputForm;
+use thiserror::Error;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    batches::{CorruptInput, ObjectStoreFault, OpenInputError},
+    crypto::random,
+    database::{Claim, NoInput},
+    edge::ProverName,
+    service::Store,
+};
+
+/// How often one who waits looks for what other servers and the time make ready.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many inputs that cannot be read one request passes over.
+const MAX_UNREADABLE: u32 = 8;
+
+/// A batch on its way to a prover.
+pub(crate) struct HandedOut {
+    pub(crate) lease: UnsentLease,
+    /// Its input, compressed with zstd.
+    pub(crate) input: BoxStream<'static, io::Result<Bytes>>,
+    pub(crate) input_bytes: u64,
+}
+
+/// A lease whose batch has not been sent whole. Dropped, as when the client goes away, it is given back: a claim that was cut
+/// off costs no attempt.
+pub(crate) struct UnsentLease {
+    pub(crate) lease: LeaseId,
+    store: Option<Store>,
+}
+
+impl UnsentLease {
+    /// It is the prover's from now on, or has ended otherwise.
+    fn release(&mut self) {
+        self.store = None;
+    }
+
+    async fn give_back(mut self) -> Result<(), sqlx::Error> {
+        let Some(store) = self.store.take() else { return Ok(()) };
+        store.storage.give_back_lease(&self.lease, store.clock.now_ms()).await.map(drop)
+    }
+
+    /// A body that is sent under this lease. Who sends a body of a known length may not ask for its end.
+    pub(crate) fn until_sent<E>(
+        mut self,
+        body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
+        length: Option<u64>,
+    ) -> impl Stream<Item = Result<Bytes, E>> + Send + 'static {
+        let mut left = length;
+        let mut body = body;
+        stream::poll_fn(move |context| {
+            let polled = body.poll_next_unpin(context);
+            match &polled {
+                Poll::Ready(None) => self.release(),
+                Poll::Ready(Some(Ok(piece))) => {
+                    left = left.map(|left| left.saturating_sub(piece.len() as u64));
+                    if left == Some(0) {
+                        self.release();
+                    }
+                }
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+            polled
+        })
+    }
+}
+
+impl Drop for UnsentLease {
+    fn drop(&mut self) {
+        let Some(store) = self.store.take() else { return };
+        let lease = self.lease.clone();
+        // While the process ends, there is nothing to run it: then the lease expires.
+        let Ok(runtime) = Handle::try_current() else { return };
+        runtime.spawn(async move {
+            match store.storage.give_back_lease(&lease, store.clock.now_ms()).await {
+                Ok(given_back) => tracing::info!(given_back, "a claim was cut off: its batch goes to the next prover"),
+                Err(error) => tracing::warn!(%error, "a claim was cut off, and its batch cannot be given back"),
+            }
+        });
+    }
+}
+
+/// Why no batch can be handed out.
+#[derive(Debug, Error)]
+pub(crate) enum HandOutError {
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    ObjectStore(#[from] ObjectStoreFault),
+    /// As many inputs as one request looks at cannot be read. The next request goes on behind them.
+    #[error("inputs are missing or damaged, one after another")]
+    Unreadable,
+}
+
+impl Store {
+    /// Hands out the lowest batch that is ready. If there is none, waits for one.
+    pub(crate) async fn hand_out(
+        &self,
+        tee_type: TeeType,
+        prover: &ProverName,
+        form: InputForm,
+        wait: Duration,
+    ) -> Result<Option<HandedOut>, HandOutError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let added = self.storage.jobs_added();
+            let mut added = std::pin::pin!(added.notified());
+            // From here on: what is added while the queue is looked through is not missed.
+            added.as_mut().enable();
+            if let Some(handed_out) = self.hand_out_now(tee_type, prover, form).await? {
+                return Ok(Some(handed_out));
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(None);
+            }
+            tokio::select! {
+                () = added => {}
+                () = self.stopping.cancelled() => return Ok(None),
+                () = sleep_until(deadline.min(now + LOOK_INTERVAL)) => {}
+            }
+        }
+    }
+
+    async fn hand_out_now(
+        &self,
+        tee_type: TeeType,
+        prover: &ProverName,
+        form: InputForm,
+    ) -> Result<Option<HandedOut>, HandOutError> {
+        let mut unreadable = 0;
+        // Every turn but the last takes a batch out of the queue that would block those behind it.
+        loop {
+            if unreadable == MAX_UNREADABLE {
+                return Err(HandOutError::Unreadable);
+            }
+            let Some((mut claim, mut unsent)) = self.claim(tee_type, prover).await? else { return Ok(None) };
+            let (number, lease) = (claim.number, unsent.lease.clone());
+            if claim.batch.input_is_retired {
+                unsent.release();
+                tracing::error!(
+                    batch = number,
+                    "the batch's input was deleted: add the batch again to have it proven again"
+                );
+                self.storage.set_aside(&lease, NoInput::Retired, self.clock.now_ms()).await?;
+                unreadable += 1;
+                continue;
+            }
+            let mut opened = self.inputs.open_blob(&claim.batch, form).await;
+            // It may have been completed in between.
+            if let Err(OpenInputError::Missing) = opened
+                && let Some(current) = self.storage.batch(number).await?
+                && current.input_key != claim.batch.input_key
+            {
+                claim.batch = current;
+                opened = self.inputs.open_blob(&claim.batch, form).await;
+            }
+            let input = match opened {
+                Ok(input) => input,
+                Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
+                    // A store that is empty as a whole says nothing of this input.
+                    if let Err(fault) = self.check_object_store().await {
+                        unsent.give_back().await?;
+                        return Err(fault.into());
+                    }
+                    unsent.release();
+                    self.set_aside(&lease, number, &error.to_string()).await?;
+                    unreadable += 1;
+                    continue;
+                }
+                Err(OpenInputError::Store(error)) => {
+                    unsent.give_back().await?;
+                    return Err(ObjectStoreFault::Unavailable(error).into());
+                }
+            };
+            // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
+            let (store, corrupt_lease) = (self.clone(), lease.clone());
+            let input = input.or_else(move |error| {
+                let (store, lease) = (store.clone(), corrupt_lease.clone());
+                async move {
+                    if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) {
+                        let failed = store.set_aside(&lease, number, &error.to_string()).await;
+                        failed.map_err(io::Error::other)?;
+                    }
+                    Err(error)
+                }
+            });
+            let input_bytes = claim.batch.blob(form).bytes;
+            tracing::info!(batch = number, %tee_type, %prover, "batch handed out");
+            return Ok(Some(HandedOut { lease: unsent, input: input.boxed(), input_bytes }));
+        }
+    }
+
+    /// In a task of its own: where the client goes away meanwhile, the claim is made all the same, and then undone.
+    async fn claim(&self, tee_type: TeeType, prover: &ProverName) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
+        let (store, prover) = (self.clone(), prover.clone());
+        let lease = LeaseId::from(random::<16>());
+        let claiming = tokio::spawn(async move {
+            let claim = store.storage.claim(tee_type, &prover, &lease, store.clock.now_ms()).await?;
+            Ok(claim.map(|claim| (claim, UnsentLease { lease, store: Some(store) })))
+        });
+        match claiming.await {
+            Ok(claimed) => claimed,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Puts a batch aside whose input cannot be read. That is no prover's fault, and costs no attempt.
+    async fn set_aside(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
+        tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
+        let reason = NoInput::Unreadable(error.to_owned());
+        self.storage.set_aside(lease, reason, self.clock.now_ms()).await.map(drop)
+    }
+}

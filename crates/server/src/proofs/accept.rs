@@ -1,0 +1,146 @@
+//! What makes a submitted proof acceptable.
+
+use tee_api::{LeaseId, SignatureError, Statement, SubmitProof, TeeType};
+use tee_verifier::{H256, PinMismatch, Pins};
+use thiserror::Error;
+
+use crate::{
+    database::{NewProof, RecordedProof, RootFit, Roots},
+    edge::ProverName,
+    service::Store,
+};
+
+/// How a proof was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AcceptedProof {
+    /// Nothing contradicts it.
+    Undisputed,
+    /// ALARM: the next batch starts from another root. Kept as a disagreement.
+    Disputed { next_starts_from: H256 },
+}
+
+/// Why a proof was refused. But for a disagreement, nothing of it is stored.
+#[derive(Debug, Error)]
+pub(crate) enum RefusedProof {
+    #[error("the key is not registered")]
+    UnknownKey,
+    #[error("the key was revoked")]
+    RevokedKey,
+    #[error("for lack of collateral the key could not be judged for too long: it may submit once it has been")]
+    SuspendedKey,
+    #[error("the key was registered for {registered}, the proof says {submitted}")]
+    TeeType { registered: TeeType, submitted: TeeType },
+    #[error("the batch is not known")]
+    UnknownBatch,
+    #[error(transparent)]
+    Signature(SignatureError),
+    #[error("the root is not the expected one")]
+    WrongRoot,
+    #[error("a bare root is not tied to its batch: send a statement")]
+    StatementRequired,
+    #[error("the key's signature of this root was accepted for another batch")]
+    ReusedRoot,
+    #[error("the statement does not fit")]
+    Statement(#[from] StatementMismatch),
+    #[error("the statement is not of the pinned code")]
+    NotPinned(#[from] PinMismatch),
+    #[error("an accepted proof of the batch says another root")]
+    DisagreeingRoot { accepted: H256 },
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Where a statement is at odds with the submission that carries it.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum StatementMismatch {
+    #[error("it is of another batch")]
+    Batch,
+    #[error("it says another root")]
+    Root,
+    #[error("it starts from another root than the batch")]
+    PreviousRoot,
+    #[error(transparent)]
+    Signature(SignatureError),
+}
+
+impl Store {
+    /// Checks a proof and stores it:
+    ///
+    /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
+    /// 2. the batch is known;
+    /// 3. the key signed the root;
+    /// 4. the root is the expected one, where one was said with the batch. A bare root is also the one that the next batch
+    ///    starts from, where that is known; a statement that says another one is accepted under an alarm, or whoever
+    ///    uploads a batch could hold up the one before it. Where neither is known a statement is there, or a root signed for
+    ///    one batch would pass for all;
+    /// 5. the statement, where there is one, says the same and is signed by the same key;
+    /// 6. the statement is of the pinned chain, protocol version and code;
+    /// 7. the key has not lost its standing, nor is it suspended;
+    /// 8. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
+    ///    one;
+    /// 9. no accepted proof of the batch says another root.
+    ///
+    /// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
+    ///
+    /// Whoever has the batch in work, a proof that is in order ends that. One that was accepted before is accepted again: the
+    /// prover may have missed the answer.
+    pub(crate) async fn take_proof(
+        &self,
+        number: u32,
+        submission: &SubmitProof,
+        lease: Option<&LeaseId>,
+        prover: &ProverName,
+    ) -> Result<AcceptedProof, RefusedProof> {
+        let expectation =
+            self.storage.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
+        if expectation.tee_type != submission.tee_type {
+            let (registered, submitted) = (expectation.tee_type, submission.tee_type);
+            return Err(RefusedProof::TeeType { registered, submitted });
+        }
+        let roots = expectation.roots.ok_or(RefusedProof::UnknownBatch)?;
+        submission.signature.verify(submission.proof, &submission.pubkey).map_err(RefusedProof::Signature)?;
+        match roots.fit(submission.proof, submission.statement.is_some()) {
+            RootFit::Wrong => return Err(RefusedProof::WrongRoot),
+            RootFit::Unknown if submission.statement.is_none() && !self.danger_bare_roots => {
+                return Err(RefusedProof::StatementRequired);
+            }
+            RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
+        }
+        check_statement(number, submission, &roots)?;
+        if let Some(signed) = &submission.statement {
+            check_code(&signed.statement, &self.pins)?;
+        }
+        let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
+        let (submission, lease, prover) = (submission.clone(), lease.cloned(), prover.clone());
+        let proof = NewProof { number, submission, statement, lease, prover };
+        match self.storage.record_proof(proof, self.clock.now_ms()).await? {
+            RecordedProof::Accepted | RecordedProof::Known => Ok(AcceptedProof::Undisputed),
+            RecordedProof::Disputed { next_starts_from } => Ok(AcceptedProof::Disputed { next_starts_from }),
+            RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
+            RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
+            RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),
+            RecordedProof::ReusedRoot => Err(RefusedProof::ReusedRoot),
+            RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
+        }
+    }
+}
+
+/// A batch of the operator's own bootloader verifies like any other.
+fn check_code(statement: &Statement, pins: &Pins) -> Result<(), PinMismatch> {
+    pins.judge(statement.chain_id, statement.protocol_version, &statement.code_hashes)
+}
+
+fn check_statement(number: u32, submission: &SubmitProof, roots: &Roots) -> Result<(), StatementMismatch> {
+    let Some(signed) = &submission.statement else { return Ok(()) };
+    let statement = &signed.statement;
+    if statement.batch_number != number {
+        return Err(StatementMismatch::Batch);
+    }
+    if statement.root != submission.proof {
+        return Err(StatementMismatch::Root);
+    }
+    if roots.previous.is_some_and(|root| root != statement.previous_root) {
+        return Err(StatementMismatch::PreviousRoot);
+    }
+    signed.verify(&submission.pubkey).map_err(StatementMismatch::Signature)
+}

@@ -1,0 +1,172 @@
+//! The server's life: what is opened, what runs beside what, and how it ends.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    batches::{NodeRpc, NodeRpcError, ObjectStoreFault, Retention, complete_wanted, mirror},
+    clock::Clock,
+    config::Config,
+    database::MigrationError,
+    edge::{Access, AccessError, LimitsError, RateLimiter, Tls, TlsError, serve},
+    housekeeping,
+    http::{self, AnswerRoom, App, Gate},
+    keys::{self, AttestationSetupError},
+    metrics::Metrics,
+    service::Store,
+};
+
+/// How often files that may change while the server runs are looked at.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A server that serves until it is stopped.
+#[derive(Debug)]
+pub struct Server {
+    local_addr: SocketAddr,
+    store: Store,
+    serving: JoinHandle<usize>,
+    mirroring: TaskTracker,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// It is not clear who may do what.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// TLS cannot be set up.
+    #[error("tls")]
+    Tls(#[from] TlsError),
+    /// Anybody's key could sign.
+    #[error("quotes are not judged: set attestation, or danger_unjudged_quotes: true")]
+    Unjudged,
+    /// Statements of any code would be taken.
+    #[error(
+        "no code is pinned: set either chain: {{id: …, code: [{{protocol_version: …, bootloader: …, default_account: …, \
+         evm_emulator: …}}]}} (`teectl batch inspect` shows a batch's), or danger_any_code: true"
+    )]
+    AnyCode,
+    /// Quotes cannot be judged.
+    #[error("attestation")]
+    Attestation(#[from] AttestationSetupError),
+    /// A limit makes no sense.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// The database cannot be opened or brought to this program's schema.
+    #[error(transparent)]
+    Database(#[from] MigrationError),
+    /// The store for inputs cannot be opened.
+    #[error("object store")]
+    ObjectStore(#[from] object_store::Error),
+    /// The store for inputs does not answer, is empty where it should not be, or is another one.
+    #[error(transparent)]
+    ObjectStoreFault(#[from] ObjectStoreFault),
+    /// The node that inputs are completed from cannot be asked.
+    #[error("completion.rpc_url or mirror.rpc_url")]
+    Completion(#[source] NodeRpcError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl Server {
+    /// Opens the database and the folder, binds, and serves in the background.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with_clock(config, Clock::System).await
+    }
+
+    /// The same, with another clock.
+    pub async fn start_with_clock(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let address = config.listen;
+        config.limits.check()?;
+        let access = Arc::new(Access::open(&config)?);
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+        if tls.is_none() && !access.is_open() && !address.ip().is_loopback() {
+            tracing::warn!("tokens travel in the clear: set tls, or let a proxy in front of the server speak it");
+        }
+        let completing = config.completion_url().map(NodeRpc::new).transpose().map_err(StartError::Completion)?;
+        let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
+        let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
+        let store = Store::open(&config, clock).await?;
+        let stop = store.stopping.clone();
+        let metrics = Metrics::new();
+        let mirroring = TaskTracker::new();
+        if let Some(mirror) = config.mirror {
+            mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(
+                store.clone(),
+                mirror,
+                metrics.clone(),
+            )));
+        }
+        if let Some(node) = completing {
+            let completing = complete_wanted(store.clone(), node, metrics.clone());
+            mirroring.spawn(stop.clone().run_until_cancelled_owned(completing));
+        }
+        let retention = config.keep_finished_inputs_days.map(|days| Retention::new(days.get(), metrics.clone()));
+        mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone(), retention)));
+        if let Some(attestor) = &store.attestor {
+            mirroring.spawn(keys::watch(store.clone(), attestor.clone(), metrics.clone(), stop.clone()));
+        }
+        mirroring.close();
+        let gate = Gate {
+            access: access.clone(),
+            rate: RateLimiter::new(&config.limits),
+            answers: AnswerRoom::new(&config.limits),
+            provers_need_certificate: tls.as_ref().is_some_and(|tls| tls.asks_provers()),
+        };
+        tokio::spawn(reload(access, tls.clone(), metrics.clone(), stop.clone()));
+        let limits = config.limits;
+        let app = App::new(store.clone(), metrics.clone(), limits.clone());
+        let router = http::router(app, gate);
+        let serving = tokio::spawn(serve(listener, router, tls, limits, metrics, stop));
+        Ok(Self { local_addr, store, serving, mirroring })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What it keeps.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Takes no more requests, finishes those in hand within `limits.stop_grace_secs`, and closes the database.
+    pub async fn stop(self) {
+        self.store.stopping.cancel();
+        match self.serving.await {
+            Ok(0) => {}
+            Ok(cut) => tracing::warn!(connections = cut, "requests in hand were cut off"),
+            Err(error) => tracing::error!(%error, "serving ended early"),
+        }
+        self.mirroring.wait().await;
+        self.store.close().await;
+    }
+}
+
+/// Takes over tokens and certificates that change.
+async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, metrics: Metrics, stop: CancellationToken) {
+    if access.is_open() && tls.is_none() {
+        return;
+    }
+    while stop.run_until_cancelled(tokio::time::sleep(RELOAD_INTERVAL)).await.is_some() {
+        let (access, tls, metrics) = (access.clone(), tls.clone(), metrics.clone());
+        let look = tokio::task::spawn_blocking(move || {
+            metrics.reloaded("tokens", access.reload());
+            metrics.reloaded("certificate", tls.and_then(|tls| tls.reload()));
+        });
+        if let Err(error) = look.await {
+            tracing::error!(%error, "tokens and certificates cannot be looked at");
+        }
+    }
+}
