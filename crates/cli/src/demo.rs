@@ -19,7 +19,7 @@ use tee_api::PublicKey;
 use tee_attestation::simulated::{self, Platform};
 use tee_devnet::{Chain, Genesis, Load};
 use tee_prover::{Enclave, Event, Identity};
-use tee_server::{AttestationConfig, Config, NewBatch, ObjectStoreUrl, Server, StartError, Store};
+use tee_server::{AttestationConfig, Config, NewBatch, ObjectStoreUrl, Server, Service, StartError};
 use tee_verifier::{ChainPins, H256, Pins};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
@@ -121,7 +121,7 @@ async fn prove_batches(args: &Args, server: &Server, machine: &Platform, chain: 
     let devnet = tokio::task::spawn_blocking(move || seal_batches(chain, batches, load, &to_store));
 
     let sealed = async {
-        let sealed = store_batches(server.store(), from_devnet, &progress).await?;
+        let sealed = store_batches(server.service(), from_devnet, &progress).await?;
         devnet.await.context("the devnet panicked")??;
         Ok::<_, anyhow::Error>(sealed)
     };
@@ -132,8 +132,8 @@ async fn prove_batches(args: &Args, server: &Server, machine: &Platform, chain: 
     prover.run.await.context("the prover panicked")?.context("the prover stopped")?;
 
     let first = sealed.first().context("no batch was sealed")?.number;
-    let rows = server.store().overview(first, batches).await?;
-    let disagreements = server.store().disagreements().await?.len();
+    let rows = server.service().overview(first, batches).await?;
+    let disagreements = server.service().disagreements().await?.len();
     println!("\n{}", table::of(&rows, &sealed));
     for batch in &sealed {
         if let Some(hash) = batch.recorded_transaction {
@@ -196,13 +196,13 @@ fn seal_batches(
 }
 
 async fn store_batches(
-    store: &Store,
+    service: &Service,
     mut from_devnet: UnboundedReceiver<(NewBatch, Sealed)>,
     progress: &Progress,
 ) -> Result<Vec<Sealed>> {
     let mut stored = Vec::new();
     while let Some((new, sealed)) = from_devnet.recv().await {
-        store.add_batch(new).await.with_context(|| format!("cannot store batch {}", sealed.number))?;
+        service.add_batch(new).await.with_context(|| format!("cannot store batch {}", sealed.number))?;
         progress.sealed();
         stored.push(sealed);
     }

@@ -162,7 +162,7 @@ fn a_server_completes_what_its_prover_rejects() {
         let server = Server::start(config).await.unwrap();
         let input = BATCH.input.clone();
         let new = NewBatch { input, expected_root: Some(BATCH.root), sealed_at_ms: None, source: "test".to_owned() };
-        server.store().add_batch(new).await.unwrap();
+        server.service().add_batch(new).await.unwrap();
 
         let config = tee_prover::Config::new(format!("http://{}", server.local_addr()), Pins::Chain(CHAIN.pins()));
         let platform = Platform::new(SystemTime::now()).unwrap();
@@ -184,7 +184,7 @@ fn a_server_completes_what_its_prover_rejects() {
             }
         }
         assert_eq!(rejected, 1);
-        let rows = server.store().overview(0, 9).await.unwrap();
+        let rows = server.service().overview(0, 9).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.proof.as_ref().unwrap().root).collect::<Vec<_>>(), [BATCH.root]);
         stop.cancel();
         prover.await.unwrap().unwrap();

@@ -96,7 +96,7 @@ async fn prove(inputs: Vec<BatchInput>, workers: usize) -> Proven {
     let batches = inputs.len();
     for input in inputs {
         let new = NewBatch { input, expected_root: None, sealed_at_ms: None, source: "devnet".to_owned() };
-        server.store().add_batch(new).await.unwrap();
+        server.service().add_batch(new).await.unwrap();
     }
     let workers = NonZeroUsize::new(workers).unwrap();
     let config = Config {

@@ -78,7 +78,7 @@ const TRUSTED_WRITE: Duration = Duration::from_secs(1);
 
 /// A handle to the database.
 #[derive(Debug, Clone)]
-pub(crate) struct Storage {
+pub(crate) struct Database {
     /// All connections to PostgreSQL; those that read SQLite.
     pool: AnyPool,
     readers: Readers,
@@ -96,7 +96,7 @@ pub(crate) struct Storage {
     completion_wanted: Arc<Notify>,
 }
 
-impl Storage {
+impl Database {
     /// Connects, makes a SQLite file that is not there, and applies the migrations. The time is a shared database's from then
     /// on.
     pub(crate) async fn open(
@@ -110,7 +110,7 @@ impl Storage {
         let pool = connect(&url, if is_sqlite { MAX_SQLITE_READERS } else { MAX_POSTGRES_CONNECTIONS }, None).await?;
         let readers = Readers::connect(&url, patience::ANSWER).await?;
         let sqlite_writer = if is_sqlite { Some(SqliteWriter::start(&url).await?) } else { None };
-        let storage = Self {
+        let database = Self {
             pool,
             readers,
             sqlite_writer,
@@ -121,16 +121,16 @@ impl Storage {
             jobs_added: Arc::default(),
             completion_wanted: Arc::default(),
         };
-        let clock = match storage.database_now_ms().await? {
+        let clock = match database.database_now_ms().await? {
             Some(now_ms) => clock.of_database(now_ms),
             None => clock,
         };
         for tee_type in [TeeType::Sgx, TeeType::Tdx] {
-            if storage.rules.expects(tee_type) {
-                storage.prepare_tee_type(tee_type, clock.now_ms()).await?;
+            if database.rules.expects(tee_type) {
+                database.prepare_tee_type(tee_type, clock.now_ms()).await?;
             }
         }
-        Ok((storage, clock))
+        Ok((database, clock))
     }
 
     /// The time of a database that several machines share, in milliseconds since 1970; nothing of a file, whose servers share

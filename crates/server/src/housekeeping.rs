@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     batches::{ObjectStoreFault, Retention},
     clock::Clock,
-    service::Store,
+    service::Service,
 };
 
 /// How often the database is asked whether there is something to do.
@@ -24,16 +24,16 @@ const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 const WARNED_SKEW_MS: u64 = 2000;
 
 /// Goes on for ever. All of it is in the database: what one server leaves undone another goes on with.
-pub(crate) async fn run(store: Store, mut retention: Option<Retention>) {
+pub(crate) async fn run(service: Service, mut retention: Option<Retention>) {
     let mut clock_asked = None::<Instant>;
     loop {
         if clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_INTERVAL) {
             clock_asked = Some(Instant::now());
-            if let Err(error) = store.ask_clock().await {
+            if let Err(error) = service.ask_clock().await {
                 tracing::error!(%error, "the database does not say the time");
             }
         }
-        match store.advance(retention.as_mut()).await {
+        match service.advance(retention.as_mut()).await {
             Ok(true) => {}
             Ok(false) => sleep(LOOK_INTERVAL).await,
             Err(error) => {
@@ -44,12 +44,12 @@ pub(crate) async fn run(store: Store, mut retention: Option<Retention>) {
     }
 }
 
-impl Store {
+impl Service {
     /// One step of all that is to be done. False when nothing is left.
     async fn advance(&self, retention: Option<&mut Retention>) -> Result<bool, ObjectStoreFault> {
         let now_ms = self.clock.now_ms();
         let (of_types, of_keys) =
-            (self.storage.advance_tee_types(now_ms).await?, self.storage.advance_revocations(now_ms).await?);
+            (self.database.advance_tee_types(now_ms).await?, self.database.advance_revocations(now_ms).await?);
         let of_inputs = match retention {
             Some(retention) => retention.advance(self).await?,
             None => false,
@@ -59,7 +59,7 @@ impl Store {
 
     async fn ask_clock(&self) -> Result<(), sqlx::Error> {
         let Clock::Database(clock) = &self.clock else { return Ok(()) };
-        if let Some(now_ms) = self.storage.database_now_ms().await? {
+        if let Some(now_ms) = self.database.database_now_ms().await? {
             clock.set(now_ms);
         }
         let skew_ms = clock.skew_ms();

@@ -41,7 +41,7 @@ use crate::{
     crypto::random,
     edge::{Limits, Need},
     metrics::Metrics,
-    service::Store,
+    service::Service,
 };
 
 /// Header that names a request: what the log says of it stands under this id.
@@ -50,22 +50,22 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 /// What all endpoints share.
 #[derive(Clone)]
 pub(crate) struct App {
-    pub(crate) store: Store,
+    pub(crate) service: Service,
     pub(crate) metrics: Metrics,
     limits: Arc<Limits>,
     event_streams: Arc<Semaphore>,
 }
 
 impl App {
-    pub(crate) fn new(store: Store, metrics: Metrics, limits: Limits) -> Self {
+    pub(crate) fn new(service: Service, metrics: Metrics, limits: Limits) -> Self {
         let event_streams = Arc::new(Semaphore::new(limits.max_event_streams.min(Semaphore::MAX_PERMITS)));
-        Self { store, metrics, limits: Arc::new(limits), event_streams }
+        Self { service, metrics, limits: Arc::new(limits), event_streams }
     }
 }
 
-impl FromRef<App> for Store {
+impl FromRef<App> for Service {
     fn from_ref(app: &App) -> Self {
-        app.store.clone()
+        app.service.clone()
     }
 }
 

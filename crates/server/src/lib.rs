@@ -1,7 +1,7 @@
 //! Jobs, proofs and attestations between a chain and its provers.
 //!
-//! [`Server::start`] binds, migrates and serves; [`Store`] is what it serves, for whoever shares its process. A batch's
-//! way: [`Store::add_batch`] stores its input and makes its jobs; `POST /tee/proof_inputs` hands it out under a lease;
+//! [`Server::start`] binds, migrates and serves; [`Service`] is what it serves, for whoever shares its process. A batch's
+//! way: [`Service::add_batch`] stores its input and makes its jobs; `POST /tee/proof_inputs` hands it out under a lease;
 //! `POST /tee/submit_proofs/{n}` checks the proof and ends the job.
 
 mod batches;
@@ -39,5 +39,5 @@ pub use self::{
     },
     keys::{AttestationConfig, AttestationSetupError},
     server::{Server, StartError},
-    service::Store,
+    service::Service,
 };

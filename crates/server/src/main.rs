@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tee_server::{
-    AddedBatch, Clock, Config, Garbage, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Store, TokenName,
+    AddedBatch, Clock, Config, Garbage, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Service, TokenName,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -84,22 +84,22 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         None => serve(configured()?).await,
         Some(Command::Import { blobs, rest }) => {
-            let store = Store::open(&configured()?, Clock::System).await?;
+            let service = Service::open(&configured()?, Clock::System).await?;
             for file in rest {
-                let (batch, added) = store.import(&blobs, &file).await.with_context(|| file.display().to_string())?;
+                let (batch, added) = service.import(&blobs, &file).await.with_context(|| file.display().to_string())?;
                 match added {
                     AddedBatch::New => tracing::info!(batch, "batch taken in"),
                     AddedBatch::Known => tracing::info!(batch, "batch was there"),
                 }
             }
-            store.close().await;
+            service.close().await;
             Ok(())
         }
         Some(Command::Gc { older_than_hours, dry_run }) => {
-            let store = Store::open(&configured()?, Clock::System).await?;
+            let service = Service::open(&configured()?, Clock::System).await?;
             let least_age = Duration::from_secs(u64::from(older_than_hours) * 3600);
-            let garbage = store.collect_garbage(least_age, !dry_run).await?;
-            store.close().await;
+            let garbage = service.collect_garbage(least_age, !dry_run).await?;
+            service.close().await;
             let Garbage { orphans, orphan_bytes, in_use, young, foreign } = garbage;
             tracing::info!(orphans, orphan_bytes, in_use, young, foreign, deleted = !dry_run, "blobs looked through");
             Ok(())

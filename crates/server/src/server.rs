@@ -16,7 +16,7 @@ use crate::{
     http::{self, AnswerRoom, App, Gate},
     keys::{self, AttestationSetupError},
     metrics::Metrics,
-    service::Store,
+    service::Service,
 };
 
 /// How often files that may change while the server runs are looked at.
@@ -26,7 +26,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,
-    store: Store,
+    service: Service,
     serving: JoinHandle<usize>,
     mirroring: TaskTracker,
 }
@@ -96,25 +96,25 @@ impl Server {
         let completing = config.completion_url().map(NodeRpc::new).transpose().map_err(StartError::Completion)?;
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
-        let store = Store::open(&config, clock).await?;
-        let stop = store.stopping.clone();
+        let service = Service::open(&config, clock).await?;
+        let stop = service.stopping.clone();
         let metrics = Metrics::new();
         let mirroring = TaskTracker::new();
         if let Some(mirror) = config.mirror {
             mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(
-                store.clone(),
+                service.clone(),
                 mirror,
                 metrics.clone(),
             )));
         }
         if let Some(node) = completing {
-            let completing = complete_wanted(store.clone(), node, metrics.clone());
+            let completing = complete_wanted(service.clone(), node, metrics.clone());
             mirroring.spawn(stop.clone().run_until_cancelled_owned(completing));
         }
         let retention = config.keep_finished_inputs_days.map(|days| Retention::new(days.get(), metrics.clone()));
-        mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(store.clone(), retention)));
-        if let Some(attestor) = &store.attestor {
-            mirroring.spawn(keys::watch(store.clone(), attestor.clone(), metrics.clone(), stop.clone()));
+        mirroring.spawn(stop.clone().run_until_cancelled_owned(housekeeping::run(service.clone(), retention)));
+        if let Some(attestor) = &service.attestor {
+            mirroring.spawn(keys::watch(service.clone(), attestor.clone(), metrics.clone(), stop.clone()));
         }
         mirroring.close();
         let gate = Gate {
@@ -125,10 +125,10 @@ impl Server {
         };
         tokio::spawn(reload(access, tls.clone(), metrics.clone(), stop.clone()));
         let limits = config.limits;
-        let app = App::new(store.clone(), metrics.clone(), limits.clone());
+        let app = App::new(service.clone(), metrics.clone(), limits.clone());
         let router = http::router(app, gate);
         let serving = tokio::spawn(serve(listener, router, tls, limits, metrics, stop));
-        Ok(Self { local_addr, store, serving, mirroring })
+        Ok(Self { local_addr, service, serving, mirroring })
     }
 
     /// Where it listens.
@@ -137,20 +137,20 @@ impl Server {
     }
 
     /// What it keeps.
-    pub fn store(&self) -> &Store {
-        &self.store
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// Takes no more requests, finishes those in hand within `limits.stop_grace_secs`, and closes the database.
     pub async fn stop(self) {
-        self.store.stopping.cancel();
+        self.service.stopping.cancel();
         match self.serving.await {
             Ok(0) => {}
             Ok(cut) => tracing::warn!(connections = cut, "requests in hand were cut off"),
             Err(error) => tracing::error!(%error, "serving ended early"),
         }
         self.mirroring.wait().await;
-        self.store.close().await;
+        self.service.close().await;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     batches::{self, Inputs, Receiving},
     clock::Clock,
     config::Config,
-    database::{Disagreement, MigrationError, OverviewRow, Storage},
+    database::{Database, Disagreement, MigrationError, OverviewRow},
     keys::{self, Attestor},
     server::StartError,
 };
@@ -20,8 +20,8 @@ const MAX_DECODING: usize = 2;
 
 /// What a server keeps. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Store {
-    pub(crate) storage: Storage,
+pub struct Service {
+    pub(crate) database: Database,
     pub(crate) inputs: Inputs,
     /// What the object store's marker says.
     pub(crate) object_store_marker: Arc<str>,
@@ -40,7 +40,7 @@ pub struct Store {
     pub(crate) pins: Arc<Pins>,
 }
 
-impl Store {
+impl Service {
     /// Opens the database and the object store, without serving them.
     pub async fn open(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let attestor = match &config.attestation {
@@ -49,15 +49,15 @@ impl Store {
             None => return Err(StartError::Unjudged),
         };
         let pins = Arc::new(config.pins().ok_or(StartError::AnyCode)?);
-        let (storage, clock) = Storage::open(&config.database_url, config.job_rules(), clock).await?;
+        let (database, clock) = Database::open(&config.database_url, config.job_rules(), clock).await?;
         if let Some(attestor) = &attestor {
-            let kept = storage.kept_collateral().await.map_err(MigrationError::from)?;
+            let kept = database.kept_collateral().await.map_err(MigrationError::from)?;
             attestor.remember(kept, keys::secs(clock.now_ms()));
         }
         let inputs = Inputs::open(&config.object_store)?;
         Ok(Self {
-            object_store_marker: batches::marker(&storage, &inputs).await?.into(),
-            storage,
+            object_store_marker: batches::marker(&database, &inputs).await?.into(),
+            database,
             inputs,
             decoding: Arc::new(Semaphore::new(MAX_DECODING)),
             receiving: Receiving::new(&config.limits),
@@ -72,17 +72,17 @@ impl Store {
 
     /// Waits for what is being written and closes the database.
     pub async fn close(&self) {
-        self.storage.close().await;
+        self.database.close().await;
     }
 
     /// Batches with their jobs and proofs: at most `limit` batches from `first` on, by number.
     pub async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
-        self.storage.overview(first, limit).await
+        self.database.overview(first, limit).await
     }
 
     /// Refused proofs that contradict accepted ones, the latest first.
     pub async fn disagreements(&self) -> Result<Vec<Disagreement>, sqlx::Error> {
-        self.storage.disagreements().await
+        self.database.disagreements().await
     }
 
     pub(crate) fn lease_secs(&self) -> u32 {

@@ -164,7 +164,7 @@ async fn a_batch_that_comes_to_an_idle_server_is_proven_at_once() {
     for proven in 1..=2 {
         // The question that waits is on its way.
         sleep(Duration::from_millis(300)).await;
-        server.store().add_batch(world::next_batch(&mut chain)).await.unwrap();
+        server.service().add_batch(world::next_batch(&mut chain)).await.unwrap();
         timeout(Duration::from_secs(60), gateway.until_submitted(proven)).await.expect("it is woken");
     }
     gateway.stop().await;

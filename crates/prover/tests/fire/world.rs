@@ -54,7 +54,7 @@ impl World {
             if poison.contains(&index) {
                 new.input.system_env.zk_porter_available = true;
             }
-            server.store().add_batch(new).await.unwrap();
+            server.service().add_batch(new).await.unwrap();
         }
         server.stop().await;
         Self { folder, address, lease_secs, server: None }
@@ -100,7 +100,7 @@ impl World {
     /// What the database says, once the server is gone.
     pub(crate) async fn outcomes(&self) -> BTreeMap<u32, Outcome> {
         let server = self.serve_by(Clock::System).await;
-        assert!(server.store().disagreements().await.unwrap().is_empty());
+        assert!(server.service().disagreements().await.unwrap().is_empty());
         let outcomes = outcomes(&server).await;
         server.stop().await;
         outcomes
@@ -116,7 +116,7 @@ pub(crate) fn next_batch(chain: &mut Chain) -> NewBatch {
 /// What a server's database says of each batch.
 pub(crate) async fn outcomes(server: &Server) -> BTreeMap<u32, Outcome> {
     let mut outcomes = BTreeMap::new();
-    for row in server.store().overview(0, 100_000).await.unwrap() {
+    for row in server.service().overview(0, 100_000).await.unwrap() {
         let outcome = outcomes.entry(row.number).or_insert(Outcome { generated: false, failed: false, proofs: 0 });
         outcome.generated |= row.status == JobStatus::Generated;
         outcome.failed |= row.status == JobStatus::Failed;

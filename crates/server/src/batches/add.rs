@@ -14,7 +14,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use super::blobs::{CorruptInput, EncodedInput, ObjectStoreFault, OpenInputError, input_key};
 use crate::{
     database::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
-    service::Store,
+    service::Service,
 };
 
 /// The largest input that is taken in, after decompression: twice the JSON of the largest known batch. Two are decoded at a time, and a
@@ -113,7 +113,7 @@ pub enum AddBatchError {
     Database(#[from] sqlx::Error),
 }
 
-impl Store {
+impl Service {
     /// Takes a batch in. Adding the same again does nothing.
     pub async fn add_batch(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
         let _permit = self.decoding_permit().await;
@@ -144,14 +144,14 @@ impl Store {
 
     async fn add_decoded(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
         let number = new.input.l1_batch_env.number.0;
-        if let Some(known) = self.storage.batch(number).await? {
+        if let Some(known) = self.database.batch(number).await? {
             return self.compare(number, known, new.expected_root, new.input).await;
         }
         // What is put into the folder of a disk that is not mounted is lost when it is.
         self.check_object_store().await?;
         let (input, batch) = self.put(number, new.input, new.expected_root).await?;
         let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
-        match self.storage.insert_batch(row, self.clock.now_ms()).await? {
+        match self.database.insert_batch(row, self.clock.now_ms()).await? {
             InsertedBatch::New => Ok(AddedBatch::New),
             // What was put there may be the known one's, or be so soon: where it is not, `gc` deletes it.
             InsertedBatch::Known(known) => self.compare(number, known, new.expected_root, input).await,
@@ -209,13 +209,13 @@ impl Store {
             }
         }
         if let Some(root) = expected_root.filter(|_| known.expected_root.is_none()) {
-            self.storage.fill_expected_root(number, root, self.clock.now_ms()).await?;
+            self.database.fill_expected_root(number, root, self.clock.now_ms()).await?;
         }
         Ok(AddedBatch::Known)
     }
 }
 
-impl Store {
+impl Service {
     /// Holds an input against both forms of the one that is known. An error where a form that can be read is another input.
     async fn known_input(&self, number: u32, known: &Batch, input: &BatchInput) -> Result<KnownInput, AddBatchError> {
         if known.previous_root != input.l1_batch_env.previous_batch_hash {
@@ -269,7 +269,7 @@ impl Store {
     async fn put_back(&self, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
         let (_, new) = self.put(number, input, None).await?;
         let keys = (lost.input_key.clone(), new.input_key.clone());
-        let replaced = self.storage.replace_input(number, lost, new, self.clock.now_ms()).await?;
+        let replaced = self.database.replace_input(number, lost, new, self.clock.now_ms()).await?;
         self.delete_unwanted(replaced, keys).await;
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Store {
         self.check_object_store().await?;
         let (_, new) = self.put(number, input, None).await?;
         let keys = (incomplete.input_key.clone(), new.input_key.clone());
-        let replaced = self.storage.complete_input(number, incomplete, new, self.clock.now_ms()).await?;
+        let replaced = self.database.complete_input(number, incomplete, new, self.clock.now_ms()).await?;
         self.delete_unwanted(replaced, keys).await;
         Ok(replaced)
     }

@@ -14,7 +14,7 @@ use crate::{
     batches::{AddBatchError, NodeRpc, NodeRpcError, blocking},
     database::WantedCompletion,
     metrics::{CompletionOutcome, Metrics},
-    service::Store,
+    service::Service,
 };
 
 /// The check whose rejection a further path answers.
@@ -103,10 +103,10 @@ pub async fn complete(input: BatchInput, node: &NodeRpc) -> Result<(BatchInput, 
 }
 
 /// Goes on for ever. One input at a time is in memory.
-pub(crate) async fn run(store: Store, node: NodeRpc, metrics: Metrics) {
-    let wanted = store.storage.completion_wanted();
+pub(crate) async fn run(service: Service, node: NodeRpc, metrics: Metrics) {
+    let wanted = service.database.completion_wanted();
     loop {
-        let pause = match store.complete_next(&node, &metrics).await {
+        let pause = match service.complete_next(&node, &metrics).await {
             Ok(true) => continue,
             Ok(false) => LOOK_INTERVAL,
             Err(error) => {
@@ -121,11 +121,11 @@ pub(crate) async fn run(store: Store, node: NodeRpc, metrics: Metrics) {
     }
 }
 
-impl Store {
+impl Service {
     /// Completes an input that is due. False when none is.
     async fn complete_next(&self, node: &NodeRpc, metrics: &Metrics) -> Result<bool, sqlx::Error> {
         let now_ms = self.clock.now_ms();
-        let taken = self.storage.take_completion(now_ms, now_ms.saturating_add(IN_HAND_MS)).await?;
+        let taken = self.database.take_completion(now_ms, now_ms.saturating_add(IN_HAND_MS)).await?;
         let Some(WantedCompletion { number: batch, attempts }) = taken else { return Ok(false) };
         let error = match self.complete_stored(batch, node).await {
             Ok(paths) => {
@@ -145,13 +145,13 @@ impl Store {
         }
         let outcome = if again_at_ms.is_some() { "failed" } else { "given_up" };
         metrics.completions[&CompletionOutcome { outcome }].inc();
-        self.storage.fail_completion(batch, error, again_at_ms, now_ms).await?;
+        self.database.fail_completion(batch, error, again_at_ms, now_ms).await?;
         Ok(true)
     }
 
     /// Gives how many paths were added.
     async fn complete_stored(&self, number: u32, node: &NodeRpc) -> Result<usize, Failure> {
-        let known = self.storage.batch(number).await?.ok_or(Failure::NoBatch)?;
+        let known = self.database.batch(number).await?.ok_or(Failure::NoBatch)?;
         let input = self.read_known(&known, InputForm::Cbor).await?.map_err(Failure::Input)?;
         let (input, paths) = complete(input, node).await?;
         if paths == 0 {

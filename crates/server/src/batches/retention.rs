@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::blobs::{BlobName, DAY_MS, ObjectStoreFault};
-use crate::{clock::millis, metrics::Metrics, service::Store};
+use crate::{clock::millis, metrics::Metrics, service::Service};
 
 /// How often all batches are looked through.
 const PASS_INTERVAL: Duration = Duration::from_secs(600);
@@ -36,21 +36,21 @@ impl Retention {
     }
 
     /// One step. False when a pass has come to its end.
-    pub(crate) async fn advance(&mut self, store: &Store) -> Result<bool, ObjectStoreFault> {
+    pub(crate) async fn advance(&mut self, service: &Service) -> Result<bool, ObjectStoreFault> {
         if self.begins_at.is_some_and(|at| Instant::now() < at) {
             return Ok(false);
         }
         self.begins_at = None;
-        let now_ms = store.clock.now_ms();
+        let now_ms = service.clock.now_ms();
         let since_ms = now_ms.saturating_sub(self.keep_ms);
-        let chunk = store.storage.retirable_inputs(self.next, since_ms).await?;
+        let chunk = service.database.retirable_inputs(self.next, since_ms).await?;
         if let Some(batches) = chunk.batches {
             // Whose disk is not mounted would be taken for deleted.
-            store.check_object_store().await?;
-            let retired = store.storage.retire_inputs(batches, since_ms, now_ms).await?;
+            service.check_object_store().await?;
+            let retired = service.database.retire_inputs(batches, since_ms, now_ms).await?;
             let (count, bytes) = (retired.len() as u64, retired.iter().map(|input| input.bytes).sum());
             // The database no longer counts on them, so that one which stays is only a matter of space.
-            if let Err(error) = store.inputs.delete_all(retired.into_iter().map(|input| input.input_key)).await {
+            if let Err(error) = service.inputs.delete_all(retired.into_iter().map(|input| input.input_key)).await {
                 tracing::error!(
                     error = tee_api::chain(&error),
                     "inputs that were retired stay in the object store, for gc"
@@ -68,7 +68,7 @@ impl Retention {
     }
 }
 
-/// What [`Store::collect_garbage`] found in the object store.
+/// What [`Service::collect_garbage`] found in the object store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Garbage {
     /// Blobs that no batch knows of, and files that were never written to their end: deleted, unless that was not wanted.
@@ -83,7 +83,7 @@ pub struct Garbage {
     pub foreign: u64,
 }
 
-impl Store {
+impl Service {
     /// Finds blobs that no batch knows of, as a crash between a blob and its row leaves them, and deletes them if wanted. None
     /// that is younger than `least_age` is taken, nor one of today: it may belong to a batch that is just coming in.
     pub async fn collect_garbage(&self, least_age: Duration, delete: bool) -> Result<Garbage, ObjectStoreFault> {
@@ -99,7 +99,7 @@ impl Store {
                 }
             }
             let numbers: Vec<_> = named.iter().map(|(name, _)| name.number).collect();
-            let keys = self.storage.input_keys(&numbers).await?;
+            let keys = self.database.input_keys(&numbers).await?;
             let now_ms = self.clock.now_ms();
             let mut orphans = vec![];
             for (name, blob) in named {
@@ -132,7 +132,7 @@ impl Store {
             }
         }
         if delete {
-            self.storage.note_gc(garbage.orphans, garbage.orphan_bytes, self.clock.now_ms()).await?;
+            self.database.note_gc(garbage.orphans, garbage.orphan_bytes, self.clock.now_ms()).await?;
         }
         Ok(garbage)
     }

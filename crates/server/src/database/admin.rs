@@ -4,7 +4,7 @@ use sqlx::Row;
 use tee_api::TeeType;
 
 use super::{JobStatus, completions::forget_given_up, provers::forget_failures};
-use crate::service::Store;
+use crate::service::Service;
 
 /// What became of a change to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum JobChange {
     NotWhen(JobStatus),
 }
 
-impl Store {
+impl Service {
     /// Makes a failed or given-up job ready again, with all its attempts before it.
     pub async fn retry_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
         self.change_job(
@@ -59,7 +59,7 @@ impl Store {
         (number, tee_type): (u32, TeeType),
     ) -> Result<JobChange, sqlx::Error> {
         let now_ms = self.clock.now_ms();
-        let change = self.storage.transaction(move |connection| {
+        let change = self.database.transaction(move |connection| {
             Box::pin(async move {
                 let changed = sqlx::query(statement)
                     .bind(i64::from(number))
@@ -84,7 +84,7 @@ impl Store {
             })
         });
         let change = change.await?;
-        self.storage.jobs_added.notify_waiters();
+        self.database.jobs_added.notify_waiters();
         Ok(change)
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use tee_api::{PublicKey, Quote, TeeType};
 
-use super::{Storage, patience::Within};
+use super::{Database, patience::Within};
 use crate::keys::Judged;
 
 /// A key to register.
@@ -18,7 +18,7 @@ pub(crate) struct NewAttestation<'a> {
     pub(crate) judged: Option<&'a Judged>,
 }
 
-impl Storage {
+impl Database {
     /// Registers a key, or takes a newer quote of one that may not sign now. Of a key that may, nothing changes: whoever has
     /// seen its quote could send it with other bytes behind what is signed. Nor does the quote of a key that is suspended, where
     /// the same statement is signed. A key that somebody revoked stays so.

@@ -6,7 +6,7 @@ use sqlx::{Any, AnyConnection, Executor, Row, any::AnyRow};
 use tee_verifier::{H256, InputForm};
 
 use super::{
-    Storage,
+    Database,
     contradictions::{RootSource, alarm_displaced, displace},
     decoded, hash, number,
     patience::Within,
@@ -62,7 +62,7 @@ pub(crate) enum InsertedBatch {
 const COLUMNS: &str = "SELECT input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root, \
                        expected_root, input_retired_at FROM batches WHERE number = $1";
 
-impl Storage {
+impl Database {
     /// Inserts a batch with a job for each TEE type that has provers.
     pub(crate) async fn insert_batch(&self, new: NewBatchRow, now_ms: i64) -> Result<InsertedBatch, sqlx::Error> {
         let type_lock = self.type_lock("pg_advisory_xact_lock_shared");

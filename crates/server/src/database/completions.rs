@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::{Batch, Storage, batches::swap_input, number, patience::Within, provers::forget_failures};
+use super::{Batch, Database, batches::swap_input, number, patience::Within, provers::forget_failures};
 use crate::batches::UNPROVEN_COST;
 
 /// A completion to make.
@@ -60,7 +60,7 @@ pub(super) async fn forget_given_up(connection: &mut AnyConnection, number: u32)
         .map(drop)
 }
 
-impl Storage {
+impl Database {
     /// Takes a completion in hand that is due: until then nobody else does.
     pub(crate) async fn take_completion(
         &self,

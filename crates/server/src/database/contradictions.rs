@@ -6,8 +6,8 @@ use sqlx::AnyConnection;
 use tee_api::{PublicKey, TeeType};
 use tee_verifier::H256;
 
-use super::{JobRules, Storage, provers::forget_failures};
-use crate::service::Store;
+use super::{Database, JobRules, provers::forget_failures};
+use crate::service::Service;
 
 /// What moves, and the root that it contradicts, for `INSERT INTO … SELECT`.
 const MOVE: &str = "INSERT INTO tee_proof_disagreements
@@ -95,7 +95,7 @@ pub(super) async fn displace(
     Ok(copied)
 }
 
-impl Storage {
+impl Database {
     /// Fills in the root of a batch that was taken in without one, and holds its proofs against it.
     pub(crate) async fn fill_expected_root(&self, number: u32, root: H256, now_ms: i64) -> Result<(), sqlx::Error> {
         let required = self.rules.required_of_types();
@@ -130,7 +130,7 @@ pub(super) fn alarm_displaced(batch: u32, root: H256, displaced: u64) {
     }
 }
 
-impl Store {
+impl Service {
     /// Notes how a person explained a disagreement; the first explanation stays. False if there is no such disagreement.
     pub async fn resolve_disagreement(
         &self,
@@ -140,7 +140,7 @@ impl Store {
         resolution: &str,
     ) -> Result<bool, sqlx::Error> {
         let (pubkey, resolution, now_ms) = (pubkey.to_bytes().to_vec(), resolution.to_owned(), self.clock.now_ms());
-        self.storage
+        self.database
             .statement(move |connection| {
                 Box::pin(async move {
                     sqlx::query(

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use tee_api::{PublicKey, Quote};
 
-use super::{Storage, decoded, patience::Within};
+use super::{Database, decoded, patience::Within};
 
 /// Collateral with the quote that was found genuine under it.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(crate) struct KeptCollateral {
     pub(crate) collateral: Vec<u8>,
 }
 
-impl Storage {
+impl Database {
     /// Keeps it in the place of what was there of its kind of platform.
     pub(crate) async fn keep_collateral(&self, kept: KeptCollateral, now_ms: i64) -> Result<(), sqlx::Error> {
         self.statement(move |connection| {

@@ -7,7 +7,7 @@ use tee_api::{LeaseId, TeeType};
 use thiserror::Error;
 
 use super::{
-    Batch, Storage,
+    Batch, Database,
     completions::{self, MissingPath},
     decoded, number,
     provers::{Failure, is_hopeless},
@@ -168,7 +168,7 @@ impl JobRules {
     }
 }
 
-impl Storage {
+impl Database {
     /// Hands out a batch that failed a while ago or whose lease has expired, else the lowest that is ready. One statement: no
     /// two claimers, in however many processes, get the same batch. What its provers took too often without finishing it is
     /// given up on the way.
@@ -429,7 +429,7 @@ pub(super) struct FailedLease {
     now_ms: i64,
 }
 
-impl Storage {
+impl Database {
     pub(super) fn failed_lease(&self, lease: &LeaseId, failure: JobFailure<'_>, now_ms: i64) -> FailedLease {
         FailedLease {
             lease: lease.clone(),

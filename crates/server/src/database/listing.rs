@@ -7,7 +7,7 @@ use tee_api::{PublicKey, Signature, TeeType};
 use tee_verifier::H256;
 
 use super::{JobStatus, decoded, hash, number};
-use crate::service::Store;
+use crate::service::Service;
 
 /// How old a change must be to be listed, in milliseconds. Changes are ordered by the times of the servers that made them, and
 /// one that takes this long to reach the database, or comes from a clock this late, is passed over.
@@ -155,7 +155,7 @@ impl Job {
     }
 }
 
-impl Store {
+impl Service {
     /// Batches with higher numbers than `after`, by number.
     pub async fn batches(&self, after: Option<u32>, limit: u32) -> Result<Vec<BatchEntry>, sqlx::Error> {
         let query = sqlx::query(
@@ -164,7 +164,7 @@ impl Store {
         )
         .bind(after.map_or(-1, i64::from))
         .bind(i64::from(limit));
-        let rows = self.storage.readers.fetch_all(query).await?;
+        let rows = self.database.readers.fetch_all(query).await?;
         rows.iter().map(BatchEntry::read).collect()
     }
 
@@ -205,7 +205,7 @@ impl Store {
         if filter.tee_type.is_none() {
             jobs = jobs.bind(number).bind(tee_type);
         }
-        let rows = self.storage.readers.fetch_all(jobs).await?;
+        let rows = self.database.readers.fetch_all(jobs).await?;
         rows.iter().map(Job::read).collect()
     }
 
@@ -221,14 +221,14 @@ impl Store {
         .bind(after.tee_type.as_str())
         .bind(self.clock.now_ms().saturating_sub(CHANGES_SETTLE_MS))
         .bind(i64::from(limit));
-        let rows = self.storage.readers.fetch_all(query).await?;
+        let rows = self.database.readers.fetch_all(query).await?;
         rows.iter().map(Job::read).collect()
     }
 
     /// How many unfinished jobs stand where, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(job_counts_statement()));
-        let rows = self.storage.readers.fetch_all(query).await?;
+        let rows = self.database.readers.fetch_all(query).await?;
         rows.iter()
             .map(|row| {
                 let Some(lowest_batch) = row.try_get::<Option<i64>, _>("lowest")? else { return Ok(None) };
@@ -264,7 +264,7 @@ impl Store {
             Some(Ordering::Greater) => proofs.bind(number).bind(vec![]),
             Some(Ordering::Less) => proofs.bind(number + 1).bind(vec![]),
         };
-        let rows = self.storage.readers.fetch_all(proofs).await?;
+        let rows = self.database.readers.fetch_all(proofs).await?;
         rows.iter().map(Proof::read).collect()
     }
 
@@ -277,7 +277,7 @@ impl Store {
         let query = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
             .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
             .bind(i64::from(limit));
-        let rows = self.storage.readers.fetch_all(query).await?;
+        let rows = self.database.readers.fetch_all(query).await?;
         rows.iter().map(AttestationEntry::read).collect()
     }
 }

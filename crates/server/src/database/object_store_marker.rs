@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{Batch, Storage};
+use super::{Batch, Database};
 
 /// What must lie in the object store.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Marker {
     pub(crate) confirmed: bool,
 }
 
-impl Storage {
+impl Database {
     /// The marker. `new` becomes its content where there is none yet.
     pub(crate) async fn object_store_marker(&self, new: String) -> Result<Marker, sqlx::Error> {
         self.transaction(move |connection| {

@@ -4,7 +4,7 @@ use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use tee_verifier::H256;
 
-use super::{JobStatus, Storage, decoded, hash, number};
+use super::{Database, JobStatus, decoded, hash, number};
 
 /// A batch with its job and proof. A batch has one row for each of its jobs and, where several keys proved it, for each
 /// proof; a batch that no prover ever asked for has a row without TEE type.
@@ -77,7 +77,7 @@ pub(super) const DISAGREEMENT_COLUMNS: &str = "d.*, (SELECT COUNT(*) FROM tee_pr
      WHERE p.l1_batch_number = d.l1_batch_number AND p.tee_type = d.tee_type AND p.pubkey = d.pubkey
          AND p.proof = d.proof) AS accepted";
 
-impl Storage {
+impl Database {
     /// Rows of at most `limit` batches from `first` on, by number.
     pub(crate) async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
         let query = sqlx::query(

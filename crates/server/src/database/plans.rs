@@ -9,13 +9,13 @@ use super::{
     listing::{job_counts_statement, jobs_statement, proofs_statement},
     retention::{PRESENT_INPUTS, retirable_statement},
 };
-use crate::service::Store;
+use crate::service::Service;
 
 /// For each statement its name and its plan, as the database words it.
 #[doc(hidden)]
-impl Store {
+impl Service {
     pub async fn plans(&self, key: &[u8]) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
-        let is_sqlite = self.storage.is_sqlite();
+        let is_sqlite = self.database.is_sqlite();
         let job_filter = |tee_type, status| JobFilter { number: None, tee_type, status };
         let sgx = Some(TeeType::Sgx);
         let of_key = "WHERE pubkey = $1 AND l1_batch_number < $2 ORDER BY l1_batch_number DESC LIMIT 1 OFFSET 999";
@@ -55,7 +55,7 @@ impl Store {
                 statement = statement.replace(&format!("${}", index + 1), value);
             }
             let plan = sqlx::query(AssertSqlSafe(format!("{explain} {statement}")));
-            let rows = self.storage.readers.fetch_all(plan).await?;
+            let rows = self.database.readers.fetch_all(plan).await?;
             let lines = rows.iter().map(|row| row.try_get::<String, _>(if is_sqlite { 3 } else { 0 }));
             plans.push((name, lines.collect::<Result<Vec<_>, _>>()?.join("\n")));
         }

@@ -5,7 +5,7 @@ use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
 use tee_verifier::H256;
 
 use super::{
-    JobStatus, Storage, decoded, hash,
+    Database, JobStatus, decoded, hash,
     jobs::{FailedLease, JobFailure},
     patience::Within,
     provers::{forget_failures, note_success, rest_from_job},
@@ -108,7 +108,7 @@ const REPEATED_REST_MS: i64 = 10_000;
 const DISAGREEMENT: JobFailure<'static> =
     JobFailure { kind: "disagreeing_root", error: "another proof of this batch says another root" };
 
-impl Storage {
+impl Database {
     /// What a proof of this batch by this key is held against; nothing where the key is not registered.
     pub(crate) async fn expectation(&self, number: u32, key: &PublicKey) -> Result<Option<Expectation>, sqlx::Error> {
         let row = sqlx::query(

@@ -13,8 +13,8 @@ use std::{
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use tee_api::TeeType;
 
-use super::{JobRules, Storage, decoded};
-use crate::{edge::ProverName, service::Store};
+use super::{Database, JobRules, decoded};
+use crate::{edge::ProverName, service::Service};
 
 /// Whoever asked for work within this time is expected to try a job before it is given up.
 const ACTIVE_MS: i64 = 24 * 3600 * 1000;
@@ -293,7 +293,7 @@ pub(super) async fn is_hopeless(
     Ok(failed >= max_attempts || (is_worn_out && untried == 0))
 }
 
-impl Storage {
+impl Database {
     /// Notes that a prover asks for work, and says under which name it is counted.
     pub(super) async fn note_asked(
         &self,
@@ -367,7 +367,7 @@ impl Storage {
     }
 }
 
-impl Store {
+impl Service {
     /// Who asks for work, by TEE type and name, those after `after`.
     pub async fn provers(&self, after: Option<(TeeType, &str)>, limit: u32) -> Result<Vec<ProverEntry>, sqlx::Error> {
         let query = sqlx::query(
@@ -380,7 +380,7 @@ impl Store {
         .bind(after.map_or("", |(_, name)| name))
         .bind(self.clock.now_ms())
         .bind(i64::from(limit));
-        let rows = self.storage.readers.fetch_all(query).await?;
+        let rows = self.database.readers.fetch_all(query).await?;
         rows.iter().map(ProverEntry::read).collect()
     }
 }

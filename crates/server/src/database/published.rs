@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, TeeType};
 
-use super::{Disagreement, JobStatus, Storage, decoded, overview::DISAGREEMENT_COLUMNS};
+use super::{Database, Disagreement, JobStatus, decoded, overview::DISAGREEMENT_COLUMNS};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -34,7 +34,7 @@ pub(crate) struct SignedRoot {
     pub(crate) accepted_root: Option<Vec<u8>>,
 }
 
-impl Storage {
+impl Database {
     /// Proofs of a batch and jobs that have none, then refused proofs that contradict accepted ones. Jobs of TEE type
     /// `none` never have a proof and are left out. A disagreement whose proof is accepted is there as a proof.
     pub(crate) async fn published_proofs(
@@ -89,7 +89,7 @@ pub(crate) struct StateCounts {
     pub(crate) incomplete_inputs: u64,
 }
 
-impl Storage {
+impl Database {
     /// Disagreements by batch, TEE type and key, those after `after`.
     pub(crate) async fn disagreements_after(
         &self,

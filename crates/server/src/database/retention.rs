@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Storage, decoded, number, patience::Within};
+use super::{Database, decoded, number, patience::Within};
 
 /// How many batch numbers are looked at in one statement.
 const CHUNK: i64 = 1000;
@@ -48,7 +48,7 @@ pub(crate) struct GcTotals {
     pub(crate) deleted_bytes: u64,
 }
 
-impl Storage {
+impl Database {
     /// Looks at a chunk of batches from `from` on for inputs that have been needed no more since a time.
     pub(crate) async fn retirable_inputs(&self, from: u32, since_ms: i64) -> Result<Retirable, sqlx::Error> {
         let query = sqlx::query("SELECT MIN(number) FROM batches WHERE number >= $1 AND input_retired_at IS NULL")

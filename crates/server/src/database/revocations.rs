@@ -7,7 +7,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::PublicKey;
 
-use super::{Storage, contradictions::RequiredOf, jobs::RETIRED, patience::Within};
+use super::{Database, contradictions::RequiredOf, jobs::RETIRED, patience::Within};
 
 /// How many batches that the key touched are looked at in one transaction, about.
 const CHUNK: i64 = 1000;
@@ -21,7 +21,7 @@ pub struct Requeued {
     pub goes_on: bool,
 }
 
-impl Storage {
+impl Database {
     /// Revokes a key for good and, if wanted, begins to have the batches proven again that lack proofs without it.
     pub(crate) async fn revoke(
         &self,

@@ -7,7 +7,7 @@
 use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Quote};
 
-use super::{Storage, decoded, patience::Within};
+use super::{Database, decoded, patience::Within};
 use crate::keys::Judged;
 
 /// A key that may be judged again.
@@ -28,7 +28,7 @@ impl KeyToJudge {
     }
 }
 
-impl Storage {
+impl Database {
     /// All keys but those that somebody revoked. A row that cannot be read is told and left out.
     pub(crate) async fn keys_to_judge(&self) -> Result<Vec<KeyToJudge>, sqlx::Error> {
         let rows = sqlx::query(

@@ -5,13 +5,13 @@
 use sqlx::{AnyConnection, Row};
 use tee_api::TeeType;
 
-use super::{Storage, decoded, patience::Within};
-use crate::service::Store;
+use super::{Database, decoded, patience::Within};
+use crate::service::Service;
 
 /// How many batch numbers are looked at in one transaction. Other writes come in between.
 const CHUNK: i64 = 1000;
 
-impl Storage {
+impl Database {
     /// Notes that a TEE type is asked for, and makes the first of its jobs. The others are for [`Self::advance_tee_types`].
     /// A type that was retired stays so.
     pub(super) async fn prepare_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<(), sqlx::Error> {
@@ -114,20 +114,20 @@ impl Storage {
     }
 }
 
-impl Store {
+impl Service {
     /// Has no more batches proven by enclaves of this type, and removes the jobs that have no proof, the first of them before
     /// this returns. False if it was retired before.
     pub async fn retire_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
         let now_ms = self.clock.now_ms();
-        let changed = self.storage.retire(tee_type, Some(now_ms)).await?;
-        self.storage.advance_tee_type(tee_type, now_ms).await?;
+        let changed = self.database.retire(tee_type, Some(now_ms)).await?;
+        self.database.advance_tee_type(tee_type, now_ms).await?;
         Ok(changed)
     }
 
     /// Undoes that.
     pub async fn serve_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
-        let changed = self.storage.retire(tee_type, None).await?;
-        self.storage.advance_tee_type(tee_type, self.clock.now_ms()).await?;
+        let changed = self.database.retire(tee_type, None).await?;
+        self.database.advance_tee_type(tee_type, self.clock.now_ms()).await?;
         Ok(changed)
     }
 }

@@ -21,7 +21,7 @@ use super::judgeable;
 use crate::{
     clock::millis,
     database::{KeptCollateral, Requeued},
-    service::Store,
+    service::Service,
 };
 
 /// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
@@ -352,12 +352,12 @@ impl LoadedPolicy {
     }
 }
 
-impl Store {
+impl Service {
     /// Writes down what collateral was found good since the last time.
     pub(crate) async fn save_good_collateral(&self, attestor: &Attestor) {
         for kept in attestor.take_unsaved() {
             let platform = kept.platform.clone();
-            if let Err(error) = self.storage.keep_collateral(kept, self.clock.now_ms()).await {
+            if let Err(error) = self.database.keep_collateral(kept, self.clock.now_ms()).await {
                 tracing::error!(platform, %error, "good collateral cannot be kept for a restart");
             }
         }
@@ -370,10 +370,10 @@ impl Store {
         reason: &str,
         reprove: bool,
     ) -> Result<Option<Requeued>, sqlx::Error> {
-        if self.storage.is_revoked(pubkey).await?.is_none() {
+        if self.database.is_revoked(pubkey).await?.is_none() {
             return Ok(None);
         }
-        self.storage.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
+        self.database.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
     }
 }
 

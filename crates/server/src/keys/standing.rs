@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Attestor, JudgeError, secs};
-use crate::{clock::millis, database::KeyToJudge, metrics::Metrics, service::Store};
+use crate::{clock::millis, database::KeyToJudge, metrics::Metrics, service::Service};
 
 /// How often the policy's file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const KEYS_AT_A_TIME: usize = 16;
 
 /// Judges all registered keys again, at the start, from time to time, when the policy changes, and soon where some could not
 /// be judged, until it is told to stop. A source of collateral that hangs keeps no change of the policy waiting.
-pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, metrics: Metrics, stop: CancellationToken) {
+pub(crate) async fn watch(service: Service, attestor: Arc<Attestor>, metrics: Metrics, stop: CancellationToken) {
     let mut due = Instant::now();
     let mut judging: Option<BoxFuture<'static, bool>> = None;
     loop {
@@ -45,17 +45,17 @@ pub(crate) async fn watch(store: Store, attestor: Arc<Attestor>, metrics: Metric
             tracing::info!("the policy has changed");
         }
         if changed || (judging.is_none() && Instant::now() >= due) {
-            let (store, attestor, metrics) = (store.clone(), attestor.clone(), metrics.clone());
-            judging = Some(Box::pin(async move { store.rejudge(&attestor, &metrics).await }));
+            let (service, attestor, metrics) = (service.clone(), attestor.clone(), metrics.clone());
+            judging = Some(Box::pin(async move { service.rejudge(&attestor, &metrics).await }));
         }
     }
 }
 
-impl Store {
+impl Service {
     /// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
     /// until it is suspended. False if some could not be judged.
     async fn rejudge(&self, attestor: &Attestor, metrics: &Metrics) -> bool {
-        let keys = match self.storage.keys_to_judge().await {
+        let keys = match self.database.keys_to_judge().await {
             Ok(keys) => keys,
             Err(error) => {
                 tracing::error!(%error, "registered keys cannot be judged again");
@@ -91,10 +91,10 @@ impl Store {
             }
         };
         let noted = match (judged.verdict.passed(), key.stands) {
-            (true, true) => self.storage.note_passed(&key.pubkey, &judged, now_ms).await,
+            (true, true) => self.database.note_passed(&key.pubkey, &judged, now_ms).await,
             (true, false) => {
                 tracing::info!(pubkey = %key.pubkey, "key is accepted again");
-                self.storage.restore_standing(&key.pubkey, &judged, now_ms).await
+                self.database.restore_standing(&key.pubkey, &judged, now_ms).await
             }
             (false, _) => return self.refuse(&key, &judged.verdict.refusal()).await,
         };
@@ -102,7 +102,7 @@ impl Store {
     }
 
     async fn refuse(&self, key: &KeyToJudge, refusal: &str) -> bool {
-        match self.storage.refuse(&key.pubkey, refusal, self.clock.now_ms()).await {
+        match self.database.refuse(&key.pubkey, refusal, self.clock.now_ms()).await {
             Ok(false) => true,
             Ok(true) => {
                 tracing::error!(
@@ -121,7 +121,7 @@ impl Store {
     async fn suspend(&self, attestor: &Attestor) {
         let now_ms = self.clock.now_ms();
         let grace_ms = millis(Duration::from_secs(attestor.config.suspend_after_secs));
-        match self.storage.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await {
+        match self.database.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await {
             Ok(0) => {}
             Ok(keys) => {
                 tracing::error!(keys, "ALARM: keys could not be judged for too long and make no new proofs");

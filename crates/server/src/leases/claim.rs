@@ -20,7 +20,7 @@ use crate::{
     crypto::random,
     database::{Claim, NoInput},
     edge::ProverName,
-    service::Store,
+    service::Service,
 };
 
 /// How often one who waits looks for what other servers and the time make ready.
@@ -41,18 +41,18 @@ pub(crate) struct HandedOut {
 /// off costs no attempt.
 pub(crate) struct UnsentLease {
     pub(crate) lease: LeaseId,
-    store: Option<Store>,
+    service: Option<Service>,
 }
 
 impl UnsentLease {
     /// It is the prover's from now on, or has ended otherwise.
     fn release(&mut self) {
-        self.store = None;
+        self.service = None;
     }
 
     async fn give_back(mut self) -> Result<(), sqlx::Error> {
-        let Some(store) = self.store.take() else { return Ok(()) };
-        store.storage.give_back_lease(&self.lease, store.clock.now_ms()).await.map(drop)
+        let Some(service) = self.service.take() else { return Ok(()) };
+        service.database.give_back_lease(&self.lease, service.clock.now_ms()).await.map(drop)
     }
 
     /// A body that is sent under this lease. Who sends a body of a known length may not ask for its end.
@@ -82,12 +82,12 @@ impl UnsentLease {
 
 impl Drop for UnsentLease {
     fn drop(&mut self) {
-        let Some(store) = self.store.take() else { return };
+        let Some(service) = self.service.take() else { return };
         let lease = self.lease.clone();
         // While the process ends, there is nothing to run it: then the lease expires.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            match store.storage.give_back_lease(&lease, store.clock.now_ms()).await {
+            match service.database.give_back_lease(&lease, service.clock.now_ms()).await {
                 Ok(given_back) => tracing::info!(given_back, "a claim was cut off: its batch goes to the next prover"),
                 Err(error) => tracing::warn!(%error, "a claim was cut off, and its batch cannot be given back"),
             }
@@ -107,7 +107,7 @@ pub(crate) enum HandOutError {
     Unreadable,
 }
 
-impl Store {
+impl Service {
     /// Hands out the lowest batch that is ready. If there is none, waits for one.
     pub(crate) async fn hand_out(
         &self,
@@ -118,7 +118,7 @@ impl Store {
     ) -> Result<Option<HandedOut>, HandOutError> {
         let deadline = Instant::now() + wait;
         loop {
-            let added = self.storage.jobs_added();
+            let added = self.database.jobs_added();
             let mut added = std::pin::pin!(added.notified());
             // From here on: what is added while the queue is looked through is not missed.
             added.as_mut().enable();
@@ -157,14 +157,14 @@ impl Store {
                     batch = number,
                     "the batch's input was deleted: add the batch again to have it proven again"
                 );
-                self.storage.set_aside(&lease, NoInput::Retired, self.clock.now_ms()).await?;
+                self.database.set_aside(&lease, NoInput::Retired, self.clock.now_ms()).await?;
                 unreadable += 1;
                 continue;
             }
             let mut opened = self.inputs.open_blob(&claim.batch, form).await;
             // It may have been completed in between.
             if let Err(OpenInputError::Missing) = opened
-                && let Some(current) = self.storage.batch(number).await?
+                && let Some(current) = self.database.batch(number).await?
                 && current.input_key != claim.batch.input_key
             {
                 claim.batch = current;
@@ -189,12 +189,12 @@ impl Store {
                 }
             };
             // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
-            let (store, corrupt_lease) = (self.clone(), lease.clone());
+            let (service, corrupt_lease) = (self.clone(), lease.clone());
             let input = input.or_else(move |error| {
-                let (store, lease) = (store.clone(), corrupt_lease.clone());
+                let (service, lease) = (service.clone(), corrupt_lease.clone());
                 async move {
                     if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) {
-                        let failed = store.set_aside(&lease, number, &error.to_string()).await;
+                        let failed = service.set_aside(&lease, number, &error.to_string()).await;
                         failed.map_err(io::Error::other)?;
                     }
                     Err(error)
@@ -208,11 +208,11 @@ impl Store {
 
     /// In a task of its own: where the client goes away meanwhile, the claim is made all the same, and then undone.
     async fn claim(&self, tee_type: TeeType, prover: &ProverName) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
-        let (store, prover) = (self.clone(), prover.clone());
+        let (service, prover) = (self.clone(), prover.clone());
         let lease = LeaseId::from(random::<16>());
         let claiming = tokio::spawn(async move {
-            let claim = store.storage.claim(tee_type, &prover, &lease, store.clock.now_ms()).await?;
-            Ok(claim.map(|claim| (claim, UnsentLease { lease, store: Some(store) })))
+            let claim = service.database.claim(tee_type, &prover, &lease, service.clock.now_ms()).await?;
+            Ok(claim.map(|claim| (claim, UnsentLease { lease, service: Some(service) })))
         });
         match claiming.await {
             Ok(claimed) => claimed,
@@ -224,6 +224,6 @@ impl Store {
     async fn set_aside(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
         tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
         let reason = NoInput::Unreadable(error.to_owned());
-        self.storage.set_aside(lease, reason, self.clock.now_ms()).await.map(drop)
+        self.database.set_aside(lease, reason, self.clock.now_ms()).await.map(drop)
     }
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     database::{NewProof, RecordedProof, RootFit, Roots},
     edge::ProverName,
-    service::Store,
+    service::Service,
 };
 
 /// How a proof was accepted.
@@ -63,7 +63,7 @@ pub(crate) enum StatementMismatch {
     Signature(SignatureError),
 }
 
-impl Store {
+impl Service {
     /// Checks a proof and stores it:
     ///
     /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
@@ -92,7 +92,7 @@ impl Store {
         prover: &ProverName,
     ) -> Result<AcceptedProof, RefusedProof> {
         let expectation =
-            self.storage.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
+            self.database.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
         if expectation.tee_type != submission.tee_type {
             let (registered, submitted) = (expectation.tee_type, submission.tee_type);
             return Err(RefusedProof::TeeType { registered, submitted });
@@ -113,7 +113,7 @@ impl Store {
         let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
         let (submission, lease, prover) = (submission.clone(), lease.cloned(), prover.clone());
         let proof = NewProof { number, submission, statement, lease, prover };
-        match self.storage.record_proof(proof, self.clock.now_ms()).await? {
+        match self.database.record_proof(proof, self.clock.now_ms()).await? {
             RecordedProof::Accepted | RecordedProof::Known => Ok(AcceptedProof::Undisputed),
             RecordedProof::Disputed { next_starts_from } => Ok(AcceptedProof::Disputed { next_starts_from }),
             RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),

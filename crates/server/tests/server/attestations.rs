@@ -47,7 +47,7 @@ async fn world(folder: &Path) -> World {
 /// Waits until a key's verdict is what is expected: the policy's file is looked at every second.
 async fn until_verdict(world: &World, key: &Key, expected: &str) -> String {
     for _ in 0..200 {
-        let keys = world.server.store().attestations(None, 100).await.unwrap();
+        let keys = world.server.service().attestations(None, 100).await.unwrap();
         let entry = keys.into_iter().find(|entry| entry.pubkey == key.public()).unwrap();
         if entry.verdict.starts_with(expected) {
             return entry.verdict;
@@ -293,7 +293,7 @@ async fn a_quote_is_kept_without_padding_and_a_registration_of_a_key_that_may_si
         json!({ "attestation": hex::encode(bytes), "pubkey": key.public().to_string() })
     };
     let stored = async |key: &Key| {
-        let keys = world.server.store().attestations(None, 9).await.unwrap();
+        let keys = world.server.service().attestations(None, 9).await.unwrap();
         keys.into_iter().find(|entry| entry.pubkey == key.public()).unwrap()
     };
     world.post("/tee/register_attestation", &padded(&key, 7)).await.assert_success();
@@ -329,7 +329,7 @@ async fn a_suspended_keys_quote_does_not_change_when_the_same_statement_comes_un
     let folder = tempfile::tempdir().unwrap();
     let world = world(folder.path()).await;
     let key = world.registered_key(1).await;
-    let stored = async || world.server.store().attestations(None, 9).await.unwrap().remove(0).quote;
+    let stored = async || world.server.service().attestations(None, 9).await.unwrap().remove(0).quote;
     let before = stored().await;
     let twin = twin(&before);
     let registration = json!({ "attestation": hex::encode(&twin), "pubkey": key.public().to_string() });

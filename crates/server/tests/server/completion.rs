@@ -73,7 +73,7 @@ async fn world(refusals: Refusals) -> World {
 
 async fn add(world: &World, input: &BatchInput) -> AddedBatch {
     let new = NewBatch { input: input.clone(), expected_root: None, sealed_at_ms: None, source: "test".to_owned() };
-    world.server.store().add_batch(new).await.unwrap()
+    world.server.service().add_batch(new).await.unwrap()
 }
 
 /// The batch as a prover gets it, with its lease, once there is one.
@@ -94,7 +94,7 @@ async fn report(world: &World, lease: &str, kind: &str) {
 
 /// How often the prover has failed since its last success.
 async fn failures(world: &World, tee_type: TeeType) -> u64 {
-    let provers = world.server.store().provers(None, 9).await.unwrap();
+    let provers = world.server.service().provers(None, 9).await.unwrap();
     provers.iter().filter(|prover| prover.tee_type == tee_type).map(|prover| prover.failures_in_a_row).sum()
 }
 

@@ -66,15 +66,15 @@ async fn one_bare_root_sent_for_many_batches_at_once_proves_one() {
 #[tokio::test]
 async fn without_a_known_root_a_statement_is_required() {
     let world = World::start_with(|config| config.danger_bare_roots = false).await;
-    let store = world.server.store();
+    let service = world.server.service();
     world.add(1).await;
     let key = world.registered_key(1).await;
     world.submit(1, &key.proof(root(1)), None).await.assert_problem(422, "statement_required");
     // The next batch says which root this one has.
-    store.add_batch(starting_from(2, root(1))).await.unwrap();
+    service.add_batch(starting_from(2, root(1))).await.unwrap();
     world.submit(1, &key.proof(root(9)), None).await.assert_problem(422, "wrong_root");
     world.submit(1, &key.proof(root(1)), None).await.assert_success();
-    assert_eq!(store.disagreements().await.unwrap(), []);
+    assert_eq!(service.disagreements().await.unwrap(), []);
     world.submit(2, &key.proof(root(2)), None).await.assert_problem(422, "statement_required");
     world.submit(2, &stating(&key, 2, root(2)), None).await.assert_problem(422, "wrong_statement");
     let statement = key.statement(|statement| {
@@ -87,18 +87,18 @@ async fn without_a_known_root_a_statement_is_required() {
 #[tokio::test]
 async fn a_root_said_with_the_batch_counts_before_the_next_batchs() {
     let world = World::start().await;
-    let store = world.server.store();
+    let service = world.server.service();
     let key = world.registered_key(1).await;
     world.add_expecting(1, Some(ROOT)).await;
-    store.add_batch(starting_from(2, root(9))).await.unwrap();
+    service.add_batch(starting_from(2, root(9))).await.unwrap();
     world.submit(1, &key.proof(ROOT), None).await.assert_success();
-    assert_eq!(store.disagreements().await.unwrap(), []);
+    assert_eq!(service.disagreements().await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_batch_is_proven_again() {
     let world = World::start().await;
-    let store = world.server.store();
+    let service = world.server.service();
     world.add(1).await;
     let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
     let (_, lease) = world.claim("sgx").await.unwrap();
@@ -106,9 +106,9 @@ async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_bat
     world.submit(1, &honest.proof(root(1)), None).await.assert_problem(409, "disagreeing_root");
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
 
-    store.add_batch(starting_from(2, root(1))).await.unwrap();
+    service.add_batch(starting_from(2, root(1))).await.unwrap();
     assert_eq!(accepted_roots(&world).await, []);
-    let kept = store.disagreements().await.unwrap();
+    let kept = service.disagreements().await.unwrap();
     let exposed = kept.iter().find(|kept| kept.pubkey == forger.public()).unwrap();
     assert_eq!((exposed.number, exposed.root, exposed.accepted_root), (1, root(9), root(1)));
 
@@ -122,11 +122,11 @@ async fn a_next_batch_that_starts_elsewhere_exposes_an_accepted_root_and_the_bat
 async fn a_next_batch_that_starts_elsewhere_refuses_no_statement_and_raises_an_alarm_whichever_comes_first() {
     for next_comes_first in [true, false] {
         let world = World::start().await;
-        let store = world.server.store();
+        let service = world.server.service();
         world.add(1).await;
         let key = world.registered_key(1).await;
         let (_, lease) = world.claim("sgx").await.unwrap();
-        let add_next = async || store.add_batch(starting_from(2, root(9))).await.unwrap();
+        let add_next = async || service.add_batch(starting_from(2, root(9))).await.unwrap();
         if next_comes_first {
             add_next().await;
         }
@@ -169,7 +169,7 @@ async fn a_root_said_with_the_batch_refuses_statements_too() {
     });
     let proof = SubmitProof { statement: Some(statement), ..key.proof(root(3)) };
     world.submit(2, &proof, None).await.assert_success();
-    world.server.store().add_batch(new_batch(2, Some(root(2)))).await.unwrap();
+    world.server.service().add_batch(new_batch(2, Some(root(2)))).await.unwrap();
     assert_eq!(accepted_roots(&world).await, []);
     let published = world.rpc_proofs(2).await;
     let exposed = published.as_array().unwrap().iter().find(|entry| entry["disagreesWith"].is_string());
@@ -179,7 +179,7 @@ async fn a_root_said_with_the_batch_refuses_statements_too() {
 #[tokio::test]
 async fn an_expected_root_that_comes_later_is_filled_in_and_held_against_the_proofs() {
     let world = World::start().await;
-    let store = world.server.store();
+    let service = world.server.service();
     for number in [1, 2, 3] {
         world.add(number).await;
     }
@@ -189,16 +189,16 @@ async fn an_expected_root_that_comes_later_is_filled_in_and_held_against_the_pro
         world.submit(number, &key.proof(root(number)), Some(&lease)).await.assert_success();
     }
     for (number, expected) in [(1, root(1)), (2, root(9)), (3, root(3))] {
-        assert_eq!(store.add_batch(new_batch(number, Some(expected))).await.unwrap(), AddedBatch::Known);
+        assert_eq!(service.add_batch(new_batch(number, Some(expected))).await.unwrap(), AddedBatch::Known);
     }
     assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
-    assert_eq!(store.disagreements().await.unwrap().len(), 1);
+    assert_eq!(service.disagreements().await.unwrap().len(), 1);
     let statuses = world.statuses(TeeType::Sgx).await;
     assert_eq!(statuses[..2], [(1, JobStatus::Generated), (2, JobStatus::ReadyToBeProven)]);
     world.submit(3, &key.proof(root(8)), None).await.assert_problem(422, "wrong_root");
     world.submit(2, &key.proof(root(9)), None).await.assert_success();
     // Another root than the one that is known by now is refused, as ever.
-    assert!(store.add_batch(new_batch(3, Some(root(7)))).await.is_err());
+    assert!(service.add_batch(new_batch(3, Some(root(7)))).await.is_err());
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_batch_that_was_given_up_for_a_wrong_root_is_proven_once_the_right_one
     world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_problem(409, "disagreeing_root");
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::PermanentlyIgnored)]);
 
-    assert_eq!(world.server.store().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.server.service().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
     // The failure is forgotten: who was refused gets it again at once.
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_success();
@@ -229,7 +229,7 @@ async fn the_right_proof_of_a_revoked_key_does_not_count_once_the_wrong_one_has_
     assert_eq!(world.post(&path, &json!({"reason": "sold"})).await.json()["requeued"], 1);
     world.submit(1, &forger.proof(root(9)), None).await.assert_success();
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
-    assert_eq!(world.server.store().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.server.service().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven)]);
     assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
 }
@@ -243,10 +243,10 @@ async fn a_wrong_proof_is_not_lost_where_its_key_has_another_disagreement_on_the
         world.submit(1, &key.proof(root(9)), None).await.assert_success();
     }
     world.submit(1, &first.proof(root(8)), None).await.assert_problem(409, "disagreeing_root");
-    assert_eq!(world.server.store().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
-    let kept = world.server.store().proofs(&ProofFilter::default(), None, 9).await.unwrap();
+    assert_eq!(world.server.service().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
+    let kept = world.server.service().proofs(&ProofFilter::default(), None, 9).await.unwrap();
     assert_eq!(kept.iter().map(|proof| (proof.pubkey, proof.root)).collect::<Vec<_>>(), [(first.public(), root(9))]);
-    let noted = world.server.store().disagreements().await.unwrap();
+    let noted = world.server.service().disagreements().await.unwrap();
     let mut noted: Vec<_> = noted.iter().map(|noted| (noted.pubkey, noted.root)).collect();
     noted.sort_by_key(|(_, root)| *root);
     assert_eq!(noted, [(first.public(), root(8)), (second.public(), root(9))]);
@@ -266,7 +266,7 @@ async fn the_proof_of_a_key_that_is_refused_now_still_contradicts_others() {
         ))
         .await;
     world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
-    let found = world.server.store().disagreements().await.unwrap();
+    let found = world.server.service().disagreements().await.unwrap();
     let found: Vec<_> = found.iter().map(|found| (found.pubkey, found.root, found.accepted_root)).collect();
     assert_eq!(found, [(second.public(), root(9), root(1))]);
     assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
@@ -278,7 +278,7 @@ async fn once_a_forger_is_revoked_all_that_it_touched_is_proven_again() {
     for number in 1..=6 {
         world.add(number).await;
     }
-    world.server.store().serve_tee_type(TeeType::Sgx).await.unwrap();
+    world.server.service().serve_tee_type(TeeType::Sgx).await.unwrap();
     let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
     // The honest proof was refused and its batch given up; in one case somebody gave the batch up by hand.
     for number in 1..=4 {
@@ -369,12 +369,16 @@ async fn a_revocation_looks_at_a_thousand_batches_at_a_time_whether_the_key_prov
             ..JobFilter::default()
         };
         for _ in 0..400 {
-            if world.server.store().jobs(&ready, None, BATCHES).await.unwrap().len() == BATCHES as usize {
+            if world.server.service().jobs(&ready, None, BATCHES).await.unwrap().len() == BATCHES as usize {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert_eq!(world.server.store().jobs(&ready, None, BATCHES).await.unwrap().len(), BATCHES as usize, "{table}");
+        assert_eq!(
+            world.server.service().jobs(&ready, None, BATCHES).await.unwrap().len(),
+            BATCHES as usize,
+            "{table}"
+        );
     }
 }
 

@@ -57,7 +57,7 @@ fn large_batch(number: u32) -> tee_server::NewBatch {
 #[tokio::test]
 async fn a_claim_that_is_cut_off_while_its_input_is_sent_costs_no_attempt() {
     let world = World::start_with(|config| config.max_attempts = 1).await;
-    world.server.store().add_batch(large_batch(1)).await.unwrap();
+    world.server.service().add_batch(large_batch(1)).await.unwrap();
     for _ in 0..3 {
         let mut stream = claim(&world, "").await;
         let mut head = [0; 1000];
@@ -122,7 +122,7 @@ async fn servers_of_one_postgresql_go_by_its_clock_whatever_theirs_say() {
         assert_eq!(other.claim("sgx").await, None);
     }
     ahead.post(&format!("/tee/leases/{lease}/renew"), &json!({})).await.assert_success();
-    let expires_at_ms = right.server.store().jobs(&Default::default(), None, 1).await.unwrap()[0].lease_expires_at_ms;
+    let expires_at_ms = right.server.service().jobs(&Default::default(), None, 1).await.unwrap()[0].lease_expires_at_ms;
     let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     let lease_ms = LEASE_SECS as i64 * 1000;
     assert!((expires_at_ms.unwrap() - now_ms - lease_ms).abs() < lease_ms / 2);

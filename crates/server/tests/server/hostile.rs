@@ -185,7 +185,7 @@ async fn ask_for_much(world: &World) -> TcpStream {
     let words = (0..LARGE as u32 / 32).map(|number| keccak256(&number.to_be_bytes()));
     let mut batch = new_batch(1, None);
     batch.input.vm_run_data.used_bytecodes = [(U256::one(), words.collect())].into();
-    world.server.store().add_batch(batch).await.unwrap();
+    world.server.service().add_batch(batch).await.unwrap();
     let mut stream = connect_from([127, 0, 0, 2], world.server.local_addr(), Some(4096)).await.unwrap();
     let request = "GET /tee/proof_inputs_no_lock/1 HTTP/1.1\r\nhost: localhost\r\naccept: application/cbor\r\n\
                    accept-encoding: zstd\r\n\r\n";

@@ -76,14 +76,14 @@ async fn adding_the_same_batch_again_does_nothing_and_a_changed_one_is_refused()
     let world = World::start().await;
     world.add_expecting(1, Some(H256::zero())).await;
     let files = world.input_files();
-    let store = world.server.store();
-    assert_eq!(store.add_batch(new_batch(1, Some(H256::zero()))).await.unwrap(), AddedBatch::Known);
-    assert_eq!(store.add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
+    let service = world.server.service();
+    assert_eq!(service.add_batch(new_batch(1, Some(H256::zero()))).await.unwrap(), AddedBatch::Known);
+    assert_eq!(service.add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
     let mut changed = new_batch(1, None);
     changed.input.l1_batch_env.timestamp += 1;
     let other_root = new_batch(1, Some(H256::repeat_byte(1)));
     for changed in [changed, other_root] {
-        let refused = store.add_batch(changed).await;
+        let refused = service.add_batch(changed).await;
         assert!(matches!(refused, Err(AddBatchError::Changed { number: 1 })), "{refused:?}");
     }
     assert_eq!(world.input_files(), files);
@@ -95,8 +95,8 @@ async fn many_that_add_one_batch_at_a_time_leave_one() {
     let world = World::start().await;
     let adders: Vec<_> = (0..8)
         .map(|_| {
-            let store = world.server.store().clone();
-            tokio::spawn(async move { store.add_batch(new_batch(1, None)).await.unwrap() })
+            let service = world.server.service().clone();
+            tokio::spawn(async move { service.add_batch(new_batch(1, None)).await.unwrap() })
         })
         .collect();
     let mut new = 0;
@@ -168,7 +168,7 @@ async fn a_real_input_comes_out_as_it_went_in() {
             sealed_at_ms: None,
             source: "era".to_owned(),
         };
-        world.server.store().add_batch(new)
+        world.server.service().add_batch(new)
     };
     assert_eq!(add().await.unwrap(), AddedBatch::New);
     assert_eq!(add().await.unwrap(), AddedBatch::Known);

@@ -17,7 +17,7 @@ use crate::{
 async fn memory_keeps_inputs_as_long_as_the_server_runs() {
     let world = on("memory://").await;
     world.add(1).await;
-    assert_eq!(world.server.store().add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.server.service().add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
     assert_eq!(world.claim("sgx").await.unwrap().0, 1);
 }
 
@@ -52,11 +52,11 @@ async fn use_bucket() {
     let blobs: Vec<_> = bucket.list(Some(&inputs)).map_ok(|blob| blob.location).try_collect().await.unwrap();
     assert_eq!(blobs.len(), 8);
     assert!(blobs.iter().all(|blob| blob.as_ref().starts_with("a/prefix/inputs/")), "{blobs:?}");
-    let store = world.server.store();
-    assert_eq!(store.add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
+    let service = world.server.service();
+    assert_eq!(service.add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
     let mut changed = new_batch(1, None);
     changed.input.l1_batch_env.timestamp += 1;
-    assert!(matches!(store.add_batch(changed).await, Err(AddBatchError::Changed { number: 1 })));
+    assert!(matches!(service.add_batch(changed).await, Err(AddBatchError::Changed { number: 1 })));
 
     let of = |number: u32| blobs.iter().filter(move |blob| blob.as_ref().contains(&format!("/{number}-")));
     for blob in of(1) {

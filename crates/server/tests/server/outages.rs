@@ -140,12 +140,12 @@ async fn lost_inputs_cost_no_attempt_hold_no_request_up_and_come_back_when_they_
     assert_eq!(failed(&rows), 30);
     assert!(rows.iter().all(|row| (row.status, row.attempts) == (JobStatus::Failed, 0)), "{rows:?}");
 
-    let store = world.server.store();
+    let service = world.server.service();
     let mut other = new_batch(1, None);
     other.input.l1_batch_env.previous_batch_hash = None;
-    assert!(store.add_batch(other).await.is_err());
+    assert!(service.add_batch(other).await.is_err());
     for number in 1..=30 {
-        assert_eq!(store.add_batch(new_batch(number, None)).await.unwrap(), AddedBatch::Known);
+        assert_eq!(service.add_batch(new_batch(number, None)).await.unwrap(), AddedBatch::Known);
     }
     assert_eq!(world.input_files().len(), 60);
     for number in 1..=30 {
@@ -160,10 +160,10 @@ async fn one_form_of_an_input_that_is_lost_is_put_back_and_the_other_one_still_t
     world.add(1).await;
     let json = world.input_files().into_iter().find(|file| file.display().to_string().contains(".json")).unwrap();
     fs::remove_file(json).unwrap();
-    let store = world.server.store();
+    let service = world.server.service();
     let mut changed = new_batch(1, None);
     changed.input.l1_batch_env.timestamp += 1;
-    assert!(store.add_batch(changed).await.is_err());
-    assert_eq!(store.add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
+    assert!(service.add_batch(changed).await.is_err());
+    assert_eq!(service.add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
     assert_eq!(world.claim("sgx").await.unwrap().0, 1);
 }

@@ -19,7 +19,7 @@ async fn a_person_tries_the_api_in_a_browser() {
     let world = World::start_with(|config| config.tokens_file = Some(tokens.path())).await;
     let mut hostile = new_batch(7, None);
     hostile.source = "<img src=x onerror=\"document.title = 'taken over'\">".to_owned();
-    world.server.store().add_batch(hostile).await.unwrap();
+    world.server.service().add_batch(hostile).await.unwrap();
     let document = world.get("/openapi.json").await.json();
     let operations: usize =
         document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum();

@@ -48,7 +48,7 @@ async fn fill(world: &World) {
 async fn what_is_asked_often_is_answered_by_an_index() {
     let world = World::start().await;
     fill(&world).await;
-    for (name, plan) in world.server.store().plans(&KEY).await.unwrap() {
+    for (name, plan) in world.server.service().plans(&KEY).await.unwrap() {
         let indices: &[&str] = match name {
             "claim" => &["tee_unfinished_jobs_of_type", "tee_ends_of_waiting", "tee_held_leases"],
             // On PostgreSQL, where nearly all are of the type, another index may do.

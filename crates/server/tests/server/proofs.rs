@@ -86,7 +86,7 @@ async fn every_wrong_proof_has_its_own_code_and_nothing_is_stored() {
     world.submit(1, &good, Some("a/b")).await.assert_problem(400, "malformed_lease");
 
     assert_eq!(proofs(&world).await, []);
-    assert_eq!(world.server.store().disagreements().await.unwrap(), []);
+    assert_eq!(world.server.service().disagreements().await.unwrap(), []);
     assert_eq!(world.overview().await[0].tee_type, None);
     world.submit(1, &good, None).await.assert_success();
 }
@@ -96,7 +96,7 @@ async fn a_revoked_key_proves_nothing_more_and_registering_it_again_does_not_hel
     let world = World::start().await;
     world.add(1).await;
     let key = world.registered_key(1).await;
-    world.server.store().revoke_key(&key.public(), "stolen", true).await.unwrap();
+    world.server.service().revoke_key(&key.public(), "stolen", true).await.unwrap();
     world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
     world.post("/tee/register_attestation", &key.registration()).await.assert_problem(403, "revoked_key");
     world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "revoked_key");
@@ -166,7 +166,7 @@ async fn two_roots_for_one_batch_are_kept_and_shown_and_the_first_stands() {
 
     assert_eq!(proofs(&world).await.iter().map(|proof| proof.root).collect::<Vec<_>>(), [ROOT]);
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated)]);
-    let mut kept = world.server.store().disagreements().await.unwrap();
+    let mut kept = world.server.service().disagreements().await.unwrap();
     kept.sort_by_key(|kept| kept.pubkey != forger.public());
     assert_eq!(kept.iter().map(|kept| kept.pubkey).collect::<Vec<_>>(), [forger.public(), honest.public()]);
     assert!(kept.iter().all(|kept| (kept.number, kept.root, kept.accepted_root) == (1, forged, ROOT)));

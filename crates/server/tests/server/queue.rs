@@ -181,22 +181,22 @@ async fn who_waits_gets_a_batch_as_soon_as_there_is_one() {
 #[tokio::test]
 async fn jobs_are_retried_ignored_and_requeued_by_hand() {
     let world = World::start().await;
-    let store = world.server.store().clone();
+    let service = world.server.service().clone();
     world.add(1).await;
-    assert_eq!(store.retry_job(1, TeeType::Sgx).await.unwrap(), JobChange::Unknown);
+    assert_eq!(service.retry_job(1, TeeType::Sgx).await.unwrap(), JobChange::Unknown);
     let (_, lease) = world.claim("sgx").await.unwrap();
-    assert_eq!(store.retry_job(1, TeeType::Sgx).await.unwrap(), JobChange::NotWhen(PickedByProver));
+    assert_eq!(service.retry_job(1, TeeType::Sgx).await.unwrap(), JobChange::NotWhen(PickedByProver));
 
-    assert_eq!(store.ignore_job(1, TeeType::Sgx).await.unwrap(), JobChange::Made);
+    assert_eq!(service.ignore_job(1, TeeType::Sgx).await.unwrap(), JobChange::Made);
     world.post(&format!("/tee/leases/{lease}/renew"), &json!({})).await.assert_problem(409, "stale_lease");
     assert_eq!(world.claim("sgx").await, None);
-    assert_eq!(store.retry_job(1, TeeType::Sgx).await.unwrap(), JobChange::Made);
+    assert_eq!(service.retry_job(1, TeeType::Sgx).await.unwrap(), JobChange::Made);
 
     let key = world.registered_key(1).await;
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
-    assert_eq!(store.ignore_job(1, TeeType::Sgx).await.unwrap(), JobChange::NotWhen(Generated));
-    assert_eq!(store.requeue_job(1, TeeType::Sgx).await.unwrap(), JobChange::Made);
+    assert_eq!(service.ignore_job(1, TeeType::Sgx).await.unwrap(), JobChange::NotWhen(Generated));
+    assert_eq!(service.requeue_job(1, TeeType::Sgx).await.unwrap(), JobChange::Made);
     let (_, again) = world.claim("sgx").await.unwrap();
     // The prover before, which missed its answer, ends nothing; the one that has the batch now does.
     world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
@@ -208,7 +208,7 @@ async fn jobs_are_retried_ignored_and_requeued_by_hand() {
 #[tokio::test]
 async fn everything_is_listed_page_by_page() {
     let world = World::start().await;
-    let store = world.server.store().clone();
+    let service = world.server.service().clone();
     for number in 1..=5 {
         world.add(number).await;
     }
@@ -223,7 +223,7 @@ async fn everything_is_listed_page_by_page() {
 
     let mut numbers = vec![];
     while let Some(last) = {
-        let page = store.batches(numbers.last().copied(), 2).await.unwrap();
+        let page = service.batches(numbers.last().copied(), 2).await.unwrap();
         numbers.extend(page.iter().map(|batch| batch.number));
         page.last().map(|batch| batch.number)
     } {
@@ -234,7 +234,7 @@ async fn everything_is_listed_page_by_page() {
     let mut jobs = vec![];
     loop {
         let after = jobs.last().map(|job: &tee_server::Job| (job.number, job.tee_type));
-        let page = store.jobs(&JobFilter::default(), after, 3).await.unwrap();
+        let page = service.jobs(&JobFilter::default(), after, 3).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -243,8 +243,8 @@ async fn everything_is_listed_page_by_page() {
     let expected: Vec<_> = (1..=5).flat_map(|number| [(number, TeeType::Sgx), (number, TeeType::Tdx)]).collect();
     assert_eq!(jobs.iter().map(|job| (job.number, job.tee_type)).collect::<Vec<_>>(), expected);
     let filtered = |number, tee_type, status| {
-        let store = store.clone();
-        async move { store.jobs(&JobFilter { number, tee_type, status }, None, 100).await.unwrap().len() }
+        let service = service.clone();
+        async move { service.jobs(&JobFilter { number, tee_type, status }, None, 100).await.unwrap().len() }
     };
     assert_eq!(filtered(Some(2), None, None).await, 2);
     assert_eq!(filtered(None, Some(TeeType::Tdx), None).await, 5);
@@ -256,23 +256,23 @@ async fn everything_is_listed_page_by_page() {
     let mut proofs = vec![];
     loop {
         let after = proofs.last().map(|proof: &tee_server::Proof| (proof.number, proof.tee_type, proof.pubkey));
-        let page = store.proofs(&ProofFilter::default(), after, 4).await.unwrap();
+        let page = service.proofs(&ProofFilter::default(), after, 4).await.unwrap();
         if page.is_empty() {
             break;
         }
         proofs.extend(page);
     }
     assert_eq!(proofs.len(), 6);
-    assert_eq!(store.proofs(&ProofFilter { number: Some(2), tee_type: None }, None, 9).await.unwrap().len(), 2);
+    assert_eq!(service.proofs(&ProofFilter { number: Some(2), tee_type: None }, None, 9).await.unwrap().len(), 2);
     let tdx = ProofFilter { number: None, tee_type: Some(TeeType::Tdx) };
-    assert_eq!(store.proofs(&tdx, None, 9).await.unwrap(), []);
+    assert_eq!(service.proofs(&tdx, None, 9).await.unwrap(), []);
 
-    let first = store.attestations(None, 1).await.unwrap().remove(0);
-    let rest = store.attestations(Some(&first.pubkey), 9).await.unwrap();
+    let first = service.attestations(None, 1).await.unwrap().remove(0);
+    let rest = service.attestations(Some(&first.pubkey), 9).await.unwrap();
     assert_eq!(rest.len(), 1);
     assert_ne!(first.pubkey, rest[0].pubkey);
 
-    let mut counts: Vec<_> = store.job_counts().await.unwrap();
+    let mut counts: Vec<_> = service.job_counts().await.unwrap();
     counts.sort_by_key(|count| (count.tee_type, count.status.as_str()));
     let counts: Vec<_> =
         counts.iter().map(|count| (count.tee_type, count.status, count.jobs, count.lowest_batch)).collect();
@@ -291,15 +291,15 @@ async fn everything_is_listed_page_by_page() {
 #[tokio::test]
 async fn changes_of_jobs_are_followed_by_a_cursor() {
     let world = World::start().await;
-    let store = world.server.store().clone();
+    let service = world.server.service().clone();
     let mut cursor = JobCursor { updated_at_ms: -1, number: 0, tee_type: TeeType::None };
     world.add(1).await;
     world.add(2).await;
     world.claim("sgx").await.unwrap();
-    assert_eq!(store.job_changes(cursor, 10).await.unwrap(), []);
+    assert_eq!(service.job_changes(cursor, 10).await.unwrap(), []);
     world.clock.advance(Duration::from_secs(2));
     let mut seen = vec![];
-    while let Some(job) = store.job_changes(cursor, 1).await.unwrap().pop() {
+    while let Some(job) = service.job_changes(cursor, 1).await.unwrap().pop() {
         cursor = job.cursor();
         seen.push((job.number, job.status));
     }
@@ -307,7 +307,7 @@ async fn changes_of_jobs_are_followed_by_a_cursor() {
     let key = world.registered_key(1).await;
     world.submit(1, &key.proof(ROOT), None).await.assert_success();
     world.clock.advance(Duration::from_secs(2));
-    let changed = store.job_changes(cursor, 10).await.unwrap();
+    let changed = service.job_changes(cursor, 10).await.unwrap();
     assert_eq!(changed.iter().map(|job| (job.number, job.status)).collect::<Vec<_>>(), [(1, Generated)]);
-    assert_eq!(store.job_changes(changed[0].cursor(), 10).await.unwrap(), []);
+    assert_eq!(service.job_changes(changed[0].cursor(), 10).await.unwrap(), []);
 }

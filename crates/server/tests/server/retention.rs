@@ -57,7 +57,7 @@ fn kept(world: &World) -> Vec<u32> {
 
 async fn error_kind(world: &World, number: u32, tee_type: TeeType) -> (JobStatus, Option<String>) {
     let filter = JobFilter { number: Some(number), tee_type: Some(tee_type), status: None };
-    let job = world.server.store().jobs(&filter, None, 1).await.unwrap().remove(0);
+    let job = world.server.service().jobs(&filter, None, 1).await.unwrap().remove(0);
     (job.status, job.error_kind)
 }
 
@@ -82,7 +82,7 @@ async fn inputs_of_finished_batches_are_deleted_after_their_time_and_their_proof
     assert_eq!(world.claim("none").await.unwrap().0, 3);
     assert_eq!(world.claim("tdx").await.unwrap().0, 3);
     let of_tdx = JobFilter { tee_type: Some(TeeType::Tdx), ..JobFilter::default() };
-    let made = world.server.store().jobs(&of_tdx, None, 10).await.unwrap();
+    let made = world.server.service().jobs(&of_tdx, None, 10).await.unwrap();
     assert_eq!(made.iter().map(|job| job.number).collect::<Vec<_>>(), [3, 4, 5]);
 }
 
@@ -110,10 +110,10 @@ async fn an_input_comes_back_when_its_batch_is_added_again_and_is_kept_as_long_a
     world.clock.advance(DAY);
     assert_eq!(world.claim("sgx").await.unwrap().0, 3);
 
-    assert_eq!(world.server.store().add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.server.service().add_batch(new_batch(1, None)).await.unwrap(), AddedBatch::Known);
     assert_eq!(world.claim("sgx").await.unwrap().0, 1);
     world.submit(1, &key.proof(root(1)), None).await.assert_success();
-    assert_eq!(world.server.store().add_batch(new_batch(2, None)).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.server.service().add_batch(new_batch(2, None)).await.unwrap(), AddedBatch::Known);
     assert_eq!(kept(&world), [1, 2, 3]);
     // A third one to wait for: it is looked at together with them.
     world.submit(3, &key.proof(root(3)), None).await.assert_success();
@@ -133,7 +133,7 @@ async fn batches_of_a_revoked_key_whose_inputs_are_gone_are_not_handed_out() {
         let failed = (JobStatus::Failed, Some("input_retired".to_owned()));
         assert_eq!(error_kind(&world, number, TeeType::Sgx).await, failed);
     }
-    assert_eq!(world.server.store().add_batch(new_batch(2, None)).await.unwrap(), AddedBatch::Known);
+    assert_eq!(world.server.service().add_batch(new_batch(2, None)).await.unwrap(), AddedBatch::Known);
     assert_eq!(world.claim("sgx").await.unwrap().0, 2);
     assert_eq!(world.claim("sgx").await.unwrap().0, 4);
 }
@@ -203,14 +203,14 @@ async fn a_blob_that_no_batch_knows_is_deleted_once_it_is_old_and_no_other_is() 
     fs::write(&of_today, "on its way").unwrap();
     world.clock.advance(since_1970());
 
-    let store = world.server.store();
+    let service = world.server.service();
     let young = Garbage { orphans: 0, orphan_bytes: 0, in_use: 4, young: 4, foreign: 1 };
-    assert_eq!(store.collect_garbage(DAY, true).await.unwrap(), young);
+    assert_eq!(service.collect_garbage(DAY, true).await.unwrap(), young);
     world.input_files().iter().for_each(|file| age(file, DAY * 2));
-    let found = store.collect_garbage(DAY, false).await.unwrap();
+    let found = service.collect_garbage(DAY, false).await.unwrap();
     assert_eq!((found.orphans, found.in_use, found.young, found.foreign), (3, 4, 1, 1), "{found:?}");
     assert_eq!(world.input_files().len(), 9);
-    assert_eq!(store.collect_garbage(DAY, true).await.unwrap(), found);
+    assert_eq!(service.collect_garbage(DAY, true).await.unwrap(), found);
     assert_eq!(world.input_files().len(), 6);
     assert!(of_today.exists());
     let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
@@ -238,14 +238,14 @@ async fn a_file_that_a_crash_left_half_written_is_deleted_once_it_is_old() {
         fs::write(file, "half").unwrap();
     }
     world.clock.advance(since_1970());
-    let store = world.server.store();
+    let service = world.server.service();
     let young = Garbage { in_use: 2, young: 2, ..Garbage::default() };
-    assert_eq!(store.collect_garbage(DAY, true).await.unwrap(), young);
+    assert_eq!(service.collect_garbage(DAY, true).await.unwrap(), young);
     [&old, &of_today, &foreign].iter().for_each(|file| age(file, DAY * 2));
     let found = Garbage { orphans: 1, orphan_bytes: 4, in_use: 2, young: 1, foreign: 0 };
-    assert_eq!(store.collect_garbage(DAY, false).await.unwrap(), found);
+    assert_eq!(service.collect_garbage(DAY, false).await.unwrap(), found);
     assert!(old.exists());
-    assert_eq!(store.collect_garbage(DAY, true).await.unwrap(), found);
+    assert_eq!(service.collect_garbage(DAY, true).await.unwrap(), found);
     assert_eq!((old.exists(), of_today.exists(), foreign.exists()), (false, true, true));
 }
 
@@ -266,7 +266,7 @@ async fn an_empty_store_is_no_reason_to_delete_anything() {
     let (objects, away) = (world.folder.path().join("objects"), world.folder.path().join("away"));
     fs::rename(&objects, &away).unwrap();
     fs::create_dir(&objects).unwrap();
-    assert!(world.server.store().collect_garbage(DAY, true).await.is_err());
+    assert!(world.server.service().collect_garbage(DAY, true).await.is_err());
     fs::remove_dir(&objects).unwrap();
     fs::rename(&away, &objects).unwrap();
     assert_eq!(kept(&world), [1, 2]);

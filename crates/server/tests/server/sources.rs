@@ -218,7 +218,7 @@ async fn a_batch_is_taken_over_with_its_root_once_the_chain_knows_it() {
     ]);
     let mirror = mirror_of(&node, 1, Some(rpc(answers.clone()).await)).await;
     assert_eq!(next(&mirror, 1).await, [1].into());
-    let batches = mirror.server.store().batches(None, 9).await.unwrap();
+    let batches = mirror.server.service().batches(None, 9).await.unwrap();
     assert_eq!(batches.len(), 1);
     assert_eq!((batches[0].expected_root, batches[0].sealed_at_ms), (Some(ROOT), Some(1_700_000_000_000)));
     let key = mirror.registered_key(1).await;
@@ -268,18 +268,18 @@ async fn blobs_and_a_file_with_the_rest_make_a_batch() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
     let (url, rest) = (blobs(folder.path(), &input(5)), folder.path().join("rest.json"));
-    let store = world.server.store();
-    assert_eq!(store.import(&url, &rest).await.unwrap(), (5, AddedBatch::New));
-    assert_eq!(store.import(&url, &rest).await.unwrap(), (5, AddedBatch::Known));
+    let service = world.server.service();
+    assert_eq!(service.import(&url, &rest).await.unwrap(), (5, AddedBatch::New));
+    assert_eq!(service.import(&url, &rest).await.unwrap(), (5, AddedBatch::Known));
     assert_eq!(BatchInput::from_json(&world.get("/tee/proof_inputs_no_lock/5").await.body).unwrap(), input(5));
 
     let blob = folder.path().join("witness_inputs/vm_run_data_5.cbor");
     fs::write(&blob, &fs::read(&blob).unwrap()[1..]).unwrap();
-    assert!(matches!(store.import(&url, &rest).await, Err(ImportError::MalformedBlob { .. })));
+    assert!(matches!(service.import(&url, &rest).await, Err(ImportError::MalformedBlob { .. })));
     fs::remove_file(&blob).unwrap();
-    assert!(matches!(store.import(&url, &rest).await, Err(ImportError::Blob { .. })));
+    assert!(matches!(service.import(&url, &rest).await, Err(ImportError::Blob { .. })));
     fs::write(&rest, "{}").unwrap();
-    assert!(matches!(store.import(&url, &rest).await, Err(ImportError::Rest(_))));
+    assert!(matches!(service.import(&url, &rest).await, Err(ImportError::Rest(_))));
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn blobs_of_a_real_node_make_its_batch() {
         fs::copy(data.join(blob), folder.path().join("witness_inputs").join(blob)).unwrap();
     }
     let world = World::start().await;
-    assert_eq!(world.server.store().import(&url, &rest).await.unwrap(), (1, AddedBatch::New));
+    assert_eq!(world.server.service().import(&url, &rest).await.unwrap(), (1, AddedBatch::New));
     assert_eq!(BatchInput::from_json(&world.get("/tee/proof_inputs_no_lock/1").await.body).unwrap(), real);
 }
 
@@ -322,7 +322,7 @@ fn encoded(
 #[tokio::test]
 async fn an_input_is_read_as_it_arrives_in_every_form() {
     let world = World::start().await;
-    let store = world.server.store();
+    let service = world.server.service();
     let (mut json, mut cbor) = (vec![], vec![]);
     input(1).to_json(&mut json).unwrap();
     input(1).to_cbor(&mut cbor).unwrap();
@@ -334,7 +334,7 @@ async fn an_input_is_read_as_it_arrives_in_every_form() {
         encoded(cbor.clone(), InputForm::Cbor, Compression::None),
         encoded(zstd(&cbor), InputForm::Cbor, Compression::Zstd),
     ] {
-        assert_eq!(store.add_encoded(new).await.unwrap(), expected);
+        assert_eq!(service.add_encoded(new).await.unwrap(), expected);
         expected = AddedBatch::Known;
     }
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
@@ -350,17 +350,17 @@ async fn an_input_is_read_as_it_arrives_in_every_form() {
         encoded(json.clone(), InputForm::Json, Compression::Gzip),
         encoded([cbor.clone(), vec![0]].concat(), InputForm::Cbor, Compression::None),
     ] {
-        let refused = store.add_encoded(wrong).await;
+        let refused = service.add_encoded(wrong).await;
         assert!(matches!(refused, Err(AddBatchError::Read(_) | AddBatchError::Input(_))), "{refused:?}");
     }
     let another = EncodedBatch { number: Some(2), ..encoded(json, InputForm::Json, Compression::None) };
-    let refused = store.add_encoded(another).await;
+    let refused = service.add_encoded(another).await;
     assert!(matches!(refused, Err(AddBatchError::Number { asked: 2, got: 1 })), "{refused:?}");
     let mut changed = vec![];
     let mut other = new_batch(1, None).input;
     other.l1_batch_env.timestamp += 1;
     other.to_cbor(&mut changed).unwrap();
-    let refused = store.add_encoded(encoded(changed, InputForm::Cbor, Compression::None)).await;
+    let refused = service.add_encoded(encoded(changed, InputForm::Cbor, Compression::None)).await;
     assert!(matches!(refused, Err(AddBatchError::Changed { number: 1 })), "{refused:?}");
     assert_eq!(world.input_files().len(), 2);
 }

@@ -9,7 +9,7 @@ use tee_server::{JobStatus::*, RequiredProofs};
 use crate::world::{ROOT, World};
 
 async fn jobs(world: &World, tee_type: TeeType) -> u64 {
-    let counts = world.server.store().job_counts().await.unwrap();
+    let counts = world.server.service().job_counts().await.unwrap();
     counts.iter().filter(|count| count.tee_type == tee_type).map(|count| count.jobs).sum()
 }
 

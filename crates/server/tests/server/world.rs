@@ -112,7 +112,7 @@ impl World {
     }
 
     pub(crate) async fn add_expecting(&self, number: u32, expected_root: Option<H256>) {
-        assert_eq!(self.server.store().add_batch(new_batch(number, expected_root)).await.unwrap(), AddedBatch::New);
+        assert_eq!(self.server.service().add_batch(new_batch(number, expected_root)).await.unwrap(), AddedBatch::New);
     }
 
     pub(crate) async fn send(
@@ -165,7 +165,7 @@ impl World {
     }
 
     pub(crate) async fn overview(&self) -> Vec<OverviewRow> {
-        self.server.store().overview(0, 1000).await.unwrap()
+        self.server.service().overview(0, 1000).await.unwrap()
     }
 
     /// Statuses of the jobs of a TEE type, by batch.

@@ -5,7 +5,7 @@ use tee_verifier::InputForm;
 use thiserror::Error;
 
 use super::{Inputs, OpenInputError, STORE_MARKER};
-use crate::{crypto::random, database::Storage, service::Store};
+use crate::{crypto::random, database::Database, service::Service};
 
 /// Why the object store cannot be used.
 #[derive(Debug, Error)]
@@ -27,8 +27,8 @@ pub enum ObjectStoreFault {
 }
 
 /// Finds out which marker the store must have, and puts it there the first time.
-pub(crate) async fn marker(storage: &Storage, inputs: &Inputs) -> Result<String, ObjectStoreFault> {
-    let known = storage.object_store_marker(hex::encode(random::<16>())).await?;
+pub(crate) async fn marker(database: &Database, inputs: &Inputs) -> Result<String, ObjectStoreFault> {
+    let known = database.object_store_marker(hex::encode(random::<16>())).await?;
     let found = inputs.marker().await?;
     if known.confirmed {
         let wrong = || ObjectStoreFault::Wrong { expected: known.content.clone() };
@@ -47,7 +47,7 @@ pub(crate) async fn marker(storage: &Storage, inputs: &Inputs) -> Result<String,
         Some(found) => found,
         None => {
             // A database of before there were markers: its latest input is as good a sign.
-            if let Some(latest) = storage.latest_batch().await?
+            if let Some(latest) = database.latest_batch().await?
                 && !inputs.are_in_memory()
             {
                 match inputs.open_blob(&latest, InputForm::Cbor).await {
@@ -60,11 +60,11 @@ pub(crate) async fn marker(storage: &Storage, inputs: &Inputs) -> Result<String,
             known.content
         }
     };
-    storage.confirm_object_store_marker(content.clone()).await?;
+    database.confirm_object_store_marker(content.clone()).await?;
     Ok(content)
 }
 
-impl Store {
+impl Service {
     /// Whether the object store answers and is the right one.
     pub(crate) async fn check_object_store(&self) -> Result<(), ObjectStoreFault> {
         match self.inputs.marker().await? {

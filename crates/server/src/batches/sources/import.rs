@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     batches::{AddBatchError, AddedBatch, NewBatch, ObjectStoreUrl},
-    service::Store,
+    service::Service,
 };
 
 /// Why a batch cannot be imported.
@@ -65,7 +65,7 @@ struct Rest {
     pubdata_params: PubdataParams,
 }
 
-impl Store {
+impl Service {
     /// Takes in the batch whose rest is in the JSON file `rest`: its number is there, its blobs are
     /// `witness_inputs/vm_run_data_{n}.cbor` and `witness_inputs/merkle_tree_paths_{n}.cbor` under `blobs`.
     pub async fn import(&self, blobs: &ObjectStoreUrl, rest: &Path) -> Result<(u32, AddedBatch), ImportError> {

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use self::node::{MirrorError, Node};
-use crate::{batches::AddedBatch, config::MirrorConfig, metrics::Metrics, service::Store};
+use crate::{batches::AddedBatch, config::MirrorConfig, metrics::Metrics, service::Service};
 
 /// How many batches are fetched at a time.
 const FETCHES: usize = 4;
@@ -54,7 +54,7 @@ struct Retry {
 }
 
 /// Follows the node for ever.
-pub(crate) async fn follow(store: Store, config: MirrorConfig, metrics: Metrics) {
+pub(crate) async fn follow(service: Service, config: MirrorConfig, metrics: Metrics) {
     tracing::info!("taking over a node's batches");
     let node = loop {
         match Node::new(&config) {
@@ -89,10 +89,10 @@ pub(crate) async fn follow(store: Store, config: MirrorConfig, metrics: Metrics)
             }
         }
         while node_answers && fetches.len() < FETCHES {
-            match progress.take(&store).await {
+            match progress.take(&service).await {
                 Ok(Some(number)) => {
-                    let (store, node) = (store.clone(), node.clone());
-                    fetches.spawn(async move { (number, take_over(&store, &node, number).await) });
+                    let (service, node) = (service.clone(), node.clone());
+                    fetches.spawn(async move { (number, take_over(&service, &node, number).await) });
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -129,7 +129,7 @@ impl Progress {
     }
 
     /// The next batch to fetch: one that is due again, or the lowest that is lacking.
-    async fn take(&mut self, store: &Store) -> Result<Option<u32>, sqlx::Error> {
+    async fn take(&mut self, service: &Service) -> Result<Option<u32>, sqlx::Error> {
         let now = Instant::now();
         let again = self.later.iter().find(|(number, retry)| retry.at <= now && !self.in_hand.contains(number));
         if let Some((number, _)) = again {
@@ -143,7 +143,7 @@ impl Progress {
                 return Ok(None);
             }
             let end = latest.min(next.saturating_add(WINDOW - 1));
-            self.lacking = store.storage.lacking_batches(next, end).await?.into();
+            self.lacking = service.database.lacking_batches(next, end).await?.into();
             self.next = end.checked_add(1);
         }
         let number = self.lacking.pop_front();
@@ -195,12 +195,12 @@ impl Progress {
     }
 }
 
-async fn take_over(store: &Store, node: &Node, number: u32) -> Result<AddedBatch, MirrorError> {
-    if !store.storage.lacking_batches(number, number).await?.contains(&number) {
+async fn take_over(service: &Service, node: &Node, number: u32) -> Result<AddedBatch, MirrorError> {
+    if !service.database.lacking_batches(number, number).await?.contains(&number) {
         // Another server was faster.
         return Ok(AddedBatch::Known);
     }
     let details = node.batch_details(number).await?;
     let batch = node.batch(number, details).await?;
-    Ok(store.add_encoded(batch).await?)
+    Ok(service.add_encoded(batch).await?)
 }

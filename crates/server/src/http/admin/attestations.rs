@@ -13,7 +13,7 @@ use crate::{
         Problem,
         request::{JsonBody, malformed_path},
     },
-    service::Store,
+    service::Service,
 };
 
 /// Revokes a key for good: its proofs are refused from now on. The batches that it touched and that lack
@@ -28,14 +28,14 @@ use crate::{
     )
 )]
 pub(crate) async fn revoke(
-    State(store): State<Store>,
+    State(service): State<Service>,
     path: Result<Path<String>, PathRejection>,
     JsonBody(request): JsonBody<RevokeKey>,
 ) -> Result<Json<KeyRevoked>, Problem> {
     let Path(pubkey) = path.map_err(malformed_path)?;
     let pubkey: PublicKey = pubkey.parse().map_err(malformed_path)?;
     let reason: String = request.reason.chars().filter(|letter| !letter.is_control()).take(200).collect();
-    match store.revoke_key(&pubkey, &reason, !request.keep_batches).await? {
+    match service.revoke_key(&pubkey, &reason, !request.keep_batches).await? {
         Some(Requeued { batches: requeued, goes_on }) => {
             tracing::warn!(%pubkey, reason, requeued, goes_on, "key revoked by hand");
             Ok(Json(KeyRevoked { requeued, goes_on }))

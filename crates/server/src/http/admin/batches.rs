@@ -64,7 +64,7 @@ pub(crate) async fn add(
     }
     let body = Box::pin(limited(request.into_body(), max_bytes));
     let new = EncodedBatch { body, form, compression, number: None, expected_root, sealed_at_ms: None, source };
-    match app.store.add_encoded(new).await {
+    match app.service.add_encoded(new).await {
         Ok(AddedBatch::New) => Ok((StatusCode::CREATED, Json(BatchAdded { new: true }))),
         Ok(AddedBatch::Known) => Ok((StatusCode::OK, Json(BatchAdded { new: false }))),
         Err(error) => Err(refusal(error)),

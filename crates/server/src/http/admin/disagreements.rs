@@ -14,7 +14,7 @@ use crate::{
         request::{JsonBody, malformed_path},
         success,
     },
-    service::Store,
+    service::Service,
 };
 
 /// Notes that a person has explained a disagreement, and how. It stays listed, and is no alarm any more. Doing it again changes
@@ -30,7 +30,7 @@ use crate::{
     )
 )]
 pub(crate) async fn resolve(
-    State(store): State<Store>,
+    State(service): State<Service>,
     path: Result<Path<(String, String, String)>, PathRejection>,
     JsonBody(request): JsonBody<ResolveDisagreement>,
 ) -> Result<Json<&'static str>, Problem> {
@@ -39,7 +39,7 @@ pub(crate) async fn resolve(
     let tee_type: TeeType = tee_type.parse().map_err(malformed_path)?;
     let pubkey: PublicKey = pubkey.parse().map_err(malformed_path)?;
     let reason = reason(&request.reason)?;
-    if !store.resolve_disagreement(batch, tee_type, &pubkey, &reason).await? {
+    if !service.resolve_disagreement(batch, tee_type, &pubkey, &reason).await? {
         let detail = "there is no such disagreement";
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_disagreement", detail));
     }

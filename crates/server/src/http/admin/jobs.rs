@@ -10,7 +10,7 @@ use tee_api::{JobAction, TeeType};
 use crate::{
     database::JobChange,
     http::{Problem, request::malformed_path, success},
-    service::Store,
+    service::Service,
 };
 
 /// Changes a job: `retry` makes a failed or given-up one ready again; `ignore` gives up one that has no proof; `requeue`
@@ -26,7 +26,7 @@ use crate::{
     )
 )]
 pub(crate) async fn change(
-    State(store): State<Store>,
+    State(service): State<Service>,
     path: Result<Path<(String, String, String)>, PathRejection>,
 ) -> Result<Json<&'static str>, Problem> {
     let Path((batch, tee_type, action)) = path.map_err(malformed_path)?;
@@ -34,9 +34,9 @@ pub(crate) async fn change(
     let tee_type: TeeType = tee_type.parse().map_err(malformed_path)?;
     let action: JobAction = action.parse().map_err(malformed_path)?;
     let change = match action {
-        JobAction::Retry => store.retry_job(batch, tee_type).await?,
-        JobAction::Ignore => store.ignore_job(batch, tee_type).await?,
-        JobAction::Requeue => store.requeue_job(batch, tee_type).await?,
+        JobAction::Retry => service.retry_job(batch, tee_type).await?,
+        JobAction::Ignore => service.ignore_job(batch, tee_type).await?,
+        JobAction::Requeue => service.requeue_job(batch, tee_type).await?,
     };
     match change {
         JobChange::Made => {

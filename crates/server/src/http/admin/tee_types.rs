@@ -8,7 +8,7 @@ use tee_api::{TeeType, TeeTypeAction};
 
 use crate::{
     http::{Problem, request::malformed_path, success},
-    service::Store,
+    service::Service,
 };
 
 /// Changes which types of enclave have jobs: `retire` removes a type's jobs that have no proof, and no prover of it gets work;
@@ -21,15 +21,15 @@ use crate::{
     )
 )]
 pub(crate) async fn change(
-    State(store): State<Store>,
+    State(service): State<Service>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<&'static str>, Problem> {
     let Path((tee_type, action)) = path.map_err(malformed_path)?;
     let tee_type: TeeType = tee_type.parse().map_err(malformed_path)?;
     let action: TeeTypeAction = action.parse().map_err(malformed_path)?;
     let changed = match action {
-        TeeTypeAction::Retire => store.retire_tee_type(tee_type).await?,
-        TeeTypeAction::Serve => store.serve_tee_type(tee_type).await?,
+        TeeTypeAction::Retire => service.retire_tee_type(tee_type).await?,
+        TeeTypeAction::Serve => service.serve_tee_type(tee_type).await?,
     };
     if changed {
         tracing::warn!(%tee_type, action = action.as_str(), "type of enclave changed by hand");

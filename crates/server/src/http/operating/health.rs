@@ -34,12 +34,12 @@ pub(crate) async fn live() -> Json<Healthy> {
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Healthy>, Problem> {
     let unavailable = |code, detail| Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail));
-    if app.store.stopping.is_cancelled() {
+    if app.service.stopping.is_cancelled() {
         return unavailable("stopping", "the server is stopping");
     }
     let (database, inputs) = tokio::join!(
-        timeout(PATIENCE, app.store.storage.ping(app.store.clock.now_ms())),
-        timeout(PATIENCE, app.store.check_object_store())
+        timeout(PATIENCE, app.service.database.ping(app.service.clock.now_ms())),
+        timeout(PATIENCE, app.service.check_object_store())
     );
     match database {
         Ok(Ok(())) => {}

@@ -11,7 +11,7 @@ use crate::{
         success,
     },
     keys::secs,
-    service::Store,
+    service::Service,
 };
 
 /// Prolongs a lease, up to the longest time that a prover may have one batch: Tee-Lease-Expires-In says how long it lasts.
@@ -24,11 +24,11 @@ use crate::{
     )
 )]
 pub(crate) async fn renew(
-    State(store): State<Store>,
+    State(service): State<Service>,
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<impl IntoResponse, Problem> {
-    let now_ms = store.clock.now_ms();
-    let expires_at_ms = store.storage.renew_lease(&lease, now_ms).await?.ok_or_else(Problem::stale_lease)?;
+    let now_ms = service.clock.now_ms();
+    let expires_at_ms = service.database.renew_lease(&lease, now_ms).await?.ok_or_else(Problem::stale_lease)?;
     let expires_in_secs = secs(expires_at_ms.saturating_sub(now_ms));
     let headers = [
         (HeaderName::from_static(LEASE_ID_HEADER), lease.to_string()),
@@ -47,13 +47,13 @@ pub(crate) async fn renew(
     )
 )]
 pub(crate) async fn fail(
-    State(store): State<Store>,
+    State(service): State<Service>,
     PathParameter(lease): PathParameter<LeaseId>,
     JsonBody(report): JsonBody<FailReport>,
 ) -> Result<Json<&'static str>, Problem> {
     let failure = JobFailure { kind: report.kind(), error: report.error() };
     let (kind, error) = (report.kind(), report.error());
-    match store.storage.fail_lease(&lease, failure, store.clock.now_ms()).await? {
+    match service.database.fail_lease(&lease, failure, service.clock.now_ms()).await? {
         ReportedFailure::StaleLease => return Err(Problem::stale_lease()),
         ReportedFailure::Failed => tracing::warn!(kind, error, "prover reports that a batch cannot be proven"),
         ReportedFailure::AwaitsCompletion => tracing::info!(kind, error, "a batch's input lacks paths, and gets them"),
@@ -71,10 +71,10 @@ pub(crate) async fn fail(
     )
 )]
 pub(crate) async fn give_back(
-    State(store): State<Store>,
+    State(service): State<Service>,
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<Json<&'static str>, Problem> {
-    current(store.storage.give_back_lease(&lease, store.clock.now_ms()).await?)?;
+    current(service.database.give_back_lease(&lease, service.clock.now_ms()).await?)?;
     tracing::info!("batch given back");
     Ok(success())
 }

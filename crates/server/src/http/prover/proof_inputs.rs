@@ -30,7 +30,7 @@ const MAX_WAIT_SECS: u64 = 25;
     )
 )]
 pub(crate) async fn handle(
-    State(App { store, metrics, limits, .. }): State<App>,
+    State(App { service, metrics, limits, .. }): State<App>,
     Extension(prover): Extension<ProverName>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -39,7 +39,7 @@ pub(crate) async fn handle(
     let form = wanted_form(&headers);
     // An answer that there is nothing still comes in time.
     let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
-    let handed_out = store.hand_out(tee_type, &prover, form, wait).await?;
+    let handed_out = service.hand_out(tee_type, &prover, form, wait).await?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     metrics.batches_handed_out[&tee_type.into()].inc();
     let response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
@@ -48,7 +48,7 @@ pub(crate) async fn handle(
     let mut response =
         response.map(|body| Body::from_stream(handed_out.lease.until_sent(body.into_data_stream(), length)));
     response.headers_mut().insert(LEASE_ID_HEADER, lease);
-    response.headers_mut().insert(LEASE_EXPIRES_IN_HEADER, store.lease_secs().into());
+    response.headers_mut().insert(LEASE_EXPIRES_IN_HEADER, service.lease_secs().into());
     Ok(response)
 }
 

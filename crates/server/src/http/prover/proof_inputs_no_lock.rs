@@ -10,7 +10,7 @@ use super::input_answer::{answer, wanted_form};
 use crate::{
     batches::OpenInputError,
     http::{Problem, request::PathParameter},
-    service::Store,
+    service::Service,
 };
 
 /// A batch's input, in JSON or (Accept: application/cbor) in CBOR, without a lease.
@@ -25,21 +25,21 @@ use crate::{
     )
 )]
 pub(crate) async fn handle(
-    State(store): State<Store>,
+    State(service): State<Service>,
     headers: HeaderMap,
     PathParameter(number): PathParameter<u32>,
 ) -> Result<Response, Problem> {
-    let batch = store.storage.batch(number).await?.ok_or_else(Problem::unknown_batch)?;
+    let batch = service.database.batch(number).await?.ok_or_else(Problem::unknown_batch)?;
     if batch.input_is_retired {
         let detail = "the batch's input was deleted once it was proven";
         return Err(Problem::new(StatusCode::GONE, "input_retired", detail));
     }
     let form = wanted_form(&headers);
-    let input = match store.inputs.open_blob(&batch, form).await {
+    let input = match service.inputs.open_blob(&batch, form).await {
         Ok(input) => input,
         Err(OpenInputError::Store(error)) => return Err(error.into()),
         Err(error) => {
-            store.check_object_store().await?;
+            service.check_object_store().await?;
             return Err(Problem::internal(error));
         }
     };

@@ -8,7 +8,7 @@ use crate::{
     database::NewAttestation,
     http::{Problem, request::JsonBody, success},
     keys::{JudgeError, secs},
-    service::Store,
+    service::Service,
 };
 
 /// Registers a key. Its quote must name it and be accepted by the server's policy; the answer says which rules it breaks.
@@ -18,7 +18,7 @@ use crate::{
     responses((status = 200, body = String, example = "Success"), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn handle(
-    State(store): State<Store>,
+    State(service): State<Service>,
     JsonBody(RegisterAttestation { attestation, pubkey }): JsonBody<RegisterAttestation>,
 ) -> Result<Json<&'static str>, Problem> {
     let refuse = |code, detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
@@ -32,8 +32,8 @@ pub(crate) async fn handle(
         Tee::Sgx => TeeType::Sgx,
         Tee::Tdx => TeeType::Tdx,
     };
-    let now_ms = store.clock.now_ms();
-    let judged = match &store.attestor {
+    let now_ms = service.clock.now_ms();
+    let judged = match &service.attestor {
         None => None,
         Some(attestor) => match attestor.judge(&attestation, &pubkey, false, secs(now_ms)).await {
             Ok(judged) if judged.verdict.passed() => Some(judged),
@@ -56,11 +56,11 @@ pub(crate) async fn handle(
     };
     let signed_bytes = quote.signed_bytes();
     let new = NewAttestation { pubkey: &pubkey, quote: &attestation, signed_bytes, tee_type, judged: judged.as_ref() };
-    store.storage.register(&new, now_ms).await?;
-    if let Some(attestor) = &store.attestor {
-        store.save_good_collateral(attestor).await;
+    service.database.register(&new, now_ms).await?;
+    if let Some(attestor) = &service.attestor {
+        service.save_good_collateral(attestor).await;
     }
-    if store.storage.is_revoked(&pubkey).await? == Some(true) {
+    if service.database.is_revoked(&pubkey).await? == Some(true) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "revoked_key", "the key was revoked"));
     }
     tracing::info!(%pubkey, %tee_type, "key registered");

@@ -28,7 +28,7 @@ pub(crate) async fn handle(
 ) -> Result<Json<&'static str>, Problem> {
     let lease = lease(&headers)?;
     let SubmitProof { pubkey, proof: root, tee_type, .. } = &submission;
-    match app.store.take_proof(batch, &submission, lease.as_ref(), &prover).await {
+    match app.service.take_proof(batch, &submission, lease.as_ref(), &prover).await {
         Ok(accepted) => {
             app.metrics.proofs_accepted[&(*tee_type).into()].inc();
             tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted");
@@ -53,8 +53,8 @@ pub(crate) async fn handle(
             let problem = Problem::from(refused);
             app.metrics.refused(problem.code());
             if speaks_of_prover && lease.is_none() {
-                let (code, now_ms) = (problem.code(), app.store.clock.now_ms());
-                app.store.storage.note_refused_proof(&prover, *tee_type, code, now_ms).await?;
+                let (code, now_ms) = (problem.code(), app.service.clock.now_ms());
+                app.service.database.note_refused_proof(&prover, *tee_type, code, now_ms).await?;
             }
             return Err(problem);
         }

@@ -17,7 +17,7 @@ use crate::{
     clock::rfc3339,
     database::{JobStatus, PublishedProof},
     http::{HeldRoom, Problem, authorize::Asking, request::RawBody},
-    service::Store,
+    service::Service,
 };
 
 /// The most calls in one request.
@@ -37,7 +37,7 @@ const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
     responses((status = 200, body = RpcAnswer), (status = 204, description = "only notifications came"))
 )]
 pub(crate) async fn handle(
-    State(store): State<Store>,
+    State(service): State<Service>,
     Extension(asking): Extension<Asking>,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
@@ -52,14 +52,14 @@ pub(crate) async fn handle(
             // The first one was counted as the request.
             asking.count(u32::try_from(calls.len()).unwrap_or(u32::MAX).saturating_sub(1))?;
             for call in calls {
-                answers.answer(&store, call).await?;
+                answers.answer(&service, call).await?;
             }
             if !answers.text.is_empty() {
                 answers.text.insert(0, '[');
                 answers.text.push(']');
             }
         }
-        Ok(call) => answers.answer(&store, call).await?,
+        Ok(call) => answers.answer(&service, call).await?,
     }
     // Notifications are not answered.
     if answers.text.is_empty() {
@@ -115,7 +115,7 @@ impl RpcError {
 }
 
 impl Answers {
-    async fn answer(&mut self, store: &Store, call: Value) -> Result<(), Problem> {
+    async fn answer(&mut self, service: &Service, call: Value) -> Result<(), Problem> {
         let id = call.get("id").cloned();
         if !matches!(id, None | Some(Value::Null | Value::String(_) | Value::Number(_))) || !call.is_object() {
             return self.push(Value::Null, Err(RpcError::INVALID_REQUEST));
@@ -125,7 +125,7 @@ impl Answers {
         };
         let Some(id) = id else { return Ok(()) };
         let full = self.text.len() > MAX_RESULT_BYTES;
-        let mut result = if full { Err(RpcError::ANSWER_TOO_LARGE) } else { run(store, call).await };
+        let mut result = if full { Err(RpcError::ANSWER_TOO_LARGE) } else { run(service, call).await };
         // It is large, and the same in all of a key's proofs.
         for proof in result.iter_mut().flatten().filter(|proof| proof.collateral.is_some()) {
             if !self.keys.insert(proof.pubkey.clone().unwrap_or_default()) {
@@ -148,12 +148,12 @@ impl Answers {
     }
 }
 
-async fn run(store: &Store, call: Call) -> Result<Vec<TeeProof>, RpcError> {
+async fn run(service: &Service, call: Call) -> Result<Vec<TeeProof>, RpcError> {
     if call.method != TEE_PROOFS_METHOD {
         return Err(RpcError::METHOD_NOT_FOUND);
     }
     let (number, tee_type) = params(call.params).ok_or(RpcError::INVALID_PARAMS)?;
-    let published = store.storage.published_proofs(number, tee_type).await.map_err(|error| {
+    let published = service.database.published_proofs(number, tee_type).await.map_err(|error| {
         tracing::error!(%error, "proofs cannot be read");
         RpcError::INTERNAL
     })?;

@@ -9,7 +9,7 @@ use super::{Limit, parsed};
 use crate::{
     clock::rfc3339,
     http::{Problem, request::QueryParameters},
-    service::Store,
+    service::Service,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -28,12 +28,12 @@ pub(crate) struct AttestationsQuery {
     responses((status = 200, body = Page<AttestationEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(service): State<Service>,
     QueryParameters(query): QueryParameters<AttestationsQuery>,
 ) -> Result<Json<Page<AttestationEntry>>, Problem> {
     let limit = Limit::of(query.limit)?;
     let after: Option<PublicKey> = parsed(query.after)?;
-    let rows = store.attestations(after.as_ref(), limit.rows()).await?;
+    let rows = service.attestations(after.as_ref(), limit.rows()).await?;
     Ok(limit.page(
         rows,
         |row| row.pubkey.to_string(),

@@ -9,7 +9,7 @@ use super::{Limit, hex_of, parsed};
 use crate::{
     clock::rfc3339,
     http::{Problem, request::QueryParameters},
-    service::Store,
+    service::Service,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -51,11 +51,11 @@ pub(crate) struct BatchEntry {
     responses((status = 200, body = Page<BatchEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(service): State<Service>,
     QueryParameters(query): QueryParameters<BatchesQuery>,
 ) -> Result<Json<Page<BatchEntry>>, Problem> {
     let limit = Limit::of(query.limit)?;
-    let rows = store.batches(parsed(query.after)?, limit.rows()).await?;
+    let rows = service.batches(parsed(query.after)?, limit.rows()).await?;
     Ok(limit.page(
         rows,
         |row| row.number.to_string(),

@@ -9,7 +9,7 @@ use super::{JobKey, Limit, ProofKey, hex_of, parsed};
 use crate::{
     clock::rfc3339,
     http::{Problem, request::QueryParameters},
-    service::Store,
+    service::Service,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -28,13 +28,13 @@ pub(crate) struct DisagreementsQuery {
     responses((status = 200, body = Page<DisagreementEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(service): State<Service>,
     QueryParameters(query): QueryParameters<DisagreementsQuery>,
 ) -> Result<Json<Page<DisagreementEntry>>, Problem> {
     let limit = Limit::of(query.limit)?;
     let after =
         parsed(query.after)?.map(|ProofKey { job: JobKey { batch, tee_type }, pubkey }| (batch, tee_type, pubkey));
-    let rows = store.storage.disagreements_after(after, limit.rows()).await?;
+    let rows = service.database.disagreements_after(after, limit.rows()).await?;
     let key = |row: &crate::database::Disagreement| {
         ProofKey { job: JobKey { batch: row.number, tee_type: row.tee_type }, pubkey: row.pubkey }.to_string()
     };

@@ -27,7 +27,7 @@ use super::jobs;
 use crate::{
     database::{Job, JobCursor},
     http::{App, Problem, request::malformed_query},
-    service::Store,
+    service::Service,
 };
 
 /// Header with which a client goes on where it was cut off.
@@ -56,7 +56,7 @@ const MAX_EVENTS: u32 = 500;
     )
 )]
 pub(crate) async fn follow(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
-    let start = JobCursor { updated_at_ms: app.store.clock.now_ms(), number: 0, tee_type: TeeType::None };
+    let start = JobCursor { updated_at_ms: app.service.clock.now_ms(), number: 0, tee_type: TeeType::None };
     let cursor = match headers.get(LAST_EVENT_ID_HEADER) {
         None => start,
         Some(id) => EventId::from_str(id.to_str().unwrap_or_default()).map_err(malformed_query)?.0,
@@ -66,7 +66,7 @@ pub(crate) async fn follow(State(app): State<App>, headers: HeaderMap) -> Result
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(KEEP_ALIVE)
     })?;
     let follower = Follower {
-        store: app.store,
+        service: app.service,
         cursor,
         ends: Instant::now() + MAX_DURATION,
         spoke: Instant::now(),
@@ -78,7 +78,7 @@ pub(crate) async fn follow(State(app): State<App>, headers: HeaderMap) -> Result
 }
 
 struct Follower {
-    store: Store,
+    service: Service,
     cursor: JobCursor,
     ends: Instant,
     /// When something was last sent.
@@ -106,7 +106,7 @@ impl Follower {
             if Instant::now() >= self.ends {
                 return None;
             }
-            let changes = match self.store.job_changes(self.cursor, MAX_EVENTS).await {
+            let changes = match self.service.job_changes(self.cursor, MAX_EVENTS).await {
                 Ok(changes) => changes,
                 Err(error) => {
                     tracing::error!(%error, "changes of jobs cannot be read");
@@ -120,7 +120,7 @@ impl Follower {
             if self.spoke.elapsed() >= KEEP_ALIVE {
                 return Some(Bytes::from_static(b":\n\n"));
             }
-            self.store.stopping.run_until_cancelled(sleep(POLL_INTERVAL)).await?;
+            self.service.stopping.run_until_cancelled(sleep(POLL_INTERVAL)).await?;
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     clock::rfc3339,
     database::{Job, JobFilter},
     http::{Problem, request::QueryParameters},
-    service::Store,
+    service::Service,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -35,13 +35,13 @@ pub(crate) struct JobsQuery {
     responses((status = 200, body = Page<JobEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(service): State<Service>,
     QueryParameters(query): QueryParameters<JobsQuery>,
 ) -> Result<Json<Page<JobEntry>>, Problem> {
     let limit = Limit::of(query.limit)?;
     let filter = JobFilter { number: query.batch, tee_type: parsed(query.tee_type)?, status: parsed(query.status)? };
     let after = parsed(query.after)?.map(|JobKey { batch, tee_type }| (batch, tee_type));
-    let rows = store.jobs(&filter, after, limit.rows()).await?;
+    let rows = service.jobs(&filter, after, limit.rows()).await?;
     Ok(limit.page(rows, |job| JobKey { batch: job.number, tee_type: job.tee_type }.to_string(), entry))
 }
 

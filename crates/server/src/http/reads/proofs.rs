@@ -11,7 +11,7 @@ use crate::{
     clock::rfc3339,
     database::{Proof, ProofFilter},
     http::{Problem, request::QueryParameters},
-    service::Store,
+    service::Service,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -56,14 +56,14 @@ pub(crate) struct ProofEntry {
     responses((status = 200, body = Page<ProofEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(service): State<Service>,
     QueryParameters(query): QueryParameters<ProofsQuery>,
 ) -> Result<Json<Page<ProofEntry>>, Problem> {
     let limit = Limit::of(query.limit)?;
     let filter = ProofFilter { number: query.batch, tee_type: parsed(query.tee_type)? };
     let after =
         parsed(query.after)?.map(|ProofKey { job: JobKey { batch, tee_type }, pubkey }| (batch, tee_type, pubkey));
-    let rows = store.proofs(&filter, after, limit.rows()).await?;
+    let rows = service.proofs(&filter, after, limit.rows()).await?;
     Ok(limit.page(
         rows,
         |proof| key(proof).to_string(),

@@ -11,7 +11,7 @@ use super::{Limit, parsed};
 use crate::{
     clock::rfc3339,
     http::{Problem, request::QueryParameters},
-    service::Store,
+    service::Service,
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -30,14 +30,14 @@ pub(crate) struct ProversQuery {
     responses((status = 200, body = Page<ProverEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
 )]
 pub(crate) async fn list(
-    State(store): State<Store>,
+    State(service): State<Service>,
     QueryParameters(query): QueryParameters<ProversQuery>,
 ) -> Result<Json<Page<ProverEntry>>, Problem> {
     let limit = Limit::of(query.limit)?;
     let after: Option<ProverKey> = parsed(query.after)?;
     let after = after.as_ref().map(|after| (after.tee_type, after.name.as_str()));
-    let rows = store.provers(after, limit.rows()).await?;
-    let now_ms = store.clock.now_ms();
+    let rows = service.provers(after, limit.rows()).await?;
+    let now_ms = service.clock.now_ms();
     let key =
         |row: &crate::database::ProverEntry| ProverKey { tee_type: row.tee_type, name: row.name.clone() }.to_string();
     Ok(limit.page(rows, key, |row| ProverEntry {

@@ -88,8 +88,8 @@ impl Pair {
         }
         let (batch, steps) = (replay.batch, replay.steps);
         // Nobody is given it in another trace.
-        self.servers[0].server.store().requeue_job(batch, TeeType::Sgx).await.unwrap();
-        self.servers[0].server.store().ignore_job(batch, TeeType::Sgx).await.unwrap();
+        self.servers[0].server.service().requeue_job(batch, TeeType::Sgx).await.unwrap();
+        self.servers[0].server.service().ignore_job(batch, TeeType::Sgx).await.unwrap();
         self.steps += steps;
     }
 }
@@ -102,7 +102,7 @@ impl Replay<'_> {
 
     async fn act(&mut self, action: Action) -> Answer {
         self.steps += 1;
-        let store = self.world().server.store();
+        let service = self.world().server.service();
         match action {
             Action::Claim(who) => self.claim(who).await,
             Action::Renew(who) => self.under_lease(who, Method::POST, "/renew", Value::Null).await,
@@ -113,12 +113,12 @@ impl Replay<'_> {
             Action::Resume(who) => self.set_suspended(who, "NULL").await,
             Action::Revoke(who) => {
                 let key = self.provers[who as usize].key.public();
-                store.revoke_key(&key, "chaos", true).await.unwrap().expect("the key is registered");
+                service.revoke_key(&key, "chaos", true).await.unwrap().expect("the key is registered");
                 Answer::Done
             }
-            Action::Retry => changed(store.retry_job(self.batch, TeeType::Sgx).await),
-            Action::Ignore => changed(store.ignore_job(self.batch, TeeType::Sgx).await),
-            Action::Requeue => changed(store.requeue_job(self.batch, TeeType::Sgx).await),
+            Action::Retry => changed(service.retry_job(self.batch, TeeType::Sgx).await),
+            Action::Ignore => changed(service.ignore_job(self.batch, TeeType::Sgx).await),
+            Action::Requeue => changed(service.requeue_job(self.batch, TeeType::Sgx).await),
             Action::TimePasses => {
                 self.pair.advance(Duration::from_secs(LEASE_SECS));
                 Answer::Done
@@ -175,9 +175,9 @@ impl Replay<'_> {
 
     /// Holds what is stored against the model.
     async fn compare(&self, life: &Life) -> Result<(), String> {
-        let store = self.world().server.store();
+        let service = self.world().server.service();
         let filter = JobFilter { number: Some(self.batch), tee_type: Some(TeeType::Sgx), status: None };
-        let job = store.jobs(&filter, None, 1).await.unwrap().pop().expect("the job is there");
+        let job = service.jobs(&filter, None, 1).await.unwrap().pop().expect("the job is there");
         let status = match life.status {
             Status::Ready => JobStatus::ReadyToBeProven,
             Status::Picked { .. } => JobStatus::PickedByProver,
@@ -191,8 +191,8 @@ impl Replay<'_> {
             (job.status, job.attempts, job.lease_expires_at_ms.is_some()),
             (status, life.attempts.into(), is_leased),
         )?;
-        let proofs = store.proofs(&ProofFilter { number: Some(self.batch), tee_type: None }, None, 9).await.unwrap();
-        let known = store.provers(None, 1000).await.unwrap();
+        let proofs = service.proofs(&ProofFilter { number: Some(self.batch), tee_type: None }, None, 9).await.unwrap();
+        let known = service.provers(None, 1000).await.unwrap();
         for (actor, prover) in self.provers.iter().zip(&life.provers) {
             let Prover { proof, active, failures_in_a_row, paused, .. } = *prover;
             let stored = proofs.iter().find(|stored| stored.pubkey == actor.key.public()).map(|stored| stored.root);
