@@ -3,18 +3,17 @@
 mod add;
 mod blobs;
 mod completion;
+mod input;
 mod receiving;
 mod retention;
 mod sources;
 
-pub(crate) use self::{
-    add::blocking,
-    blobs::{CorruptInput, Inputs, OpenInputError, marker},
-    completion::{UNPROVEN_COST, run as complete_wanted},
-    receiving::Receiving,
-    retention::Retention,
-    sources::mirror,
-};
+use std::{io, path::Path, time::Duration};
+
+use bytes::Bytes;
+use futures::Stream;
+use tee_verifier::InputForm;
+
 pub use self::{
     add::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
     blobs::{ObjectStoreFault, ObjectStoreUrl, ObjectStoreUrlError},
@@ -22,3 +21,69 @@ pub use self::{
     retention::Garbage,
     sources::{ImportError, NodeRpc, NodeRpcError},
 };
+pub(crate) use self::{
+    blobs::{CorruptInput, Inputs, OpenInputError, check as check_object_store, marker},
+    completion::run as complete_wanted,
+    input::{NoStoredInput, StoredInput},
+    receiving::Receiving,
+    retention::Retention,
+    sources::mirror,
+};
+use crate::{
+    database::{BatchEntry, OverviewRow},
+    service::Service,
+};
+
+/// All that is done with batches.
+impl Service {
+    /// Takes a batch in. Adding the same again does nothing.
+    pub async fn add_batch(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
+        add::add(self, new).await
+    }
+
+    /// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from
+    /// it. Where there is no room for the bytes, they wait where they come from.
+    pub async fn add_encoded<S>(&self, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    {
+        add::add_encoded(self, new).await
+    }
+
+    /// Takes in the batch whose rest is in the JSON file `rest`: its number is there, its blobs are
+    /// `witness_inputs/vm_run_data_{n}.cbor` and `witness_inputs/merkle_tree_paths_{n}.cbor` under `blobs`.
+    pub async fn import(&self, blobs: &ObjectStoreUrl, rest: &Path) -> Result<(u32, AddedBatch), ImportError> {
+        sources::import(self, blobs, rest).await
+    }
+
+    /// Finds blobs that no batch knows of, as a crash between a blob and its row leaves them, and deletes them if wanted. None
+    /// that is younger than `least_age` is taken, nor one of today: it may belong to a batch that is just coming in.
+    pub async fn collect_garbage(&self, least_age: Duration, delete: bool) -> Result<Garbage, ObjectStoreFault> {
+        retention::collect_garbage(self, least_age, delete).await
+    }
+
+    /// Whether the object store answers and is the right one.
+    pub(crate) async fn check_object_store(&self) -> Result<(), ObjectStoreFault> {
+        blobs::check(self).await
+    }
+
+    /// A batch's input, as it is stored.
+    pub(crate) async fn stored_input(&self, number: u32, form: InputForm) -> Result<StoredInput, NoStoredInput> {
+        input::open(self, number, form).await
+    }
+
+    /// The lowest and the highest batch whose input is there.
+    pub(crate) async fn present_inputs(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
+        self.database.present_inputs().await
+    }
+
+    /// Batches with higher numbers than `after`, by number.
+    pub async fn batches(&self, after: Option<u32>, limit: u32) -> Result<Vec<BatchEntry>, sqlx::Error> {
+        self.database.batches(after, limit).await
+    }
+
+    /// Batches with their jobs and proofs: at most `limit` batches from `first` on, by number.
+    pub async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
+        self.database.overview(first, limit).await
+    }
+}

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{
     batches::ObjectStoreUrl,
     clock::millis,
-    database::JobRules,
+    database::{DatabaseUrl, JobRules, RequiredProofs},
     edge::{Limits, TlsConfig},
     keys::AttestationConfig,
 };
@@ -114,17 +114,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// How many keys must prove a batch, by TEE type. One suffices of a type that is not listed, from when its first prover
-/// asks for work. With 0 its provers get none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RequiredProofs {
-    /// Of Intel SGX.
-    pub sgx: Option<u32>,
-    /// Of Intel TDX.
-    pub tdx: Option<u32>,
-}
-
 /// A zksync-era node, or another server of this kind, whose batches are taken over. Its URLs may hold secrets, so they are not
 /// shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -172,58 +161,6 @@ impl std::fmt::Debug for MirrorConfig {
             .field("token_file", &self.token_file)
             .finish_non_exhaustive()
     }
-}
-
-/// Where the database is. It may hold a password, so it is not shown.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct DatabaseUrl(String);
-
-/// Not the URL of a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("database_url: neither sqlite://PATH nor postgres://…")]
-pub struct DatabaseUrlError;
-
-impl From<String> for DatabaseUrl {
-    fn from(url: String) -> Self {
-        Self(url)
-    }
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}…",
-            self.0.split_inclusive("//").next().filter(|scheme| scheme.ends_with("//")).unwrap_or_default()
-        )
-    }
-}
-
-impl DatabaseUrl {
-    /// The URL as the database's library wants it, which for SQLite is no path yet.
-    pub(crate) fn connection_url(&self) -> Result<String, DatabaseUrlError> {
-        match self.0.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => Ok(self.0.clone()),
-            Some(("sqlite", path)) if !path.is_empty() => Ok(sqlite_url(path)),
-            _ => Err(DatabaseUrlError),
-        }
-    }
-}
-
-/// A file of any name, made if it is not there.
-fn sqlite_url(path: &str) -> String {
-    let encoded: String = path
-        .bytes()
-        .map(|byte| match byte {
-            b'/' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
-            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect();
-    // An absolute path after `//` would be read as a host's.
-    let start = if encoded.starts_with('/') { "//" } else { "" };
-    format!("sqlite:{start}{encoded}?mode=rwc")
 }
 
 /// Why there is no configuration.
@@ -376,19 +313,5 @@ mod tests {
             assert!(matches!(read(yaml), Err(ConfigError::Yaml(_))), "{yaml}");
         }
         assert!(matches!(Config::read(Path::new("/nowhere")), Err(ConfigError::Read(_))));
-    }
-
-    #[test]
-    fn a_database_is_named_by_a_url_that_is_not_shown() {
-        let url = |url: &str| DatabaseUrl::from(url.to_owned());
-        for none in ["", "sqlite://", "sqlite:x", "mysql://x", "tee.sqlite", "Postgres://x"] {
-            assert_eq!(url(none).connection_url(), Err(DatabaseUrlError), "{none}");
-        }
-        assert_eq!(url("sqlite://a b?c%.sqlite").connection_url().unwrap(), "sqlite:a%20b%3Fc%25.sqlite?mode=rwc");
-        assert_eq!(url("sqlite:///a/b").connection_url().unwrap(), "sqlite:///a/b?mode=rwc");
-        let secret = url("postgres://me:secret@host/tee");
-        assert_eq!(secret.connection_url().unwrap(), "postgres://me:secret@host/tee");
-        assert_eq!(format!("{secret:?}"), "postgres://…");
-        assert_eq!(format!("{:?}", url("secret")), "…");
     }
 }

@@ -1,17 +1,19 @@
 //! The database: batches, jobs, proofs, attestations. All state that a restart must not lose is here.
 //!
-//! One file a table. One SQL for SQLite and PostgreSQL but for the row locks that PostgreSQL needs, where SQLite has one
-//! writer at a time.
+//! One file per table, or a folder of the same name. One SQL for SQLite and PostgreSQL, except for the row locks that PostgreSQL
+//! needs, where SQLite has one writer at a time. It knows the clock, and nothing of who asks it.
 
-mod admin;
-mod attestations;
 mod batches;
+mod columns;
 mod completions;
-mod contradictions;
+mod counts;
+mod disagreements;
 mod good_collateral;
+mod job_failures;
 mod jobs;
-mod listing;
+mod keys;
 mod migrations;
+mod object_store_gc;
 mod object_store_marker;
 mod overview;
 mod patience;
@@ -20,48 +22,45 @@ mod proofs;
 mod provers;
 mod published;
 mod readers;
-mod retention;
-mod revocations;
 mod sqlite_writer;
-mod standing;
 mod tee_types;
+mod url;
+mod write_probe;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Row, any::AnyPoolOptions};
 use tee_api::TeeType;
-use tee_verifier::H256;
 use tokio::{
     sync::{Mutex, Notify, OnceCell},
     time::Instant,
 };
 
 pub use self::{
-    admin::JobChange,
-    jobs::{JobStatus, JobStatusError},
-    listing::{AttestationEntry, BatchEntry, Job, JobCount, JobCursor, JobFilter, Proof, ProofFilter},
+    batches::BatchEntry,
+    disagreements::Disagreement,
+    jobs::{Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus, JobStatusError, RequiredProofs},
+    keys::{AttestationEntry, Requeued},
     migrations::{Migrated, MigrationError, migrate},
-    overview::{Disagreement, OverviewProof, OverviewRow},
+    overview::{OverviewProof, OverviewRow},
+    proofs::{Proof, ProofFilter},
     provers::ProverEntry,
-    revocations::Requeued,
+    url::{DatabaseUrl, DatabaseUrlError},
 };
 pub(crate) use self::{
-    attestations::NewAttestation,
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     completions::WantedCompletion,
     good_collateral::KeptCollateral,
     jobs::{Claim, JobFailure, JobRules, NoInput, ReportedFailure},
+    keys::{Judged, KeyToJudge, NewAttestation},
     patience::is_unavailable,
     proofs::{NewProof, RecordedProof, RootFit, Roots},
+    provers::ProverName,
     published::PublishedProof,
-    standing::KeyToJudge,
 };
 use self::{patience::Within, provers::AskedProvers, readers::Readers, sqlite_writer::SqliteWriter};
-use crate::{
-    clock::{Clock, millis},
-    config::DatabaseUrl,
-};
+use crate::clock::{Clock, millis};
 
 /// The most connections that read a SQLite file at the same time.
 const MAX_SQLITE_READERS: u32 = 4;
@@ -72,9 +71,6 @@ const MAX_POSTGRES_CONNECTIONS: u32 = 12;
 
 /// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-
-/// How long a write that was made to try the database speaks for it.
-const TRUSTED_WRITE: Duration = Duration::from_secs(1);
 
 /// A handle to the database.
 #[derive(Debug, Clone)]
@@ -147,29 +143,6 @@ impl Database {
             .await?;
         let now_ms: i64 = row.try_get(0)?;
         Ok(Some(now_ms.saturating_add(millis(asked.elapsed() / 2))))
-    }
-
-    /// Whether the database takes a write: one whose disk is full still answers what is read. Whoever asks often gets the
-    /// answer of the last second.
-    pub(crate) async fn ping(&self, now_ms: i64) -> Result<(), sqlx::Error> {
-        let mut written = self.last_write.lock().await;
-        if written.is_some_and(|written| written.elapsed() < TRUSTED_WRITE) {
-            return Ok(());
-        }
-        self.statement(move |connection| {
-            Box::pin(async move {
-                let probe = sqlx::query("UPDATE write_probe SET written_at = $1 WHERE id = 1");
-                probe.bind(now_ms).execute(connection).await
-            })
-        })
-        .await?;
-        *written = Some(Instant::now());
-        Ok(())
-    }
-
-    /// How long ago that was, if ever.
-    pub(crate) async fn last_write_age(&self) -> Option<Duration> {
-        self.last_write.lock().await.map(|written| written.elapsed())
     }
 
     /// Waits for what is being done and closes all connections.
@@ -280,18 +253,4 @@ impl TypeLock {
         // The number is this lock's alone.
         sqlx::raw_sql(AssertSqlSafe(format!("SELECT {function}(7234)"))).execute(connection).await.map(drop)
     }
-}
-
-/// Reads a column that this crate wrote.
-fn decoded<T, E: std::error::Error + Send + Sync + 'static>(value: Result<T, E>) -> Result<T, sqlx::Error> {
-    value.map_err(|error| sqlx::Error::Decode(Box::new(error)))
-}
-
-fn hash(bytes: &[u8]) -> Result<H256, sqlx::Error> {
-    decoded(<[u8; 32]>::try_from(bytes)).map(H256)
-}
-
-/// A batch number as it lies in the database.
-fn number(stored: i64) -> Result<u32, sqlx::Error> {
-    decoded(u32::try_from(stored))
 }

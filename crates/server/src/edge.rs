@@ -8,7 +8,7 @@ mod serve;
 mod tls;
 
 pub(crate) use self::{
-    access::{Access, Caller, Need, ProverName},
+    access::{Access, Caller, Need, prover_name},
     least_rate::{LeastRate, Pace},
     limits::{Asker, PeerConnection, PeerConnections, PeerKey, RateLimiter},
     sending::Sending,

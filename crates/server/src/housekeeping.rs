@@ -29,11 +29,11 @@ pub(crate) async fn run(service: Service, mut retention: Option<Retention>) {
     loop {
         if clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_INTERVAL) {
             clock_asked = Some(Instant::now());
-            if let Err(error) = service.ask_clock().await {
+            if let Err(error) = ask_clock(&service).await {
                 tracing::error!(%error, "the database does not say the time");
             }
         }
-        match service.advance(retention.as_mut()).await {
+        match advance(&service, retention.as_mut()).await {
             Ok(true) => {}
             Ok(false) => sleep(LOOK_INTERVAL).await,
             Err(error) => {
@@ -44,28 +44,26 @@ pub(crate) async fn run(service: Service, mut retention: Option<Retention>) {
     }
 }
 
-impl Service {
-    /// One step of all that is to be done. False when nothing is left.
-    async fn advance(&self, retention: Option<&mut Retention>) -> Result<bool, ObjectStoreFault> {
-        let now_ms = self.clock.now_ms();
-        let (of_types, of_keys) =
-            (self.database.advance_tee_types(now_ms).await?, self.database.advance_revocations(now_ms).await?);
-        let of_inputs = match retention {
-            Some(retention) => retention.advance(self).await?,
-            None => false,
-        };
-        Ok(of_types || of_keys || of_inputs)
-    }
+/// One step of all that is to be done. False when nothing is left.
+async fn advance(service: &Service, retention: Option<&mut Retention>) -> Result<bool, ObjectStoreFault> {
+    let now_ms = service.clock.now_ms();
+    let (of_types, of_keys) =
+        (service.database.advance_tee_types(now_ms).await?, service.database.advance_revocations(now_ms).await?);
+    let of_inputs = match retention {
+        Some(retention) => retention.advance(service).await?,
+        None => false,
+    };
+    Ok(of_types || of_keys || of_inputs)
+}
 
-    async fn ask_clock(&self) -> Result<(), sqlx::Error> {
-        let Clock::Database(clock) = &self.clock else { return Ok(()) };
-        if let Some(now_ms) = self.database.database_now_ms().await? {
-            clock.set(now_ms);
-        }
-        let skew_ms = clock.skew_ms();
-        if skew_ms.unsigned_abs() > WARNED_SKEW_MS {
-            tracing::warn!(skew_ms, "this machine's clock differs from the database's");
-        }
-        Ok(())
+async fn ask_clock(service: &Service) -> Result<(), sqlx::Error> {
+    let Clock::Database(clock) = &service.clock else { return Ok(()) };
+    if let Some(now_ms) = service.database.database_now_ms().await? {
+        clock.set(now_ms);
     }
+    let skew_ms = clock.skew_ms();
+    if skew_ms.unsigned_abs() > WARNED_SKEW_MS {
+        tracing::warn!(skew_ms, "this machine's clock differs from the database's");
+    }
+    Ok(())
 }

@@ -40,7 +40,6 @@ use self::{
 use crate::{
     crypto::random,
     edge::{Limits, Need},
-    metrics::Metrics,
     service::Service,
 };
 
@@ -51,15 +50,14 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) service: Service,
-    pub(crate) metrics: Metrics,
     limits: Arc<Limits>,
     event_streams: Arc<Semaphore>,
 }
 
 impl App {
-    pub(crate) fn new(service: Service, metrics: Metrics, limits: Limits) -> Self {
+    pub(crate) fn new(service: Service, limits: Limits) -> Self {
         let event_streams = Arc::new(Semaphore::new(limits.max_event_streams.min(Semaphore::MAX_PERMITS)));
-        Self { service, metrics, limits: Arc::new(limits), event_streams }
+        Self { service, limits: Arc::new(limits), event_streams }
     }
 }
 
@@ -140,7 +138,7 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
         let response = next.run(request).await;
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
         tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered");
-        app.metrics.answered(route, status, elapsed);
+        app.service.metrics.answered(route, status, elapsed);
         response
     };
     let mut response = run.instrument(span).await;

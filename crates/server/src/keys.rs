@@ -2,10 +2,48 @@
 
 mod judge;
 mod judgeable;
+mod register;
 mod standing;
+
+use tee_api::{PublicKey, RegisterAttestation};
 
 pub use self::judge::{AttestationConfig, AttestationSetupError};
 pub(crate) use self::{
-    judge::{Attestor, JudgeError, Judged, secs},
+    judge::{Attestor, secs},
+    register::RefusedKey,
     standing::watch,
 };
+use crate::{
+    database::{AttestationEntry, Requeued},
+    service::Service,
+};
+
+/// All that is done with keys.
+impl Service {
+    /// Registers a key with the quote that names it.
+    pub(crate) async fn register_key(&self, request: &RegisterAttestation) -> Result<(), RefusedKey> {
+        register::register(self, request).await
+    }
+
+    /// Revokes a key for good. `None` when it is not registered.
+    pub async fn revoke_key(
+        &self,
+        pubkey: &PublicKey,
+        reason: &str,
+        reprove: bool,
+    ) -> Result<Option<Requeued>, sqlx::Error> {
+        if self.database.is_revoked(pubkey).await?.is_none() {
+            return Ok(None);
+        }
+        self.database.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
+    }
+
+    /// Registered keys after `after`, by key.
+    pub async fn attestations(
+        &self,
+        after: Option<&PublicKey>,
+        limit: u32,
+    ) -> Result<Vec<AttestationEntry>, sqlx::Error> {
+        self.database.attestations(after, limit).await
+    }
+}

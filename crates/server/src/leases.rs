@@ -1,5 +1,106 @@
-//! Leases: who gets a batch to prove, and what becomes of it.
+//! Leases: who gets a batch to prove, what becomes of it, and what people change about that.
 
 mod claim;
 
-pub(crate) use self::claim::HandOutError;
+use std::time::Duration;
+
+use tee_api::{LeaseId, TeeType};
+use tee_verifier::InputForm;
+
+pub(crate) use self::claim::{HandOutError, HandedOut};
+use crate::{
+    database::{Job, JobChange, JobCount, JobCursor, JobFailure, JobFilter, ProverEntry, ProverName, ReportedFailure},
+    service::Service,
+};
+
+/// All that is done with jobs and the leases on them.
+impl Service {
+    /// Hands out the lowest batch that is ready. If there is none, waits for one.
+    pub(crate) async fn hand_out(
+        &self,
+        tee_type: TeeType,
+        prover: &ProverName,
+        form: InputForm,
+        wait: Duration,
+    ) -> Result<Option<HandedOut>, HandOutError> {
+        claim::hand_out(self, tee_type, prover, form, wait).await
+    }
+
+    /// How long a lease lasts.
+    pub(crate) fn lease_secs(&self) -> u32 {
+        self.lease_secs
+    }
+
+    /// Prolongs a lease. Says for how long it lasts; `None` if it is over.
+    pub(crate) async fn renew_lease(&self, lease: &LeaseId) -> Result<Option<Duration>, sqlx::Error> {
+        let now_ms = self.clock.now_ms();
+        let expires_at_ms = self.database.renew_lease(lease, now_ms).await?;
+        let left = |expires_at_ms: i64| u64::try_from(expires_at_ms.saturating_sub(now_ms)).unwrap_or(0);
+        Ok(expires_at_ms.map(|expires_at_ms| Duration::from_millis(left(expires_at_ms))))
+    }
+
+    /// Ends a lease whose batch cannot be proven.
+    pub(crate) async fn fail_lease(
+        &self,
+        lease: &LeaseId,
+        failure: JobFailure<'_>,
+    ) -> Result<ReportedFailure, sqlx::Error> {
+        self.database.fail_lease(lease, failure, self.clock.now_ms()).await
+    }
+
+    /// Ends a lease: another prover may have its batch. False if the lease is not current.
+    pub(crate) async fn give_back_lease(&self, lease: &LeaseId) -> Result<bool, sqlx::Error> {
+        self.database.give_back_lease(lease, self.clock.now_ms()).await
+    }
+
+    /// Makes a failed or given-up job ready again, with all its attempts before it.
+    pub async fn retry_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+        self.database.retry_job(number, tee_type, self.clock.now_ms()).await
+    }
+
+    /// Gives a job up that has no proof yet. A lease on it ends.
+    pub async fn ignore_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+        self.database.ignore_job(number, tee_type, self.clock.now_ms()).await
+    }
+
+    /// Has a batch proven again, wherever its job stands. A lease on it ends; its proofs stay.
+    pub async fn requeue_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+        self.database.requeue_job(number, tee_type, self.clock.now_ms()).await
+    }
+
+    /// Has no more batches proven by enclaves of this type, and removes the jobs that have no proof, the first of them before
+    /// this returns. False if it was retired before.
+    pub async fn retire_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
+        self.database.retire_tee_type(tee_type, self.clock.now_ms()).await
+    }
+
+    /// Undoes that.
+    pub async fn serve_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
+        self.database.serve_tee_type(tee_type, self.clock.now_ms()).await
+    }
+
+    /// Jobs by batch and TEE type, those after `after`.
+    pub async fn jobs(
+        &self,
+        filter: &JobFilter,
+        after: Option<(u32, TeeType)>,
+        limit: u32,
+    ) -> Result<Vec<Job>, sqlx::Error> {
+        self.database.jobs(filter, after, limit).await
+    }
+
+    /// Jobs that changed after `after`, in that order, as they stand now. A change shows two seconds after it was made.
+    pub async fn job_changes(&self, after: JobCursor, limit: u32) -> Result<Vec<Job>, sqlx::Error> {
+        self.database.job_changes(after, limit, self.clock.now_ms()).await
+    }
+
+    /// How many unfinished jobs stand where, up to 100,000 each.
+    pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
+        self.database.job_counts().await
+    }
+
+    /// Who asks for work, by TEE type and name, those after `after`.
+    pub async fn provers(&self, after: Option<(TeeType, &str)>, limit: u32) -> Result<Vec<ProverEntry>, sqlx::Error> {
+        self.database.provers(after, limit, self.clock.now_ms()).await
+    }
+}

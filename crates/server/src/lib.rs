@@ -25,13 +25,11 @@ pub use self::{
         NodeRpcError, ObjectStoreFault, ObjectStoreUrl, ObjectStoreUrlError, complete,
     },
     clock::{Clock, DatabaseClock, ManualClock},
-    config::{
-        CompletionConfig, Config, ConfigError, DatabaseUrl, DatabaseUrlError, LogFormat, MirrorConfig, RequiredProofs,
-    },
+    config::{CompletionConfig, Config, ConfigError, LogFormat, MirrorConfig},
     database::{
-        AttestationEntry, BatchEntry, Disagreement, Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus,
-        JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry,
-        Requeued, migrate,
+        AttestationEntry, BatchEntry, DatabaseUrl, DatabaseUrlError, Disagreement, Job, JobChange, JobCount, JobCursor,
+        JobFilter, JobStatus, JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter,
+        ProverEntry, Requeued, RequiredProofs, migrate,
     },
     edge::{
         AccessError, Limits, LimitsError, NewToken, Role, RoleError, TlsConfig, TlsError, TokenName, TokenNameError,

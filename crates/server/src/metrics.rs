@@ -8,7 +8,10 @@ use vise::{
     Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Info, Metrics as Group, Registry, Unit,
 };
 
-use crate::{clock::Clock, database::JobStatus, service::Service};
+use crate::{
+    clock::Clock,
+    database::{Database, JobStatus},
+};
 
 /// How long the state may take to be read: a scraper waits 10 s as a rule.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -213,25 +216,25 @@ impl Metrics {
     }
 
     /// All of it in the OpenMetrics text format.
-    pub(crate) async fn scrape(&self, service: &Service) -> String {
+    pub(crate) async fn scrape(&self, database: &Database, clock: &Clock) -> String {
         let mut registry = Registry::empty();
         registry.register_metrics(self);
-        let database = DatabaseHealth::default();
-        registry.register_metrics(&database);
+        let health = DatabaseHealth::default();
+        registry.register_metrics(&health);
         let time = Time::default();
-        if let Clock::Database(clock) = &service.clock {
+        if let Clock::Database(clock) = clock {
             time.clock_skew.set(clock.skew_ms() as f64 / 1000.0);
             registry.register_metrics(&time);
         }
-        let read = timeout(PATIENCE, read_state(service));
-        let (written, state) = tokio::join!(service.database.ping(service.clock.now_ms()), read);
-        if let Some(age) = service.database.last_write_age().await {
-            database.database_last_write_age.set(age);
+        let read = timeout(PATIENCE, read_state(database, clock));
+        let (written, state) = tokio::join!(database.ping(clock.now_ms()), read);
+        if let Some(age) = database.last_write_age().await {
+            health.database_last_write_age.set(age);
         }
         let state = state.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         match written {
             Ok(()) => {
-                database.database_up.set(1);
+                health.database_up.set(1);
             }
             Err(error) => tracing::error!(%error, "the database does not take writes"),
         }
@@ -249,15 +252,17 @@ impl Metrics {
     }
 }
 
-async fn read_state(service: &Service) -> Result<(State, Option<Batches>, Option<GcRun>), sqlx::Error> {
-    let database = &service.database;
+async fn read_state(
+    database: &Database,
+    clock: &Clock,
+) -> Result<(State, Option<Batches>, Option<GcRun>), sqlx::Error> {
     let state = State::default();
-    for count in service.job_counts().await? {
+    for count in database.job_counts().await? {
         let labels = JobLabels { tee_type: count.tee_type.as_str(), status: JobStatus::as_str(count.status) };
         state.jobs[&labels].set(count.jobs);
         state.jobs_lowest_batch[&labels].set(count.lowest_batch.into());
     }
-    for count in database.prover_counts(service.clock.now_ms()).await? {
+    for count in database.prover_counts(clock.now_ms()).await? {
         let labels = |state| ProverLabels { tee_type: count.tee_type.as_str(), state };
         state.provers[&labels("working")].set(count.active.saturating_sub(count.paused));
         state.provers[&labels("paused")].set(count.paused);
@@ -268,16 +273,16 @@ async fn read_state(service: &Service) -> Result<(State, Option<Batches>, Option
     state.keys[&Standing { standing: "in_force" }].set(counts.keys_in_force);
     state.keys[&Standing { standing: "revoked" }].set(counts.keys_revoked);
     state.keys[&Standing { standing: "suspended" }].set(counts.keys_suspended);
-    let age_ms = counts.oldest_judgement_ms.map_or(0, |passed_ms| service.clock.now_ms().saturating_sub(passed_ms));
+    let age_ms = counts.oldest_judgement_ms.map_or(0, |passed_ms| clock.now_ms().saturating_sub(passed_ms));
     state.oldest_judgement_age.set(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)));
     if let Some(valid_until_ms) = counts.first_collateral_end_ms {
-        state.collateral_left.set(valid_until_ms.saturating_sub(service.clock.now_ms()) as f64 / 1000.0);
+        state.collateral_left.set(valid_until_ms.saturating_sub(clock.now_ms()) as f64 / 1000.0);
     }
     let totals = database.gc_totals().await?;
     state.gc_deleted_blobs.set(totals.deleted_blobs);
     state.gc_deleted_bytes.set(totals.deleted_bytes);
     let gc = totals.ended_at_ms.map(|ended_at_ms| {
-        let age_ms = service.clock.now_ms().saturating_sub(ended_at_ms);
+        let age_ms = clock.now_ms().saturating_sub(ended_at_ms);
         let gc = GcRun::default();
         gc.gc_age.set(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)));
         gc

@@ -2,4 +2,68 @@
 
 mod accept;
 
-pub(crate) use self::accept::{AcceptedProof, RefusedProof};
+use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
+
+pub(crate) use self::accept::RefusedProof;
+use crate::{
+    database::{Disagreement, Proof, ProofFilter, ProverName, PublishedProof},
+    service::Service,
+};
+
+/// All that is done with proofs.
+impl Service {
+    /// Checks a proof and stores it.
+    pub(crate) async fn take_proof(
+        &self,
+        number: u32,
+        submission: &SubmitProof,
+        lease: Option<&LeaseId>,
+        prover: &ProverName,
+    ) -> Result<(), RefusedProof> {
+        accept::take(self, number, submission, lease, prover).await
+    }
+
+    /// What is published of a batch.
+    pub(crate) async fn published_proofs(
+        &self,
+        number: u32,
+        tee_type: Option<TeeType>,
+    ) -> Result<Vec<PublishedProof>, sqlx::Error> {
+        self.database.published_proofs(number, tee_type).await
+    }
+
+    /// Proofs by batch, TEE type and key, those after `after`.
+    pub async fn proofs(
+        &self,
+        filter: &ProofFilter,
+        after: Option<(u32, TeeType, PublicKey)>,
+        limit: u32,
+    ) -> Result<Vec<Proof>, sqlx::Error> {
+        self.database.proofs(filter, after, limit).await
+    }
+
+    /// Refused proofs that contradict accepted ones, the latest first.
+    pub async fn disagreements(&self) -> Result<Vec<Disagreement>, sqlx::Error> {
+        self.database.disagreements().await
+    }
+
+    /// Disagreements by batch, TEE type and key, those after `after`.
+    pub(crate) async fn disagreements_after(
+        &self,
+        after: Option<(u32, TeeType, PublicKey)>,
+        limit: u32,
+    ) -> Result<Vec<Disagreement>, sqlx::Error> {
+        self.database.disagreements_after(after, limit).await
+    }
+
+    /// Notes how a person explained a disagreement; the first explanation stays. False if there is no such disagreement.
+    pub async fn resolve_disagreement(
+        &self,
+        number: u32,
+        tee_type: TeeType,
+        pubkey: &PublicKey,
+        resolution: &str,
+    ) -> Result<bool, sqlx::Error> {
+        self.database.resolve_disagreement(number, tee_type, pubkey, resolution, self.clock.now_ms()).await
+    }
+}

@@ -98,7 +98,7 @@ impl Server {
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
         let service = Service::open(&config, clock).await?;
         let stop = service.stopping.clone();
-        let metrics = Metrics::new();
+        let metrics = service.metrics.clone();
         let mirroring = TaskTracker::new();
         if let Some(mirror) = config.mirror {
             mirroring.spawn(stop.clone().run_until_cancelled_owned(mirror::follow(
@@ -125,7 +125,7 @@ impl Server {
         };
         tokio::spawn(reload(access, tls.clone(), metrics.clone(), stop.clone()));
         let limits = config.limits;
-        let app = App::new(service.clone(), metrics.clone(), limits.clone());
+        let app = App::new(service.clone(), limits.clone());
         let router = http::router(app, gate);
         let serving = tokio::spawn(serve(listener, router, tls, limits, metrics, stop));
         Ok(Self { local_addr, service, serving, mirroring })

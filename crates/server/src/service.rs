@@ -1,4 +1,5 @@
-//! What a server keeps and does, whoever asks for it.
+//! What a server keeps. What it does stands with its subject: [`batches`], [`leases`](crate::leases),
+//! [`proofs`](crate::proofs) and [`keys`] have one `impl Service` each, which is the list of what may be asked of it.
 
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use crate::{
     batches::{self, Inputs, Receiving},
     clock::Clock,
     config::Config,
-    database::{Database, Disagreement, MigrationError, OverviewRow},
+    database::{Database, MigrationError},
     keys::{self, Attestor},
+    metrics::Metrics,
     server::StartError,
 };
 
@@ -31,6 +33,8 @@ pub struct Service {
     pub(crate) receiving: Receiving,
     /// Nobody is kept waiting from then on.
     pub(crate) stopping: CancellationToken,
+    /// What this process counts.
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     pub(crate) lease_secs: u32,
     pub(crate) danger_bare_roots: bool,
@@ -62,6 +66,7 @@ impl Service {
             decoding: Arc::new(Semaphore::new(MAX_DECODING)),
             receiving: Receiving::new(&config.limits),
             stopping: CancellationToken::new(),
+            metrics: Metrics::new(),
             clock,
             lease_secs: config.proof_generation_timeout_secs,
             danger_bare_roots: config.danger_bare_roots,
@@ -75,17 +80,20 @@ impl Service {
         self.database.close().await;
     }
 
-    /// Batches with their jobs and proofs: at most `limit` batches from `first` on, by number.
-    pub async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
-        self.database.overview(first, limit).await
+    /// Whether the database takes writes.
+    pub(crate) async fn check_database(&self) -> Result<(), sqlx::Error> {
+        self.database.ping(self.clock.now_ms()).await
     }
 
-    /// Refused proofs that contradict accepted ones, the latest first.
-    pub async fn disagreements(&self) -> Result<Vec<Disagreement>, sqlx::Error> {
-        self.database.disagreements().await
+    /// What this process counts, and how things stand in the database, in the OpenMetrics text format.
+    pub(crate) async fn scrape(&self) -> String {
+        self.metrics.scrape(&self.database, &self.clock).await
     }
 
-    pub(crate) fn lease_secs(&self) -> u32 {
-        self.lease_secs
+    /// How the database would run what is asked often, for the test that no such statement looks at millions of rows: for each
+    /// statement its name and its plan.
+    #[doc(hidden)]
+    pub async fn plans(&self, key: &[u8]) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
+        self.database.plans(key).await
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::{io::AsyncRead, sync::OwnedSemaphorePermit, task};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::blobs::{CorruptInput, EncodedInput, ObjectStoreFault, OpenInputError, input_key};
+use super::blobs::{self, CorruptInput, EncodedInput, ObjectStoreFault, OpenInputError, input_key};
 use crate::{
     database::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     service::Service,
@@ -113,191 +113,192 @@ pub enum AddBatchError {
     Database(#[from] sqlx::Error),
 }
 
-impl Service {
-    /// Takes a batch in. Adding the same again does nothing.
-    pub async fn add_batch(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
-        let _permit = self.decoding_permit().await;
-        self.add_decoded(new).await
-    }
+/// Takes a batch in. Adding the same again does nothing.
+pub(super) async fn add(service: &Service, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
+    let _permit = decoding_permit(service).await;
+    add_decoded(service, new).await
+}
 
-    /// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from
-    /// it. Where there is no room for the bytes, they wait where they come from.
-    pub async fn add_encoded<S>(&self, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
-    where
-        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
-    {
-        let received = self.receiving.receive(new.body).await?;
-        let _permit = self.decoding_permit().await;
-        let input = decode(received.body, new.form, new.compression).await?;
-        drop(received.room);
-        let got = input.l1_batch_env.number.0;
-        if let Some(asked) = new.number.filter(|asked| *asked != got) {
-            return Err(AddBatchError::Number { asked, got });
-        }
-        let EncodedBatch { expected_root, sealed_at_ms, source, .. } = new;
-        self.add_decoded(NewBatch { input, expected_root, sealed_at_ms, source }).await
+/// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from
+/// it. Where there is no room for the bytes, they wait where they come from.
+pub(super) async fn add_encoded<S>(service: &Service, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
+where
+    S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+{
+    let received = service.receiving.receive(new.body).await?;
+    let _permit = decoding_permit(service).await;
+    let input = decode(received.body, new.form, new.compression).await?;
+    drop(received.room);
+    let got = input.l1_batch_env.number.0;
+    if let Some(asked) = new.number.filter(|asked| *asked != got) {
+        return Err(AddBatchError::Number { asked, got });
     }
+    let EncodedBatch { expected_root, sealed_at_ms, source, .. } = new;
+    add_decoded(service, NewBatch { input, expected_root, sealed_at_ms, source }).await
+}
 
-    async fn decoding_permit(&self) -> OwnedSemaphorePermit {
-        self.decoding.clone().acquire_owned().await.expect("the semaphore is never closed")
+async fn decoding_permit(service: &Service) -> OwnedSemaphorePermit {
+    service.decoding.clone().acquire_owned().await.expect("the semaphore is never closed")
+}
+
+async fn add_decoded(service: &Service, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
+    let number = new.input.l1_batch_env.number.0;
+    if let Some(known) = service.database.batch(number).await? {
+        return compare(service, number, known, new.expected_root, new.input).await;
     }
-
-    async fn add_decoded(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
-        let number = new.input.l1_batch_env.number.0;
-        if let Some(known) = self.database.batch(number).await? {
-            return self.compare(number, known, new.expected_root, new.input).await;
-        }
-        // What is put into the folder of a disk that is not mounted is lost when it is.
-        self.check_object_store().await?;
-        let (input, batch) = self.put(number, new.input, new.expected_root).await?;
-        let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
-        match self.database.insert_batch(row, self.clock.now_ms()).await? {
-            InsertedBatch::New => Ok(AddedBatch::New),
-            // What was put there may be the known one's, or be so soon: where it is not, `gc` deletes it.
-            InsertedBatch::Known(known) => self.compare(number, known, new.expected_root, input).await,
-        }
-    }
-
-    /// Stores an input, before the database knows of it: a batch in the database has one.
-    async fn put(
-        &self,
-        number: u32,
-        input: BatchInput,
-        expected_root: Option<H256>,
-    ) -> Result<(BatchInput, Batch), AddBatchError> {
-        let (input, encoded) = blocking(move || {
-            let encoded = EncodedInput::of(&input)?;
-            Ok::<_, io::Error>((input, encoded))
-        })
-        .await
-        .map_err(AddBatchError::Encode)?;
-        let (json, cbor) = (BlobInfo::of(&encoded.json), BlobInfo::of(&encoded.cbor));
-        let batch = Batch {
-            input_key: input_key(number, &json, &cbor, self.clock.now_ms()),
-            json,
-            cbor,
-            previous_root: input.l1_batch_env.previous_batch_hash,
-            expected_root,
-            input_is_retired: false,
-        };
-        self.inputs.put(&batch.input_key, &encoded).await?;
-        Ok((input, batch))
-    }
-
-    /// Inputs are compared as values: one value has many encodings.
-    async fn compare(
-        &self,
-        number: u32,
-        known: Batch,
-        expected_root: Option<H256>,
-        input: BatchInput,
-    ) -> Result<AddedBatch, AddBatchError> {
-        if let (Some(known), Some(new)) = (known.expected_root, expected_root)
-            && known != new
-        {
-            return Err(AddBatchError::Changed { number });
-        }
-        match self.known_input(number, &known, &input).await? {
-            KnownInput::Same => {}
-            KnownInput::Lost(lost) => {
-                tracing::warn!(batch = number, lost, "the batch's input is put back");
-                self.put_back(number, known.clone(), input).await?;
-            }
-            KnownInput::Incomplete => {
-                tracing::info!(batch = number, "the batch's input gets further paths");
-                self.replace_by_completion(number, known.clone(), input).await?;
-            }
-        }
-        if let Some(root) = expected_root.filter(|_| known.expected_root.is_none()) {
-            self.database.fill_expected_root(number, root, self.clock.now_ms()).await?;
-        }
-        Ok(AddedBatch::Known)
+    // What is put into the folder of a disk that is not mounted is lost when it is.
+    blobs::check(service).await?;
+    let (input, batch) = put(service, number, new.input, new.expected_root).await?;
+    let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
+    match service.database.insert_batch(row, service.clock.now_ms()).await? {
+        InsertedBatch::New => Ok(AddedBatch::New),
+        // What was put there may be the known one's, or be so soon: where it is not, `gc` deletes it.
+        InsertedBatch::Known(known) => compare(service, number, known, new.expected_root, input).await,
     }
 }
 
-impl Service {
-    /// Holds an input against both forms of the one that is known. An error where a form that can be read is another input.
-    async fn known_input(&self, number: u32, known: &Batch, input: &BatchInput) -> Result<KnownInput, AddBatchError> {
-        if known.previous_root != input.l1_batch_env.previous_batch_hash {
-            return Err(AddBatchError::Changed { number });
-        }
-        if known.input_is_retired {
-            return Ok(KnownInput::Lost("it was deleted once its batch was proven".to_owned()));
-        }
-        let mut found = KnownInput::Same;
-        for form in [InputForm::Cbor, InputForm::Json] {
-            match self.read_known(known, form).await? {
-                // What was completed here comes again from elsewhere as it was.
-                Ok(read) if read == *input || completes(&read, input) => {}
-                Ok(read) if completes(input, &read) => found = KnownInput::Incomplete,
-                Ok(_) => return Err(AddBatchError::Changed { number }),
-                Err(error) => found = KnownInput::Lost(error),
-            }
-        }
-        if let KnownInput::Lost(_) = found {
-            // A store that is empty as a whole says nothing of this input.
-            self.check_object_store().await?;
-        }
-        Ok(found)
-    }
+/// Stores an input, before the database knows of it: a batch in the database has one.
+async fn put(
+    service: &Service,
+    number: u32,
+    input: BatchInput,
+    expected_root: Option<H256>,
+) -> Result<(BatchInput, Batch), AddBatchError> {
+    let (input, encoded) = blocking(move || {
+        let encoded = EncodedInput::of(&input)?;
+        Ok::<_, io::Error>((input, encoded))
+    })
+    .await
+    .map_err(AddBatchError::Encode)?;
+    let (json, cbor) = (BlobInfo::of(&encoded.json), BlobInfo::of(&encoded.cbor));
+    let batch = Batch {
+        input_key: input_key(number, &json, &cbor, service.clock.now_ms()),
+        json,
+        cbor,
+        previous_root: input.l1_batch_env.previous_batch_hash,
+        expected_root,
+        input_is_retired: false,
+    };
+    service.inputs.put(&batch.input_key, &encoded).await?;
+    Ok((input, batch))
+}
 
-    /// A known input; the inner error says why it cannot be read though the store answers.
-    pub(crate) async fn read_known(
-        &self,
-        known: &Batch,
-        form: InputForm,
-    ) -> Result<Result<BatchInput, String>, AddBatchError> {
-        let blob = match self.inputs.open_blob(known, form).await {
-            Ok(blob) => blob,
-            Err(OpenInputError::Store(error)) => return Err(error.into()),
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let blob = match read_all(blob).await {
-            Ok(blob) => blob,
-            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) => {
-                return Ok(Err(error.to_string()));
-            }
-            Err(error) => return Err(AddBatchError::KnownInput(error.to_string())),
-        };
-        Ok(blocking(move || {
-            let plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
-            BatchInput::read(plain, form, MAX_INPUT_BYTES).map_err(|error| error.to_string())
-        })
-        .await)
+/// Inputs are compared as values: one value has many encodings.
+async fn compare(
+    service: &Service,
+    number: u32,
+    known: Batch,
+    expected_root: Option<H256>,
+    input: BatchInput,
+) -> Result<AddedBatch, AddBatchError> {
+    if let (Some(known), Some(new)) = (known.expected_root, expected_root)
+        && known != new
+    {
+        return Err(AddBatchError::Changed { number });
     }
-
-    async fn put_back(&self, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
-        let (_, new) = self.put(number, input, None).await?;
-        let keys = (lost.input_key.clone(), new.input_key.clone());
-        let replaced = self.database.replace_input(number, lost, new, self.clock.now_ms()).await?;
-        self.delete_unwanted(replaced, keys).await;
-        Ok(())
-    }
-
-    /// Stores an input in the place of the same one with fewer paths. False where that was replaced meanwhile.
-    pub(crate) async fn replace_by_completion(
-        &self,
-        number: u32,
-        incomplete: Batch,
-        input: BatchInput,
-    ) -> Result<bool, AddBatchError> {
-        self.check_object_store().await?;
-        let (_, new) = self.put(number, input, None).await?;
-        let keys = (incomplete.input_key.clone(), new.input_key.clone());
-        let replaced = self.database.complete_input(number, incomplete, new, self.clock.now_ms()).await?;
-        self.delete_unwanted(replaced, keys).await;
-        Ok(replaced)
-    }
-
-    /// Deletes what is left of the old input. Where another was faster, the new one may be the other's too. A form that is
-    /// missing is no error.
-    async fn delete_unwanted(&self, replaced: bool, (old_key, new_key): (String, String)) {
-        if replaced
-            && old_key != new_key
-            && let Err(error) = self.inputs.delete_all([old_key]).await
-        {
-            tracing::debug!(%error, "the rest of an input that was replaced stays");
+    match known_input(service, number, &known, &input).await? {
+        KnownInput::Same => {}
+        KnownInput::Lost(lost) => {
+            tracing::warn!(batch = number, lost, "the batch's input is put back");
+            put_back(service, number, known.clone(), input).await?;
         }
+        KnownInput::Incomplete => {
+            tracing::info!(batch = number, "the batch's input gets further paths");
+            replace_by_completion(service, number, known.clone(), input).await?;
+        }
+    }
+    if let Some(root) = expected_root.filter(|_| known.expected_root.is_none()) {
+        service.database.fill_expected_root(number, root, service.clock.now_ms()).await?;
+    }
+    Ok(AddedBatch::Known)
+}
+
+/// Holds an input against both forms of the one that is known. An error where a form that can be read is another input.
+async fn known_input(
+    service: &Service,
+    number: u32,
+    known: &Batch,
+    input: &BatchInput,
+) -> Result<KnownInput, AddBatchError> {
+    if known.previous_root != input.l1_batch_env.previous_batch_hash {
+        return Err(AddBatchError::Changed { number });
+    }
+    if known.input_is_retired {
+        return Ok(KnownInput::Lost("it was deleted once its batch was proven".to_owned()));
+    }
+    let mut found = KnownInput::Same;
+    for form in [InputForm::Cbor, InputForm::Json] {
+        match read_known(service, known, form).await? {
+            // What was completed here comes again from elsewhere as it was.
+            Ok(read) if read == *input || completes(&read, input) => {}
+            Ok(read) if completes(input, &read) => found = KnownInput::Incomplete,
+            Ok(_) => return Err(AddBatchError::Changed { number }),
+            Err(error) => found = KnownInput::Lost(error),
+        }
+    }
+    if let KnownInput::Lost(_) = found {
+        // A store that is empty as a whole says nothing of this input.
+        blobs::check(service).await?;
+    }
+    Ok(found)
+}
+
+/// A known input; the inner error says why it cannot be read though the store answers.
+pub(super) async fn read_known(
+    service: &Service,
+    known: &Batch,
+    form: InputForm,
+) -> Result<Result<BatchInput, String>, AddBatchError> {
+    let blob = match service.inputs.open_blob(known, form).await {
+        Ok(blob) => blob,
+        Err(OpenInputError::Store(error)) => return Err(error.into()),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let blob = match read_all(blob).await {
+        Ok(blob) => blob,
+        Err(error) if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) => {
+            return Ok(Err(error.to_string()));
+        }
+        Err(error) => return Err(AddBatchError::KnownInput(error.to_string())),
+    };
+    Ok(blocking(move || {
+        let plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
+        BatchInput::read(plain, form, MAX_INPUT_BYTES).map_err(|error| error.to_string())
+    })
+    .await)
+}
+
+async fn put_back(service: &Service, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
+    let (_, new) = put(service, number, input, None).await?;
+    let keys = (lost.input_key.clone(), new.input_key.clone());
+    let replaced = service.database.replace_input(number, lost, new, service.clock.now_ms()).await?;
+    delete_unwanted(service, replaced, keys).await;
+    Ok(())
+}
+
+/// Stores an input in the place of the same one with fewer paths. False where that was replaced meanwhile.
+pub(super) async fn replace_by_completion(
+    service: &Service,
+    number: u32,
+    incomplete: Batch,
+    input: BatchInput,
+) -> Result<bool, AddBatchError> {
+    blobs::check(service).await?;
+    let (_, new) = put(service, number, input, None).await?;
+    let keys = (incomplete.input_key.clone(), new.input_key.clone());
+    let replaced = service.database.complete_input(number, incomplete, new, service.clock.now_ms()).await?;
+    delete_unwanted(service, replaced, keys).await;
+    Ok(replaced)
+}
+
+/// Deletes what is left of the old input. Where another was faster, the new one may be the other's too. A form that is
+/// missing is no error.
+async fn delete_unwanted(service: &Service, replaced: bool, (old_key, new_key): (String, String)) {
+    if replaced
+        && old_key != new_key
+        && let Err(error) = service.inputs.delete_all([old_key]).await
+    {
+        tracing::debug!(%error, "the rest of an input that was replaced stays");
     }
 }
 
@@ -339,7 +340,7 @@ async fn read_all(blob: impl Stream<Item = io::Result<Bytes>>) -> io::Result<Vec
 }
 
 /// Runs what takes long off the threads that serve. A panic there goes on here.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -19,7 +19,7 @@ use tee_verifier::{BatchInput, InputForm};
 use thiserror::Error;
 use tokio_util::io::ReaderStream;
 
-pub(crate) use self::marker::marker;
+pub(crate) use self::marker::{check, marker};
 pub use self::{
     marker::ObjectStoreFault,
     url::{ObjectStoreUrl, ObjectStoreUrlError},

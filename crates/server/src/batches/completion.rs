@@ -11,14 +11,11 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::{
-    batches::{AddBatchError, NodeRpc, NodeRpcError, blocking},
+    batches::{AddBatchError, NodeRpc, NodeRpcError, add, add::blocking},
     database::WantedCompletion,
     metrics::{CompletionOutcome, Metrics},
     service::Service,
 };
-
-/// The check whose rejection a further path answers.
-pub(crate) const UNPROVEN_COST: &str = "unproven_cost";
 
 /// How often the database is asked what other servers and the time make due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,6 +30,7 @@ const IN_HAND_MS: i64 = 120 * 1000;
 const MAX_ATTEMPTS: i64 = 50;
 
 const FIRST_PAUSE_MS: i64 = 1000;
+
 const LONGEST_PAUSE_MS: i64 = 300 * 1000;
 
 /// Why an input cannot be completed.
@@ -106,7 +104,7 @@ pub async fn complete(input: BatchInput, node: &NodeRpc) -> Result<(BatchInput, 
 pub(crate) async fn run(service: Service, node: NodeRpc, metrics: Metrics) {
     let wanted = service.database.completion_wanted();
     loop {
-        let pause = match service.complete_next(&node, &metrics).await {
+        let pause = match complete_next(&service, &node, &metrics).await {
             Ok(true) => continue,
             Ok(false) => LOOK_INTERVAL,
             Err(error) => {
@@ -121,46 +119,43 @@ pub(crate) async fn run(service: Service, node: NodeRpc, metrics: Metrics) {
     }
 }
 
-impl Service {
-    /// Completes an input that is due. False when none is.
-    async fn complete_next(&self, node: &NodeRpc, metrics: &Metrics) -> Result<bool, sqlx::Error> {
-        let now_ms = self.clock.now_ms();
-        let taken = self.database.take_completion(now_ms, now_ms.saturating_add(IN_HAND_MS)).await?;
-        let Some(WantedCompletion { number: batch, attempts }) = taken else { return Ok(false) };
-        let error = match self.complete_stored(batch, node).await {
-            Ok(paths) => {
-                tracing::info!(batch, paths, "the batch's input is completed, and the batch queued anew");
-                metrics.completions[&CompletionOutcome { outcome: "completed" }].inc();
-                return Ok(true);
-            }
-            Err(error) => error,
-        };
-        let now_ms = self.clock.now_ms();
-        let again_at_ms =
-            (error.may_pass() && attempts < MAX_ATTEMPTS).then(|| now_ms.saturating_add(pause_ms(attempts)));
-        let error = chain(&error);
-        match again_at_ms {
-            Some(_) => tracing::warn!(batch, attempts, error, "the batch's input is not completed yet"),
-            None => tracing::error!(batch, attempts, error, "the batch's input cannot be completed"),
+/// Completes an input that is due. False when none is.
+async fn complete_next(service: &Service, node: &NodeRpc, metrics: &Metrics) -> Result<bool, sqlx::Error> {
+    let now_ms = service.clock.now_ms();
+    let taken = service.database.take_completion(now_ms, now_ms.saturating_add(IN_HAND_MS)).await?;
+    let Some(WantedCompletion { number: batch, attempts }) = taken else { return Ok(false) };
+    let error = match complete_stored(service, batch, node).await {
+        Ok(paths) => {
+            tracing::info!(batch, paths, "the batch's input is completed, and the batch queued anew");
+            metrics.completions[&CompletionOutcome { outcome: "completed" }].inc();
+            return Ok(true);
         }
-        let outcome = if again_at_ms.is_some() { "failed" } else { "given_up" };
-        metrics.completions[&CompletionOutcome { outcome }].inc();
-        self.database.fail_completion(batch, error, again_at_ms, now_ms).await?;
-        Ok(true)
+        Err(error) => error,
+    };
+    let now_ms = service.clock.now_ms();
+    let again_at_ms = (error.may_pass() && attempts < MAX_ATTEMPTS).then(|| now_ms.saturating_add(pause_ms(attempts)));
+    let error = chain(&error);
+    match again_at_ms {
+        Some(_) => tracing::warn!(batch, attempts, error, "the batch's input is not completed yet"),
+        None => tracing::error!(batch, attempts, error, "the batch's input cannot be completed"),
     }
+    let outcome = if again_at_ms.is_some() { "failed" } else { "given_up" };
+    metrics.completions[&CompletionOutcome { outcome }].inc();
+    service.database.fail_completion(batch, error, again_at_ms, now_ms).await?;
+    Ok(true)
+}
 
-    /// Gives how many paths were added.
-    async fn complete_stored(&self, number: u32, node: &NodeRpc) -> Result<usize, Failure> {
-        let known = self.database.batch(number).await?.ok_or(Failure::NoBatch)?;
-        let input = self.read_known(&known, InputForm::Cbor).await?.map_err(Failure::Input)?;
-        let (input, paths) = complete(input, node).await?;
-        if paths == 0 {
-            return Err(Failure::NothingMissing);
-        }
-        match self.replace_by_completion(number, known, input).await? {
-            true => Ok(paths),
-            false => Err(Failure::Replaced),
-        }
+/// Gives how many paths were added.
+async fn complete_stored(service: &Service, number: u32, node: &NodeRpc) -> Result<usize, Failure> {
+    let known = service.database.batch(number).await?.ok_or(Failure::NoBatch)?;
+    let input = add::read_known(service, &known, InputForm::Cbor).await?.map_err(Failure::Input)?;
+    let (input, paths) = complete(input, node).await?;
+    if paths == 0 {
+        return Err(Failure::NothingMissing);
+    }
+    match add::replace_by_completion(service, number, known, input).await? {
+        true => Ok(paths),
+        false => Err(Failure::Replaced),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 use futures::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use super::blobs::{BlobName, DAY_MS, ObjectStoreFault};
+use super::blobs::{self, BlobName, DAY_MS, ObjectStoreFault};
 use crate::{clock::millis, metrics::Metrics, service::Service};
 
 /// How often all batches are looked through.
@@ -46,7 +46,7 @@ impl Retention {
         let chunk = service.database.retirable_inputs(self.next, since_ms).await?;
         if let Some(batches) = chunk.batches {
             // Whose disk is not mounted would be taken for deleted.
-            service.check_object_store().await?;
+            blobs::check(service).await?;
             let retired = service.database.retire_inputs(batches, since_ms, now_ms).await?;
             let (count, bytes) = (retired.len() as u64, retired.iter().map(|input| input.bytes).sum());
             // The database no longer counts on them, so that one which stays is only a matter of space.
@@ -83,59 +83,61 @@ pub struct Garbage {
     pub foreign: u64,
 }
 
-impl Service {
-    /// Finds blobs that no batch knows of, as a crash between a blob and its row leaves them, and deletes them if wanted. None
-    /// that is younger than `least_age` is taken, nor one of today: it may belong to a batch that is just coming in.
-    pub async fn collect_garbage(&self, least_age: Duration, delete: bool) -> Result<Garbage, ObjectStoreFault> {
-        self.check_object_store().await?;
-        let mut garbage = Garbage::default();
-        let mut blobs = self.inputs.list().try_chunks(LOOKED_UP).boxed();
-        while let Some(chunk) = blobs.try_next().await.map_err(|error| error.1)? {
-            let mut named = Vec::with_capacity(chunk.len());
-            for blob in chunk {
-                match BlobName::of(&blob.location) {
-                    Some(name) => named.push((name, blob)),
-                    None => garbage.foreign += 1,
-                }
-            }
-            let numbers: Vec<_> = named.iter().map(|(name, _)| name.number).collect();
-            let keys = self.database.input_keys(&numbers).await?;
-            let now_ms = self.clock.now_ms();
-            let mut orphans = vec![];
-            for (name, blob) in named {
-                if keys.get(&name.number).is_some_and(|key| *key == name.key) {
-                    garbage.in_use += 1;
-                } else if is_young(&name, blob.last_modified.timestamp_millis(), now_ms, least_age) {
-                    garbage.young += 1;
-                } else {
-                    garbage.orphans += 1;
-                    garbage.orphan_bytes = garbage.orphan_bytes.saturating_add(blob.size);
-                    orphans.push(blob.location);
-                }
-            }
-            if delete {
-                self.inputs.delete_blobs(orphans).await?;
+/// Finds blobs that no batch knows of, as a crash between a blob and its row leaves them, and deletes them if wanted. None
+/// that is younger than `least_age` is taken, nor one of today: it may belong to a batch that is just coming in.
+pub(super) async fn collect_garbage(
+    service: &Service,
+    least_age: Duration,
+    delete: bool,
+) -> Result<Garbage, ObjectStoreFault> {
+    blobs::check(service).await?;
+    let mut garbage = Garbage::default();
+    let mut blobs = service.inputs.list().try_chunks(LOOKED_UP).boxed();
+    while let Some(chunk) = blobs.try_next().await.map_err(|error| error.1)? {
+        let mut named = Vec::with_capacity(chunk.len());
+        for blob in chunk {
+            match BlobName::of(&blob.location) {
+                Some(name) => named.push((name, blob)),
+                None => garbage.foreign += 1,
             }
         }
-        for file in self.inputs.half_written().await.map_err(folder_fault)? {
-            if is_young(&file.name, file.last_modified.timestamp_millis(), self.clock.now_ms(), least_age) {
+        let numbers: Vec<_> = named.iter().map(|(name, _)| name.number).collect();
+        let keys = service.database.input_keys(&numbers).await?;
+        let now_ms = service.clock.now_ms();
+        let mut orphans = vec![];
+        for (name, blob) in named {
+            if keys.get(&name.number).is_some_and(|key| *key == name.key) {
+                garbage.in_use += 1;
+            } else if is_young(&name, blob.last_modified.timestamp_millis(), now_ms, least_age) {
                 garbage.young += 1;
-                continue;
-            }
-            garbage.orphans += 1;
-            garbage.orphan_bytes = garbage.orphan_bytes.saturating_add(file.bytes);
-            if delete {
-                match tokio::fs::remove_file(file.path).await {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_fault(error)),
-                    _ => {}
-                }
+            } else {
+                garbage.orphans += 1;
+                garbage.orphan_bytes = garbage.orphan_bytes.saturating_add(blob.size);
+                orphans.push(blob.location);
             }
         }
         if delete {
-            self.database.note_gc(garbage.orphans, garbage.orphan_bytes, self.clock.now_ms()).await?;
+            service.inputs.delete_blobs(orphans).await?;
         }
-        Ok(garbage)
     }
+    for file in service.inputs.half_written().await.map_err(folder_fault)? {
+        if is_young(&file.name, file.last_modified.timestamp_millis(), service.clock.now_ms(), least_age) {
+            garbage.young += 1;
+            continue;
+        }
+        garbage.orphans += 1;
+        garbage.orphan_bytes = garbage.orphan_bytes.saturating_add(file.bytes);
+        if delete {
+            match tokio::fs::remove_file(file.path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(folder_fault(error)),
+                _ => {}
+            }
+        }
+    }
+    if delete {
+        service.database.note_gc(garbage.orphans, garbage.orphan_bytes, service.clock.now_ms()).await?;
+    }
+    Ok(garbage)
 }
 
 fn folder_fault(error: io::Error) -> ObjectStoreFault {

@@ -5,6 +5,7 @@ pub(crate) mod mirror;
 mod node_http;
 mod node_rpc;
 
+pub(super) use self::import::import;
 pub use self::{
     import::ImportError,
     node_rpc::{NodeRpc, NodeRpcError},

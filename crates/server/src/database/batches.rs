@@ -1,14 +1,17 @@
 //! `batches`: what there is to prove.
 
-use std::collections::HashSet;
+mod retention;
 
-use sqlx::{Any, AnyConnection, Executor, Row, any::AnyRow};
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row, any::AnyRow};
 use tee_verifier::{H256, InputForm};
 
+pub(super) use self::retention::retirable_statement;
 use super::{
     Database,
-    contradictions::{RootSource, alarm_displaced, displace},
-    decoded, hash, number,
+    columns::{self, decoded},
+    disagreements::{RootSource, alarm_displaced, displace},
     patience::Within,
 };
 
@@ -23,16 +26,6 @@ pub(crate) struct Batch {
     pub(crate) expected_root: Option<H256>,
     /// Its input was deleted, once it was needed no more.
     pub(crate) input_is_retired: bool,
-}
-
-impl Batch {
-    /// What must lie in the object store of a form.
-    pub(crate) fn blob(&self, form: InputForm) -> &BlobInfo {
-        match form {
-            InputForm::Json => &self.json,
-            InputForm::Cbor => &self.cbor,
-        }
-    }
 }
 
 /// What a blob in the object store must be.
@@ -59,8 +52,43 @@ pub(crate) enum InsertedBatch {
     Known(Batch),
 }
 
+/// A batch, without its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchEntry {
+    /// The batch's number.
+    pub number: u32,
+    /// The size of the input in JSON, compressed.
+    pub json_bytes: u64,
+    /// The size of the input in CBOR, compressed.
+    pub cbor_bytes: u64,
+    /// The root before the batch.
+    pub previous_root: Option<H256>,
+    /// The root after the batch, where it is known.
+    pub expected_root: Option<H256>,
+    /// When the chain sealed it, in milliseconds since 1970.
+    pub sealed_at_ms: Option<i64>,
+    /// Where it came from, for people.
+    pub source: String,
+    /// When it came, in milliseconds since 1970.
+    pub created_at_ms: i64,
+}
+
 const COLUMNS: &str = "SELECT input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root, \
                        expected_root, input_retired_at FROM batches WHERE number = $1";
+
+/// Two statements of one row each, answered by an index.
+pub(super) const PRESENT_INPUTS: &str = "SELECT (SELECT MIN(number) FROM batches WHERE input_retired_at IS NULL),
+     (SELECT MAX(number) FROM batches WHERE input_retired_at IS NULL)";
+
+impl Batch {
+    /// What must lie in the object store of a form.
+    pub(crate) fn blob(&self, form: InputForm) -> &BlobInfo {
+        match form {
+            InputForm::Json => &self.json,
+            InputForm::Cbor => &self.cbor,
+        }
+    }
+}
 
 impl Database {
     /// Inserts a batch with a job for each TEE type that has provers.
@@ -170,7 +198,7 @@ impl Database {
             .fetch_all(&self.pool)
             .within()
             .await?;
-        let present: HashSet<u32> = rows.iter().map(|row| number(row.try_get(0)?)).collect::<Result<_, _>>()?;
+        let present: HashSet<u32> = rows.iter().map(|row| columns::number(row, 0)).collect::<Result<_, _>>()?;
         Ok((first..=last).filter(|number| !present.contains(number)).collect())
     }
 
@@ -181,8 +209,49 @@ impl Database {
             .fetch_one(&self.pool)
             .within()
             .await?;
-        let read = |index: usize| row.try_get::<Option<i64>, _>(index)?.map(number).transpose();
+        let read = |index: usize| columns::optional_number(&row, index);
         Ok((read(0)?, read(1)?))
+    }
+
+    /// The batch that came last.
+    pub(crate) async fn latest_batch(&self) -> Result<Option<Batch>, sqlx::Error> {
+        match self.present_batches().await? {
+            (_, Some(latest)) => self.batch(latest).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The lowest and the highest batch whose input is there.
+    pub(crate) async fn present_inputs(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
+        let row = sqlx::query(PRESENT_INPUTS).fetch_one(&self.pool).within().await?;
+        let read = |index: usize| columns::optional_number(&row, index);
+        Ok((read(0)?, read(1)?))
+    }
+
+    /// The keys of the inputs of these batches, except those that were retired.
+    pub(crate) async fn input_keys(&self, numbers: &[u32]) -> Result<HashMap<u32, String>, sqlx::Error> {
+        let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
+        if numbers.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "SELECT number, input_key FROM batches WHERE input_retired_at IS NULL AND number IN ({})",
+            numbers.join(",")
+        )));
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(|row| Ok((columns::number(row, "number")?, row.try_get("input_key")?))).collect()
+    }
+
+    /// Batches with higher numbers than `after`, by number.
+    pub(crate) async fn batches(&self, after: Option<u32>, limit: u32) -> Result<Vec<BatchEntry>, sqlx::Error> {
+        let query = sqlx::query(
+            "SELECT number, json_bytes, cbor_bytes, previous_root, expected_root, sealed_at, source, created_at
+             FROM batches WHERE number > $1 ORDER BY number LIMIT $2",
+        )
+        .bind(after.map_or(-1, i64::from))
+        .bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(BatchEntry::read).collect()
     }
 }
 
@@ -212,6 +281,11 @@ pub(super) async fn swap_input(
     .map(|result| result.rows_affected() > 0)
 }
 
+/// The numbers that a filter lets through.
+pub(super) fn range(number: Option<u32>) -> (i64, i64) {
+    number.map_or((0, u32::MAX.into()), |number| (number.into(), number.into()))
+}
+
 impl Batch {
     pub(super) async fn find(
         database: impl Executor<'_, Database = Any>,
@@ -223,12 +297,9 @@ impl Batch {
 
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let blob = |bytes: &str, sha256: &str| -> Result<BlobInfo, sqlx::Error> {
-            Ok(BlobInfo {
-                bytes: decoded(u64::try_from(row.try_get::<i64, _>(bytes)?))?,
-                sha256: hash(row.try_get(sha256)?)?.0,
-            })
+            Ok(BlobInfo { bytes: columns::count(row, bytes)?, sha256: columns::hash(row, sha256)?.0 })
         };
-        let root = |column: &str| row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose();
+        let root = |column: &str| columns::optional_hash(row, column);
         Ok(Self {
             input_key: row.try_get("input_key")?,
             json: blob("json_bytes", "json_sha256")?,
@@ -236,6 +307,23 @@ impl Batch {
             previous_root: root("previous_root")?,
             expected_root: root("expected_root")?,
             input_is_retired: row.try_get::<Option<i64>, _>("input_retired_at")?.is_some(),
+        })
+    }
+}
+
+impl BatchEntry {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let bytes = |column: &str| columns::count(row, column);
+        let root = |column: &str| columns::optional_hash(row, column);
+        Ok(Self {
+            number: columns::number(row, "number")?,
+            json_bytes: bytes("json_bytes")?,
+            cbor_bytes: bytes("cbor_bytes")?,
+            previous_root: root("previous_root")?,
+            expected_root: root("expected_root")?,
+            sealed_at_ms: row.try_get("sealed_at")?,
+            source: row.try_get("source")?,
+            created_at_ms: row.try_get("created_at")?,
         })
     }
 }

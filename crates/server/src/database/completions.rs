@@ -2,8 +2,10 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::{Batch, Database, batches::swap_input, number, patience::Within, provers::forget_failures};
-use crate::batches::UNPROVEN_COST;
+use super::{Batch, Database, batches::swap_input, columns, job_failures::forget_failures, patience::Within};
+
+/// The check whose rejection a further path answers.
+pub(super) const UNPROVEN_COST: &str = "unproven_cost";
 
 /// A completion to make.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +95,7 @@ impl Database {
         });
         let Some(row) = taken.await? else { return Ok(None) };
         Ok(Some(WantedCompletion {
-            number: number(row.try_get("l1_batch_number")?)?,
+            number: columns::number(&row, "l1_batch_number")?,
             attempts: row.try_get("attempts")?,
         }))
     }

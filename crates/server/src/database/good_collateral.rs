@@ -3,7 +3,11 @@
 use sqlx::Row;
 use tee_api::{PublicKey, Quote};
 
-use super::{Database, decoded, patience::Within};
+use super::{
+    Database,
+    columns::{self, decoded},
+    patience::Within,
+};
 
 /// Collateral with the quote that was found genuine under it.
 #[derive(Debug, Clone)]
@@ -50,7 +54,7 @@ impl Database {
                 Ok(KeptCollateral {
                     platform: row.try_get("platform")?,
                     quote: decoded(Quote::new(row.try_get("quote")?))?,
-                    pubkey: decoded(PublicKey::from_bytes(row.try_get("pubkey")?))?,
+                    pubkey: columns::pubkey(row, "pubkey")?,
                     collateral: row.try_get("collateral")?,
                 })
             })

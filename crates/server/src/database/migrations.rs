@@ -8,8 +8,7 @@ use sqlx::{
 };
 use thiserror::Error;
 
-use super::sqlite_writer;
-use crate::config::{DatabaseUrl, DatabaseUrlError};
+use super::{DatabaseUrl, DatabaseUrlError, sqlite_writer};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 

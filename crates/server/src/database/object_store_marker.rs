@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{Batch, Database};
+use super::Database;
 
 /// What must lie in the object store.
 #[derive(Debug)]
@@ -44,13 +44,5 @@ impl Database {
             })
         })
         .await
-    }
-
-    /// The batch that came last.
-    pub(crate) async fn latest_batch(&self) -> Result<Option<Batch>, sqlx::Error> {
-        match self.present_batches().await? {
-            (_, Some(latest)) => self.batch(latest).await,
-            _ => Ok(None),
-        }
     }
 }

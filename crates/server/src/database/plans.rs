@@ -4,18 +4,16 @@ use sqlx::{AssertSqlSafe, Row};
 use tee_api::TeeType;
 
 use super::{
-    JobFilter, JobStatus, ProofFilter,
-    jobs::claim_statement,
-    listing::{job_counts_statement, jobs_statement, proofs_statement},
-    retention::{PRESENT_INPUTS, retirable_statement},
+    Database, JobFilter, JobStatus, ProofFilter,
+    batches::{PRESENT_INPUTS, retirable_statement},
+    jobs::{claim_statement, job_counts_statement, jobs_statement},
+    proofs::proofs_statement,
 };
-use crate::service::Service;
 
-/// For each statement its name and its plan, as the database words it.
-#[doc(hidden)]
-impl Service {
-    pub async fn plans(&self, key: &[u8]) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
-        let is_sqlite = self.database.is_sqlite();
+impl Database {
+    /// For each statement its name and its plan, as the database words it.
+    pub(crate) async fn plans(&self, key: &[u8]) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
+        let is_sqlite = self.is_sqlite();
         let job_filter = |tee_type, status| JobFilter { number: None, tee_type, status };
         let sgx = Some(TeeType::Sgx);
         let of_key = "WHERE pubkey = $1 AND l1_batch_number < $2 ORDER BY l1_batch_number DESC LIMIT 1 OFFSET 999";
@@ -55,7 +53,7 @@ impl Service {
                 statement = statement.replace(&format!("${}", index + 1), value);
             }
             let plan = sqlx::query(AssertSqlSafe(format!("{explain} {statement}")));
-            let rows = self.database.readers.fetch_all(plan).await?;
+            let rows = self.readers.fetch_all(plan).await?;
             let lines = rows.iter().map(|row| row.try_get::<String, _>(if is_sqlite { 3 } else { 0 }));
             plans.push((name, lines.collect::<Result<Vec<_>, _>>()?.join("\n")));
         }

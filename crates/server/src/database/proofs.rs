@@ -1,16 +1,15 @@
-//! `tee_proofs`: accepted proofs, and those that contradict them.
+//! `tee_proofs`: accepted proofs.
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
-use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
+mod record;
+
+use std::cmp::Ordering;
+
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use tee_api::{PublicKey, Signature, TeeType};
 use tee_verifier::H256;
 
-use super::{
-    Database, JobStatus, decoded, hash,
-    jobs::{FailedLease, JobFailure},
-    patience::Within,
-    provers::{forget_failures, note_success, rest_from_job},
-};
-use crate::edge::ProverName;
+pub(crate) use self::record::{NewProof, RecordedProof};
+use super::{Database, batches::range, columns, patience::Within};
 
 /// What a proof of a registered key is held against.
 #[derive(Debug)]
@@ -45,9 +44,37 @@ pub(crate) enum RootFit {
     Disputed { next_starts_from: H256 },
 }
 
+/// Which proofs to list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProofFilter {
+    /// Only of this batch.
+    pub number: Option<u32>,
+    /// Only of this TEE type.
+    pub tee_type: Option<TeeType>,
+}
+
+/// An accepted proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The batch's number.
+    pub number: u32,
+    /// The prover's TEE type.
+    pub tee_type: TeeType,
+    /// The key that signed.
+    pub pubkey: PublicKey,
+    /// The signature of the root.
+    pub signature: Signature,
+    /// The root that was signed.
+    pub root: H256,
+    /// The signed statement in JSON.
+    pub statement: Option<String>,
+    /// When it came, in milliseconds since 1970.
+    pub received_at_ms: i64,
+}
+
 impl Roots {
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let root = |column: &str| row.try_get::<Option<&[u8]>, _>(column)?.map(hash).transpose();
+        let root = |column: &str| columns::optional_hash(row, column);
         Ok(Self {
             previous: root("previous_root")?,
             expected: root("expected_root")?,
@@ -65,49 +92,6 @@ impl Roots {
     }
 }
 
-/// A proof whose signature, key and root are in order.
-#[derive(Debug)]
-pub(crate) struct NewProof {
-    pub(crate) number: u32,
-    pub(crate) submission: SubmitProof,
-    /// The statement in JSON.
-    pub(crate) statement: Option<String>,
-    /// The lease that it was made under; provers of zksync-era have none.
-    pub(crate) lease: Option<LeaseId>,
-    /// Who sent it.
-    pub(crate) prover: ProverName,
-}
-
-/// What became of a proof.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum RecordedProof {
-    Accepted,
-    /// Accepted, and kept as a disagreement with the next batch, which starts from another root.
-    Disputed {
-        next_starts_from: H256,
-    },
-    /// This key's proof of this root was accepted before.
-    Known,
-    /// The key has no standing any more. Nothing was stored.
-    RevokedKey,
-    /// The key could not be judged for too long. Nothing was stored.
-    SuspendedKey,
-    /// The root is not the batch's, which has just become known. Nothing was stored.
-    WrongRoot,
-    /// This key's signature of this root was accepted for another batch, and nothing ties it to this one. Nothing was stored.
-    ReusedRoot,
-    /// An accepted proof of the batch says another root. Kept as a disagreement.
-    Disagrees {
-        accepted: H256,
-    },
-}
-
-/// How long a prover rests from a job that its key had proven, in milliseconds.
-const REPEATED_REST_MS: i64 = 10_000;
-
-const DISAGREEMENT: JobFailure<'static> =
-    JobFailure { kind: "disagreeing_root", error: "another proof of this batch says another root" };
-
 impl Database {
     /// What a proof of this batch by this key is held against; nothing where the key is not registered.
     pub(crate) async fn expectation(&self, number: u32, key: &PublicKey) -> Result<Option<Expectation>, sqlx::Error> {
@@ -124,263 +108,60 @@ impl Database {
         row.map(|row| {
             let roots = Roots::read(&row)?;
             Ok(Expectation {
-                tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
+                tee_type: columns::tee_type(&row, "tee_type")?,
                 roots: row.try_get::<Option<i64>, _>("number")?.map(|_| roots),
             })
         })
         .transpose()
     }
 
-    /// Stores a proof and ends its job, in one transaction that is on disk when this returns.
-    pub(crate) async fn record_proof(&self, proof: NewProof, now_ms: i64) -> Result<RecordedProof, sqlx::Error> {
-        // SQLite has one writer at a time. Elsewhere proofs of one batch come one after another, or two at a time would not
-        // see that they disagree; and a key loses its standing before its proof is looked at, or after it is stored.
-        let lock_rows = !self.is_sqlite();
-        let required_proofs = self.rules.required_proofs(proof.submission.tee_type);
-        let failed_lease = proof.lease.as_ref().map(|lease| self.failed_lease(lease, DISAGREEMENT, now_ms));
-        // Or one bare root for two batches, sent at the same time, would be taken for both.
-        let key_lock = if proof.statement.is_some() { "SHARE" } else { "NO KEY UPDATE" };
-        self.transaction(move |connection| {
-            Box::pin(async move {
-                if lock_rows {
-                    sqlx::query(AssertSqlSafe(format!(
-                        "SELECT 1 FROM tee_attestations, batches WHERE pubkey = $1 AND number = $2
-                         FOR {key_lock} OF tee_attestations FOR NO KEY UPDATE OF batches",
-                    )))
-                    .bind(proof.submission.pubkey.to_bytes().as_slice())
-                    .bind(i64::from(proof.number))
-                    .execute(&mut *connection)
-                    .await?;
-                }
-                proof.record(connection, required_proofs, failed_lease, now_ms).await
-            })
-        })
-        .await
+    /// Proofs by batch, TEE type and key, those after `after`.
+    pub(crate) async fn proofs(
+        &self,
+        filter: &ProofFilter,
+        after: Option<(u32, TeeType, PublicKey)>,
+        limit: u32,
+    ) -> Result<Vec<Proof>, sqlx::Error> {
+        let (lowest, highest) = range(filter.number);
+        let (number, tee_type, pubkey) = match &after {
+            None => (-1, "", vec![]),
+            Some((number, tee_type, pubkey)) => (i64::from(*number), tee_type.as_str(), pubkey.to_bytes().to_vec()),
+        };
+        let proofs = sqlx::query(AssertSqlSafe(proofs_statement(filter)));
+        let proofs = proofs.bind(lowest.max(number)).bind(highest).bind(i64::from(limit));
+        let proofs = match filter.tee_type.map(|wanted| wanted.as_str().cmp(tee_type)) {
+            None => proofs.bind(number).bind(pubkey).bind(tee_type),
+            // Of one type, the place is among that type's proofs of the batch, or before or behind them.
+            Some(Ordering::Equal) => proofs.bind(number).bind(pubkey),
+            Some(Ordering::Greater) => proofs.bind(number).bind(vec![]),
+            Some(Ordering::Less) => proofs.bind(number + 1).bind(vec![]),
+        };
+        let rows = self.readers.fetch_all(proofs).await?;
+        rows.iter().map(Proof::read).collect()
     }
 }
 
-impl NewProof {
-    async fn record(
-        &self,
-        connection: &mut AnyConnection,
-        required_proofs: u32,
-        failed_lease: Option<FailedLease>,
-        now_ms: i64,
-    ) -> Result<RecordedProof, sqlx::Error> {
-        let standing = self.standing(connection).await?;
-        if !standing.key_stands {
-            return Ok(RecordedProof::RevokedKey);
-        }
-        if standing.known {
-            // The batch was put back in the queue by hand, or lacks another key's proof.
-            if standing.lease_is_current || self.lease.is_none() {
-                match self.suffices(connection, required_proofs).await? {
-                    true => self.end_job(connection, true, now_ms).await?,
-                    false if standing.lease_is_current => self.leave_to_others(connection, now_ms).await?,
-                    false => {}
-                }
-            }
-            return Ok(RecordedProof::Known);
-        }
-        if standing.key_is_suspended {
-            return Ok(RecordedProof::SuspendedKey);
-        }
-        let fit = standing.roots.fit(self.submission.proof, self.statement.is_some());
-        match fit {
-            RootFit::Wrong => return Ok(RecordedProof::WrongRoot),
-            RootFit::Unknown if self.statement.is_none() && standing.other_batches > 0 => {
-                return Ok(RecordedProof::ReusedRoot);
-            }
-            RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
-        }
-        if let Some(accepted) = standing.other_root {
-            self.insert_disagreement(connection, accepted, now_ms).await?;
-            if let Some(failed_lease) = failed_lease {
-                // Or the batch would be proven again and again.
-                failed_lease.record(connection).await?;
-            }
-            return Ok(RecordedProof::Disagrees { accepted });
-        }
-        self.insert(connection, now_ms).await?;
-        if standing.has_failed {
-            note_success(connection, &self.prover, self.submission.tee_type).await?;
-        }
-        let suffices = self.suffices(connection, required_proofs).await?;
-        self.end_job(connection, suffices, now_ms).await?;
-        if !suffices {
-            // It can be proven: what failed before was not the batch's fault, and gives it up no sooner.
-            forget_failures(connection, self.number.into(), self.submission.tee_type.as_str()).await?;
-        }
-        if let RootFit::Disputed { next_starts_from } = fit {
-            self.insert_disagreement(connection, next_starts_from, now_ms).await?;
-            return Ok(RecordedProof::Disputed { next_starts_from });
-        }
-        Ok(RecordedProof::Accepted)
-    }
-
-    /// What the database has of this proof's key, lease and batch.
-    async fn standing(&self, connection: &mut AnyConnection) -> Result<Standing, sqlx::Error> {
-        let row = sqlx::query(
-            "SELECT
-                 (SELECT COUNT(*) FROM tee_attestations WHERE pubkey = $3 AND revoked_at IS NULL) AS standing_keys,
-                 (SELECT COUNT(*) FROM tee_attestations WHERE pubkey = $3 AND suspended_at IS NOT NULL) AS suspended_keys,
-                 (SELECT COUNT(*) FROM tee_proofs
-                     WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3 AND proof = $4) AS known,
-                 (SELECT COUNT(*) FROM tee_proof_generation_details
-                     WHERE lease_id = $5 AND l1_batch_number = $1 AND tee_type = $2) AS leases,
-                 (SELECT proof FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
-                     WHERE l1_batch_number = $1 AND proof <> $4 AND verdict NOT LIKE 'revoked%' LIMIT 1) AS other_root,
-                 (SELECT COUNT(*) FROM tee_proofs
-                     WHERE pubkey = $3 AND proof = $4 AND l1_batch_number <> $1) AS other_batches,
-                 (SELECT COUNT(*) FROM tee_provers
-                     WHERE name = $6 AND tee_type = $2 AND failures_in_a_row > 0) AS failing_provers,
-                 (SELECT previous_root FROM batches WHERE number = $1) AS previous_root,
-                 (SELECT expected_root FROM batches WHERE number = $1) AS expected_root,
-                 (SELECT previous_root FROM batches WHERE number = $1 + 1) AS next_starts_from",
-        )
-        .bind(i64::from(self.number))
-        .bind(self.submission.tee_type.as_str())
-        .bind(self.submission.pubkey.to_bytes().as_slice())
-        .bind(self.submission.proof.as_bytes())
-        .bind(self.lease.as_ref().map(LeaseId::as_str))
-        .bind(self.prover.as_str())
-        .fetch_one(connection)
-        .await?;
-        Ok(Standing {
-            key_stands: row.try_get::<i64, _>("standing_keys")? > 0,
-            key_is_suspended: row.try_get::<i64, _>("suspended_keys")? > 0,
-            known: row.try_get::<i64, _>("known")? > 0,
-            lease_is_current: row.try_get::<i64, _>("leases")? > 0,
-            other_root: row.try_get::<Option<&[u8]>, _>("other_root")?.map(hash).transpose()?,
-            other_batches: row.try_get("other_batches")?,
-            has_failed: row.try_get::<i64, _>("failing_provers")? > 0,
-            roots: Roots::read(&row)?,
-        })
-    }
-
-    async fn insert(&self, connection: &mut AnyConnection, now_ms: i64) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "INSERT INTO tee_proofs (l1_batch_number, tee_type, pubkey, signature, proof, statement, received_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(i64::from(self.number))
-        .bind(self.submission.tee_type.as_str())
-        .bind(self.submission.pubkey.to_bytes().as_slice())
-        .bind(self.submission.signature.to_bytes())
-        .bind(self.submission.proof.as_bytes())
-        .bind(&self.statement)
-        .bind(now_ms)
-        .execute(connection)
-        .await
-        .map(drop)
-    }
-
-    /// The batch is proven, whoever has it in work; where more proofs are required, the next one may come, with all attempts
-    /// before it. A proof may come
-    /// without a job, when its prover took the input without a claim.
-    async fn end_job(&self, connection: &mut AnyConnection, suffices: bool, now_ms: i64) -> Result<(), sqlx::Error> {
-        let (status, claimable_at) = match suffices {
-            true => (JobStatus::Generated, None),
-            false => (JobStatus::ReadyToBeProven, Some(now_ms)),
-        };
-        sqlx::query(
-            "INSERT INTO tee_proof_generation_details
-                 (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $5)
-             ON CONFLICT (l1_batch_number, tee_type) DO UPDATE
-             SET status = excluded.status, claimable_at = excluded.claimable_at, lease_id = NULL,
-                 lease_expires_at = NULL, error_kind = NULL, error = NULL, updated_at = excluded.updated_at,
-                 attempts = CASE WHEN excluded.status = 'generated' THEN tee_proof_generation_details.attempts ELSE 0 END
-             WHERE tee_proof_generation_details.status <> 'generated'",
-        )
-        .bind(i64::from(self.number))
-        .bind(self.submission.tee_type.as_str())
-        .bind(status.as_str())
-        .bind(claimable_at)
-        .bind(now_ms)
-        .execute(connection)
-        .await
-        .map(drop)
-    }
-
-    /// A key that proves again what lacks another key's proof gains nothing and loses nothing: its prover rests from the job
-    /// for a little, so that another one may come first, and the attempt does not count.
-    async fn leave_to_others(&self, connection: &mut AnyConnection, now_ms: i64) -> Result<(), sqlx::Error> {
-        let row = sqlx::query(
-            "UPDATE tee_proof_generation_details
-             SET status = 'ready_to_be_proven', attempts = attempts - 1, claimable_at = $2, lease_id = NULL,
-                 lease_expires_at = NULL, updated_at = $2
-             WHERE lease_id = $1 RETURNING prover",
-        )
-        .bind(self.lease.as_ref().map(LeaseId::as_str))
-        .bind(now_ms)
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some(prover) = row.map(|row| row.try_get::<Option<String>, _>("prover")).transpose()?.flatten() else {
-            return Ok(());
-        };
-        let job = (i64::from(self.number), self.submission.tee_type.as_str());
-        rest_from_job(connection, job, &prover, now_ms.saturating_add(REPEATED_REST_MS)).await
-    }
-
-    /// Whether as many keys have proven the batch as are required.
-    async fn suffices(&self, connection: &mut AnyConnection, required_proofs: u32) -> Result<bool, sqlx::Error> {
-        if required_proofs <= 1 {
-            return Ok(true);
-        }
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
-             WHERE l1_batch_number = $1 AND tee_proofs.tee_type = $2 AND verdict NOT LIKE 'revoked%'",
-        )
-        .bind(i64::from(self.number))
-        .bind(self.submission.tee_type.as_str())
-        .fetch_one(connection)
-        .await?;
-        Ok(row.try_get::<i64, _>(0)? >= required_proofs.into())
-    }
-
-    /// One a key, so that a key cannot fill the table. One that was explained makes room for another.
-    async fn insert_disagreement(
-        &self,
-        connection: &mut AnyConnection,
-        accepted: H256,
-        now_ms: i64,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "INSERT INTO tee_proof_disagreements
-                 (l1_batch_number, tee_type, pubkey, signature, proof, accepted_proof, received_at, statement)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (l1_batch_number, tee_type, pubkey) DO UPDATE
-             SET signature = excluded.signature, proof = excluded.proof, accepted_proof = excluded.accepted_proof,
-                 received_at = excluded.received_at, statement = excluded.statement, resolved_at = NULL,
-                 resolution = NULL
-             WHERE tee_proof_disagreements.resolved_at IS NOT NULL
-                 AND (tee_proof_disagreements.proof <> excluded.proof
-                     OR tee_proof_disagreements.accepted_proof <> excluded.accepted_proof)",
-        )
-        .bind(i64::from(self.number))
-        .bind(self.submission.tee_type.as_str())
-        .bind(self.submission.pubkey.to_bytes().as_slice())
-        .bind(self.submission.signature.to_bytes())
-        .bind(self.submission.proof.as_bytes())
-        .bind(accepted.as_bytes())
-        .bind(now_ms)
-        .bind(&self.statement)
-        .execute(connection)
-        .await
-        .map(drop)
-    }
+pub(super) fn proofs_statement(filter: &ProofFilter) -> String {
+    let of_type = match filter.tee_type {
+        Some(tee_type) => format!("AND tee_type = '{tee_type}' AND (l1_batch_number, pubkey) > ($4, $5)"),
+        None => "AND (l1_batch_number, tee_type, pubkey) > ($4, $6, $5)".to_owned(),
+    };
+    format!(
+        "SELECT * FROM tee_proofs WHERE l1_batch_number >= $1 AND l1_batch_number <= $2 {of_type}
+         ORDER BY l1_batch_number, tee_type, pubkey LIMIT $3"
+    )
 }
 
-struct Standing {
-    key_stands: bool,
-    key_is_suspended: bool,
-    known: bool,
-    lease_is_current: bool,
-    other_root: Option<H256>,
-    /// For how many other batches the key's signature of this root was accepted.
-    other_batches: i64,
-    /// The prover failed since its last accepted proof.
-    has_failed: bool,
-    roots: Roots,
+impl Proof {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            number: columns::number(row, "l1_batch_number")?,
+            tee_type: columns::tee_type(row, "tee_type")?,
+            pubkey: columns::pubkey(row, "pubkey")?,
+            signature: columns::signature(row, "signature")?,
+            root: columns::hash(row, "proof")?,
+            statement: row.try_get("statement")?,
+            received_at_ms: row.try_get("received_at")?,
+        })
+    }
 }

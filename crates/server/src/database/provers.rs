@@ -1,23 +1,26 @@
-//! `tee_provers` and `tee_job_failures`: who asks for work, what each could not prove, and who has to pause.
+//! `tee_provers`: who asks for work, what each could not prove, and who has to pause.
 //!
-//! A prover that fails a job rests from that job, longer each time, and any other prover may have it at once. A prover that
-//! only fails is paused from all of them, longer each time, until a proof of its is accepted. So one bad prover takes little
-//! from the others, and gives up nothing that another one could prove. A job that a second prover fails is bad itself, and is held
-//! against neither: bad batches do not pause those that work.
+//! A prover that only fails is paused from all jobs, longer each time, until a proof of its is accepted. So one bad prover
+//! takes little from the others, and gives up nothing that another one could prove.
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use tee_api::TeeType;
 
-use super::{Database, JobRules, decoded};
-use crate::{edge::ProverName, service::Service};
+use super::{Database, columns};
+
+/// How a prover is called in the queue: what its failures and leases are counted under. Provers of zksync-era say no key when
+/// they ask for work, so a key is of no use here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ProverName(Arc<str>);
 
 /// Whoever asked for work within this time is expected to try a job before it is given up.
-const ACTIVE_MS: i64 = 24 * 3600 * 1000;
+pub(super) const ACTIVE_MS: i64 = 24 * 3600 * 1000;
 
 /// How exact `asked_at` is.
 const ASKED_PRECISION_MS: i64 = 60 * 1000;
@@ -30,11 +33,10 @@ const MAX_PROVERS: usize = 4096;
 
 /// How many failures in a row pause a prover.
 const PAUSING_FAILURES: i64 = 3;
-const FIRST_PAUSE_MS: i64 = 10 * 1000;
-const LONGEST_PAUSE_MS: i64 = 600 * 1000;
 
-/// The longest rest of a prover from a job.
-const LONGEST_REST_MS: i64 = 24 * 3600 * 1000;
+const FIRST_PAUSE_MS: i64 = 10 * 1000;
+
+const LONGEST_PAUSE_MS: i64 = 600 * 1000;
 
 /// When each prover that asked lately was last noted; only spares statements.
 #[derive(Debug, Clone, Default)]
@@ -68,119 +70,29 @@ pub(crate) struct ProverCount {
     pub(crate) paused: u64,
 }
 
-/// A prover that could not do a job.
-#[derive(Debug)]
-pub(super) struct Failure<'a> {
-    pub(super) number: i64,
-    pub(super) tee_type: &'a str,
-    pub(super) prover: &'a str,
-    pub(super) kind: &'a str,
-    /// How long the prover rests from the job the first time.
-    pub(super) rest_ms: i64,
-    pub(super) now_ms: i64,
-}
-
-impl Failure<'_> {
-    /// Counts it for the job and, where it speaks of the prover, for the prover.
-    pub(super) async fn record(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-        let row = sqlx::query(
-            "INSERT INTO tee_job_failures (l1_batch_number, tee_type, prover, failures, rest_until)
-             VALUES ($1, $2, $3, 1, $4)
-             ON CONFLICT (l1_batch_number, tee_type, prover) DO UPDATE SET failures = tee_job_failures.failures + 1
-             RETURNING failures",
-        )
-        .bind(self.number)
-        .bind(self.tee_type)
-        .bind(self.prover)
-        .bind(self.now_ms)
-        .fetch_one(&mut *connection)
-        .await?;
-        let failures: i64 = row.try_get("failures")?;
-        let rest_ms = doubled(self.rest_ms, failures.saturating_sub(1), LONGEST_REST_MS);
-        self.rest(connection, self.now_ms.saturating_add(rest_ms)).await?;
-        match (failures, self.others(connection).await?.as_slice()) {
-            (1, []) => note_failure(connection, self.prover, self.tee_type, self.kind, self.now_ms).await,
-            (1, [first]) => {
-                self.note_kind(connection).await?;
-                self.forgive(connection, first).await
-            }
-            _ => self.note_kind(connection).await,
-        }
+impl ProverName {
+    pub(crate) fn new(name: String) -> Self {
+        Self(name.into())
     }
 
-    /// Other provers that failed the job: two at most, more make no difference.
-    async fn others(&self, connection: &mut AnyConnection) -> Result<Vec<String>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT prover FROM tee_job_failures
-             WHERE l1_batch_number = $1 AND tee_type = $2 AND prover <> $3 AND failures > 0 LIMIT 2",
-        )
-        .bind(self.number)
-        .bind(self.tee_type)
-        .bind(self.prover)
-        .fetch_all(connection)
-        .await?;
-        rows.iter().map(|row| row.try_get("prover")).collect()
+    /// All those that are too many to be told apart.
+    pub(crate) fn others() -> Self {
+        Self("others".into())
     }
 
-    async fn note_kind(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE tee_provers SET last_error_kind = $3 WHERE name = $1 AND tee_type = $2")
-            .bind(self.prover)
-            .bind(self.tee_type)
-            .bind(self.kind)
-            .execute(connection)
-            .await
-            .map(drop)
-    }
-
-    /// Takes back what the job's first failure said of its prover.
-    async fn forgive(&self, connection: &mut AnyConnection, first: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE tee_provers SET failures_in_a_row = failures_in_a_row - 1, paused_until = 0
-             WHERE name = $1 AND tee_type = $2 AND failures_in_a_row > 0",
-        )
-        .bind(first)
-        .bind(self.tee_type)
-        .execute(connection)
-        .await
-        .map(drop)
-    }
-
-    async fn rest(&self, connection: &mut AnyConnection, until_ms: i64) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE tee_job_failures SET rest_until = $4 WHERE l1_batch_number = $1 AND tee_type = $2 AND prover = $3",
-        )
-        .bind(self.number)
-        .bind(self.tee_type)
-        .bind(self.prover)
-        .bind(until_ms)
-        .execute(connection)
-        .await
-        .map(drop)
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-/// Has a prover leave a job to others for a while, without a failure.
-pub(super) async fn rest_from_job(
-    connection: &mut AnyConnection,
-    (number, tee_type): (i64, &str),
-    prover: &str,
-    until_ms: i64,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO tee_job_failures (l1_batch_number, tee_type, prover, failures, rest_until) VALUES ($1, $2, $3, 0, $4)
-         ON CONFLICT (l1_batch_number, tee_type, prover) DO UPDATE SET rest_until = excluded.rest_until",
-    )
-    .bind(number)
-    .bind(tee_type)
-    .bind(prover)
-    .bind(until_ms)
-    .execute(connection)
-    .await
-    .map(drop)
+impl fmt::Display for ProverName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Counts a failure of a prover that concerns no job of the queue.
-async fn note_failure(
+pub(super) async fn note_failure(
     connection: &mut AnyConnection,
     prover: &str,
     tee_type: &str,
@@ -214,6 +126,35 @@ async fn note_failure(
         .map(drop)
 }
 
+/// Notes what a prover failed with last.
+pub(super) async fn note_kind(
+    connection: &mut AnyConnection,
+    prover: &str,
+    tee_type: &str,
+    kind: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE tee_provers SET last_error_kind = $3 WHERE name = $1 AND tee_type = $2")
+        .bind(prover)
+        .bind(tee_type)
+        .bind(kind)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Takes back a failure: what a job's first failure said of its prover.
+pub(super) async fn forgive(connection: &mut AnyConnection, prover: &str, tee_type: &str) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE tee_provers SET failures_in_a_row = failures_in_a_row - 1, paused_until = 0
+         WHERE name = $1 AND tee_type = $2 AND failures_in_a_row > 0",
+    )
+    .bind(prover)
+    .bind(tee_type)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// Whether other provers asked for work lately, and are not paused.
 async fn others_work(
     connection: &mut AnyConnection,
@@ -233,26 +174,6 @@ async fn others_work(
     Ok(row.try_get::<i64, _>(0)? > 0)
 }
 
-/// Twice as long each time, up to a limit.
-fn doubled(first_ms: i64, times: i64, longest_ms: i64) -> i64 {
-    let times = u32::try_from(times.clamp(0, 32)).unwrap_or(0);
-    first_ms.saturating_mul(1_i64 << times).min(longest_ms.max(first_ms))
-}
-
-/// Forgets all failures of a job: it has all its attempts before it again.
-pub(super) async fn forget_failures(
-    connection: &mut AnyConnection,
-    number: i64,
-    tee_type: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM tee_job_failures WHERE l1_batch_number = $1 AND tee_type = $2")
-        .bind(number)
-        .bind(tee_type)
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
 /// Lets a prover start anew whose proof was accepted.
 pub(super) async fn note_success(
     connection: &mut AnyConnection,
@@ -267,30 +188,10 @@ pub(super) async fn note_success(
         .map(drop)
 }
 
-/// Whether a job is to be given up: as many provers as it has attempts could not do it; or it was tried that often, or is so
-/// old, and nobody is left who asked for work lately and did not fail it. One prover alone gives up nothing that others may
-/// prove.
-pub(super) async fn is_hopeless(
-    connection: &mut AnyConnection,
-    (number, tee_type): (i64, &str),
-    max_attempts: i64,
-    is_worn_out: bool,
-    now_ms: i64,
-) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT (SELECT COUNT(*) FROM tee_job_failures
-                 WHERE l1_batch_number = $1 AND tee_type = $2 AND failures > 0) AS failed,
-             (SELECT COUNT(*) FROM tee_provers p WHERE p.tee_type = $2 AND p.asked_at > $3
-                 AND NOT EXISTS (SELECT 1 FROM tee_job_failures f WHERE f.l1_batch_number = $1 AND f.tee_type = $2
-                     AND f.prover = p.name AND f.failures > 0)) AS untried",
-    )
-    .bind(number)
-    .bind(tee_type)
-    .bind(now_ms.saturating_sub(ACTIVE_MS))
-    .fetch_one(connection)
-    .await?;
-    let (failed, untried): (i64, i64) = (row.try_get("failed")?, row.try_get("untried")?);
-    Ok(failed >= max_attempts || (is_worn_out && untried == 0))
+/// Twice as long each time, up to a limit.
+pub(super) fn doubled(first_ms: i64, times: i64, longest_ms: i64) -> i64 {
+    let times = u32::try_from(times.clamp(0, 32)).unwrap_or(0);
+    first_ms.saturating_mul(1_i64 << times).min(longest_ms.max(first_ms))
 }
 
 impl Database {
@@ -358,18 +259,21 @@ impl Database {
         rows.iter()
             .map(|row| {
                 Ok(ProverCount {
-                    tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
-                    active: decoded(u64::try_from(row.try_get::<i64, _>("active")?))?,
-                    paused: decoded(u64::try_from(row.try_get::<i64, _>("paused")?))?,
+                    tee_type: columns::tee_type(row, "tee_type")?,
+                    active: columns::count(row, "active")?,
+                    paused: columns::count(row, "paused")?,
                 })
             })
             .collect()
     }
-}
 
-impl Service {
     /// Who asks for work, by TEE type and name, those after `after`.
-    pub async fn provers(&self, after: Option<(TeeType, &str)>, limit: u32) -> Result<Vec<ProverEntry>, sqlx::Error> {
+    pub(crate) async fn provers(
+        &self,
+        after: Option<(TeeType, &str)>,
+        limit: u32,
+        now_ms: i64,
+    ) -> Result<Vec<ProverEntry>, sqlx::Error> {
         let query = sqlx::query(
             "SELECT p.*, (SELECT COUNT(*) FROM tee_proof_generation_details j WHERE j.prover = p.name
                  AND j.tee_type = p.tee_type AND j.lease_id IS NOT NULL AND j.tee_type <> 'none'
@@ -378,32 +282,25 @@ impl Service {
         )
         .bind(after.map_or("", |(tee_type, _)| tee_type.as_str()))
         .bind(after.map_or("", |(_, name)| name))
-        .bind(self.clock.now_ms())
+        .bind(now_ms)
         .bind(i64::from(limit));
-        let rows = self.database.readers.fetch_all(query).await?;
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(ProverEntry::read).collect()
     }
 }
 
 impl ProverEntry {
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        let count = |column: &str| decoded(u64::try_from(row.try_get::<i64, _>(column)?));
+        let count = |column: &str| columns::count(row, column);
         Ok(Self {
             name: row.try_get("name")?,
-            tee_type: decoded(row.try_get::<&str, _>("tee_type")?.parse())?,
+            tee_type: columns::tee_type(row, "tee_type")?,
             asked_at_ms: row.try_get("asked_at")?,
             leases: count("leases")?,
             failures_in_a_row: count("failures_in_a_row")?,
             paused_until_ms: row.try_get("paused_until")?,
             last_error_kind: row.try_get("last_error_kind")?,
         })
-    }
-}
-
-impl JobRules {
-    /// Whether a job is worn out that was handed out this often and made then.
-    pub(super) fn is_worn_out(&self, attempts: i64, created_at_ms: i64, now_ms: i64) -> bool {
-        attempts >= i64::from(self.max_attempts) || created_at_ms <= now_ms.saturating_sub(self.ignored_after_ms)
     }
 }
 
@@ -436,10 +333,9 @@ impl AskedProvers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::Caller;
 
     fn address(number: u32) -> ProverName {
-        ProverName::of(&Caller::Anyone, std::net::IpAddr::from(number.to_be_bytes()).into())
+        ProverName::new(format!("address:{number}"))
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What is published of a batch: its jobs and proofs, with the quotes that vouch for the keys.
 
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
-use tee_api::{PublicKey, TeeType};
+use tee_api::TeeType;
 
-use super::{Database, Disagreement, JobStatus, decoded, overview::DISAGREEMENT_COLUMNS};
+use super::{Database, JobStatus, columns};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -74,66 +74,6 @@ impl Database {
     }
 }
 
-/// How many there are of what there should be few of.
-#[derive(Debug)]
-pub(crate) struct StateCounts {
-    pub(crate) disagreements: u64,
-    pub(crate) keys_in_force: u64,
-    pub(crate) keys_revoked: u64,
-    /// Those in force that are suspended.
-    pub(crate) keys_suspended: u64,
-    /// When the quote of a key in force passed that has waited longest to be judged again.
-    pub(crate) oldest_judgement_ms: Option<i64>,
-    /// When the collateral ends of the key in force whose collateral ends first.
-    pub(crate) first_collateral_end_ms: Option<i64>,
-    pub(crate) incomplete_inputs: u64,
-}
-
-impl Database {
-    /// Disagreements by batch, TEE type and key, those after `after`.
-    pub(crate) async fn disagreements_after(
-        &self,
-        after: Option<(u32, TeeType, PublicKey)>,
-        limit: u32,
-    ) -> Result<Vec<Disagreement>, sqlx::Error> {
-        let query = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d
-             WHERE (l1_batch_number, tee_type, pubkey) > ($1, $2, $3)
-             ORDER BY l1_batch_number, tee_type, pubkey LIMIT $4"
-        )))
-        .bind(after.map_or(-1, |(number, ..)| i64::from(number)))
-        .bind(after.map_or("", |(_, tee_type, _)| tee_type.as_str()))
-        .bind(after.map_or_else(Vec::new, |(.., pubkey)| pubkey.to_bytes().to_vec()))
-        .bind(i64::from(limit));
-        let rows = self.readers.fetch_all(query).await?;
-        rows.iter().map(Disagreement::read).collect()
-    }
-
-    /// Counts for metrics.
-    pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
-        let query = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL),
-                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
-                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
-                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),
-                 (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL),
-                 (SELECT MIN(valid_until) FROM tee_attestations WHERE revoked_at IS NULL),
-                 (SELECT COUNT(*) FROM input_completions WHERE due_at IS NOT NULL)",
-        );
-        let row = self.readers.fetch_one(query).await?;
-        let count = |index: usize| decoded(u64::try_from(row.try_get::<i64, _>(index)?));
-        Ok(StateCounts {
-            disagreements: count(0)?,
-            keys_in_force: count(1)?,
-            keys_revoked: count(2)?,
-            keys_suspended: count(3)?,
-            oldest_judgement_ms: row.try_get(4)?,
-            first_collateral_end_ms: row.try_get(5)?,
-            incomplete_inputs: count(6)?,
-        })
-    }
-}
-
 impl PublishedProof {
     fn accepted(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let proven_at_ms: Option<i64> = row.try_get("received_at")?;
@@ -141,15 +81,15 @@ impl PublishedProof {
             None => None,
             Some(_) => Some(SignedRoot::read(row)?),
         };
-        let status = JobStatus::stored(row.try_get("status")?)?;
+        let status = columns::job_status(row, "status")?;
         let at_ms = proven_at_ms.map_or_else(|| row.try_get("at"), Ok)?;
-        Ok(Self { tee_type: tee_type(row)?, status, at_ms, signed })
+        Ok(Self { tee_type: columns::tee_type(row, "tee_type")?, status, at_ms, signed })
     }
 
     fn disagreeing(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let signed = SignedRoot { accepted_root: row.try_get("accepted_proof")?, ..SignedRoot::read(row)? };
         let (status, at_ms) = (JobStatus::Failed, row.try_get("at")?);
-        Ok(Self { tee_type: tee_type(row)?, status, at_ms, signed: Some(signed) })
+        Ok(Self { tee_type: columns::tee_type(row, "tee_type")?, status, at_ms, signed: Some(signed) })
     }
 }
 
@@ -168,8 +108,4 @@ impl SignedRoot {
             accepted_root: None,
         })
     }
-}
-
-fn tee_type(row: &AnyRow) -> Result<TeeType, sqlx::Error> {
-    decoded(row.try_get::<&str, _>("tee_type")?.parse())
 }

@@ -5,8 +5,7 @@
 use sqlx::{AnyConnection, Row};
 use tee_api::TeeType;
 
-use super::{Database, decoded, patience::Within};
-use crate::service::Service;
+use super::{Database, columns, patience::Within};
 
 /// How many batch numbers are looked at in one transaction. Other writes come in between.
 const CHUNK: i64 = 1000;
@@ -55,7 +54,7 @@ impl Database {
             .await?;
         let mut is_work_left = false;
         for row in pending {
-            let tee_type = decoded(row.try_get::<&str, _>("tee_type")?.parse())?;
+            let tee_type = columns::tee_type(&row, "tee_type")?;
             is_work_left |= self.advance_tee_type(tee_type, now_ms).await?;
         }
         Ok(is_work_left)
@@ -112,22 +111,19 @@ impl Database {
         })
         .await
     }
-}
 
-impl Service {
     /// Has no more batches proven by enclaves of this type, and removes the jobs that have no proof, the first of them before
     /// this returns. False if it was retired before.
-    pub async fn retire_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
-        let now_ms = self.clock.now_ms();
-        let changed = self.database.retire(tee_type, Some(now_ms)).await?;
-        self.database.advance_tee_type(tee_type, now_ms).await?;
+    pub(crate) async fn retire_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let changed = self.retire(tee_type, Some(now_ms)).await?;
+        self.advance_tee_type(tee_type, now_ms).await?;
         Ok(changed)
     }
 
     /// Undoes that.
-    pub async fn serve_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
-        let changed = self.database.retire(tee_type, None).await?;
-        self.database.advance_tee_type(tee_type, self.clock.now_ms()).await?;
+    pub(crate) async fn serve_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let changed = self.retire(tee_type, None).await?;
+        self.advance_tee_type(tee_type, now_ms).await?;
         Ok(changed)
     }
 }

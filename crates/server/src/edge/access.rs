@@ -12,7 +12,7 @@ use std::{
 
 use thiserror::Error;
 
-pub(crate) use self::prover_name::ProverName;
+pub(crate) use self::prover_name::prover_name;
 use self::tokens::Tokens;
 pub use self::tokens::{NewToken, Role, RoleError, TokenName, TokenNameError, TokensError};
 use crate::config::Config;

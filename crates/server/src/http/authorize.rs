@@ -15,7 +15,7 @@ use axum::{
 use tracing::Span;
 
 use crate::{
-    edge::{Access, Asker, Caller, Need, Peer, ProverName, RateLimiter},
+    edge::{Access, Asker, Caller, Need, Peer, RateLimiter, prover_name},
     http::{AnswerRoom, HeldRoom, Problem},
 };
 
@@ -89,7 +89,7 @@ pub(super) async fn authorize(
         let detail = "a prover shows a certificate here";
         return Err(Problem::new(StatusCode::FORBIDDEN, "certificate_needed", detail));
     }
-    let prover = ProverName::of(&caller, peer.address.ip().into());
+    let prover = prover_name(&caller, peer.address.ip().into());
     request.extensions_mut().insert(prover);
     request.extensions_mut().insert(asking.clone());
     let answer = next.run(request).await;

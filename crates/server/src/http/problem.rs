@@ -10,10 +10,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tee_verifier::PinMismatch;
 use utoipa::ToSchema;
 
-use crate::{batches::ObjectStoreFault, database::is_unavailable, leases::HandOutError, proofs::RefusedProof};
+use crate::{
+    batches::{NoStoredInput, ObjectStoreFault},
+    database::is_unavailable,
+    keys::RefusedKey,
+    leases::HandOutError,
+    proofs::RefusedProof,
+};
 
 /// What is down is asked again after this long.
 const RETRY_UNAVAILABLE_SECS: u64 = 4;
@@ -75,6 +80,7 @@ impl Problem {
     }
 
     /// Names the kind of problem.
+    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
@@ -137,28 +143,50 @@ impl From<sqlx::Error> for Problem {
 
 impl From<RefusedProof> for Problem {
     fn from(refused: RefusedProof) -> Self {
-        let (status, code) = match &refused {
-            RefusedProof::UnknownKey => (StatusCode::FORBIDDEN, "unknown_key"),
-            RefusedProof::RevokedKey => (StatusCode::FORBIDDEN, "revoked_key"),
-            RefusedProof::SuspendedKey => (StatusCode::SERVICE_UNAVAILABLE, "no_collateral"),
-            RefusedProof::TeeType { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_tee_type"),
+        let code = refused.code();
+        let status = match refused {
+            RefusedProof::Database(error) => return error.into(),
             RefusedProof::UnknownBatch => return Self::unknown_batch(),
-            RefusedProof::Signature(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_signature"),
-            RefusedProof::WrongRoot => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_root"),
-            RefusedProof::StatementRequired => (StatusCode::UNPROCESSABLE_ENTITY, "statement_required"),
-            RefusedProof::ReusedRoot => (StatusCode::UNPROCESSABLE_ENTITY, "reused_root"),
-            RefusedProof::Statement(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_statement"),
-            RefusedProof::NotPinned(PinMismatch::ChainId { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_chain"),
-            RefusedProof::NotPinned(PinMismatch::ProtocolVersion { .. }) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "protocol_version_not_pinned")
-            }
-            RefusedProof::NotPinned(PinMismatch::Code { .. }) => (StatusCode::UNPROCESSABLE_ENTITY, "code_not_pinned"),
-            RefusedProof::DisagreeingRoot { .. } => (StatusCode::CONFLICT, "disagreeing_root"),
-            RefusedProof::Database(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            RefusedProof::UnknownKey | RefusedProof::RevokedKey => StatusCode::FORBIDDEN,
+            RefusedProof::SuspendedKey => StatusCode::SERVICE_UNAVAILABLE,
+            RefusedProof::DisagreeingRoot { .. } => StatusCode::CONFLICT,
+            RefusedProof::TeeType { .. }
+            | RefusedProof::Signature(_)
+            | RefusedProof::WrongRoot
+            | RefusedProof::StatementRequired
+            | RefusedProof::ReusedRoot
+            | RefusedProof::Statement(_)
+            | RefusedProof::NotPinned(_) => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        match refused {
-            RefusedProof::Database(error) => error.into(),
-            refused => Self::new(status, code, tee_api::chain(&refused)),
+        Self::new(status, code, tee_api::chain(&refused))
+    }
+}
+
+impl From<RefusedKey> for Problem {
+    fn from(refused: RefusedKey) -> Self {
+        let (status, code) = match refused {
+            RefusedKey::Database(error) => return error.into(),
+            RefusedKey::MalformedQuote(_) | RefusedKey::UnknownPlatform(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "malformed_quote")
+            }
+            RefusedKey::MalformedReportData(_) => (StatusCode::UNPROCESSABLE_ENTITY, "malformed_report_data"),
+            RefusedKey::QuoteOfAnotherKey => (StatusCode::UNPROCESSABLE_ENTITY, "quote_of_another_key"),
+            RefusedKey::QuoteRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "quote_refused"),
+            RefusedKey::NoCollateral => (StatusCode::SERVICE_UNAVAILABLE, "no_collateral"),
+            RefusedKey::RevokedKey => (StatusCode::FORBIDDEN, "revoked_key"),
+        };
+        Self::new(status, code, refused.to_string())
+    }
+}
+
+impl From<NoStoredInput> for Problem {
+    fn from(reason: NoStoredInput) -> Self {
+        match reason {
+            NoStoredInput::UnknownBatch => Self::unknown_batch(),
+            NoStoredInput::Retired => Self::new(StatusCode::GONE, "input_retired", reason.to_string()),
+            NoStoredInput::Unreadable(error) => Self::internal(error),
+            NoStoredInput::ObjectStore(fault) => fault.into(),
+            NoStoredInput::Database(error) => error.into(),
         }
     }
 }

@@ -18,14 +18,11 @@ use thiserror::Error;
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 use super::judgeable;
-use crate::{
-    clock::millis,
-    database::{KeptCollateral, Requeued},
-    service::Service,
-};
+use crate::database::{Judged, KeptCollateral};
 
 /// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The most kinds of platforms that are remembered.
@@ -132,25 +129,6 @@ pub(crate) enum JudgeError {
 struct LoadedPolicy {
     text: String,
     policy: Arc<Policy>,
-}
-
-/// A verdict with what it depends on, to be archived.
-#[derive(Debug)]
-pub(crate) struct Judged {
-    pub(crate) verdict: Verdict,
-    /// The collateral, in JSON.
-    pub(crate) collateral: String,
-}
-
-impl Judged {
-    /// Until when the collateral is good, in milliseconds since 1970.
-    pub(crate) fn valid_until_ms(&self) -> Option<i64> {
-        self.verdict.valid_until_secs().map(|secs| millis(Duration::from_secs(secs)))
-    }
-
-    fn new(verdict: Verdict, collateral: &Collateral) -> Self {
-        Self { verdict, collateral: serde_json::to_string(collateral).expect("collateral is JSON") }
-    }
 }
 
 impl AttestationConfig {
@@ -311,7 +289,7 @@ impl Attestor {
     }
 
     /// What a restart would lose.
-    fn take_unsaved(&self) -> Vec<KeptCollateral> {
+    pub(super) fn take_unsaved(&self) -> Vec<KeptCollateral> {
         let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
         unsaved.drain().map(|(_, kept)| kept).collect()
     }
@@ -349,31 +327,6 @@ impl LoadedPolicy {
         let policy = Policy::from_yaml(&text)
             .map_err(|error| AttestationSetupError::Policy { path: path.to_owned(), error: Box::new(error) })?;
         Ok(Self { text, policy: Arc::new(policy) })
-    }
-}
-
-impl Service {
-    /// Writes down what collateral was found good since the last time.
-    pub(crate) async fn save_good_collateral(&self, attestor: &Attestor) {
-        for kept in attestor.take_unsaved() {
-            let platform = kept.platform.clone();
-            if let Err(error) = self.database.keep_collateral(kept, self.clock.now_ms()).await {
-                tracing::error!(platform, %error, "good collateral cannot be kept for a restart");
-            }
-        }
-    }
-
-    /// Revokes a key for good. `None` when it is not registered.
-    pub async fn revoke_key(
-        &self,
-        pubkey: &PublicKey,
-        reason: &str,
-        reprove: bool,
-    ) -> Result<Option<Requeued>, sqlx::Error> {
-        if self.database.is_revoked(pubkey).await?.is_none() {
-            return Ok(None);
-        }
-        self.database.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
     }
 }
 

@@ -6,7 +6,7 @@ use futures::{StreamExt, future::BoxFuture, stream};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Attestor, JudgeError, secs};
+use super::judge::{Attestor, JudgeError, secs};
 use crate::{clock::millis, database::KeyToJudge, metrics::Metrics, service::Service};
 
 /// How often the policy's file is looked at.
@@ -46,87 +46,95 @@ pub(crate) async fn watch(service: Service, attestor: Arc<Attestor>, metrics: Me
         }
         if changed || (judging.is_none() && Instant::now() >= due) {
             let (service, attestor, metrics) = (service.clone(), attestor.clone(), metrics.clone());
-            judging = Some(Box::pin(async move { service.rejudge(&attestor, &metrics).await }));
+            judging = Some(Box::pin(async move { rejudge(&service, &attestor, &metrics).await }));
         }
     }
 }
 
-impl Service {
-    /// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
-    /// until it is suspended. False if some could not be judged.
-    async fn rejudge(&self, attestor: &Attestor, metrics: &Metrics) -> bool {
-        let keys = match self.database.keys_to_judge().await {
-            Ok(keys) => keys,
-            Err(error) => {
-                tracing::error!(%error, "registered keys cannot be judged again");
-                return false;
-            }
-        };
-        // The policy first: what it refuses it refuses without any collateral, and that may take long to come.
-        let mut left = vec![];
-        let mut all_judged = true;
-        for key in keys {
-            match attestor.policy_refusal(&key.quote, &key.pubkey, secs(self.clock.now_ms())) {
-                Some(refusal) => all_judged &= self.refuse(&key, &refusal).await,
-                None => left.push(key),
-            }
+/// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
+/// until it is suspended. False if some could not be judged.
+async fn rejudge(service: &Service, attestor: &Attestor, metrics: &Metrics) -> bool {
+    let keys = match service.database.keys_to_judge().await {
+        Ok(keys) => keys,
+        Err(error) => {
+            tracing::error!(%error, "registered keys cannot be judged again");
+            return false;
         }
-        let judging =
-            stream::iter(left).map(|key| self.rejudge_key(attestor, metrics, key)).buffer_unordered(KEYS_AT_A_TIME);
-        all_judged &= judging.fold(true, async |all, judged| all & judged).await;
-        self.save_good_collateral(attestor).await;
-        self.suspend(attestor).await;
-        all_judged
-    }
-
-    async fn rejudge_key(&self, attestor: &Attestor, metrics: &Metrics, key: KeyToJudge) -> bool {
-        let now_ms = self.clock.now_ms();
-        let judged = match attestor.judge(&key.quote, &key.pubkey, key.stands, secs(now_ms)).await {
-            Ok(judged) => judged,
-            Err(JudgeError::Policy(refusal)) => return self.refuse(&key, &refusal).await,
-            Err(error) => {
-                metrics.judgements_failed.inc();
-                tracing::error!(pubkey = %key.pubkey, %error, "ALARM: the key cannot be judged again");
-                return false;
-            }
-        };
-        let noted = match (judged.verdict.passed(), key.stands) {
-            (true, true) => self.database.note_passed(&key.pubkey, &judged, now_ms).await,
-            (true, false) => {
-                tracing::info!(pubkey = %key.pubkey, "key is accepted again");
-                self.database.restore_standing(&key.pubkey, &judged, now_ms).await
-            }
-            (false, _) => return self.refuse(&key, &judged.verdict.refusal()).await,
-        };
-        noted.inspect_err(|error| tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted")).is_ok()
-    }
-
-    async fn refuse(&self, key: &KeyToJudge, refusal: &str) -> bool {
-        match self.database.refuse(&key.pubkey, refusal, self.clock.now_ms()).await {
-            Ok(false) => true,
-            Ok(true) => {
-                tracing::error!(
-                    pubkey = %key.pubkey, refusal,
-                    "ALARM: the key is no longer accepted; to have its batches proven again, revoke it"
-                );
-                true
-            }
-            Err(error) => {
-                tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted");
-                false
-            }
+    };
+    // The policy first: what it refuses it refuses without any collateral, and that may take long to come.
+    let mut left = vec![];
+    let mut all_judged = true;
+    for key in keys {
+        match attestor.policy_refusal(&key.quote, &key.pubkey, secs(service.clock.now_ms())) {
+            Some(refusal) => all_judged &= refuse(service, &key, &refusal).await,
+            None => left.push(key),
         }
     }
+    let judging =
+        stream::iter(left).map(|key| rejudge_key(service, attestor, metrics, key)).buffer_unordered(KEYS_AT_A_TIME);
+    all_judged &= judging.fold(true, async |all, judged| all & judged).await;
+    save_good_collateral(service, attestor).await;
+    suspend(service, attestor).await;
+    all_judged
+}
 
-    async fn suspend(&self, attestor: &Attestor) {
-        let now_ms = self.clock.now_ms();
-        let grace_ms = millis(Duration::from_secs(attestor.config.suspend_after_secs));
-        match self.database.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await {
-            Ok(0) => {}
-            Ok(keys) => {
-                tracing::error!(keys, "ALARM: keys could not be judged for too long and make no new proofs");
-            }
-            Err(error) => tracing::error!(%error, "keys cannot be suspended"),
+async fn rejudge_key(service: &Service, attestor: &Attestor, metrics: &Metrics, key: KeyToJudge) -> bool {
+    let now_ms = service.clock.now_ms();
+    let judged = match attestor.judge(&key.quote, &key.pubkey, key.stands, secs(now_ms)).await {
+        Ok(judged) => judged,
+        Err(JudgeError::Policy(refusal)) => return refuse(service, &key, &refusal).await,
+        Err(error) => {
+            metrics.judgements_failed.inc();
+            tracing::error!(pubkey = %key.pubkey, %error, "ALARM: the key cannot be judged again");
+            return false;
+        }
+    };
+    let noted = match (judged.verdict.passed(), key.stands) {
+        (true, true) => service.database.note_passed(&key.pubkey, &judged, now_ms).await,
+        (true, false) => {
+            tracing::info!(pubkey = %key.pubkey, "key is accepted again");
+            service.database.restore_standing(&key.pubkey, &judged, now_ms).await
+        }
+        (false, _) => return refuse(service, &key, &judged.verdict.refusal()).await,
+    };
+    noted.inspect_err(|error| tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted")).is_ok()
+}
+
+async fn refuse(service: &Service, key: &KeyToJudge, refusal: &str) -> bool {
+    match service.database.refuse(&key.pubkey, refusal, service.clock.now_ms()).await {
+        Ok(false) => true,
+        Ok(true) => {
+            tracing::error!(
+                pubkey = %key.pubkey, refusal,
+                "ALARM: the key is no longer accepted; to have its batches proven again, revoke it"
+            );
+            true
+        }
+        Err(error) => {
+            tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted");
+            false
+        }
+    }
+}
+
+async fn suspend(service: &Service, attestor: &Attestor) {
+    let now_ms = service.clock.now_ms();
+    let grace_ms = millis(Duration::from_secs(attestor.config.suspend_after_secs));
+    match service.database.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await {
+        Ok(0) => {}
+        Ok(keys) => {
+            tracing::error!(keys, "ALARM: keys could not be judged for too long and make no new proofs");
+        }
+        Err(error) => tracing::error!(%error, "keys cannot be suspended"),
+    }
+}
+
+/// Writes down what collateral was found good since the last time.
+pub(super) async fn save_good_collateral(service: &Service, attestor: &Attestor) {
+    for kept in attestor.take_unsaved() {
+        let platform = kept.platform.clone();
+        if let Err(error) = service.database.keep_collateral(kept, service.clock.now_ms()).await {
+            tracing::error!(platform, %error, "good collateral cannot be kept for a restart");
         }
     }
 }

@@ -16,10 +16,9 @@ use tokio::{
 };
 
 use crate::{
-    batches::{CorruptInput, ObjectStoreFault, OpenInputError},
+    batches::{CorruptInput, ObjectStoreFault, OpenInputError, check_object_store},
     crypto::random,
-    database::{Claim, NoInput},
-    edge::ProverName,
+    database::{Claim, NoInput, ProverName},
     service::Service,
 };
 
@@ -107,123 +106,125 @@ pub(crate) enum HandOutError {
     Unreadable,
 }
 
-impl Service {
-    /// Hands out the lowest batch that is ready. If there is none, waits for one.
-    pub(crate) async fn hand_out(
-        &self,
-        tee_type: TeeType,
-        prover: &ProverName,
-        form: InputForm,
-        wait: Duration,
-    ) -> Result<Option<HandedOut>, HandOutError> {
-        let deadline = Instant::now() + wait;
-        loop {
-            let added = self.database.jobs_added();
-            let mut added = std::pin::pin!(added.notified());
-            // From here on: what is added while the queue is looked through is not missed.
-            added.as_mut().enable();
-            if let Some(handed_out) = self.hand_out_now(tee_type, prover, form).await? {
-                return Ok(Some(handed_out));
-            }
-            let now = Instant::now();
-            if now >= deadline {
-                return Ok(None);
-            }
-            tokio::select! {
-                () = added => {}
-                () = self.stopping.cancelled() => return Ok(None),
-                () = sleep_until(deadline.min(now + LOOK_INTERVAL)) => {}
-            }
+/// Hands out the lowest batch that is ready. If there is none, waits for one.
+pub(super) async fn hand_out(
+    service: &Service,
+    tee_type: TeeType,
+    prover: &ProverName,
+    form: InputForm,
+    wait: Duration,
+) -> Result<Option<HandedOut>, HandOutError> {
+    let deadline = Instant::now() + wait;
+    loop {
+        let added = service.database.jobs_added();
+        let mut added = std::pin::pin!(added.notified());
+        // From here on: what is added while the queue is looked through is not missed.
+        added.as_mut().enable();
+        if let Some(handed_out) = hand_out_now(service, tee_type, prover, form).await? {
+            return Ok(Some(handed_out));
+        }
+        let now = Instant::now();
+        if now >= deadline {
+            return Ok(None);
+        }
+        tokio::select! {
+            () = added => {}
+            () = service.stopping.cancelled() => return Ok(None),
+            () = sleep_until(deadline.min(now + LOOK_INTERVAL)) => {}
         }
     }
+}
 
-    async fn hand_out_now(
-        &self,
-        tee_type: TeeType,
-        prover: &ProverName,
-        form: InputForm,
-    ) -> Result<Option<HandedOut>, HandOutError> {
-        let mut unreadable = 0;
-        // Every turn but the last takes a batch out of the queue that would block those behind it.
-        loop {
-            if unreadable == MAX_UNREADABLE {
-                return Err(HandOutError::Unreadable);
-            }
-            let Some((mut claim, mut unsent)) = self.claim(tee_type, prover).await? else { return Ok(None) };
-            let (number, lease) = (claim.number, unsent.lease.clone());
-            if claim.batch.input_is_retired {
+async fn hand_out_now(
+    service: &Service,
+    tee_type: TeeType,
+    prover: &ProverName,
+    form: InputForm,
+) -> Result<Option<HandedOut>, HandOutError> {
+    let mut unreadable = 0;
+    // Every turn but the last takes a batch out of the queue that would block those behind it.
+    loop {
+        if unreadable == MAX_UNREADABLE {
+            return Err(HandOutError::Unreadable);
+        }
+        let Some((mut claim, mut unsent)) = claim(service, tee_type, prover).await? else { return Ok(None) };
+        let (number, lease) = (claim.number, unsent.lease.clone());
+        if claim.batch.input_is_retired {
+            unsent.release();
+            tracing::error!(
+                batch = number,
+                "the batch's input was deleted: add the batch again to have it proven again"
+            );
+            service.database.set_aside(&lease, NoInput::Retired, service.clock.now_ms()).await?;
+            unreadable += 1;
+            continue;
+        }
+        let mut opened = service.inputs.open_blob(&claim.batch, form).await;
+        // It may have been completed in between.
+        if let Err(OpenInputError::Missing) = opened
+            && let Some(current) = service.database.batch(number).await?
+            && current.input_key != claim.batch.input_key
+        {
+            claim.batch = current;
+            opened = service.inputs.open_blob(&claim.batch, form).await;
+        }
+        let input = match opened {
+            Ok(input) => input,
+            Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
+                // A store that is empty as a whole says nothing of this input.
+                if let Err(fault) = check_object_store(service).await {
+                    unsent.give_back().await?;
+                    return Err(fault.into());
+                }
                 unsent.release();
-                tracing::error!(
-                    batch = number,
-                    "the batch's input was deleted: add the batch again to have it proven again"
-                );
-                self.database.set_aside(&lease, NoInput::Retired, self.clock.now_ms()).await?;
+                set_aside(service, &lease, number, &error.to_string()).await?;
                 unreadable += 1;
                 continue;
             }
-            let mut opened = self.inputs.open_blob(&claim.batch, form).await;
-            // It may have been completed in between.
-            if let Err(OpenInputError::Missing) = opened
-                && let Some(current) = self.database.batch(number).await?
-                && current.input_key != claim.batch.input_key
-            {
-                claim.batch = current;
-                opened = self.inputs.open_blob(&claim.batch, form).await;
+            Err(OpenInputError::Store(error)) => {
+                unsent.give_back().await?;
+                return Err(ObjectStoreFault::Unavailable(error).into());
             }
-            let input = match opened {
-                Ok(input) => input,
-                Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
-                    // A store that is empty as a whole says nothing of this input.
-                    if let Err(fault) = self.check_object_store().await {
-                        unsent.give_back().await?;
-                        return Err(fault.into());
-                    }
-                    unsent.release();
-                    self.set_aside(&lease, number, &error.to_string()).await?;
-                    unreadable += 1;
-                    continue;
+        };
+        // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
+        let (service, corrupt_lease) = (service.clone(), lease.clone());
+        let input = input.or_else(move |error| {
+            let (service, lease) = (service.clone(), corrupt_lease.clone());
+            async move {
+                if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) {
+                    let failed = set_aside(&service, &lease, number, &error.to_string()).await;
+                    failed.map_err(io::Error::other)?;
                 }
-                Err(OpenInputError::Store(error)) => {
-                    unsent.give_back().await?;
-                    return Err(ObjectStoreFault::Unavailable(error).into());
-                }
-            };
-            // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
-            let (service, corrupt_lease) = (self.clone(), lease.clone());
-            let input = input.or_else(move |error| {
-                let (service, lease) = (service.clone(), corrupt_lease.clone());
-                async move {
-                    if error.get_ref().is_some_and(|inner| inner.is::<CorruptInput>()) {
-                        let failed = service.set_aside(&lease, number, &error.to_string()).await;
-                        failed.map_err(io::Error::other)?;
-                    }
-                    Err(error)
-                }
-            });
-            let input_bytes = claim.batch.blob(form).bytes;
-            tracing::info!(batch = number, %tee_type, %prover, "batch handed out");
-            return Ok(Some(HandedOut { lease: unsent, input: input.boxed(), input_bytes }));
-        }
-    }
-
-    /// In a task of its own: where the client goes away meanwhile, the claim is made all the same, and then undone.
-    async fn claim(&self, tee_type: TeeType, prover: &ProverName) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
-        let (service, prover) = (self.clone(), prover.clone());
-        let lease = LeaseId::from(random::<16>());
-        let claiming = tokio::spawn(async move {
-            let claim = service.database.claim(tee_type, &prover, &lease, service.clock.now_ms()).await?;
-            Ok(claim.map(|claim| (claim, UnsentLease { lease, service: Some(service) })))
+                Err(error)
+            }
         });
-        match claiming.await {
-            Ok(claimed) => claimed,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        let input_bytes = claim.batch.blob(form).bytes;
+        tracing::info!(batch = number, %tee_type, %prover, "batch handed out");
+        return Ok(Some(HandedOut { lease: unsent, input: input.boxed(), input_bytes }));
     }
+}
 
-    /// Puts a batch aside whose input cannot be read. That is no prover's fault, and costs no attempt.
-    async fn set_aside(&self, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
-        tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
-        let reason = NoInput::Unreadable(error.to_owned());
-        self.database.set_aside(lease, reason, self.clock.now_ms()).await.map(drop)
+/// In a task of its own: where the client goes away meanwhile, the claim is made all the same, and then undone.
+async fn claim(
+    service: &Service,
+    tee_type: TeeType,
+    prover: &ProverName,
+) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
+    let (service, prover) = (service.clone(), prover.clone());
+    let lease = LeaseId::from(random::<16>());
+    let claiming = tokio::spawn(async move {
+        let claim = service.database.claim(tee_type, &prover, &lease, service.clock.now_ms()).await?;
+        Ok(claim.map(|claim| (claim, UnsentLease { lease, service: Some(service) })))
+    });
+    match claiming.await {
+        Ok(claimed) => claimed,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// Puts a batch aside whose input cannot be read. That is no prover's fault, and costs no attempt.
+async fn set_aside(service: &Service, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
+    tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
+    let reason = NoInput::Unreadable(error.to_owned());
+    service.database.set_aside(lease, reason, service.clock.now_ms()).await.map(drop)
 }

@@ -5,21 +5,20 @@ use tee_verifier::{H256, PinMismatch, Pins};
 use thiserror::Error;
 
 use crate::{
-    database::{NewProof, RecordedProof, RootFit, Roots},
-    edge::ProverName,
+    database::{NewProof, ProverName, RecordedProof, RootFit, Roots, is_unavailable},
     service::Service,
 };
 
 /// How a proof was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AcceptedProof {
+enum AcceptedProof {
     /// Nothing contradicts it.
     Undisputed,
     /// ALARM: the next batch starts from another root. Kept as a disagreement.
     Disputed { next_starts_from: H256 },
 }
 
-/// Why a proof was refused. But for a disagreement, nothing of it is stored.
+/// Why a proof was refused. Nothing of it is stored, except of a disagreement.
 #[derive(Debug, Error)]
 pub(crate) enum RefusedProof {
     #[error("the key is not registered")]
@@ -63,65 +62,134 @@ pub(crate) enum StatementMismatch {
     Signature(SignatureError),
 }
 
-impl Service {
-    /// Checks a proof and stores it:
-    ///
-    /// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
-    /// 2. the batch is known;
-    /// 3. the key signed the root;
-    /// 4. the root is the expected one, where one was said with the batch. A bare root is also the one that the next batch
-    ///    starts from, where that is known; a statement that says another one is accepted under an alarm, or whoever
-    ///    uploads a batch could hold up the one before it. Where neither is known a statement is there, or a root signed for
-    ///    one batch would pass for all;
-    /// 5. the statement, where there is one, says the same and is signed by the same key;
-    /// 6. the statement is of the pinned chain, protocol version and code;
-    /// 7. the key has not lost its standing, nor is it suspended;
-    /// 8. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
-    ///    one;
-    /// 9. no accepted proof of the batch says another root.
-    ///
-    /// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
-    ///
-    /// Whoever has the batch in work, a proof that is in order ends that. One that was accepted before is accepted again: the
-    /// prover may have missed the answer.
-    pub(crate) async fn take_proof(
-        &self,
-        number: u32,
-        submission: &SubmitProof,
-        lease: Option<&LeaseId>,
-        prover: &ProverName,
-    ) -> Result<AcceptedProof, RefusedProof> {
-        let expectation =
-            self.database.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
-        if expectation.tee_type != submission.tee_type {
-            let (registered, submitted) = (expectation.tee_type, submission.tee_type);
-            return Err(RefusedProof::TeeType { registered, submitted });
+impl RefusedProof {
+    /// Names the kind of refusal, for machines.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownKey => "unknown_key",
+            Self::RevokedKey => "revoked_key",
+            Self::SuspendedKey => "no_collateral",
+            Self::TeeType { .. } => "wrong_tee_type",
+            Self::UnknownBatch => "unknown_batch",
+            Self::Signature(_) => "wrong_signature",
+            Self::WrongRoot => "wrong_root",
+            Self::StatementRequired => "statement_required",
+            Self::ReusedRoot => "reused_root",
+            Self::Statement(_) => "wrong_statement",
+            Self::NotPinned(PinMismatch::ChainId { .. }) => "wrong_chain",
+            Self::NotPinned(PinMismatch::ProtocolVersion { .. }) => "protocol_version_not_pinned",
+            Self::NotPinned(PinMismatch::Code { .. }) => "code_not_pinned",
+            Self::DisagreeingRoot { .. } => "disagreeing_root",
+            Self::Database(error) if is_unavailable(error) => "database_unavailable",
+            Self::Database(_) => "internal",
         }
-        let roots = expectation.roots.ok_or(RefusedProof::UnknownBatch)?;
-        submission.signature.verify(submission.proof, &submission.pubkey).map_err(RefusedProof::Signature)?;
-        match roots.fit(submission.proof, submission.statement.is_some()) {
-            RootFit::Wrong => return Err(RefusedProof::WrongRoot),
-            RootFit::Unknown if submission.statement.is_none() && !self.danger_bare_roots => {
-                return Err(RefusedProof::StatementRequired);
+    }
+
+    /// Whether it says something of the prover: our own faults, and a key that cannot be judged, do not.
+    fn speaks_of_prover(&self) -> bool {
+        !matches!(self, Self::Database(_) | Self::SuspendedKey)
+    }
+}
+
+/// Checks a proof, stores it, and tells those who watch.
+pub(super) async fn take(
+    service: &Service,
+    batch: u32,
+    submission: &SubmitProof,
+    lease: Option<&LeaseId>,
+    prover: &ProverName,
+) -> Result<(), RefusedProof> {
+    let SubmitProof { pubkey, proof: root, tee_type, .. } = submission;
+    let metrics = &service.metrics;
+    let refused = match checked(service, batch, submission, lease, prover).await {
+        Ok(accepted) => {
+            metrics.proofs_accepted[&(*tee_type).into()].inc();
+            tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted");
+            if let AcceptedProof::Disputed { next_starts_from } = accepted {
+                metrics.disagreements_seen.inc();
+                tracing::error!(
+                    batch, %tee_type, %pubkey, ?root, ?next_starts_from,
+                    "ALARM: the proof was accepted, and the next batch starts from another root"
+                );
             }
-            RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
+            return Ok(());
         }
-        check_statement(number, submission, &roots)?;
-        if let Some(signed) = &submission.statement {
-            check_code(&signed.statement, &self.pins)?;
+        Err(refused) => refused,
+    };
+    match &refused {
+        // Whoever answers logs it.
+        RefusedProof::Database(_) => {}
+        RefusedProof::DisagreeingRoot { accepted } => {
+            metrics.disagreements_seen.inc();
+            tracing::error!(batch, %tee_type, %pubkey, ?root, ?accepted, "ALARM: two proofs disagree on the root");
         }
-        let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
-        let (submission, lease, prover) = (submission.clone(), lease.cloned(), prover.clone());
-        let proof = NewProof { number, submission, statement, lease, prover };
-        match self.database.record_proof(proof, self.clock.now_ms()).await? {
-            RecordedProof::Accepted | RecordedProof::Known => Ok(AcceptedProof::Undisputed),
-            RecordedProof::Disputed { next_starts_from } => Ok(AcceptedProof::Disputed { next_starts_from }),
-            RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
-            RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
-            RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),
-            RecordedProof::ReusedRoot => Err(RefusedProof::ReusedRoot),
-            RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
+        refused => tracing::warn!(batch, %tee_type, %pubkey, ?root, %refused, "proof refused"),
+    }
+    metrics.refused(refused.code());
+    // Under a lease the failure is counted when the prover reports it, or lets the lease expire.
+    if refused.speaks_of_prover() && lease.is_none() {
+        service.database.note_refused_proof(prover, *tee_type, refused.code(), service.clock.now_ms()).await?;
+    }
+    Err(refused)
+}
+
+/// Checks a proof and stores it:
+///
+/// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
+/// 2. the batch is known;
+/// 3. the key signed the root;
+/// 4. the root is the expected one, where one was said with the batch. A bare root is also the one that the next batch
+///    starts from, where that is known; a statement that says another one is accepted under an alarm, or whoever
+///    uploads a batch could hold up the one before it. Where neither is known a statement is there, or a root signed for
+///    one batch would pass for all;
+/// 5. the statement, where there is one, says the same and is signed by the same key;
+/// 6. the statement is of the pinned chain, protocol version and code;
+/// 7. the key has not lost its standing, nor is it suspended;
+/// 8. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
+///    one;
+/// 9. no accepted proof of the batch says another root.
+///
+/// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
+///
+/// Whoever has the batch in work, a proof that is in order ends that. One that was accepted before is accepted again: the
+/// prover may have missed the answer.
+async fn checked(
+    service: &Service,
+    number: u32,
+    submission: &SubmitProof,
+    lease: Option<&LeaseId>,
+    prover: &ProverName,
+) -> Result<AcceptedProof, RefusedProof> {
+    let expectation =
+        service.database.expectation(number, &submission.pubkey).await?.ok_or(RefusedProof::UnknownKey)?;
+    if expectation.tee_type != submission.tee_type {
+        let (registered, submitted) = (expectation.tee_type, submission.tee_type);
+        return Err(RefusedProof::TeeType { registered, submitted });
+    }
+    let roots = expectation.roots.ok_or(RefusedProof::UnknownBatch)?;
+    submission.signature.verify(submission.proof, &submission.pubkey).map_err(RefusedProof::Signature)?;
+    match roots.fit(submission.proof, submission.statement.is_some()) {
+        RootFit::Wrong => return Err(RefusedProof::WrongRoot),
+        RootFit::Unknown if submission.statement.is_none() && !service.danger_bare_roots => {
+            return Err(RefusedProof::StatementRequired);
         }
+        RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
+    }
+    check_statement(number, submission, &roots)?;
+    if let Some(signed) = &submission.statement {
+        check_code(&signed.statement, &service.pins)?;
+    }
+    let statement = submission.statement.as_ref().and_then(|statement| serde_json::to_string(statement).ok());
+    let (submission, lease, prover) = (submission.clone(), lease.cloned(), prover.clone());
+    let proof = NewProof { number, submission, statement, lease, prover };
+    match service.database.record_proof(proof, service.clock.now_ms()).await? {
+        RecordedProof::Accepted | RecordedProof::Known => Ok(AcceptedProof::Undisputed),
+        RecordedProof::Disputed { next_starts_from } => Ok(AcceptedProof::Disputed { next_starts_from }),
+        RecordedProof::RevokedKey => Err(RefusedProof::RevokedKey),
+        RecordedProof::SuspendedKey => Err(RefusedProof::SuspendedKey),
+        RecordedProof::WrongRoot => Err(RefusedProof::WrongRoot),
+        RecordedProof::ReusedRoot => Err(RefusedProof::ReusedRoot),
+        RecordedProof::Disagrees { accepted } => Err(RefusedProof::DisagreeingRoot { accepted }),
     }
 }
 

@@ -64,12 +64,10 @@ pub(crate) async fn marker(database: &Database, inputs: &Inputs) -> Result<Strin
     Ok(content)
 }
 
-impl Service {
-    /// Whether the object store answers and is the right one.
-    pub(crate) async fn check_object_store(&self) -> Result<(), ObjectStoreFault> {
-        match self.inputs.marker().await? {
-            Some(found) if found == *self.object_store_marker => Ok(()),
-            _ => Err(ObjectStoreFault::Wrong { expected: self.object_store_marker.to_string() }),
-        }
+/// Whether the object store answers and is the right one.
+pub(crate) async fn check(service: &Service) -> Result<(), ObjectStoreFault> {
+    match service.inputs.marker().await? {
+        Some(found) if found == *service.object_store_marker => Ok(()),
+        _ => Err(ObjectStoreFault::Wrong { expected: service.object_store_marker.to_string() }),
     }
 }

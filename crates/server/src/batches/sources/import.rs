@@ -12,7 +12,7 @@ use tee_verifier::{
 use thiserror::Error;
 
 use crate::{
-    batches::{AddBatchError, AddedBatch, NewBatch, ObjectStoreUrl},
+    batches::{AddBatchError, AddedBatch, NewBatch, ObjectStoreUrl, add},
     service::Service,
 };
 
@@ -65,27 +65,29 @@ struct Rest {
     pubdata_params: PubdataParams,
 }
 
-impl Service {
-    /// Takes in the batch whose rest is in the JSON file `rest`: its number is there, its blobs are
-    /// `witness_inputs/vm_run_data_{n}.cbor` and `witness_inputs/merkle_tree_paths_{n}.cbor` under `blobs`.
-    pub async fn import(&self, blobs: &ObjectStoreUrl, rest: &Path) -> Result<(u32, AddedBatch), ImportError> {
-        let rest: Rest = serde_json::from_slice(&fs::read(rest)?)?;
-        let number = rest.l1_batch_env.number.0;
-        let vm_run_data: VmRunData = blob(blobs, &format!("witness_inputs/vm_run_data_{number}.cbor")).await?;
-        let merkle_paths: MerklePaths = blob(blobs, &format!("witness_inputs/merkle_tree_paths_{number}.cbor")).await?;
-        let Rest { l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params } = rest;
-        let input = BatchInput {
-            vm_run_data,
-            merkle_paths,
-            l2_blocks_execution_data,
-            l1_batch_env,
-            system_env,
-            pubdata_params,
-            commitment_input: None,
-        };
-        let new = NewBatch { input, expected_root: None, sealed_at_ms: None, source: format!("blobs of {blobs}") };
-        Ok((number, self.add_batch(new).await?))
-    }
+/// Takes in the batch whose rest is in the JSON file `rest`: its number is there, its blobs are
+/// `witness_inputs/vm_run_data_{n}.cbor` and `witness_inputs/merkle_tree_paths_{n}.cbor` under `blobs`.
+pub(in crate::batches) async fn import(
+    service: &Service,
+    blobs: &ObjectStoreUrl,
+    rest: &Path,
+) -> Result<(u32, AddedBatch), ImportError> {
+    let rest: Rest = serde_json::from_slice(&fs::read(rest)?)?;
+    let number = rest.l1_batch_env.number.0;
+    let vm_run_data: VmRunData = blob(blobs, &format!("witness_inputs/vm_run_data_{number}.cbor")).await?;
+    let merkle_paths: MerklePaths = blob(blobs, &format!("witness_inputs/merkle_tree_paths_{number}.cbor")).await?;
+    let Rest { l2_blocks_execution_data, l1_batch_env, system_env, pubdata_params } = rest;
+    let input = BatchInput {
+        vm_run_data,
+        merkle_paths,
+        l2_blocks_execution_data,
+        l1_batch_env,
+        system_env,
+        pubdata_params,
+        commitment_input: None,
+    };
+    let new = NewBatch { input, expected_root: None, sealed_at_ms: None, source: format!("blobs of {blobs}") };
+    Ok((number, add::add(service, new).await?))
 }
 
 async fn blob<T: DeserializeOwned>(blobs: &ObjectStoreUrl, path: &str) -> Result<T, ImportError> {

@@ -1,35 +1,12 @@
-//! Who a prover is to the queue.
-
-use std::{fmt, sync::Arc};
+//! What the queue calls a prover.
 
 use super::Caller;
-use crate::edge::PeerKey;
+use crate::{database::ProverName, edge::PeerKey};
 
-/// What a prover's failures and leases are counted under: its token, or its address where nobody is asked for a token.
-/// Provers of zksync-era say no key when they ask for work, so a key is of no use here.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ProverName(Arc<str>);
-
-impl ProverName {
-    pub(crate) fn of(caller: &Caller, peer: PeerKey) -> Self {
-        match caller {
-            Caller::Token { name, .. } => Self(format!("token:{name}").into()),
-            Caller::Anyone | Caller::Unknown => Self(format!("address:{peer}").into()),
-        }
-    }
-
-    /// All those that are too many to be told apart.
-    pub(crate) fn others() -> Self {
-        Self("others".into())
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ProverName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// The prover's token, or its address where nobody is asked for a token.
+pub(crate) fn prover_name(caller: &Caller, peer: PeerKey) -> ProverName {
+    ProverName::new(match caller {
+        Caller::Token { name, .. } => format!("token:{name}"),
+        Caller::Anyone | Caller::Unknown => format!("address:{peer}"),
+    })
 }

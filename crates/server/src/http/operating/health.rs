@@ -38,7 +38,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Healthy>, Probl
         return unavailable("stopping", "the server is stopping");
     }
     let (database, inputs) = tokio::join!(
-        timeout(PATIENCE, app.service.database.ping(app.service.clock.now_ms())),
+        timeout(PATIENCE, app.service.check_database()),
         timeout(PATIENCE, app.service.check_object_store())
     );
     match database {

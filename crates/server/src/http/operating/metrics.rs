@@ -15,6 +15,6 @@ use crate::http::App;
     responses((status = 200, content_type = "application/openmetrics-text", body = String))
 )]
 pub(crate) async fn handle(State(app): State<App>) -> Response {
-    let text = app.metrics.scrape(&app.service).await;
+    let text = app.service.scrape().await;
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }

@@ -10,7 +10,6 @@ use crate::{
         request::{JsonBody, PathParameter},
         success,
     },
-    keys::secs,
     service::Service,
 };
 
@@ -27,12 +26,10 @@ pub(crate) async fn renew(
     State(service): State<Service>,
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<impl IntoResponse, Problem> {
-    let now_ms = service.clock.now_ms();
-    let expires_at_ms = service.database.renew_lease(&lease, now_ms).await?.ok_or_else(Problem::stale_lease)?;
-    let expires_in_secs = secs(expires_at_ms.saturating_sub(now_ms));
+    let expires_in = service.renew_lease(&lease).await?.ok_or_else(Problem::stale_lease)?;
     let headers = [
         (HeaderName::from_static(LEASE_ID_HEADER), lease.to_string()),
-        (HeaderName::from_static(LEASE_EXPIRES_IN_HEADER), expires_in_secs.to_string()),
+        (HeaderName::from_static(LEASE_EXPIRES_IN_HEADER), expires_in.as_secs().to_string()),
     ];
     Ok((headers, success()))
 }
@@ -53,7 +50,7 @@ pub(crate) async fn fail(
 ) -> Result<Json<&'static str>, Problem> {
     let failure = JobFailure { kind: report.kind(), error: report.error() };
     let (kind, error) = (report.kind(), report.error());
-    match service.database.fail_lease(&lease, failure, service.clock.now_ms()).await? {
+    match service.fail_lease(&lease, failure).await? {
         ReportedFailure::StaleLease => return Err(Problem::stale_lease()),
         ReportedFailure::Failed => tracing::warn!(kind, error, "prover reports that a batch cannot be proven"),
         ReportedFailure::AwaitsCompletion => tracing::info!(kind, error, "a batch's input lacks paths, and gets them"),
@@ -74,7 +71,7 @@ pub(crate) async fn give_back(
     State(service): State<Service>,
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<Json<&'static str>, Problem> {
-    current(service.database.give_back_lease(&lease, service.clock.now_ms()).await?)?;
+    current(service.give_back_lease(&lease).await?)?;
     tracing::info!("batch given back");
     Ok(success())
 }

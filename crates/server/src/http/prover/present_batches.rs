@@ -11,6 +11,6 @@ use crate::{http::Problem, service::Service};
     security(("prover" = []), ("reader" = [])), responses((status = 200, body = PresentBatches))
 )]
 pub(crate) async fn handle(State(service): State<Service>) -> Result<Json<PresentBatches>, Problem> {
-    let (oldest_batch, latest_batch) = service.database.present_inputs().await?;
+    let (oldest_batch, latest_batch) = service.present_inputs().await?;
     Ok(Json(PresentBatches { oldest_batch, latest_batch }))
 }

@@ -13,7 +13,7 @@ use tee_api::{LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, ProofInputsRequest};
 
 use super::input_answer::{answer, wanted_form};
 use crate::{
-    edge::ProverName,
+    database::ProverName,
     http::{App, Problem, request::JsonBody},
 };
 
@@ -30,7 +30,7 @@ const MAX_WAIT_SECS: u64 = 25;
     )
 )]
 pub(crate) async fn handle(
-    State(App { service, metrics, limits, .. }): State<App>,
+    State(App { service, limits, .. }): State<App>,
     Extension(prover): Extension<ProverName>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -41,7 +41,7 @@ pub(crate) async fn handle(
     let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
     let handed_out = service.hand_out(tee_type, &prover, form, wait).await?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-    metrics.batches_handed_out[&tee_type.into()].inc();
+    service.metrics.batches_handed_out[&tee_type.into()].inc();
     let response = answer(&headers, form, handed_out.input, handed_out.input_bytes);
     let lease = HeaderValue::try_from(handed_out.lease.lease.as_str()).map_err(Problem::internal)?;
     let length = response.headers().contains_key(CONTENT_LENGTH).then_some(handed_out.input_bytes);

@@ -1,14 +1,10 @@
 //! `GET /tee/proof_inputs_no_lock/{batch}`: a batch's input, without a lease.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 
 use super::input_answer::{answer, wanted_form};
 use crate::{
-    batches::OpenInputError,
+    batches::StoredInput,
     http::{Problem, request::PathParameter},
     service::Service,
 };
@@ -29,19 +25,7 @@ pub(crate) async fn handle(
     headers: HeaderMap,
     PathParameter(number): PathParameter<u32>,
 ) -> Result<Response, Problem> {
-    let batch = service.database.batch(number).await?.ok_or_else(Problem::unknown_batch)?;
-    if batch.input_is_retired {
-        let detail = "the batch's input was deleted once it was proven";
-        return Err(Problem::new(StatusCode::GONE, "input_retired", detail));
-    }
     let form = wanted_form(&headers);
-    let input = match service.inputs.open_blob(&batch, form).await {
-        Ok(input) => input,
-        Err(OpenInputError::Store(error)) => return Err(error.into()),
-        Err(error) => {
-            service.check_object_store().await?;
-            return Err(Problem::internal(error));
-        }
-    };
-    Ok(answer(&headers, form, input, batch.blob(form).bytes))
+    let StoredInput { stream, bytes } = service.stored_input(number, form).await?;
+    Ok(answer(&headers, form, stream, bytes))
 }

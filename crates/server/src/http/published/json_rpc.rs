@@ -153,7 +153,7 @@ async fn run(service: &Service, call: Call) -> Result<Vec<TeeProof>, RpcError> {
         return Err(RpcError::METHOD_NOT_FOUND);
     }
     let (number, tee_type) = params(call.params).ok_or(RpcError::INVALID_PARAMS)?;
-    let published = service.database.published_proofs(number, tee_type).await.map_err(|error| {
+    let published = service.published_proofs(number, tee_type).await.map_err(|error| {
         tracing::error!(%error, "proofs cannot be read");
         RpcError::INTERNAL
     })?;

@@ -34,7 +34,7 @@ pub(crate) async fn list(
     let limit = Limit::of(query.limit)?;
     let after =
         parsed(query.after)?.map(|ProofKey { job: JobKey { batch, tee_type }, pubkey }| (batch, tee_type, pubkey));
-    let rows = service.database.disagreements_after(after, limit.rows()).await?;
+    let rows = service.disagreements_after(after, limit.rows()).await?;
     let key = |row: &crate::database::Disagreement| {
         ProofKey { job: JobKey { batch: row.number, tee_type: row.tee_type }, pubkey: row.pubkey }.to_string()
     };

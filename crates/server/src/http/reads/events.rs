@@ -66,11 +66,11 @@ pub(crate) async fn follow(State(app): State<App>, headers: HeaderMap) -> Result
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(KEEP_ALIVE)
     })?;
     let follower = Follower {
+        _open: app.service.metrics.event_streams.inc_guard(1),
         service: app.service,
         cursor,
         ends: Instant::now() + MAX_DURATION,
         spoke: Instant::now(),
-        _open: app.metrics.event_streams.inc_guard(1),
         _place: place,
     };
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];

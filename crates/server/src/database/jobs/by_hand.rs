@@ -1,10 +1,9 @@
 //! What people do to jobs by hand.
 
-use sqlx::Row;
 use tee_api::TeeType;
 
-use super::{JobStatus, completions::forget_given_up, provers::forget_failures};
-use crate::service::Service;
+use super::JobStatus;
+use crate::database::{Database, columns, completions::forget_given_up, job_failures::forget_failures};
 
 /// What became of a change to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,38 +16,56 @@ pub enum JobChange {
     NotWhen(JobStatus),
 }
 
-impl Service {
+impl Database {
     /// Makes a failed or given-up job ready again, with all its attempts before it.
-    pub async fn retry_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+    pub(crate) async fn retry_job(
+        &self,
+        number: u32,
+        tee_type: TeeType,
+        now_ms: i64,
+    ) -> Result<JobChange, sqlx::Error> {
         self.change_job(
             "UPDATE tee_proof_generation_details
              SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $3, created_at = $3, updated_at = $3
              WHERE l1_batch_number = $1 AND tee_type = $2 AND status IN ('failed', 'permanently_ignored')",
             (number, tee_type),
+            now_ms,
         )
         .await
     }
 
     /// Gives a job up that has no proof yet. A lease on it ends.
-    pub async fn ignore_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+    pub(crate) async fn ignore_job(
+        &self,
+        number: u32,
+        tee_type: TeeType,
+        now_ms: i64,
+    ) -> Result<JobChange, sqlx::Error> {
         self.change_job(
             "UPDATE tee_proof_generation_details
              SET status = 'permanently_ignored', claimable_at = NULL, lease_id = NULL, lease_expires_at = NULL,
                  updated_at = $3
              WHERE l1_batch_number = $1 AND tee_type = $2 AND status <> 'generated'",
             (number, tee_type),
+            now_ms,
         )
         .await
     }
 
     /// Has a batch proven again, wherever its job stands. A lease on it ends; its proofs stay.
-    pub async fn requeue_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
+    pub(crate) async fn requeue_job(
+        &self,
+        number: u32,
+        tee_type: TeeType,
+        now_ms: i64,
+    ) -> Result<JobChange, sqlx::Error> {
         self.change_job(
             "UPDATE tee_proof_generation_details
              SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $3, lease_id = NULL,
                  lease_expires_at = NULL, created_at = $3, updated_at = $3
              WHERE l1_batch_number = $1 AND tee_type = $2",
             (number, tee_type),
+            now_ms,
         )
         .await
     }
@@ -57,9 +74,9 @@ impl Service {
         &self,
         statement: &'static str,
         (number, tee_type): (u32, TeeType),
+        now_ms: i64,
     ) -> Result<JobChange, sqlx::Error> {
-        let now_ms = self.clock.now_ms();
-        let change = self.database.transaction(move |connection| {
+        let change = self.transaction(move |connection| {
             Box::pin(async move {
                 let changed = sqlx::query(statement)
                     .bind(i64::from(number))
@@ -80,11 +97,11 @@ impl Service {
                 .fetch_optional(connection)
                 .await?;
                 let Some(row) = row else { return Ok(JobChange::Unknown) };
-                JobStatus::stored(row.try_get("status")?).map(JobChange::NotWhen)
+                columns::job_status(&row, "status").map(JobChange::NotWhen)
             })
         });
         let change = change.await?;
-        self.database.jobs_added.notify_waiters();
+        self.jobs_added.notify_waiters();
         Ok(change)
     }
 }

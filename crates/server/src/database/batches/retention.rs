@@ -1,10 +1,8 @@
-//! Inputs that are needed no more: which batches had theirs deleted, and what the object store holds without need.
-
-use std::collections::HashMap;
+//! Inputs that are needed no more: which batches had theirs deleted.
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Database, decoded, number, patience::Within};
+use crate::database::{Database, columns};
 
 /// How many batch numbers are looked at in one statement.
 const CHUNK: i64 = 1000;
@@ -40,14 +38,6 @@ pub(crate) struct RetiredInput {
     pub(crate) bytes: u64,
 }
 
-/// What `gc` has done so far.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GcTotals {
-    pub(crate) ended_at_ms: Option<i64>,
-    pub(crate) deleted_blobs: u64,
-    pub(crate) deleted_bytes: u64,
-}
-
 impl Database {
     /// Looks at a chunk of batches from `from` on for inputs that have been needed no more since a time.
     pub(crate) async fn retirable_inputs(&self, from: u32, since_ms: i64) -> Result<Retirable, sqlx::Error> {
@@ -61,7 +51,7 @@ impl Database {
         let query =
             sqlx::query(AssertSqlSafe(retirable_statement())).bind(first).bind(end).bind(since_ms).bind(MAX_RETIRED);
         let rows = self.readers.fetch_all(query).await?;
-        let numbers = rows.iter().map(|row| number(row.try_get("number")?)).collect::<Result<Vec<_>, _>>()?;
+        let numbers = rows.iter().map(|row| columns::number(row, "number")).collect::<Result<Vec<_>, _>>()?;
         let batches = numbers.first().copied().zip(numbers.last().copied());
         // A full chunk may go on in the same range.
         let next = match batches {
@@ -108,7 +98,7 @@ impl Database {
                 Ok(rows)
             })
         });
-        let bytes = |row: &sqlx::any::AnyRow, column: &str| decoded(u64::try_from(row.try_get::<i64, _>(column)?));
+        let bytes = |row: &sqlx::any::AnyRow, column: &str| columns::count(row, column);
         let retired = rows.await?;
         retired
             .iter()
@@ -118,65 +108,8 @@ impl Database {
             })
             .collect()
     }
-
-    /// The lowest and the highest batch whose input is there.
-    pub(crate) async fn present_inputs(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
-        let row = sqlx::query(PRESENT_INPUTS).fetch_one(&self.pool).within().await?;
-        let read = |index: usize| row.try_get::<Option<i64>, _>(index)?.map(number).transpose();
-        Ok((read(0)?, read(1)?))
-    }
-
-    /// The keys of the inputs of these batches, except those that were retired.
-    pub(crate) async fn input_keys(&self, numbers: &[u32]) -> Result<HashMap<u32, String>, sqlx::Error> {
-        let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
-        if numbers.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let query = sqlx::query(AssertSqlSafe(format!(
-            "SELECT number, input_key FROM batches WHERE input_retired_at IS NULL AND number IN ({})",
-            numbers.join(",")
-        )));
-        let rows = self.readers.fetch_all(query).await?;
-        rows.iter().map(|row| Ok((number(row.try_get("number")?)?, row.try_get("input_key")?))).collect()
-    }
-
-    /// Adds what a run of `gc` deleted.
-    pub(crate) async fn note_gc(&self, blobs: u64, bytes: u64, now_ms: i64) -> Result<(), sqlx::Error> {
-        let (blobs, bytes) = (decoded(i64::try_from(blobs))?, decoded(i64::try_from(bytes))?);
-        self.statement(move |connection| {
-            Box::pin(async move {
-                sqlx::query(
-                    "UPDATE object_store_gc SET ended_at = $1, deleted_blobs = deleted_blobs + $2,
-                         deleted_bytes = deleted_bytes + $3 WHERE id = 1",
-                )
-                .bind(now_ms)
-                .bind(blobs)
-                .bind(bytes)
-                .execute(connection)
-                .await
-                .map(drop)
-            })
-        })
-        .await
-    }
-
-    /// What all runs of `gc` came to.
-    pub(crate) async fn gc_totals(&self) -> Result<GcTotals, sqlx::Error> {
-        let query = sqlx::query("SELECT ended_at, deleted_blobs, deleted_bytes FROM object_store_gc WHERE id = 1");
-        let row = self.readers.fetch_one(query).await?;
-        let count = |column: &str| decoded(u64::try_from(row.try_get::<i64, _>(column)?));
-        Ok(GcTotals {
-            ended_at_ms: row.try_get("ended_at")?,
-            deleted_blobs: count("deleted_blobs")?,
-            deleted_bytes: count("deleted_bytes")?,
-        })
-    }
 }
 
-/// Two statements of one row each, answered by an index.
-pub(super) const PRESENT_INPUTS: &str = "SELECT (SELECT MIN(number) FROM batches WHERE input_retired_at IS NULL),
-     (SELECT MAX(number) FROM batches WHERE input_retired_at IS NULL)";
-
-pub(super) fn retirable_statement() -> String {
+pub(in crate::database) fn retirable_statement() -> String {
     format!("SELECT b.number FROM batches b WHERE {RETIRABLE} ORDER BY b.number LIMIT $4")
 }

@@ -1,10 +1,22 @@
-//! `tee_attestations`: the keys that may sign, with their quotes.
+//! `tee_attestations`: the keys that may sign, with their quotes and their standing.
+//!
+//! `verdict` says `unjudged`, `accepted`, `refused: …` or `revoked: …`; a key without standing has a `revoked_at`, and makes no
+//! new proofs. One that was refused may come back, and what it proved counts. One that somebody revoked does not come back, and
+//! nothing that it proved counts.
 
-use sqlx::Row;
+mod revocation;
+mod standing;
+
+use std::time::Duration;
+
+use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Quote, TeeType};
+use tee_attestation::{Collateral, Verdict};
 
-use super::{Database, patience::Within};
-use crate::keys::Judged;
+pub use self::revocation::Requeued;
+pub(crate) use self::standing::KeyToJudge;
+use super::{Database, columns, patience::Within};
+use crate::clock::millis;
 
 /// A key to register.
 #[derive(Debug)]
@@ -16,6 +28,48 @@ pub(crate) struct NewAttestation<'a> {
     pub(crate) tee_type: TeeType,
     /// The verdict, where quotes are judged: a good one.
     pub(crate) judged: Option<&'a Judged>,
+}
+
+/// A verdict with what it depends on, to be archived.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// The collateral, in JSON.
+    collateral: String,
+}
+
+/// A registered key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttestationEntry {
+    /// The key.
+    pub pubkey: PublicKey,
+    /// The enclave's type.
+    pub tee_type: TeeType,
+    /// The quote that names the key.
+    pub quote: Vec<u8>,
+    /// What is thought of the quote.
+    pub verdict: String,
+    /// The platform's status when the quote was judged, as Intel names it.
+    pub tcb_status: Option<String>,
+    /// The platform's advisories when the quote was judged, with spaces between them.
+    pub advisories: Option<String>,
+    /// When the quote was judged, in milliseconds since 1970.
+    pub judged_at_ms: Option<i64>,
+    /// When it was registered, in milliseconds since 1970.
+    pub registered_at_ms: i64,
+    /// When it was revoked, in milliseconds since 1970.
+    pub revoked_at_ms: Option<i64>,
+}
+
+impl Judged {
+    /// Until when the collateral is good, in milliseconds since 1970.
+    pub(crate) fn valid_until_ms(&self) -> Option<i64> {
+        self.verdict.valid_until_secs().map(|secs| millis(Duration::from_secs(secs)))
+    }
+
+    pub(crate) fn new(verdict: Verdict, collateral: &Collateral) -> Self {
+        Self { verdict, collateral: serde_json::to_string(collateral).expect("collateral is JSON") }
+    }
 }
 
 impl Database {
@@ -80,5 +134,34 @@ impl Database {
             .within()
             .await?;
         row.map(|row| Ok(row.try_get::<Option<i64>, _>("revoked_at")?.is_some())).transpose()
+    }
+
+    /// Registered keys after `after`, by key.
+    pub(crate) async fn attestations(
+        &self,
+        after: Option<&PublicKey>,
+        limit: u32,
+    ) -> Result<Vec<AttestationEntry>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
+            .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
+            .bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(AttestationEntry::read).collect()
+    }
+}
+
+impl AttestationEntry {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            pubkey: columns::pubkey(row, "pubkey")?,
+            tee_type: columns::tee_type(row, "tee_type")?,
+            quote: row.try_get("quote")?,
+            verdict: row.try_get("verdict")?,
+            tcb_status: row.try_get("tcb_status")?,
+            advisories: row.try_get("advisories")?,
+            judged_at_ms: row.try_get("judged_at")?,
+            registered_at_ms: row.try_get("registered_at")?,
+            revoked_at_ms: row.try_get("revoked_at")?,
+        })
     }
 }

@@ -1,14 +1,14 @@
-//! The standing of keys: whether their quotes are accepted.
-//!
-//! `verdict` says `unjudged`, `accepted`, `refused: …` or `revoked: …`; a key without standing has a `revoked_at`, and makes no
-//! new proofs. One that was refused may come back, and what it proved counts. One that somebody revoked does not come back, and
-//! nothing that it proved counts.
+//! What becomes of a key whose quote is judged again.
 
 use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Quote};
 
-use super::{Database, decoded, patience::Within};
-use crate::keys::Judged;
+use super::Judged;
+use crate::database::{
+    Database,
+    columns::{self, decoded},
+    patience::Within,
+};
 
 /// A key that may be judged again.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct KeyToJudge {
 impl KeyToJudge {
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            pubkey: decoded(PublicKey::from_bytes(row.try_get("pubkey")?))?,
+            pubkey: columns::pubkey(row, "pubkey")?,
             quote: decoded(Quote::new(row.try_get("quote")?))?,
             stands: row.try_get::<Option<i64>, _>("revoked_at")?.is_none(),
         })

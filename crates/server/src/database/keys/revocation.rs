@@ -7,7 +7,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::PublicKey;
 
-use super::{Database, contradictions::RequiredOf, jobs::RETIRED, patience::Within};
+use crate::database::{Database, disagreements::RequiredOf, jobs::RETIRED, patience::Within};
 
 /// How many batches that the key touched are looked at in one transaction, about.
 const CHUNK: i64 = 1000;

@@ -1,0 +1,35 @@
+//! `write_probe`: whether the database takes writes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Database;
+
+/// How long a write that was made to try the database speaks for it.
+const TRUSTED_WRITE: Duration = Duration::from_secs(1);
+
+impl Database {
+    /// Whether the database takes a write: one whose disk is full still answers what is read. Whoever asks often gets the
+    /// answer of the last second.
+    pub(crate) async fn ping(&self, now_ms: i64) -> Result<(), sqlx::Error> {
+        let mut written = self.last_write.lock().await;
+        if written.is_some_and(|written| written.elapsed() < TRUSTED_WRITE) {
+            return Ok(());
+        }
+        self.statement(move |connection| {
+            Box::pin(async move {
+                let probe = sqlx::query("UPDATE write_probe SET written_at = $1 WHERE id = 1");
+                probe.bind(now_ms).execute(connection).await
+            })
+        })
+        .await?;
+        *written = Some(Instant::now());
+        Ok(())
+    }
+
+    /// How long ago that was, if ever.
+    pub(crate) async fn last_write_age(&self) -> Option<Duration> {
+        self.last_write.lock().await.map(|written| written.elapsed())
+    }
+}

@@ -1,0 +1,102 @@
+//! Registering a key: who may sign.
+
+use tee_api::{PublicKey, RegisterAttestation, TeeType};
+use tee_attestation::{Quote, QuoteError, ReportDataError, Tee};
+use thiserror::Error;
+
+use super::{
+    Attestor,
+    judge::{JudgeError, secs},
+    standing::save_good_collateral,
+};
+use crate::{
+    database::{Judged, NewAttestation},
+    service::Service,
+};
+
+/// Why a key was not registered.
+#[derive(Debug, Error)]
+pub(crate) enum RefusedKey {
+    #[error(transparent)]
+    MalformedQuote(#[from] QuoteError),
+    #[error(transparent)]
+    MalformedReportData(#[from] ReportDataError),
+    #[error("the quote's report data does not name the key")]
+    QuoteOfAnotherKey,
+    /// The rules of the policy that the quote breaks.
+    #[error("{0}")]
+    QuoteRefused(String),
+    /// The quote does not say which collateral it needs.
+    #[error("{0}")]
+    UnknownPlatform(String),
+    #[error("there is no collateral to judge the quote with; the server's log says why")]
+    NoCollateral,
+    #[error("the key was revoked")]
+    RevokedKey,
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Registers a key:
+///
+/// 1. the quote is one of a known form; what stands behind its own bytes is neither judged nor kept;
+/// 2. its report data names the key: an enclave vouches for its own key alone;
+/// 3. the policy accepts it, under collateral that is good now (unless the server judges no quotes);
+/// 4. the key is stored. One that may sign keeps the quote that it has, and one that somebody revoked stays revoked;
+/// 5. the key stands: somebody may have revoked it, before or just now.
+pub(super) async fn register(service: &Service, request: &RegisterAttestation) -> Result<(), RefusedKey> {
+    let RegisterAttestation { attestation, pubkey } = request;
+    let quote = Quote::parse(attestation.as_bytes())?;
+    let attestation = canonical(attestation);
+    if !quote.report_data()?.names(&pubkey.to_bytes(), &pubkey.address().0) {
+        return Err(RefusedKey::QuoteOfAnotherKey);
+    }
+    let now_ms = service.clock.now_ms();
+    let judged = match &service.attestor {
+        None => None,
+        Some(attestor) => Some(accepted(attestor, &attestation, pubkey, secs(now_ms)).await?),
+    };
+    let tee_type = match quote.tee() {
+        Tee::Sgx => TeeType::Sgx,
+        Tee::Tdx => TeeType::Tdx,
+    };
+    let signed_bytes = quote.signed_bytes();
+    let new = NewAttestation { pubkey, quote: &attestation, signed_bytes, tee_type, judged: judged.as_ref() };
+    service.database.register(&new, now_ms).await?;
+    if let Some(attestor) = &service.attestor {
+        save_good_collateral(service, attestor).await;
+    }
+    if service.database.is_revoked(pubkey).await? == Some(true) {
+        return Err(RefusedKey::RevokedKey);
+    }
+    tracing::info!(%pubkey, %tee_type, "key registered");
+    Ok(())
+}
+
+/// A good verdict.
+async fn accepted(
+    attestor: &Attestor,
+    quote: &tee_api::Quote,
+    pubkey: &PublicKey,
+    now_secs: u64,
+) -> Result<Judged, RefusedKey> {
+    let refusal = match attestor.judge(quote, pubkey, false, now_secs).await {
+        Ok(judged) if judged.verdict.passed() => return Ok(judged),
+        Ok(judged) => judged.verdict.refusal(),
+        Err(JudgeError::Policy(refusal)) => refusal,
+        Err(JudgeError::Quote(reason)) => return Err(RefusedKey::UnknownPlatform(reason)),
+        Err(error @ JudgeError::NoCollateral(_)) => {
+            // The log alone says why: the reason may name the operator's machines.
+            tracing::error!(%error, "no collateral");
+            return Err(RefusedKey::NoCollateral);
+        }
+    };
+    tracing::warn!(%pubkey, refusal, "quote refused");
+    Err(RefusedKey::QuoteRefused(refusal))
+}
+
+/// The quote's own bytes: what anybody may add is neither judged nor kept.
+fn canonical(attestation: &tee_api::Quote) -> tee_api::Quote {
+    let canonical = Quote::canonical(attestation.as_bytes()).ok().and_then(|bytes| tee_api::Quote::new(bytes).ok());
+    canonical.unwrap_or_else(|| attestation.clone())
+}
