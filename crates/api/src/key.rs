@@ -94,7 +94,7 @@ impl SigningKey {
     }
 
     /// RFC 6979 and low-s, as libsecp256k1 always does.
-    fn sign_hash(&self, hash: H256) -> Signature {
+    pub(crate) fn sign_hash(&self, hash: H256) -> Signature {
         let message = Message::from(Hashed(hash));
         Signature::from_recoverable(&SECP256K1.sign_ecdsa_recoverable(&message, &self.0))
     }

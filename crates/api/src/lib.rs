@@ -9,6 +9,8 @@ mod chain;
 mod client;
 mod key;
 mod listing;
+#[cfg(test)]
+mod onchain;
 mod published;
 mod signature;
 mod statement;
