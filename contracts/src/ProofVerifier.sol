@@ -79,7 +79,8 @@ contract ProofVerifier is Delayed {
     bool public paused;
     /// Whether signatures are taken that are not for this contract alone.
     bool public acceptsUnbound;
-    Quorum public quorum;
+    uint8 private quorumKeys;
+    uint8 private quorumTeeTypes;
     bytes32 public headRoot;
 
     /// keccak256 of the ABI encoding of a batch's `Facts`. What is beyond `headBatch` was taken back.
@@ -233,7 +234,7 @@ contract ProofVerifier is Delayed {
     }
 
     function raiseQuorum(Quorum calldata quorum_) external tightening {
-        if (quorum_.keys < quorum.keys || quorum_.teeTypes < quorum.teeTypes) revert NotTighter();
+        if (quorum_.keys < quorumKeys || quorum_.teeTypes < quorumTeeTypes) revert NotTighter();
         setQuorum(quorum_);
     }
 
@@ -247,6 +248,10 @@ contract ProofVerifier is Delayed {
         emit UnboundRefused();
     }
 
+    function quorum() external view returns (Quorum memory) {
+        return Quorum(quorumKeys, quorumTeeTypes);
+    }
+
     /// What a prover signs for this contract alone.
     function boundDigest(bytes32 statementDigest) public view returns (bytes32) {
         return Statements.bound(statementDigest, block.chainid, address(this));
@@ -254,9 +259,8 @@ contract ProofVerifier is Delayed {
 
     function checkSignatures(Proof calldata proof, bytes32 digest) private view {
         bytes32 signed = signedDigest(proof, digest);
-        Quorum memory wanted = quorum;
         uint256 keys = proof.signatures.length;
-        if (keys < wanted.keys) revert TooFewKeys(keys);
+        if (keys < quorumKeys) revert TooFewKeys(keys);
         address before = address(0);
         uint256 tees = 0;
         for (uint256 i = 0; i < keys; ++i) {
@@ -269,7 +273,7 @@ contract ProofVerifier is Delayed {
             tees |= 1 << uint256(tee);
         }
         uint256 teeTypes = tees == (1 << uint256(Tee.Sgx) | 1 << uint256(Tee.Tdx)) ? 2 : 1;
-        if (teeTypes < wanted.teeTypes) revert TooFewTeeTypes(teeTypes);
+        if (teeTypes < quorumTeeTypes) revert TooFewTeeTypes(teeTypes);
     }
 
     function signedDigest(Proof calldata proof, bytes32 digest) private view returns (bytes32) {
@@ -323,7 +327,7 @@ contract ProofVerifier is Delayed {
 
     function setQuorum(Quorum memory quorum_) private {
         if (quorum_.keys == 0 || quorum_.teeTypes == 0 || quorum_.teeTypes > 2 || quorum_.teeTypes > quorum_.keys) revert InvalidQuorum();
-        quorum = quorum_;
+        (quorumKeys, quorumTeeTypes) = (quorum_.keys, quorum_.teeTypes);
         emit QuorumChanged(quorum_);
     }
 

@@ -48,9 +48,9 @@ library SystemLogs {
         if (logs.length % LOG_BYTES != 0) revert NotWholeLogs(logs.length);
         uint256 seen = 0;
         for (uint256 at = 0; at < logs.length; at += LOG_BYTES) {
-            address sender = address(bytes20(logs[at + 4:at + 24]));
-            uint256 key = uint256(bytes32(logs[at + 24:at + 56]));
-            bytes32 value = bytes32(logs[at + 56:at + 88]);
+            address sender = address(bytes20(word(logs, at + 4)));
+            uint256 key = uint256(word(logs, at + 24));
+            bytes32 value = word(logs, at + 56);
             if (key > upgradeKey) revert UnknownKey(key);
             if (seen & 1 << key != 0) revert RepeatedKey(key);
             seen |= 1 << key;
@@ -79,6 +79,14 @@ library SystemLogs {
         if (seen | 1 << upgradeKey != (2 << upgradeKey) - 1) revert MissingLogs(seen);
         if (messages.batchTimestamp > messages.lastBlockTimestamp) {
             revert TimestampsOutOfOrder(messages.batchTimestamp, messages.lastBlockTimestamp);
+        }
+    }
+
+    /// 32 bytes from `offset`: the caller has seen that the log they belong to is whole.
+    function word(bytes calldata logs, uint256 offset) private pure returns (bytes32 value) {
+        // solhint-disable-next-line no-inline-assembly
+        assembly ("memory-safe") {
+            value := calldataload(add(logs.offset, offset))
         }
     }
 
