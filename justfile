@@ -36,3 +36,7 @@ bench:
 # The documentation of all libraries
 docs:
     cargo doc --workspace --no-deps --open
+
+# The documents as a book, in target/book
+book:
+    docs/book

@@ -86,7 +86,7 @@ impl SigningKey {
         self.sign_statement(Statement::of(batch))
     }
 
-    fn sign_statement(&self, statement: Statement) -> SignedBatch {
+    pub(crate) fn sign_statement(&self, statement: Statement) -> SignedBatch {
         SignedBatch {
             signature: self.sign_hash(statement.root),
             statement: SignedStatement { signature: self.sign_hash(statement.digest()), statement },

@@ -14,6 +14,8 @@ mod onchain;
 mod published;
 mod signature;
 mod statement;
+#[cfg(test)]
+mod vectors;
 mod wire;
 
 pub use self::{

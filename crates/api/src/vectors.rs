@@ -1,0 +1,70 @@
+//! The vectors that the description of the protocol gives to whoever writes another prover (`docs/vectors/proof.json`).
+
+use serde_json::{Value, json};
+use tee_verifier::{CodeHashes, H256};
+
+use crate::{Quote, RegisterAttestation, SigningKey, Statement, SubmitProof, TeeType};
+
+const SECRET: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+fn made() -> Value {
+    let key = SigningKey::from_hex(SECRET).unwrap();
+    let public = key.public_key();
+    let report_data = |name: &[u8], version: u8| {
+        let mut bytes = [0; 64];
+        bytes[..name.len()].copy_from_slice(name);
+        bytes[63] = version;
+        hex::encode(bytes)
+    };
+    let statement = Statement {
+        chain_id: 300,
+        batch_number: 14034,
+        protocol_version: 29,
+        previous_root: H256::repeat_byte(0x11),
+        previous_index: 1_000_001,
+        root: H256::repeat_byte(0x22),
+        index: 1_000_042,
+        code_hashes: CodeHashes {
+            bootloader: H256::repeat_byte(0x33),
+            default_account: H256::repeat_byte(0x44),
+            evm_emulator: Some(H256::repeat_byte(0x55)),
+        },
+        system_logs: (0..176).collect(),
+    };
+    let digest = statement.digest();
+    let (code_hash, system_logs_hash) = (statement.code_hash(), statement.system_logs_hash());
+    let signed = key.sign_statement(statement);
+    let proof = signed.statement.statement.root;
+    json!({
+        "secret_key": SECRET,
+        "public_key": public,
+        "address": hex::encode(public.address()),
+        "report_data_v0": report_data(&public.to_bytes(), 0),
+        "report_data_v1": report_data(public.address().as_bytes(), 1),
+        "registration": RegisterAttestation { attestation: Quote::new(vec![1, 0xfe]).unwrap(), pubkey: public },
+        "code_hash": hex::encode(code_hash),
+        "system_logs_hash": hex::encode(system_logs_hash),
+        "statement_digest": hex::encode(digest),
+        "submission": SubmitProof {
+            signature: signed.signature,
+            pubkey: public,
+            proof,
+            tee_type: TeeType::Tdx,
+            statement: Some(signed.statement),
+        },
+    })
+}
+
+/// `UPDATE_VECTORS=1` writes the file anew: only for a new version of the statement's domain.
+#[test]
+fn the_published_vectors_are_what_this_code_makes() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/vectors/proof.json");
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(file, format!("{:#}\n", made())).unwrap();
+    }
+    let published: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(made(), published);
+    let submission: SubmitProof = serde_json::from_value(published["submission"].clone()).unwrap();
+    submission.signature.verify(submission.proof, &submission.pubkey).unwrap();
+    submission.statement.unwrap().verify(&submission.pubkey).unwrap();
+}
