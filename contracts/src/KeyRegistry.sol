@@ -149,6 +149,8 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
 
     /// Registers the key that a quote vouches for. A key is registered once: neither it nor its quote comes back after its end.
     /// @param possession the key's signature of `registrationDigest(blockNumber)`
+    // The verifier may call back: the guard and the roles keep it out, and what is read here was not there before.
+    // slither-disable-next-line reentrancy-benign
     function register(bytes calldata rawQuote, uint256 blockNumber, bytes calldata possession) external onlyRegistrar nonReentrant {
         (bool success, bytes memory output) = verify(rawQuote);
         if (!success) revert NotVerified(output);
@@ -181,6 +183,7 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
 
     /// Ends a key whose quote would not be accepted today. Anyone may call it, with the quote that the key was registered with, when the verifier has newer collateral.
     /// A verifier that reverts, as it does when it has no collateral, says nothing about the key.
+    // slither-disable-next-line reentrancy-no-eth
     function invalidate(address signer, bytes calldata rawQuote) external nonReentrant {
         Key storage key = keys[signer];
         if (key.expiresAt == 0) revert NotRegistered(signer);
@@ -284,6 +287,8 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         uint256 wanted = VERIFIER_GAS;
         // A call gets at most 63/64 of what is left.
         if (gasleft() < wanted + wanted / 32) revert TooLittleGas(wanted);
+        // What it answers is paid for with what it gets.
+        // slither-disable-next-line return-bomb
         try verifier.verifyAndAttestOnChain{gas: wanted}(rawQuote, policy.tcbEvaluation) returns (bool success_, bytes memory output_) {
             return (success_, output_);
         } catch {

@@ -90,7 +90,7 @@ contract ProofVerifier is Delayed {
     event BatchProven(uint256 indexed batchNumber, bytes32 root, uint64 index, bytes32 digest);
     /// Two who should agree do not.
     event Disagreement(uint256 indexed batchNumber, bytes32 provenFacts, bytes32 otherFacts, address signer);
-    event Paused(address by);
+    event Paused(address indexed by);
     event Unpaused();
     event Rewound(uint256 indexed batchNumber, bytes32 root);
     event HeadReset(uint256 indexed batchNumber, bytes32 root, uint64 index);
@@ -319,6 +319,8 @@ contract ProofVerifier is Delayed {
 
     function setHead(uint32 batchNumber, bytes32 root, uint64 index) private {
         (headBatch, headIndex, headRoot) = (batchNumber, index, root);
+        // Nobody proved it: the rest is zero.
+        // slither-disable-next-line uninitialized-local
         Facts memory facts;
         (facts.root, facts.index) = (root, index);
         proven[batchNumber] = hashFacts(facts);

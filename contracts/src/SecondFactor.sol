@@ -31,6 +31,7 @@ contract SecondFactor {
     /// @param batchData what `executeBatchesSharedBridge` will be called with, byte for byte
     /// @param openings what each batch's commitment was made of
     /// @return approved false if a batch is not what was proven: then the verifier is paused, and nothing is approved
+    // slither-disable-next-line reentrancy-events
     function approve(uint256 from, uint256 to, bytes calldata batchData, Opening[] calldata openings) external returns (bool approved) {
         if (batchData.length == 0 || batchData[0] != ENCODING_VERSION) revert UnknownEncoding();
         // The chain's contract reads more from the data. What else there is, it holds against the batches itself.
