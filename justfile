@@ -33,6 +33,11 @@ bench:
     target/release/teectl devnet --out target/batches --batches 2 --txs 2000
     target/release/teectl bench target/batches/batch-14035.json.zst
 
+# The programs as everybody else builds them, what they are made of, and Debian packages of them
+release:
+    deploy/release
+    deploy/debs
+
 # The documentation of all libraries
 docs:
     cargo doc --workspace --no-deps --open
