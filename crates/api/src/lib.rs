@@ -3,6 +3,29 @@
 //! The protocol is zksync-era 29.x's, byte for byte, with extensions that a peer may ignore: leases, a statement beside
 //! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
 //! parsed, here and once.
+//!
+//! - [`SigningKey`] signs a [`VerifiedBatch`](tee_verifier::VerifiedBatch) and nothing else. The outcome is a [`SignedBatch`]: the
+//!   root's signature, and the [`Statement`] with its own.
+//! - [`SubmitProof`], [`RegisterAttestation`] and their neighbours are the bodies of requests.
+//! - [`Client`] asks a server: with time-outs, limits on bytes and a least rate, and never more than once for one call. When to try
+//!   again is its caller's decision.
+//!
+//! A submission, as a server reads and checks it:
+//!
+//! ```
+//! use tee_api::SubmitProof;
+//!
+//! # let vectors = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/vectors/proof.json"))?;
+//! # let body = serde_json::from_slice::<serde_json::Value>(&vectors)?["submission"].to_string();
+//! let submission: SubmitProof = serde_json::from_str(&body)?;
+//! submission.signature.verify(submission.proof, &submission.pubkey)?;
+//! let signed = submission.statement.ok_or("a prover of zksync-era makes none")?;
+//! signed.verify(&submission.pubkey)?;
+//! assert_eq!(signed.statement.root, submission.proof);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The project's `docs/PROTOCOL.md` describes the whole protocol.
 
 mod build;
 mod chain;

@@ -4,6 +4,35 @@
 //! repeated. We put the name of a signing key there. [`Quote`] reads what a quote says, [`Platform`] has one made, and
 //! `judge` (with the feature `judge`) decides whether it may be believed: it gives a `Verdict`, and only a good one gives
 //! an `AttestedKey`. `measure` (with the feature `measure`) computes what a quote will say of a program that is at hand.
+//!
+//! Time is passed in, and nothing here asks a clock or, without the feature `fetch`, a network. What an enclave links needs no
+//! feature; `judge`, `measure` and `fetch` are for those who look at it from outside.
+//!
+//! A platform that is only simulated, judged as a real one is:
+//!
+//! ```
+//! use std::time::{SystemTime, UNIX_EPOCH};
+//! use tee_attestation::{Case, Policy, ReportData, TrustedRoot, judge, simulated};
+//!
+//! let now = SystemTime::now();
+//! let machine = simulated::Platform::new(now)?;
+//! let quote = machine.quote(&ReportData::V1 { address: [7; 20] })?;
+//!
+//! let policy = format!("sgx: {{mrenclaves: [{}]}}", hex::encode(simulated::mr_enclave()));
+//! let verdict = judge(&Case {
+//!     quote: &quote,
+//!     collateral: &machine.collateral()?,
+//!     // Intel's would be `TrustedRoot::intel()`.
+//!     root: &TrustedRoot::danger_other(machine.root_certificate()?),
+//!     policy: &Policy::from_yaml(&policy)?,
+//!     key: None,
+//!     at_secs: now.duration_since(UNIX_EPOCH)?.as_secs(),
+//! });
+//! assert!(verdict.passed(), "{verdict:?}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The rules and the policy's keys are in the project's `docs/ATTESTATION.md`.
 
 mod collateral;
 #[cfg(feature = "judge")]
