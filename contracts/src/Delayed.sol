@@ -82,7 +82,7 @@ abstract contract Delayed is Ownable2Step {
     }
 
     /// Nobody could allow the next release's measurement then.
-    function renounceOwnership() public view override onlyOwner {
+    function renounceOwnership() public pure override {
         revert CannotRenounce();
     }
 }

@@ -58,6 +58,15 @@ contract DelayedTest is World {
         vm.assertEq(registry.readyAt(keccak256(guardianCall())), end + 1 + DELAY_SECS);
     }
 
+    function test_a_guardian_is_somebody() public {
+        bytes memory call = abi.encodeCall(Delayed.setGuardian, (address(0)));
+        announce(call);
+        vm.warp(NOW + DELAY_SECS);
+        vm.expectRevert(abi.encodeWithSelector(Delayed.ZeroAddress.selector));
+        vm.prank(OWNER);
+        registry.setGuardian(address(0));
+    }
+
     function announceAgain() internal {
         bytes memory call = guardianCall();
         vm.prank(OWNER);
