@@ -146,6 +146,9 @@ contract KeyRegistryTest is World {
         vm.expectRevert(abi.encodeWithSelector(KeyRegistry.NotAllowed.selector, 0));
         vm.prank(GUARDIAN);
         registry.removeMeasurement(0);
+        vm.expectRevert(abi.encodeWithSelector(KeyRegistry.NotAllowed.selector, 0));
+        vm.prank(GUARDIAN);
+        registry.raiseIsvSvn(0, 100);
     }
 
     function test_a_program_is_allowed_once() public {

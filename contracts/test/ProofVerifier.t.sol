@@ -301,6 +301,13 @@ contract ProofVerifierTest is ProofWorld {
         by = opening(NEXT + 1);
         vm.expectRevert(abi.encodeWithSelector(ProofVerifier.NotProven.selector, NEXT + 1));
         proofs.compare(batch, by);
+        // What came before the first batch was never proven, and disagrees with nobody.
+        by = opening(NEXT);
+        batch = stored(NEXT, by);
+        batch.batchNumber = GENESIS - 1;
+        chain.commit(batch);
+        vm.expectRevert(abi.encodeWithSelector(ProofVerifier.NotProven.selector, GENESIS - 1));
+        proofs.compare(batch, by);
         vm.assertFalse(proofs.paused());
     }
 
