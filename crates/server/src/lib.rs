@@ -23,7 +23,8 @@
 //! println!("http://{}", server.local_addr());
 //! server.stop().await;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # })
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Each folder is a domain: `batches` come in and lie in the object store, `leases` hand them out, `proofs` are checked and
