@@ -37,6 +37,7 @@ mod onchain;
 mod published;
 mod signature;
 mod statement;
+mod states;
 #[cfg(test)]
 mod vectors;
 mod wire;
@@ -57,6 +58,7 @@ pub use self::{
     published::{TEE_PROOFS_METHOD, TeeProof},
     signature::{Signature, SignatureError},
     statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},
+    states::{JobStatus, JobStatusError, KeyStanding, KeyStandingError, OrOther},
     wire::{
         FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, LeaseIdError, MAX_QUOTE_BYTES,
         PresentBatches, ProofInputsRequest, Quote, QuoteError, RegisterAttestation, SUCCESS, SubmitProof, TeeType,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PublicKey, TeeType};
+use crate::{JobStatus, KeyStanding, OrOther, PublicKey, TeeType};
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +23,9 @@ pub struct JobEntry {
     /// The enclave's type.
     #[cfg_attr(feature = "openapi", schema(example = "sgx"))]
     pub tee_type: TeeType,
-    /// `ready_to_be_proven`, `picked_by_prover`, `generated`, `failed` or `permanently_ignored`.
-    #[cfg_attr(feature = "openapi", schema(example = "generated"))]
-    pub status: String,
+    /// Where it stands.
+    #[cfg_attr(feature = "openapi", schema(value_type = JobStatus, example = "generated"))]
+    pub status: OrOther<JobStatus>,
     /// How often it was handed out and not given back.
     pub attempts: u32,
     /// When the current lease ends.
@@ -112,7 +112,14 @@ pub struct AttestationEntry {
     pub tee_type: TeeType,
     /// The quote, in hex.
     pub quote: String,
-    /// `unjudged`, `accepted`, `refused: …` or `revoked: …`.
+    /// Whether it may sign. Older servers say that in `verdict` alone.
+    #[cfg_attr(feature = "openapi", schema(value_type = KeyStanding))]
+    #[serde(default)]
+    pub standing: Option<OrOther<KeyStanding>>,
+    /// Why it was refused or revoked.
+    #[serde(default)]
+    pub standing_reason: Option<String>,
+    /// Standing and reason in one text: `unjudged`, `accepted`, `refused: …` or `revoked: …`.
     pub verdict: String,
     /// The platform's status when the quote was judged, as Intel names it.
     pub tcb_status: Option<String>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{TeeType, wire::plain_hex};
+use crate::{JobStatus, KeyStanding, OrOther, TeeType, wire::plain_hex};
 
 /// The JSON-RPC method: parameters are a batch number and a TEE type or null, the result is a list of [`TeeProof`].
 pub const TEE_PROOFS_METHOD: &str = "unstable_getTeeProofs";
@@ -33,7 +33,8 @@ pub struct TeeProof {
     /// When the proof came, or its job last changed (RFC 3339).
     pub proved_at: String,
     /// Where the job stands.
-    pub status: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = JobStatus))]
+    pub status: OrOther<JobStatus>,
     /// The quote that vouches for the key.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default)]
@@ -42,7 +43,11 @@ pub struct TeeProof {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<Value>,
-    /// Extension: what the publisher thinks of the quote.
+    /// Extension: whether the key may sign, as the publisher sees it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<KeyStanding>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<OrOther<KeyStanding>>,
+    /// Extension: the standing, and why the key was refused or revoked, in one text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     /// Extension: the time that the quote was judged at (RFC 3339).
@@ -91,6 +96,7 @@ mod tests {
         });
         let proof: TeeProof = serde_json::from_value(json.clone()).unwrap();
         assert_eq!((proof.pubkey, proof.disagrees_with), (None, Some(vec![0xff])));
+        assert_eq!(proof.status, OrOther::Other(String::new()));
         json["pubkey"] = "0x02".into();
         assert!(serde_json::from_value::<TeeProof>(json).is_err());
     }

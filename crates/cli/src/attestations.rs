@@ -9,6 +9,7 @@ use tee_api::{AttestationEntry, Client, ClientError, PublicKey, RevokeKey};
 
 use crate::{
     listing::{self, PAGE},
+    print::shown,
     server::ServerArgs,
 };
 
@@ -69,7 +70,7 @@ fn table(entries: &[AttestationEntry]) -> Table {
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header([
         "public key",
         "TEE",
-        "verdict",
+        "standing",
         "TCB status",
         "registered",
         "revoked",
@@ -78,13 +79,18 @@ fn table(entries: &[AttestationEntry]) -> Table {
         table.add_row([
             entry.pubkey.to_string(),
             entry.tee_type.to_string(),
-            entry.verdict.clone(),
+            standing(entry),
             entry.tcb_status.clone().unwrap_or_default(),
             entry.registered_at.clone(),
             entry.revoked_at.clone().unwrap_or_default(),
         ]);
     }
     table
+}
+
+/// The standing. An older server says the verdict alone.
+fn standing(entry: &AttestationEntry) -> String {
+    shown(&entry.standing.as_ref().map_or_else(|| entry.verdict.clone(), ToString::to_string))
 }
 
 fn show(entries: &[AttestationEntry], key: &PublicKey) -> Result<ExitCode> {
@@ -95,7 +101,10 @@ fn show(entries: &[AttestationEntry], key: &PublicKey) -> Result<ExitCode> {
     let row = |name: &str, value: &str| println!("{name:<24} {value}");
     row("public key", &entry.pubkey.to_string());
     row("address", &format!("{:?}", entry.pubkey.address()));
-    row("verdict", &entry.verdict);
+    row("standing", &standing(entry));
+    if let Some(reason) = &entry.standing_reason {
+        row("because", &shown(reason));
+    }
     row("registered", &entry.registered_at);
     row("judged", entry.judged_at.as_deref().unwrap_or("never"));
     row("revoked", entry.revoked_at.as_deref().unwrap_or("no"));

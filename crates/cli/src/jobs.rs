@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, process::ExitCode, str::FromStr};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use comfy_table::{Table, presets};
-use tee_api::{Client, JobAction, JobEntry, JobsRequest, TeeType};
+use tee_api::{Client, JobAction, JobEntry, JobStatus, JobsRequest, TeeType};
 
 use crate::{
     listing::{self, PAGE},
@@ -37,7 +37,7 @@ pub(crate) struct ListArgs {
     tee_type: Option<TeeType>,
     /// Only in this status: ready_to_be_proven, picked_by_prover, generated, failed, permanently_ignored.
     #[arg(long)]
-    status: Option<String>,
+    status: Option<JobStatus>,
     /// The most jobs to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -82,7 +82,7 @@ async fn jobs(client: &Client, args: &ListArgs) -> Result<Vec<JobEntry>> {
         let request = JobsRequest {
             batch: args.batch,
             tee_type: args.tee_type,
-            status: args.status.clone(),
+            status: args.status,
             after: after.take(),
             limit: left.min(PAGE),
         };
@@ -105,7 +105,7 @@ fn table(jobs: &[JobEntry]) -> Table {
         table.add_row([
             job.batch.to_string(),
             job.tee_type.to_string(),
-            shown(&job.status),
+            shown(&job.status.to_string()),
             job.attempts.to_string(),
             shown(&job.updated_at),
             error.join(": "),

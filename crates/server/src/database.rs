@@ -40,7 +40,7 @@ use tokio::{
 pub use self::{
     batches::BatchEntry,
     disagreements::Disagreement,
-    jobs::{Job, JobChange, JobCount, JobCursor, JobFilter, JobStatus, JobStatusError, RequiredProofs},
+    jobs::{Job, JobChange, JobCount, JobCursor, JobFilter, RequiredProofs},
     keys::{AttestationEntry, Requeued},
     migrations::{Migrated, MigrationError, migrate},
     overview::{OverviewProof, OverviewRow},

@@ -46,6 +46,8 @@ mod proofs;
 mod server;
 mod service;
 
+pub use tee_api::{JobStatus, KeyStanding};
+
 pub use self::{
     batches::{
         AddBatchError, AddedBatch, CompleteError, Compression, EncodedBatch, Garbage, ImportError, NewBatch, NodeRpc,
@@ -55,8 +57,8 @@ pub use self::{
     config::{CompletionConfig, Config, ConfigError, LogFormat, MirrorConfig},
     database::{
         AttestationEntry, BatchEntry, DatabaseUrl, DatabaseUrlError, Disagreement, Job, JobChange, JobCount, JobCursor,
-        JobFilter, JobStatus, JobStatusError, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter,
-        ProverEntry, Requeued, RequiredProofs, migrate,
+        JobFilter, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry, Requeued,
+        RequiredProofs, migrate,
     },
     edge::{
         AccessError, Limits, LimitsError, NewToken, Role, RoleError, TlsConfig, TlsError, TokenName, TokenNameError,

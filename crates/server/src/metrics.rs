@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use tee_api::{BUILD, TeeType};
+use tee_api::{BUILD, JobStatus, TeeType};
 use tokio::time::timeout;
 use vise::{
     Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Info, Metrics as Group, Registry, Unit,
 };
 
-use crate::{
-    clock::Clock,
-    database::{Database, JobStatus},
-};
+use crate::{clock::Clock, database::Database};
 
 /// How long the state may take to be read: a scraper waits 10 s as a rule.
 const PATIENCE: Duration = Duration::from_secs(6);

@@ -9,8 +9,8 @@ use tee_verifier::{H256, InputForm};
 
 use super::{AnswerError, Client, ClientError, Pace, done, read_body};
 use crate::{
-    AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobEntry, KeyRevoked, Page, ProverEntry, PublicKey,
-    ResolveDisagreement, RevokeKey, TeeType, TeeTypeAction,
+    AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobEntry, JobStatus, KeyRevoked, Page, ProverEntry,
+    PublicKey, ResolveDisagreement, RevokeKey, TeeType, TeeTypeAction,
 };
 
 /// The most that is read of one page of jobs, in bytes.
@@ -24,7 +24,7 @@ pub struct JobsRequest {
     /// Only of this type of enclave.
     pub tee_type: Option<TeeType>,
     /// Only in this status.
-    pub status: Option<String>,
+    pub status: Option<JobStatus>,
     /// [`Page::next`] of an earlier page.
     pub after: Option<String>,
     /// The most jobs on the page, 1 to 1,000.
@@ -56,7 +56,7 @@ impl Client {
             ("limit", Some(limit.as_str())),
             ("batch", batch.as_deref()),
             ("tee_type", request.tee_type.map(TeeType::as_str)),
-            ("status", request.status.as_deref()),
+            ("status", request.status.map(JobStatus::as_str)),
             ("after", request.after.as_deref()),
         ] {
             value.into_iter().for_each(|value| _ = url.query_pairs_mut().append_pair(name, value));

@@ -26,7 +26,7 @@ pub(crate) fn of(rows: &[OverviewRow], sealed: &[Sealed]) -> Table {
             of_proof(&|proof| short(&proof.signature.to_string())),
             of_proof(&|proof| short(&proof.pubkey.to_string())),
             of_proof(&|proof| short(&hex::encode(proof.root))),
-            of_proof(&|proof| proof.attestation_verdict.clone()),
+            of_proof(&|proof| proof.key_standing.to_string()),
         ]);
     }
     table

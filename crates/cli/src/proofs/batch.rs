@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use tee_api::Statement;
+use tee_api::{JobStatus, Statement};
 use tee_verifier::H256;
 
 use super::proof::{Batch, Checked, Entry};
@@ -61,7 +61,8 @@ impl Examined {
             }
         }
         if proofs.is_empty() {
-            let ignored = !statuses.is_empty() && statuses.iter().all(|status| status == "permanently_ignored");
+            let ignored = !statuses.is_empty()
+                && statuses.iter().all(|status| status.known() == Some(JobStatus::PermanentlyIgnored));
             let note = || "permanently ignored by the publisher".to_owned();
             return ignored.then(|| Self::without_proofs(batch.number, Verdict::Ignored, note()));
         }

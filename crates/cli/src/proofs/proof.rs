@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tee_api::{
-    KeyError, MAX_QUOTE_BYTES, PublicKey, Signature, SignatureError, SignedStatement, Statement, TeeProof, TeeType,
+    JobStatus, KeyError, MAX_QUOTE_BYTES, OrOther, PublicKey, Signature, SignatureError, SignedStatement, Statement,
+    TeeProof, TeeType,
 };
 use tee_attestation::Tee;
 use tee_verifier::{H256, PinMismatch, Pins};
@@ -97,7 +98,7 @@ impl Problem {
 /// What a published entry is.
 pub(super) enum Entry {
     /// A job without a proof: its status.
-    Job(String),
+    Job(OrOther<JobStatus>),
     Proof(Box<Checked>),
 }
 
@@ -120,7 +121,7 @@ pub(super) async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attest
         }
     };
     if proof.signature.is_none() && proof.proof.is_none() {
-        return Entry::Job(proof.status.chars().take(40).collect());
+        return Entry::Job(proof.status);
     }
     let mut checked = Checked { tee_type: proof.tee_type, ..Checked::default() };
     if proof.l1_batch_number != batch.number {

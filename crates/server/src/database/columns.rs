@@ -3,10 +3,8 @@
 use std::error::Error;
 
 use sqlx::{ColumnIndex, Row, any::AnyRow};
-use tee_api::{PublicKey, Signature, TeeType};
+use tee_api::{JobStatus, KeyStanding, PublicKey, Signature, TeeType};
 use tee_verifier::H256;
-
-use super::JobStatus;
 
 /// Reads what this crate wrote.
 pub(super) fn decoded<T, E: Error + Send + Sync + 'static>(value: Result<T, E>) -> Result<T, sqlx::Error> {
@@ -50,6 +48,11 @@ pub(super) fn tee_type(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result
 
 /// Where a job stands.
 pub(super) fn job_status(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<JobStatus, sqlx::Error> {
+    decoded(row.try_get::<&str, _>(column)?.parse())
+}
+
+/// Whether a key may sign.
+pub(super) fn standing(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<KeyStanding, sqlx::Error> {
     decoded(row.try_get::<&str, _>(column)?.parse())
 }
 

@@ -24,11 +24,11 @@ impl Database {
     pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
         let query = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL),
-                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL),
-                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NOT NULL),
-                 (SELECT COUNT(*) FROM tee_attestations WHERE revoked_at IS NULL AND suspended_at IS NOT NULL),
-                 (SELECT MIN(passed_at) FROM tee_attestations WHERE revoked_at IS NULL),
-                 (SELECT MIN(valid_until) FROM tee_attestations WHERE revoked_at IS NULL),
+                 (SELECT COUNT(*) FROM tee_attestations WHERE standing IN ('unjudged', 'accepted', 'suspended')),
+                 (SELECT COUNT(*) FROM tee_attestations WHERE standing IN ('refused', 'revoked')),
+                 (SELECT COUNT(*) FROM tee_attestations WHERE standing = 'suspended'),
+                 (SELECT MIN(passed_at) FROM tee_attestations WHERE standing IN ('unjudged', 'accepted', 'suspended')),
+                 (SELECT MIN(valid_until) FROM tee_attestations WHERE standing IN ('unjudged', 'accepted', 'suspended')),
                  (SELECT COUNT(*) FROM input_completions WHERE due_at IS NOT NULL)",
         );
         let row = self.readers.fetch_one(query).await?;

@@ -109,7 +109,7 @@ pub(super) async fn displace(
                  AND (SELECT COUNT(*) FROM tee_proofs
                       JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
                       WHERE tee_proofs.l1_batch_number = $1 AND tee_proofs.tee_type = $3
-                          AND tee_attestations.verdict NOT LIKE 'revoked%') < $4",
+                          AND tee_attestations.standing <> 'revoked') < $4",
         )
         .bind(i64::from(number))
         .bind(now_ms)

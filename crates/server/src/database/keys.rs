@@ -1,8 +1,7 @@
 //! `tee_attestations`: the keys that may sign, with their quotes and their standing.
 //!
-//! `verdict` says `unjudged`, `accepted`, `refused: …` or `revoked: …`; a key without standing has a `revoked_at`, and makes no
-//! new proofs. One that was refused may come back, and what it proved counts. One that somebody revoked does not come back, and
-//! nothing that it proved counts.
+//! `standing` is a [`KeyStanding`], whose documentation says how each comes from which. A key that is refused or revoked has a
+//! `revoked_at`, one that is suspended a `suspended_at`.
 
 mod revocation;
 mod standing;
@@ -10,7 +9,7 @@ mod standing;
 use std::time::Duration;
 
 use sqlx::{Row, any::AnyRow};
-use tee_api::{PublicKey, Quote, TeeType};
+use tee_api::{KeyStanding, PublicKey, Quote, TeeType};
 use tee_attestation::{Collateral, Verdict};
 
 pub use self::revocation::Requeued;
@@ -47,8 +46,10 @@ pub struct AttestationEntry {
     pub tee_type: TeeType,
     /// The quote that names the key.
     pub quote: Vec<u8>,
-    /// What is thought of the quote.
-    pub verdict: String,
+    /// Whether it may sign.
+    pub standing: KeyStanding,
+    /// Why it was refused or revoked.
+    pub standing_reason: Option<String>,
     /// The platform's status when the quote was judged, as Intel names it.
     pub tcb_status: Option<String>,
     /// The platform's advisories when the quote was judged, with spaces between them.
@@ -79,7 +80,7 @@ impl Database {
     pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
         let pubkey = new.pubkey.to_bytes();
         let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
-        let verdict = if new.judged.is_some() { "accepted" } else { "unjudged" };
+        let standing = if new.judged.is_some() { KeyStanding::Accepted } else { KeyStanding::Unjudged };
         let judged_at = new.judged.map(|_| now_ms);
         let collateral = new.judged.map(|judged| judged.collateral.clone().into_bytes());
         let measurements = new.judged.and_then(|judged| serde_json::to_string(&judged.verdict).ok());
@@ -91,20 +92,20 @@ impl Database {
             Box::pin(async move {
                 sqlx::query(
                     "INSERT INTO tee_attestations
-                         (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, verdict,
+                         (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, standing,
                           registered_at, passed_at, valid_until)
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)
                      ON CONFLICT (pubkey) DO UPDATE
-                     SET quote = CASE WHEN tee_attestations.verdict = 'accepted' AND
+                     SET quote = CASE WHEN tee_attestations.standing = 'suspended' AND
                                  SUBSTR(tee_attestations.quote, 1, CAST($12 AS INTEGER)) = SUBSTR(excluded.quote, 1, CAST($12 AS INTEGER))
                              THEN tee_attestations.quote ELSE excluded.quote END,
                          tee_type = excluded.tee_type, measurements = excluded.measurements,
                          tcb_status = excluded.tcb_status, advisories = excluded.advisories,
-                         collateral = excluded.collateral, judged_at = excluded.judged_at, verdict = excluded.verdict,
+                         collateral = excluded.collateral, judged_at = excluded.judged_at, standing = excluded.standing, standing_reason = NULL,
                          registered_at = excluded.registered_at, revoked_at = NULL, passed_at = excluded.passed_at,
                          valid_until = excluded.valid_until, suspended_at = NULL
-                     WHERE tee_attestations.verdict LIKE 'refused%' OR tee_attestations.suspended_at IS NOT NULL
-                         OR (tee_attestations.verdict = 'unjudged' AND excluded.verdict = 'accepted')",
+                     WHERE tee_attestations.standing IN ('refused', 'suspended')
+                         OR (tee_attestations.standing = 'unjudged' AND excluded.standing = 'accepted')",
                 )
                 .bind(pubkey.as_slice())
                 .bind(quote)
@@ -114,7 +115,7 @@ impl Database {
                 .bind(advisories)
                 .bind(collateral)
                 .bind(judged_at)
-                .bind(verdict)
+                .bind(standing.as_str())
                 .bind(now_ms)
                 .bind(valid_until_ms)
                 .bind(signed_bytes)
@@ -156,7 +157,8 @@ impl AttestationEntry {
             pubkey: columns::pubkey(row, "pubkey")?,
             tee_type: columns::tee_type(row, "tee_type")?,
             quote: row.try_get("quote")?,
-            verdict: row.try_get("verdict")?,
+            standing: columns::standing(row, "standing")?,
+            standing_reason: row.try_get("standing_reason")?,
             tcb_status: row.try_get("tcb_status")?,
             advisories: row.try_get("advisories")?,
             judged_at_ms: row.try_get("judged_at")?,

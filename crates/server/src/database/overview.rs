@@ -1,10 +1,10 @@
 //! `batches`, with their jobs and proofs, as an operator looks at them.
 
 use sqlx::{Row, any::AnyRow};
-use tee_api::{PublicKey, Signature, TeeType};
+use tee_api::{JobStatus, KeyStanding, PublicKey, Signature, TeeType};
 use tee_verifier::H256;
 
-use super::{Database, JobStatus, columns};
+use super::{Database, columns};
 
 /// A batch with its job and proof. A batch has one row for each of its jobs and, where several keys proved it, for each
 /// proof; a batch that no prover ever asked for has a row without TEE type.
@@ -43,8 +43,8 @@ pub struct OverviewProof {
     pub statement: Option<String>,
     /// When it came, in milliseconds since 1970.
     pub received_at_ms: i64,
-    /// What is thought of the key's quote.
-    pub attestation_verdict: String,
+    /// Whether the key may sign now.
+    pub key_standing: KeyStanding,
 }
 
 impl Database {
@@ -52,7 +52,7 @@ impl Database {
     pub(crate) async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
         let query = sqlx::query(
             "SELECT b.number, j.tee_type, j.status, j.attempts, j.error_kind, j.error, j.prover_taken_at,
-                 j.updated_at, p.signature, p.pubkey, p.proof, p.statement, p.received_at, a.verdict
+                 j.updated_at, p.signature, p.pubkey, p.proof, p.statement, p.received_at, a.standing
              FROM (SELECT number FROM batches WHERE number >= $1 ORDER BY number LIMIT $2) b
              LEFT JOIN tee_proof_generation_details j ON j.l1_batch_number = b.number
              LEFT JOIN tee_proofs p ON p.l1_batch_number = b.number AND p.tee_type = j.tee_type
@@ -92,7 +92,7 @@ impl OverviewProof {
             root: columns::hash(row, "proof")?,
             statement: row.try_get("statement")?,
             received_at_ms: row.try_get("received_at")?,
-            attestation_verdict: row.try_get("verdict")?,
+            key_standing: columns::standing(row, "standing")?,
         })
     }
 }

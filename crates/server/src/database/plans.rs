@@ -1,10 +1,10 @@
 //! How the database would run what is asked often, for the test that no such statement looks at millions of rows.
 
 use sqlx::{AssertSqlSafe, Row};
-use tee_api::TeeType;
+use tee_api::{JobStatus, TeeType};
 
 use super::{
-    Database, JobFilter, JobStatus, ProofFilter,
+    Database, JobFilter, ProofFilter,
     batches::{PRESENT_INPUTS, retirable_statement},
     jobs::{claim_statement, job_counts_statement, jobs_statement},
     proofs::proofs_statement,

@@ -1,9 +1,9 @@
 //! What is published of a batch: its jobs and proofs, with the quotes that vouch for the keys.
 
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
-use tee_api::TeeType;
+use tee_api::{JobStatus, KeyStanding, TeeType};
 
-use super::{Database, JobStatus, columns};
+use super::{Database, columns};
 
 /// The most rows that are published of one batch.
 const MAX_PROOFS: i64 = 256;
@@ -26,7 +26,8 @@ pub(crate) struct SignedRoot {
     pub(crate) root: Vec<u8>,
     pub(crate) statement: Option<String>,
     pub(crate) quote: Vec<u8>,
-    pub(crate) verdict: String,
+    pub(crate) standing: KeyStanding,
+    pub(crate) standing_reason: Option<String>,
     pub(crate) judged_at_ms: Option<i64>,
     pub(crate) collateral: Option<Vec<u8>>,
     pub(crate) revoked_at_ms: Option<i64>,
@@ -45,7 +46,7 @@ impl Database {
         let of_type = tee_type.map_or_else(String::new, |tee_type| format!("AND j.tee_type = '{tee_type}'"));
         let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT j.tee_type, j.status, j.updated_at AS at, p.pubkey, p.signature, p.proof, p.statement, p.received_at,
-                 a.quote, a.verdict, a.judged_at, a.collateral, a.revoked_at
+                 a.quote, a.standing, a.standing_reason, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_generation_details j
              LEFT JOIN tee_proofs p ON p.l1_batch_number = j.l1_batch_number AND p.tee_type = j.tee_type
              LEFT JOIN tee_attestations a ON a.pubkey = p.pubkey
@@ -59,7 +60,7 @@ impl Database {
         let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT d.tee_type, d.received_at AS at, d.pubkey, d.signature, d.proof, d.accepted_proof, d.statement,
                  a.quote,
-                 a.verdict, a.judged_at, a.collateral, a.revoked_at
+                 a.standing, a.standing_reason, a.judged_at, a.collateral, a.revoked_at
              FROM tee_proof_disagreements d JOIN tee_attestations a ON a.pubkey = d.pubkey
              WHERE d.l1_batch_number = $1 {of_type}
                  AND NOT EXISTS (SELECT 1 FROM tee_proofs p WHERE p.l1_batch_number = d.l1_batch_number
@@ -101,7 +102,8 @@ impl SignedRoot {
             root: row.try_get("proof")?,
             statement: row.try_get("statement")?,
             quote: row.try_get("quote")?,
-            verdict: row.try_get("verdict")?,
+            standing: columns::standing(row, "standing")?,
+            standing_reason: row.try_get("standing_reason")?,
             judged_at_ms: row.try_get("judged_at")?,
             collateral: row.try_get("collateral")?,
             revoked_at_ms: row.try_get("revoked_at")?,

@@ -195,7 +195,7 @@ async fn our_own_client_adds_lists_and_changes() {
     let work = client(&tokens.prover).proof_inputs(TeeType::Sgx).await.unwrap().unwrap();
     assert_eq!(work.input.unwrap(), input(1));
 
-    let request = JobsRequest { limit: 10, status: Some("picked_by_prover".to_owned()), ..JobsRequest::default() };
+    let request = JobsRequest { limit: 10, status: Some(PickedByProver), ..JobsRequest::default() };
     let page = client(&tokens.reader).jobs(&request).await.unwrap();
     assert_eq!(page.items.iter().map(|job| (job.batch, job.tee_type)).collect::<Vec<_>>(), [(1, TeeType::Sgx)]);
     admin.change_job(1, TeeType::Sgx, JobAction::Requeue).await.unwrap();

@@ -49,8 +49,9 @@ async fn until_verdict(world: &World, key: &Key, expected: &str) -> String {
     for _ in 0..200 {
         let keys = world.server.service().attestations(None, 100).await.unwrap();
         let entry = keys.into_iter().find(|entry| entry.pubkey == key.public()).unwrap();
-        if entry.verdict.starts_with(expected) {
-            return entry.verdict;
+        let verdict = entry.standing.verdict(entry.standing_reason.as_deref());
+        if verdict.starts_with(expected) {
+            return verdict;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -333,15 +334,29 @@ async fn a_suspended_keys_quote_does_not_change_when_the_same_statement_comes_un
     let before = stored().await;
     let twin = twin(&before);
     let registration = json!({ "attestation": hex::encode(&twin), "pubkey": key.public().to_string() });
-    world.execute("UPDATE tee_attestations SET suspended_at = 1").await;
+    world.execute("UPDATE tee_attestations SET standing = 'suspended', suspended_at = 1").await;
     world.post("/tee/register_attestation", &registration).await.assert_success();
     let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
     assert!(metrics.contains("tee_server_keys{standing=\"suspended\"} 0\n"), "{metrics}");
     assert!(stored().await == before);
     // What was refused may be replaced by what is accepted.
-    world.execute("UPDATE tee_attestations SET verdict = 'refused: once', revoked_at = 1").await;
+    world.execute("UPDATE tee_attestations SET standing = 'refused', standing_reason = 'once', revoked_at = 1").await;
     world.post("/tee/register_attestation", &registration).await.assert_success();
     assert!(stored().await == twin);
+}
+
+#[tokio::test]
+async fn a_key_that_was_suspended_and_then_revoked_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let key = world.registered_key(1).await;
+    world.execute("UPDATE tee_attestations SET standing = 'suspended', suspended_at = 1").await;
+    let revoke = format!("/admin/attestations/{}/revoke", key.public());
+    world.post(&revoke, &json!({"reason": "stolen"})).await.json();
+    world.post("/tee/register_attestation", &key.registration()).await.assert_problem(403, "revoked_key");
+    let entry = world.get("/api/attestations").await.json()["items"][0].clone();
+    let stands = [&entry["standing"], &entry["standing_reason"], &entry["verdict"]];
+    assert_eq!(stands, [&json!("revoked"), &json!("stolen"), &json!("revoked: stolen")]);
 }
 
 #[tokio::test]

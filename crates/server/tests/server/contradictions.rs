@@ -261,7 +261,7 @@ async fn the_proof_of_a_key_that_is_refused_now_still_contradicts_others() {
     // As a judgement does that refuses the key's quote.
     world
         .execute(&format!(
-            "UPDATE tee_attestations SET verdict = 'refused: tcb', revoked_at = 1 WHERE pubkey = {}",
+            "UPDATE tee_attestations SET standing = 'refused', standing_reason = 'tcb', revoked_at = 1 WHERE pubkey = {}",
             world.bytes_literal(&first.public().to_bytes())
         ))
         .await;
@@ -327,7 +327,7 @@ async fn a_revocation_goes_on_in_chunks_from_the_highest_batch_and_after_a_resta
     let pubkey = world.bytes_literal(&key.public().to_bytes());
     world
         .execute(&format!(
-            "UPDATE tee_attestations SET verdict = 'revoked: sold', revoked_at = 1, requeue_below = 3 WHERE pubkey = {pubkey}"
+            "UPDATE tee_attestations SET standing = 'revoked', standing_reason = 'sold', revoked_at = 1, requeue_below = 3 WHERE pubkey = {pubkey}"
         ))
         .await;
     for _ in 0..400 {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use sqlx::{AnyConnection, Connection};
-use tee_server::{Clock, Config, MigrationError, Server, StartError};
+use tee_server::{Clock, Config, KeyStanding, MigrationError, Server, StartError};
 
 use crate::{
     postgres::Cluster,
@@ -60,6 +60,41 @@ async fn a_newer_schema_is_left_alone() {
     assert!(refused.contains("run a newer version"), "{refused}");
     let refused = tee_server::migrate(&config.database_url).await.unwrap_err();
     assert!(matches!(refused, MigrationError::Newer { found, known } if found == known + 1), "{refused:?}");
+}
+
+#[tokio::test]
+async fn standings_of_keys_come_from_the_verdicts_that_were_texts() {
+    let world = World::start().await;
+    world.execute("ALTER TABLE tee_attestations ADD COLUMN verdict TEXT NOT NULL DEFAULT 'unjudged'").await;
+    let cases = [
+        ("unjudged", "NULL", "NULL", KeyStanding::Unjudged, None),
+        ("accepted", "NULL", "NULL", KeyStanding::Accepted, None),
+        ("accepted", "NULL", "7", KeyStanding::Suspended, None),
+        ("refused: measurement: 00", "7", "NULL", KeyStanding::Refused, Some("measurement: 00")),
+        ("revoked: stolen", "7", "7", KeyStanding::Revoked, Some("stolen")),
+    ];
+    let mut expected = vec![];
+    for (number, (verdict, revoked_at, suspended_at, standing, reason)) in (1..).zip(cases) {
+        let key = world.registered_key(number).await.public();
+        let row = world.bytes_literal(&key.to_bytes());
+        world
+            .execute(&format!(
+                "UPDATE tee_attestations SET verdict = '{verdict}', revoked_at = {revoked_at}, suspended_at = {suspended_at}
+                 WHERE pubkey = {row}"
+            ))
+            .await;
+        expected.push((key.to_bytes(), standing, reason.map(str::to_owned)));
+    }
+    expected.sort_by_key(|(key, ..)| *key);
+    // As it was before.
+    world.execute("ALTER TABLE tee_attestations DROP COLUMN standing").await;
+    world.execute("ALTER TABLE tee_attestations DROP COLUMN standing_reason").await;
+    world.execute("DELETE FROM _sqlx_migrations WHERE version = 14").await;
+    let world = world.restart().await;
+    let keys = world.server.service().attestations(None, 9).await.unwrap();
+    let found: Vec<_> =
+        keys.into_iter().map(|key| (key.pubkey.to_bytes(), key.standing, key.standing_reason)).collect();
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tee_api::{SignedStatement, SubmitProof, TeeProof, TeeType};
+use tee_api::{JobStatus, KeyStanding, SignedStatement, SubmitProof, TeeProof, TeeType};
 use tee_verifier::H256;
 
 use crate::world::{ROOT, World};
@@ -39,6 +39,7 @@ async fn a_proof_is_published_in_zksync_eras_form_with_its_quote_and_statement()
         "status": "generated",
         "attestation": key.registration()["attestation"],
         "statement": serde_json::to_value(&statement).unwrap(),
+        "standing": "unjudged",
         "verdict": "unjudged",
     });
     let tdx = json!({
@@ -76,8 +77,9 @@ async fn a_contradiction_is_published_beside_the_proof_that_it_contradicts() {
     let answer = call(&world, &request(json!(1), json!([1, "sgx"]))).await;
     let proofs: Vec<TeeProof> = serde_json::from_value(answer["result"].clone()).unwrap();
     assert_eq!(proofs.len(), 2);
-    assert_eq!((proofs[0].status.as_str(), &proofs[0].disagrees_with), ("generated", &None));
-    assert_eq!(proofs[1].status, "failed");
+    assert_eq!((proofs[0].status.known(), &proofs[0].disagrees_with), (Some(JobStatus::Generated), &None));
+    assert_eq!(proofs[1].status.known(), Some(JobStatus::Failed));
+    assert_eq!(proofs[1].standing, Some(KeyStanding::Unjudged.into()));
     assert_eq!(proofs[1].proof.as_deref(), Some(forged.as_bytes()));
     assert_eq!(proofs[1].disagrees_with.as_deref(), Some(ROOT.as_bytes()));
 }

@@ -13,7 +13,7 @@ async fn fill(world: &World) {
         let key = key(number);
         world
             .execute(&format!(
-                "INSERT INTO tee_attestations (pubkey, quote, tee_type, verdict, registered_at)
+                "INSERT INTO tee_attestations (pubkey, quote, tee_type, standing, registered_at)
                  VALUES ({key}, {root}, 'sgx', 'unjudged', 0)"
             ))
             .await;

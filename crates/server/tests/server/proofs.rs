@@ -5,7 +5,7 @@ use tee_api::{Signature, SubmitProof, TeeType};
 use tee_server::{
     Config, JobStatus,
     JobStatus::{Generated, PickedByProver},
-    OverviewProof, Server, StartError,
+    KeyStanding, OverviewProof, Server, StartError,
 };
 use tee_verifier::{ChainPins, CodePin, H256};
 
@@ -35,7 +35,7 @@ async fn a_proof_is_stored_as_it_came_with_65_and_with_64_bytes() {
     assert_eq!(stored.iter().map(|proof| proof.signature).collect::<Vec<_>>(), [long.signature, short.signature]);
     for proof in stored {
         assert_eq!((proof.pubkey, proof.root), (key.public(), ROOT));
-        assert_eq!(proof.attestation_verdict, "unjudged");
+        assert_eq!(proof.key_standing, KeyStanding::Unjudged);
     }
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::Generated), (2, JobStatus::Generated)]);
 }

@@ -1,8 +1,7 @@
 //! What people do to jobs by hand.
 
-use tee_api::TeeType;
+use tee_api::{JobStatus, TeeType};
 
-use super::JobStatus;
 use crate::database::{Database, columns, completions::forget_given_up, job_failures::forget_failures};
 
 /// What became of a change to a job.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
-use tee_api::LeaseId;
+use tee_api::{JobStatus, LeaseId};
 
-use super::{JobRules, JobStatus, RETIRED};
+use super::{JobRules, RETIRED};
 use crate::database::{
     Database,
     completions::{self, MissingPath, UNPROVEN_COST},

@@ -1,9 +1,8 @@
 //! Jobs as people and metrics read them. A page starts after a key, so that it costs the same wherever it is.
 
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
-use tee_api::TeeType;
+use tee_api::{JobStatus, TeeType};
 
-use super::JobStatus;
 use crate::database::{Database, batches::range, columns};
 
 /// How old a change must be to be listed, in milliseconds. Changes are ordered by the times of the servers that made them, and

@@ -31,16 +31,17 @@ impl Database {
         now_ms: i64,
     ) -> Result<Requeued, sqlx::Error> {
         let key = pubkey.to_bytes().to_vec();
-        let verdict = format!("revoked: {reason}");
+        let reason = reason.to_owned();
         let required = self.rules.required_of_types();
         let requeued = self.transaction(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "UPDATE tee_attestations SET verdict = $2, revoked_at = COALESCE(revoked_at, $3)
-                     WHERE pubkey = $1 AND verdict NOT LIKE 'revoked%'",
+                    "UPDATE tee_attestations SET standing = 'revoked', standing_reason = $2,
+                         revoked_at = COALESCE(revoked_at, $3)
+                     WHERE pubkey = $1 AND standing <> 'revoked'",
                 )
                 .bind(key.as_slice())
-                .bind(verdict)
+                .bind(reason)
                 .bind(now_ms)
                 .execute(&mut *connection)
                 .await?;
@@ -146,7 +147,7 @@ async fn requeue_range(
          WHERE {LACKING} AND status IN ('generated', 'failed', 'permanently_ignored')
              AND (SELECT COUNT(*) FROM tee_proofs p JOIN tee_attestations a ON a.pubkey = p.pubkey
                   WHERE p.l1_batch_number = tee_proof_generation_details.l1_batch_number AND p.tee_type = $2
-                      AND a.verdict NOT LIKE 'revoked%') < $6"
+                      AND a.standing <> 'revoked') < $6"
     )))
     .bind(key)
     .bind(tee_type)

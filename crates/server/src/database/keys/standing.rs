@@ -32,7 +32,7 @@ impl Database {
     /// All keys but those that somebody revoked. A row that cannot be read is told and left out.
     pub(crate) async fn keys_to_judge(&self) -> Result<Vec<KeyToJudge>, sqlx::Error> {
         let rows = sqlx::query(
-            "SELECT pubkey, quote, revoked_at FROM tee_attestations WHERE verdict NOT LIKE 'revoked%' ORDER BY pubkey",
+            "SELECT pubkey, quote, revoked_at FROM tee_attestations WHERE standing <> 'revoked' ORDER BY pubkey",
         )
         .fetch_all(&self.pool)
         .within()
@@ -50,15 +50,16 @@ impl Database {
     /// Refuses a key whose quote is not accepted now: it makes no new proofs. Those that it made count: only a revocation
     /// has batches proven again. False if it was refused for this before, or revoked.
     pub(crate) async fn refuse(&self, pubkey: &PublicKey, reason: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
-        let (pubkey, verdict) = (pubkey.to_bytes().to_vec(), format!("refused: {reason}"));
+        let (pubkey, reason) = (pubkey.to_bytes().to_vec(), reason.to_owned());
         self.statement(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "UPDATE tee_attestations SET verdict = $2, revoked_at = COALESCE(revoked_at, $3)
-                     WHERE pubkey = $1 AND verdict NOT LIKE 'revoked%' AND verdict <> $2",
+                    "UPDATE tee_attestations SET standing = 'refused', standing_reason = $2,
+                         revoked_at = COALESCE(revoked_at, $3)
+                     WHERE pubkey = $1 AND standing <> 'revoked' AND (standing <> 'refused' OR standing_reason <> $2)",
                 )
                 .bind(pubkey)
-                .bind(verdict)
+                .bind(reason)
                 .bind(now_ms)
                 .execute(connection)
                 .await
@@ -79,8 +80,9 @@ impl Database {
         self.statement(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "UPDATE tee_attestations SET passed_at = $2, valid_until = $3, suspended_at = NULL
-                     WHERE pubkey = $1 AND revoked_at IS NULL",
+                    "UPDATE tee_attestations SET passed_at = $2, valid_until = $3, suspended_at = NULL,
+                         standing = CASE WHEN standing = 'suspended' THEN 'accepted' ELSE standing END
+                     WHERE pubkey = $1 AND standing IN ('unjudged', 'accepted', 'suspended')",
                 )
                 .bind(pubkey)
                 .bind(now_ms)
@@ -98,8 +100,8 @@ impl Database {
         self.statement(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "UPDATE tee_attestations SET suspended_at = $2
-                     WHERE revoked_at IS NULL AND suspended_at IS NULL AND verdict <> 'unjudged' AND passed_at < $1",
+                    "UPDATE tee_attestations SET standing = 'suspended', suspended_at = $2
+                     WHERE standing = 'accepted' AND passed_at < $1",
                 )
                 .bind(passed_before_ms)
                 .bind(now_ms)
@@ -124,9 +126,9 @@ impl Database {
             Box::pin(async move {
                 sqlx::query(
                     "UPDATE tee_attestations
-                     SET verdict = 'accepted', revoked_at = NULL, collateral = $2, judged_at = $3, passed_at = $3,
+                     SET standing = 'accepted', standing_reason = NULL, revoked_at = NULL, collateral = $2, judged_at = $3, passed_at = $3,
                          valid_until = $4, suspended_at = NULL
-                     WHERE pubkey = $1 AND verdict LIKE 'refused%'",
+                     WHERE pubkey = $1 AND standing = 'refused'",
                 )
                 .bind(pubkey)
                 .bind(collateral)

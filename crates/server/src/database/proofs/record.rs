@@ -1,12 +1,12 @@
 //! Storing a proof and ending its job, whatever else happens to the batch and the key at that moment.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
-use tee_api::{LeaseId, SubmitProof};
+use tee_api::{JobStatus, KeyStanding, LeaseId, SubmitProof};
 use tee_verifier::H256;
 
 use super::{RootFit, Roots};
 use crate::database::{
-    Database, JobFailure, JobStatus, ProverName, columns, disagreements,
+    Database, JobFailure, ProverName, columns, disagreements,
     job_failures::{forget_failures, rest_from_job},
     jobs::FailedLease,
     provers::note_success,
@@ -92,33 +92,33 @@ impl NewProof {
         failed_lease: Option<FailedLease>,
         now_ms: i64,
     ) -> Result<RecordedProof, sqlx::Error> {
-        let standing = self.standing(connection).await?;
-        if !standing.key_stands {
+        let known = self.known(connection).await?;
+        if let KeyStanding::Refused | KeyStanding::Revoked = known.key {
             return Ok(RecordedProof::RevokedKey);
         }
-        if standing.known {
+        if known.is_accepted {
             // The batch was put back in the queue by hand, or lacks another key's proof.
-            if standing.lease_is_current || self.lease.is_none() {
+            if known.lease_is_current || self.lease.is_none() {
                 match self.suffices(connection, required_proofs).await? {
                     true => self.end_job(connection, true, now_ms).await?,
-                    false if standing.lease_is_current => self.leave_to_others(connection, now_ms).await?,
+                    false if known.lease_is_current => self.leave_to_others(connection, now_ms).await?,
                     false => {}
                 }
             }
             return Ok(RecordedProof::Known);
         }
-        if standing.key_is_suspended {
+        if known.key == KeyStanding::Suspended {
             return Ok(RecordedProof::SuspendedKey);
         }
-        let fit = standing.roots.fit(self.submission.proof, self.statement.is_some());
+        let fit = known.roots.fit(self.submission.proof, self.statement.is_some());
         match fit {
             RootFit::Wrong => return Ok(RecordedProof::WrongRoot),
-            RootFit::Unknown if self.statement.is_none() && standing.other_batches > 0 => {
+            RootFit::Unknown if self.statement.is_none() && known.other_batches > 0 => {
                 return Ok(RecordedProof::ReusedRoot);
             }
             RootFit::Right | RootFit::Unknown | RootFit::Disputed { .. } => {}
         }
-        if let Some(accepted) = standing.other_root {
+        if let Some(accepted) = known.other_root {
             disagreements::insert(connection, self, accepted, now_ms).await?;
             if let Some(failed_lease) = failed_lease {
                 // Or the batch would be proven again and again.
@@ -127,7 +127,7 @@ impl NewProof {
             return Ok(RecordedProof::Disagrees { accepted });
         }
         self.insert(connection, now_ms).await?;
-        if standing.has_failed {
+        if known.has_failed {
             note_success(connection, &self.prover, self.submission.tee_type).await?;
         }
         let suffices = self.suffices(connection, required_proofs).await?;
@@ -144,17 +144,16 @@ impl NewProof {
     }
 
     /// What the database has of this proof's key, lease and batch.
-    async fn standing(&self, connection: &mut AnyConnection) -> Result<Standing, sqlx::Error> {
+    async fn known(&self, connection: &mut AnyConnection) -> Result<Known, sqlx::Error> {
         let row = sqlx::query(
             "SELECT
-                 (SELECT COUNT(*) FROM tee_attestations WHERE pubkey = $3 AND revoked_at IS NULL) AS standing_keys,
-                 (SELECT COUNT(*) FROM tee_attestations WHERE pubkey = $3 AND suspended_at IS NOT NULL) AS suspended_keys,
+                 (SELECT standing FROM tee_attestations WHERE pubkey = $3) AS standing,
                  (SELECT COUNT(*) FROM tee_proofs
                      WHERE l1_batch_number = $1 AND tee_type = $2 AND pubkey = $3 AND proof = $4) AS known,
                  (SELECT COUNT(*) FROM tee_proof_generation_details
                      WHERE lease_id = $5 AND l1_batch_number = $1 AND tee_type = $2) AS leases,
                  (SELECT proof FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
-                     WHERE l1_batch_number = $1 AND proof <> $4 AND verdict NOT LIKE 'revoked%' LIMIT 1) AS other_root,
+                     WHERE l1_batch_number = $1 AND proof <> $4 AND standing <> 'revoked' LIMIT 1) AS other_root,
                  (SELECT COUNT(*) FROM tee_proofs
                      WHERE pubkey = $3 AND proof = $4 AND l1_batch_number <> $1) AS other_batches,
                  (SELECT COUNT(*) FROM tee_provers
@@ -171,10 +170,9 @@ impl NewProof {
         .bind(self.prover.as_str())
         .fetch_one(connection)
         .await?;
-        Ok(Standing {
-            key_stands: columns::any(&row, "standing_keys")?,
-            key_is_suspended: columns::any(&row, "suspended_keys")?,
-            known: columns::any(&row, "known")?,
+        Ok(Known {
+            key: columns::standing(&row, "standing")?,
+            is_accepted: columns::any(&row, "known")?,
             lease_is_current: columns::any(&row, "leases")?,
             other_root: columns::optional_hash(&row, "other_root")?,
             other_batches: row.try_get("other_batches")?,
@@ -255,7 +253,7 @@ impl NewProof {
         }
         let row = sqlx::query(
             "SELECT COUNT(*) FROM tee_proofs JOIN tee_attestations ON tee_attestations.pubkey = tee_proofs.pubkey
-             WHERE l1_batch_number = $1 AND tee_proofs.tee_type = $2 AND verdict NOT LIKE 'revoked%'",
+             WHERE l1_batch_number = $1 AND tee_proofs.tee_type = $2 AND standing <> 'revoked'",
         )
         .bind(i64::from(self.number))
         .bind(self.submission.tee_type.as_str())
@@ -265,10 +263,10 @@ impl NewProof {
     }
 }
 
-struct Standing {
-    key_stands: bool,
-    key_is_suspended: bool,
-    known: bool,
+struct Known {
+    key: KeyStanding,
+    /// This very proof was accepted before.
+    is_accepted: bool,
     lease_is_current: bool,
     other_root: Option<H256>,
     /// For how many other batches the key's signature of this root was accepted.

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     clock::rfc3339,
-    database::{JobStatus, PublishedProof},
+    database::PublishedProof,
     http::{HeldRoom, Problem, authorize::Asking, request::RawBody},
     service::Service,
 };
@@ -179,9 +179,10 @@ fn tee_proof(number: u32, published: PublishedProof) -> TeeProof {
         signature: None,
         proof: None,
         proved_at: rfc3339(at_ms),
-        status: JobStatus::as_str(status).to_owned(),
+        status: status.into(),
         attestation: None,
         statement: None,
+        standing: None,
         verdict: None,
         judged_at: None,
         collateral: None,
@@ -194,7 +195,8 @@ fn tee_proof(number: u32, published: PublishedProof) -> TeeProof {
         proof.proof = Some(signed.root);
         proof.attestation = Some(signed.quote);
         proof.statement = signed.statement.and_then(|statement| serde_json::from_str(&statement).ok());
-        proof.verdict = Some(signed.verdict);
+        proof.standing = Some(signed.standing.into());
+        proof.verdict = Some(signed.standing.verdict(signed.standing_reason.as_deref()));
         proof.judged_at = signed.judged_at_ms.map(rfc3339);
         proof.collateral = signed.collateral.and_then(|collateral| serde_json::from_slice(&collateral).ok());
         proof.revoked_at = signed.revoked_at_ms.map(rfc3339);

@@ -49,7 +49,7 @@ pub(super) fn entry(job: Job) -> JobEntry {
     JobEntry {
         batch: job.number,
         tee_type: job.tee_type,
-        status: job.status.as_str().to_owned(),
+        status: job.status.into(),
         attempts: job.attempts,
         lease_expires_at: job.lease_expires_at_ms.map(rfc3339),
         prover_taken_at: job.prover_taken_at_ms.map(rfc3339),

@@ -109,8 +109,8 @@ impl Replay<'_> {
             Action::Fail(who) => self.under_lease(who, Method::POST, "/fail", json!({"kind": "k", "error": "e"})).await,
             Action::GiveBack(who) => self.under_lease(who, Method::DELETE, "", Value::Null).await,
             Action::Submit { who, root, with_lease } => self.submit(who, root, with_lease).await,
-            Action::Suspend(who) => self.set_suspended(who, "1").await,
-            Action::Resume(who) => self.set_suspended(who, "NULL").await,
+            Action::Suspend(who) => self.set_suspended(who, ("unjudged", "suspended"), "1").await,
+            Action::Resume(who) => self.set_suspended(who, ("suspended", "unjudged"), "NULL").await,
             Action::Revoke(who) => {
                 let key = self.provers[who as usize].key.public();
                 service.revoke_key(&key, "chaos", true).await.unwrap().expect("the key is registered");
@@ -166,10 +166,16 @@ impl Replay<'_> {
     }
 
     /// As a server does with keys that could not be judged.
-    async fn set_suspended(&self, who: Who, value: &str) -> Answer {
+    async fn set_suspended(&self, who: Who, (from, to): (&str, &str), at: &str) -> Answer {
         let world = self.world();
         let key = world.bytes_literal(&self.provers[who as usize].key.public().to_bytes());
-        world.execute(&format!("UPDATE tee_attestations SET suspended_at = {value} WHERE pubkey = {key}")).await;
+        world
+            .execute(&format!(
+                "UPDATE tee_attestations
+                 SET suspended_at = {at}, standing = CASE WHEN standing = '{from}' THEN '{to}' ELSE standing END
+                 WHERE pubkey = {key}"
+            ))
+            .await;
         Answer::Done
     }
 
