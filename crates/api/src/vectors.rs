@@ -1,9 +1,8 @@
 //! The vectors that the description of the protocol gives to whoever writes another prover (`docs/vectors/proof.json`).
 
 use serde_json::{Value, json};
-use tee_verifier::{CodeHashes, H256};
 
-use crate::{Quote, RegisterAttestation, SigningKey, Statement, SubmitProof, TeeType};
+use crate::{Quote, RegisterAttestation, SigningKey, SubmitProof, TeeType, statement::tests::example};
 
 const SECRET: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 
@@ -16,21 +15,7 @@ fn made() -> Value {
         bytes[63] = version;
         hex::encode(bytes)
     };
-    let statement = Statement {
-        chain_id: 300,
-        batch_number: 14034,
-        protocol_version: 29,
-        previous_root: H256::repeat_byte(0x11),
-        previous_index: 1_000_001,
-        root: H256::repeat_byte(0x22),
-        index: 1_000_042,
-        code_hashes: CodeHashes {
-            bootloader: H256::repeat_byte(0x33),
-            default_account: H256::repeat_byte(0x44),
-            evm_emulator: Some(H256::repeat_byte(0x55)),
-        },
-        system_logs: (0..176).collect(),
-    };
+    let statement = example();
     let digest = statement.digest();
     let (code_hash, system_logs_hash) = (statement.code_hash(), statement.system_logs_hash());
     let signed = key.sign_statement(statement);
