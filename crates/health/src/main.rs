@@ -42,7 +42,8 @@ fn status_line(authority: &str, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+    // In one piece: a server that answers before it has read all would break off what is still being written.
+    stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut line = String::new();
     BufReader::new(io::Read::take(stream, MAX_LINE_BYTES)).read_line(&mut line)?;
     Ok(line.trim_end().to_owned())
