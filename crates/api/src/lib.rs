@@ -38,6 +38,7 @@ mod published;
 mod signature;
 mod statement;
 mod states;
+mod system_logs;
 #[cfg(test)]
 mod vectors;
 mod wire;
@@ -59,6 +60,7 @@ pub use self::{
     signature::{Signature, SignatureError},
     statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},
     states::{JobStatus, JobStatusError, KeyStanding, KeyStandingError, OrOther},
+    system_logs::SystemLog,
     wire::{
         FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, LeaseIdError, MAX_QUOTE_BYTES,
         PresentBatches, ProofInputsRequest, Quote, QuoteError, RegisterAttestation, SUCCESS, SubmitProof, TeeType,

@@ -181,7 +181,7 @@ fn line_of(examined: &Examined, compared: Compared) -> Value {
             "default_account": code.default_account,
             "evm_emulator": code.evm_emulator,
             "code_pinned": compared.code,
-            "system_logs": system_logs::of(statement).iter().map(|log| log.json(version)).collect::<Vec<_>>(),
+            "system_logs": statement.logs().iter().map(|log| system_logs::json_of(log, version)).collect::<Vec<_>>(),
         })
     });
     json!({
@@ -214,8 +214,8 @@ fn text_of(examined: &Examined) -> String {
     if let Some(statement) = &examined.statement {
         let version = statement.protocol_version;
         text += &format!("\n    chain {}, protocol version {version}, {}", statement.chain_id, statement.code_hashes);
-        for log in system_logs::of(statement) {
-            text += &format!("\n    {}", log.line(version));
+        for log in statement.logs() {
+            text += &format!("\n    {}", system_logs::line_of(&log, version));
         }
     }
     for proof in &examined.proofs {

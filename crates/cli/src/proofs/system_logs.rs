@@ -1,154 +1,25 @@
-//! A statement's system logs: what a batch tells L1, and the root does not.
-//!
-//! A log has 88 bytes, as L1's `commitBatches` receives it: shard, service flag, transaction (2 bytes), sender (20), key (32), value (32).
-//! Keys are zksync-era's `SystemLogKey`, which protocol versions shift.
+//! System logs of a statement, for people and for programs.
 
 use serde_json::{Value, json};
-use tee_api::{SYSTEM_LOG_BYTES, Statement};
-use tee_verifier::{Address, H256, U256};
+use tee_api::SystemLog;
 
-const BOOTLOADER: u64 = 0x8001;
-const L1_MESSENGER: u64 = 0x8008;
-const SYSTEM_CONTEXT: u64 = 0x800b;
-/// The first version with interop roots.
-const INTEROP: u16 = 29;
-/// The first version with a settlement layer's chain id among the logs.
-const MEDIUM_INTEROP: u16 = 31;
-
-/// A system log.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct SystemLog {
-    shard: u8,
-    is_service: bool,
-    transaction: u16,
-    sender: Address,
-    key: H256,
-    value: H256,
+pub(super) fn json_of(log: &SystemLog, version: u16) -> Value {
+    json!({
+        "name": log.name(version),
+        "reading": log.reading(version),
+        "shard": log.shard,
+        "is_service": log.is_service,
+        "transaction": log.transaction,
+        "sender": log.sender,
+        "key": log.key,
+        "value": log.value,
+    })
 }
 
-/// The logs of a statement, whose length was checked when it was read.
-pub(super) fn of(statement: &Statement) -> Vec<SystemLog> {
-    statement.system_logs.as_chunks::<SYSTEM_LOG_BYTES>().0.iter().map(SystemLog::decode).collect()
-}
-
-impl SystemLog {
-    fn decode(bytes: &[u8; SYSTEM_LOG_BYTES]) -> Self {
-        let (head, words) = bytes.split_at(24);
-        let (key, value) = words.split_at(32);
-        Self {
-            shard: head[0],
-            is_service: head[1] != 0,
-            transaction: u16::from_be_bytes([head[2], head[3]]),
-            sender: Address::from_slice(&head[4..]),
-            key: H256::from_slice(key),
-            value: H256::from_slice(value),
-        }
-    }
-
-    /// What a log under this key means, where the protocol gives it a meaning.
-    fn name(&self, version: u16) -> Option<&'static str> {
-        let (sender, key) = (U256::from_big_endian(self.sender.as_bytes()), U256::from_big_endian(self.key.as_bytes()));
-        if sender > U256::from(u16::MAX) || key > U256::from(u16::MAX) {
-            return None;
-        }
-        Some(match (sender.as_u64(), key.as_u64()) {
-            (L1_MESSENGER, 0) => "root of L2 to L1 logs",
-            (SYSTEM_CONTEXT, 1) => "timestamps of the batch and its last block",
-            (BOOTLOADER, 2) => "chained hash of L1 transactions",
-            (BOOTLOADER, 3) if version >= MEDIUM_INTEROP => "numbers of L1 and L2 transactions",
-            (BOOTLOADER, 3) => "number of L1 transactions",
-            (SYSTEM_CONTEXT, 4) => "previous batch's hash",
-            (L1_MESSENGER, 5) => "output of the data availability validator",
-            (L1_MESSENGER, 6) if version >= MEDIUM_INTEROP => "data availability commitment scheme",
-            (L1_MESSENGER, 6) => "data availability validator",
-            (BOOTLOADER, 7) if version >= INTEROP => "rolling hash of interop roots",
-            (BOOTLOADER, 7) => "hash of the upgrade transaction",
-            (BOOTLOADER, 8) if version >= INTEROP => "rolling hash of transactions' statuses",
-            (BOOTLOADER, 9) if version >= MEDIUM_INTEROP => "settlement layer's chain id",
-            (BOOTLOADER, 9) if version >= INTEROP => "hash of the upgrade transaction",
-            (BOOTLOADER, 10) if version >= MEDIUM_INTEROP => "hash of the upgrade transaction",
-            _ => return None,
-        })
-    }
-
-    /// The value as a person reads it, where it is no hash.
-    fn reading(&self, version: u16) -> Option<String> {
-        let (high, low) = self.value.0.split_at(16);
-        let [high, low] = [high, low].map(U256::from_big_endian);
-        match self.name(version)? {
-            "timestamps of the batch and its last block" => Some(format!("{high} and {low}")),
-            "numbers of L1 and L2 transactions" => Some(format!("{low} and {high}")),
-            "number of L1 transactions" | "settlement layer's chain id" | "data availability commitment scheme" => {
-                Some(U256::from_big_endian(self.value.as_bytes()).to_string())
-            }
-            "data availability validator" => Some(format!("{:?}", Address::from(self.value))),
-            _ => None,
-        }
-    }
-
-    pub(super) fn json(&self, version: u16) -> Value {
-        json!({
-            "name": self.name(version),
-            "reading": self.reading(version),
-            "shard": self.shard,
-            "is_service": self.is_service,
-            "transaction": self.transaction,
-            "sender": self.sender,
-            "key": self.key,
-            "value": self.value,
-        })
-    }
-
-    pub(super) fn line(&self, version: u16) -> String {
-        let value = self.reading(version).unwrap_or_else(|| format!("{:?}", self.value));
-        match self.name(version) {
-            Some(name) => format!("{name}: {value}"),
-            None => format!("log of {:?} under key {:?}: {value}", self.sender, self.key),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn log(sender: u64, key: u64, value: H256) -> SystemLog {
-        let mut bytes = [0; SYSTEM_LOG_BYTES];
-        (bytes[1], bytes[3]) = (1, 7);
-        bytes[4..24].copy_from_slice(Address::from_low_u64_be(sender).as_bytes());
-        bytes[24..56].copy_from_slice(H256::from_low_u64_be(key).as_bytes());
-        bytes[56..].copy_from_slice(value.as_bytes());
-        SystemLog::decode(&bytes)
-    }
-
-    #[test]
-    fn a_log_is_taken_apart_by_place() {
-        let log = log(SYSTEM_CONTEXT, 4, H256::repeat_byte(9));
-        assert_eq!((log.shard, log.is_service, log.transaction), (0, true, 7));
-        assert_eq!(log.line(29), format!("previous batch's hash: {:?}", H256::repeat_byte(9)));
-        assert_eq!(log.json(29)["sender"], "0x000000000000000000000000000000000000800b");
-    }
-
-    #[test]
-    fn keys_mean_what_their_version_gives_them() {
-        let names = |key| [28, 29, 31].map(|version| log(BOOTLOADER, key, H256::zero()).name(version));
-        let (upgrade, roots) = (Some("hash of the upgrade transaction"), Some("rolling hash of interop roots"));
-        assert_eq!(names(7), [upgrade, roots, roots]);
-        assert_eq!(names(9), [None, upgrade, Some("settlement layer's chain id")]);
-        assert_eq!(names(10), [None, None, upgrade]);
-        // Another contract may log under the same key.
-        assert_eq!(log(SYSTEM_CONTEXT, 2, H256::zero()).name(29), None);
-        assert_eq!(log(u64::MAX, 2, H256::zero()).name(29), None);
-    }
-
-    #[test]
-    fn numbers_and_times_are_readable() {
-        let mut packed = H256::from_low_u64_be(1_700_000_005);
-        packed.0[8..16].copy_from_slice(&1_700_000_000_u64.to_be_bytes());
-        assert_eq!(
-            log(SYSTEM_CONTEXT, 1, packed).line(29),
-            "timestamps of the batch and its last block: 1700000000 and 1700000005"
-        );
-        assert_eq!(log(BOOTLOADER, 3, H256::from_low_u64_be(6)).line(29), "number of L1 transactions: 6");
+pub(super) fn line_of(log: &SystemLog, version: u16) -> String {
+    let value = log.reading(version).unwrap_or_else(|| format!("{:?}", log.value));
+    match log.name(version) {
+        Some(name) => format!("{name}: {value}"),
+        None => format!("log of {:?} under key {:?}: {value}", log.sender, log.key),
     }
 }
