@@ -72,6 +72,11 @@ impl Service {
         input::open(self, number, form).await
     }
 
+    /// The lowest and the highest batch.
+    pub(crate) async fn present_batches(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
+        self.database.present_batches().await
+    }
+
     /// The lowest and the highest batch whose input is there.
     pub(crate) async fn present_inputs(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
         self.database.present_inputs().await

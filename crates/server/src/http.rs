@@ -4,6 +4,7 @@ mod admin;
 mod answers;
 mod authorize;
 mod operating;
+mod pages;
 pub(crate) mod problem;
 mod prover;
 mod published;
@@ -19,7 +20,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request, State},
     http::{HeaderValue, StatusCode, header::CONNECTION},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use tee_api::SUCCESS;
@@ -52,12 +53,13 @@ pub(crate) struct App {
     pub(crate) service: Service,
     limits: Arc<Limits>,
     event_streams: Arc<Semaphore>,
+    speaks_tls: bool,
 }
 
 impl App {
-    pub(crate) fn new(service: Service, limits: Limits) -> Self {
+    pub(crate) fn new(service: Service, limits: Limits, speaks_tls: bool) -> Self {
         let event_streams = Arc::new(Semaphore::new(limits.max_event_streams.min(Semaphore::MAX_PERMITS)));
-        Self { service, limits: Arc::new(limits), event_streams }
+        Self { service, limits: Arc::new(limits), event_streams, speaks_tls }
     }
 }
 
@@ -108,6 +110,7 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
     let quick = needs(Need::Prove, prove)
         .merge(needs(Need::Inputs, inputs))
         .merge(needs(Need::Proofs, proofs))
+        .merge(needs(Need::Proofs, OpenApiRouter::from(pages::published())))
         .merge(needs(Need::Read, read))
         .merge(needs(Need::Administer, administer))
         .merge(needs(Need::Nothing, anyone));
@@ -115,13 +118,14 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
     let upload = limited(needs(Need::Administer, upload), limits.max_upload_bytes, limits.upload_timeout());
     let (router, document) =
         OpenApiRouter::with_openapi(Description::openapi()).merge(quick).merge(upload).split_for_parts();
-    let pages = OpenApiRouter::from(openapi::routes(&document));
+    let for_anyone = OpenApiRouter::from(openapi::routes(&document).merge(pages::assets()));
     router
-        .merge(needs(Need::Nothing, pages))
+        .merge(needs(Need::Nothing, for_anyone))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this method is not for this path")
         })
+        .layer(from_fn(pages::explain))
         .layer(from_fn_with_state(app.clone(), trace))
         .with_state(app)
 }

@@ -18,6 +18,17 @@ use crate::{
     service::Service,
 };
 
+/// Whose word counts for quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Intel's.
+    Intel,
+    /// Another's, such as a simulation's: whoever has its key makes quotes of anything.
+    AnotherRoot,
+    /// Quotes are not judged.
+    Nobody,
+}
+
 /// All that is done with keys.
 impl Service {
     /// Registers a key with the quote that names it.
@@ -45,5 +56,19 @@ impl Service {
         limit: u32,
     ) -> Result<Vec<AttestationEntry>, sqlx::Error> {
         self.database.attestations(after, limit).await
+    }
+
+    /// Those of these keys that are registered.
+    pub(crate) async fn attestations_of(&self, pubkeys: &[PublicKey]) -> Result<Vec<AttestationEntry>, sqlx::Error> {
+        self.database.attestations_of(pubkeys).await
+    }
+
+    /// Whose word counts for quotes.
+    pub(crate) fn trust(&self) -> Trust {
+        match &self.attestor {
+            None => Trust::Nobody,
+            Some(attestor) if attestor.trusts_intel() => Trust::Intel,
+            Some(_) => Trust::AnotherRoot,
+        }
     }
 }

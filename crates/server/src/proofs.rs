@@ -2,6 +2,8 @@
 
 mod accept;
 
+use std::collections::HashSet;
+
 use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
 
 pub(crate) use self::accept::RefusedProof;
@@ -54,6 +56,16 @@ impl Service {
         limit: u32,
     ) -> Result<Vec<Disagreement>, sqlx::Error> {
         self.database.disagreements_after(after, limit).await
+    }
+
+    /// The disagreements on a batch, by TEE type and key.
+    pub(crate) async fn disagreements_of(&self, number: u32, limit: u32) -> Result<Vec<Disagreement>, sqlx::Error> {
+        self.database.disagreements_of(number, limit).await
+    }
+
+    /// Which batches from `first` to `last` have a disagreement that nobody has explained.
+    pub(crate) async fn disputed_batches(&self, first: u32, last: u32) -> Result<HashSet<u32>, sqlx::Error> {
+        self.database.disputed_batches(first, last).await
     }
 
     /// Notes how a person explained a disagreement; the first explanation stays. False if there is no such disagreement.

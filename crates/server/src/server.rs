@@ -125,7 +125,7 @@ impl Server {
         };
         tokio::spawn(reload(access, tls.clone(), metrics.clone(), stop.clone()));
         let limits = config.limits;
-        let app = App::new(service.clone(), limits.clone());
+        let app = App::new(service.clone(), limits.clone(), tls.is_some());
         let router = http::router(app, gate);
         let serving = tokio::spawn(serve(listener, router, tls, limits, metrics, stop));
         Ok(Self { local_addr, service, serving, mirroring })

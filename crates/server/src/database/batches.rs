@@ -71,6 +71,8 @@ pub struct BatchEntry {
     pub source: String,
     /// When it came, in milliseconds since 1970.
     pub created_at_ms: i64,
+    /// When its input was deleted, once it was needed no more, in milliseconds since 1970.
+    pub input_retired_at_ms: Option<i64>,
 }
 
 const COLUMNS: &str = "SELECT input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root, \
@@ -245,7 +247,8 @@ impl Database {
     /// Batches with higher numbers than `after`, by number.
     pub(crate) async fn batches(&self, after: Option<u32>, limit: u32) -> Result<Vec<BatchEntry>, sqlx::Error> {
         let query = sqlx::query(
-            "SELECT number, json_bytes, cbor_bytes, previous_root, expected_root, sealed_at, source, created_at
+            "SELECT number, json_bytes, cbor_bytes, previous_root, expected_root, sealed_at, source, created_at,
+                 input_retired_at
              FROM batches WHERE number > $1 ORDER BY number LIMIT $2",
         )
         .bind(after.map_or(-1, i64::from))
@@ -324,6 +327,7 @@ impl BatchEntry {
             sealed_at_ms: row.try_get("sealed_at")?,
             source: row.try_get("source")?,
             created_at_ms: row.try_get("created_at")?,
+            input_retired_at_ms: row.try_get("input_retired_at")?,
         })
     }
 }

@@ -2,6 +2,8 @@
 //! out to be among them move here, where they are an alarm, and make room for the proof that is right. Statements that
 //! contradict the next batch alone are noted here and stay accepted.
 
+use std::collections::HashSet;
+
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{PublicKey, Signature, TeeType};
 use tee_verifier::H256;
@@ -209,6 +211,30 @@ impl Database {
         .bind(i64::from(limit));
         let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(Disagreement::read).collect()
+    }
+
+    /// The disagreements on a batch, by TEE type and key.
+    pub(crate) async fn disagreements_of(&self, number: u32, limit: u32) -> Result<Vec<Disagreement>, sqlx::Error> {
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d
+             WHERE l1_batch_number = $1 ORDER BY tee_type, pubkey LIMIT $2"
+        )))
+        .bind(i64::from(number))
+        .bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(Disagreement::read).collect()
+    }
+
+    /// Which batches from `first` to `last` have a disagreement that nobody has explained.
+    pub(crate) async fn disputed_batches(&self, first: u32, last: u32) -> Result<HashSet<u32>, sqlx::Error> {
+        let query = sqlx::query(
+            "SELECT DISTINCT l1_batch_number FROM tee_proof_disagreements
+             WHERE resolved_at IS NULL AND l1_batch_number >= $1 AND l1_batch_number <= $2",
+        )
+        .bind(i64::from(first))
+        .bind(i64::from(last));
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(|row| columns::number(row, 0)).collect()
     }
 
     /// Notes how a person explained a disagreement; the first explanation stays. False if there is no such disagreement.

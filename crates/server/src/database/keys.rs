@@ -8,7 +8,7 @@ mod standing;
 
 use std::time::Duration;
 
-use sqlx::{Row, any::AnyRow};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{KeyStanding, PublicKey, Quote, TeeType};
 use tee_attestation::{Collateral, Verdict};
 
@@ -146,6 +146,21 @@ impl Database {
         let query = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
             .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
             .bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(AttestationEntry::read).collect()
+    }
+
+    /// Those of these keys that are registered. For tens of keys, not thousands.
+    pub(crate) async fn attestations_of(&self, pubkeys: &[PublicKey]) -> Result<Vec<AttestationEntry>, sqlx::Error> {
+        if pubkeys.is_empty() {
+            return Ok(vec![]);
+        }
+        let places: Vec<_> = (1..=pubkeys.len()).map(|place| format!("${place}")).collect();
+        let statement = format!("SELECT * FROM tee_attestations WHERE pubkey IN ({})", places.join(", "));
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for pubkey in pubkeys {
+            query = query.bind(pubkey.to_bytes().to_vec());
+        }
         let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(AttestationEntry::read).collect()
     }

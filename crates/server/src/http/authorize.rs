@@ -12,6 +12,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use tracing::Span;
 
 use crate::{
@@ -34,6 +35,7 @@ pub(crate) struct Gate {
 pub(super) struct Asking {
     gate: Arc<Gate>,
     asker: Asker,
+    caller: Caller,
 }
 
 /// An answer to somebody who is known, or where nobody is asked: its connection may be used again.
@@ -47,6 +49,11 @@ impl Asking {
             return Ok(());
         }
         self.gate.rate.take(self.asker.clone(), requests, Instant::now()).map_err(Problem::too_many_requests)
+    }
+
+    /// Whether who asks may do more than what was asked for.
+    pub(super) fn may(&self, need: Need) -> bool {
+        self.gate.access.allows(&self.caller, need)
     }
 
     /// Room for an answer.
@@ -63,7 +70,7 @@ pub(super) async fn authorize(
 ) -> Result<Response, Problem> {
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().ok_or_else(|| Problem::internal("a request without peer"))?;
-    let caller = gate.access.caller(bearer(headers));
+    let caller = gate.access.caller(token(request.method(), headers).as_deref());
     let token = match &caller {
         Caller::Token { name, .. } => {
             Span::current().record("caller", tracing::field::display(name));
@@ -74,7 +81,8 @@ pub(super) async fn authorize(
     if gate.access.is_open() {
         refuse_browsers_of_others(&request, gate.access.is_local)?;
     }
-    let asking = Asking { gate: gate.clone(), asker: Asker { peer: peer.address.ip().into(), token } };
+    let asker = Asker { peer: peer.address.ip().into(), token };
+    let asking = Asking { gate: gate.clone(), asker, caller: caller.clone() };
     asking.count(1)?;
     if !gate.access.allows(&caller, need) {
         return Err(match caller {
@@ -100,9 +108,23 @@ pub(super) async fn authorize(
     Ok(answer)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// The token that a request shows: as a bearer's, or as the password that a person types into a browser. A browser sends that by
+/// itself wherever a page of anybody's sends it, so it is for what changes nothing.
+fn token(method: &Method, headers: &HeaderMap) -> Option<String> {
+    let (scheme, shown) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let shown = shown.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(shown.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") || !changes_nothing(method) {
+        return None;
+    }
+    let credentials = String::from_utf8(BASE64.decode(shown).ok()?).ok()?;
+    credentials.split_once(':').map(|(_, password)| password.trim().to_owned())
+}
+
+fn changes_nothing(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
 /// Where nobody is asked who they are, a page from anywhere in a browser on this machine could ask as well: by a form or
@@ -114,9 +136,8 @@ fn refuse_browsers_of_others(request: &Request, is_local: bool) -> Result<(), Pr
     if is_local && host.is_some_and(|host| !names_loopback(host)) {
         return refuse("the server was called by a name that is not this machine's");
     }
-    let changes_nothing = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     if let Some(origin) = text(ORIGIN)
-        && !changes_nothing
+        && !changes_nothing(request.method())
         && origin.split_once("://").map(|(_, origin)| origin) != host
     {
         return refuse("the request comes from a page of another server");
@@ -138,6 +159,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_token_is_a_bearers_or_a_password_where_nothing_is_changed() {
+        let password = |text: &str| format!("Basic {}", BASE64.encode(text));
+        for (value, method, expected) in [
+            (password(":tpg_1"), Method::GET, Some("tpg_1")),
+            (password("ops:tpg_1"), Method::HEAD, Some("tpg_1")),
+            (password("ops:tpg_1"), Method::POST, None),
+            (password("ops:tpg_1"), Method::DELETE, None),
+            (password("tpg_1"), Method::GET, None),
+            ("Basic tpg_1".to_owned(), Method::GET, None),
+            ("Basic %".to_owned(), Method::GET, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            assert_eq!(token(&method, &headers).as_deref(), expected, "{method} {value}");
+        }
+    }
+
+    #[test]
     fn a_bearer_token_is_read_whatever_the_schemes_case() {
         for (value, expected) in [
             ("Bearer tpg_1", Some("tpg_1")),
@@ -149,9 +188,9 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(bearer(&headers), expected, "{value}");
+            assert_eq!(token(&Method::POST, &headers).as_deref(), expected, "{value}");
         }
-        assert_eq!(bearer(&HeaderMap::new()), None);
+        assert_eq!(token(&Method::POST, &HeaderMap::new()), None);
     }
 
     #[test]

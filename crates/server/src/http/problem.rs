@@ -32,6 +32,13 @@ pub(crate) struct Problem {
     retry_after_secs: Option<u64>,
 }
 
+/// What an answer that is a problem says, for whoever shows it in another way.
+#[derive(Debug, Clone)]
+pub(super) struct Explained {
+    pub(super) code: &'static str,
+    pub(super) detail: String,
+}
+
 /// An error answer: problem details as in RFC 9457, with a code.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -198,7 +205,7 @@ impl IntoResponse for Problem {
             title: self.status.canonical_reason(),
             status: self.status.as_u16(),
             code: self.code,
-            detail: self.detail,
+            detail: self.detail.clone(),
         };
         let body = serde_json::to_string(&body).unwrap_or_default();
         let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
@@ -209,6 +216,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(Explained { code: self.code, detail: self.detail });
         response
     }
 }

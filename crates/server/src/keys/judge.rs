@@ -164,6 +164,11 @@ impl Attestor {
         Ok(Self { config, policy, root, collateral, last_good, unsaved, failed })
     }
 
+    /// Whether quotes must lead up to Intel's root.
+    pub(super) fn trusts_intel(&self) -> bool {
+        self.root.is_intel()
+    }
+
     /// Takes over the collateral that was good before a restart, as far as it is still: whoever can write to the database, or
     /// the time, may have made it worthless.
     pub(crate) fn remember(&self, kept: Vec<KeptCollateral>, now_secs: u64) {

@@ -20,6 +20,7 @@ mod openapi;
 mod operating;
 mod outages;
 mod page;
+mod pages;
 mod plans;
 mod postgres;
 mod process;

@@ -170,7 +170,7 @@ fn params(params: Value) -> Option<(u32, Option<TeeType>)> {
     serde_json::from_value(Value::Array(params)).ok()
 }
 
-fn tee_proof(number: u32, published: PublishedProof) -> TeeProof {
+pub(in crate::http) fn tee_proof(number: u32, published: PublishedProof) -> TeeProof {
     let PublishedProof { tee_type, status, at_ms, signed } = published;
     let mut proof = TeeProof {
         l1_batch_number: number,

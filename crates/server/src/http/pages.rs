@@ -1,0 +1,68 @@
+//! Pages for people with a browser, made here and readable without a script.
+//!
+//! They show what the API has, under the same roles: what `public_proofs` opens is open, and what names provers or shows their
+//! errors is for readers alone.
+
+mod badge;
+mod batch;
+mod frame;
+mod home;
+mod search;
+mod shown;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{
+        Method,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use self::frame::{ErrorPage, Frame, Page};
+use crate::http::{App, problem::Explained, request::accepts};
+
+/// How long a browser keeps what pages are made up with, in seconds.
+const KEEP_ASSETS: &str = "max-age=300";
+
+/// What is published.
+pub(super) fn published() -> Router<App> {
+    Router::new()
+        .route("/", get(home::page))
+        .route("/search", get(search::page))
+        .route("/batches/{batch}", get(batch::page))
+        .route("/batches/{batch}/proofs.json", get(batch::proofs))
+}
+
+/// What makes pages up. It is the same for everyone.
+pub(super) fn assets() -> Router<App> {
+    let asset = |content_type: &'static str, body: &'static str| {
+        let headers =
+            [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
+        get(async move || (headers, body))
+    };
+    Router::new()
+        .route("/pages/style.css", asset("text/css; charset=utf-8", include_str!("pages/assets/style.css")))
+        .route("/pages/icon.svg", asset("image/svg+xml", include_str!("pages/assets/icon.svg")))
+}
+
+/// Shows a problem as a page to who asks for one. Programs do not.
+pub(super) async fn explain(request: Request, next: Next) -> Response {
+    let wants_page =
+        [Method::GET, Method::HEAD].contains(request.method()) && accepts(request.headers(), ACCEPT, "text/html");
+    let response = next.run(request).await;
+    match response.extensions().get::<Explained>().cloned() {
+        Some(problem) if wants_page => {
+            let status = response.status();
+            let mut page = Page(ErrorPage::new(Frame::for_anyone(), status, problem)).into_response();
+            *page.status_mut() = status;
+            frame::keep_headers(response.headers(), page.headers_mut());
+            *page.extensions_mut() = response.extensions().clone();
+            page
+        }
+        _ => response,
+    }
+}

@@ -1,0 +1,134 @@
+//! What is said of a batch in one line, and no more than is so.
+
+use tee_api::{JobStatus, KeyStanding, TeeType};
+
+use super::shown::{Tone, counted};
+
+/// What is said of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Badge {
+    pub(super) tone: Tone,
+    pub(super) title: String,
+    pub(super) detail: &'static str,
+}
+
+/// What it follows from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// Where its jobs stand, those of TEE type `none` left out.
+    pub(super) jobs: Vec<JobStatus>,
+    /// Who signed, accepted proofs alone.
+    pub(super) signers: Vec<Signer>,
+    /// Whether a disagreement about it is open.
+    pub(super) is_disputed: bool,
+    /// Whether somebody else than the signers says which root it has.
+    pub(super) root_is_known: bool,
+}
+
+/// Who signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Signer {
+    pub(super) tee_type: TeeType,
+    pub(super) standing: KeyStanding,
+    pub(super) has_statement: bool,
+}
+
+impl Badge {
+    pub(super) fn of(facts: &Facts) -> Self {
+        let badge = |tone, title: String, detail| Self { tone, title, detail };
+        let counting: Vec<_> =
+            facts.signers.iter().filter(|signer| signer.standing != KeyStanding::Revoked).copied().collect();
+        if facts.is_disputed {
+            let detail = "Valid signatures of registered keys say different roots for this batch, or one contradicts the next \
+                          batch. One of them is wrong, and nobody has explained it yet: do not rely on this batch.";
+            return badge(Tone::Bad, "Disputed".to_owned(), detail);
+        }
+        if counting.is_empty() {
+            return Self::without_proof(facts);
+        }
+        let signed_by = format!("{} ({})", counted(counting.len(), "key", "keys"), types_of(&counting));
+        if !facts.root_is_known && counting.iter().all(|signer| !signer.has_statement) {
+            let detail = "The keys signed a bare root, and nothing here says that it is this batch's: there is no statement, and no \
+                          other source of the root.";
+            return badge(Tone::Warning, format!("Root signed by {signed_by}"), detail);
+        }
+        if facts.jobs.iter().all(|status| *status == JobStatus::Generated) {
+            let detail = "As many keys as this server requires signed the root after the batch, and nothing contradicts them.";
+            return badge(Tone::Good, format!("Proven by {signed_by}"), detail);
+        }
+        let detail = "The proofs that are there hold. This server waits for more, of another type of enclave or of another key.";
+        badge(Tone::Good, format!("Proven by {signed_by}, more to come"), detail)
+    }
+
+    fn without_proof(facts: &Facts) -> Self {
+        let has = |status| facts.jobs.contains(&status);
+        let (tone, title, detail) = if !facts.signers.is_empty() {
+            (Tone::Bad, "Not proven: its keys were revoked", "Proofs of revoked keys do not count.")
+        } else if has(JobStatus::PickedByProver) {
+            (Tone::Plain, "Being proven", "A prover has the batch.")
+        } else if has(JobStatus::Failed) {
+            (Tone::Warning, "Failing", "Provers could not prove it so far. It is tried again.")
+        } else if has(JobStatus::ReadyToBeProven) {
+            (Tone::Plain, "Waits for a prover", "Nobody has proven it yet.")
+        } else if has(JobStatus::PermanentlyIgnored) {
+            (Tone::Warning, "Given up", "Provers could not prove it, or somebody gave it up. Nobody tries again by itself.")
+        } else {
+            (Tone::Plain, "Not asked for yet", "No prover has asked for work of any type of enclave yet.")
+        };
+        Self { tone, title: title.to_owned(), detail }
+    }
+}
+
+/// `SGX`, `TDX` or both.
+fn types_of(signers: &[Signer]) -> String {
+    let names: Vec<_> = [TeeType::Sgx, TeeType::Tdx]
+        .into_iter()
+        .filter(|tee_type| signers.iter().any(|signer| signer.tee_type == *tee_type))
+        .map(|tee_type| tee_type.as_str().to_ascii_uppercase())
+        .collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SGX: Signer = Signer { tee_type: TeeType::Sgx, standing: KeyStanding::Accepted, has_statement: true };
+
+    fn badge(jobs: &[JobStatus], signers: &[Signer], is_disputed: bool, root_is_known: bool) -> (Tone, String) {
+        let facts = Facts { jobs: jobs.to_vec(), signers: signers.to_vec(), is_disputed, root_is_known };
+        let Badge { tone, title, .. } = Badge::of(&facts);
+        (tone, title)
+    }
+
+    #[test]
+    fn a_batch_is_called_proven_only_if_it_is() {
+        use JobStatus::{Failed, Generated, PermanentlyIgnored, PickedByProver, ReadyToBeProven};
+        let tdx = Signer { tee_type: TeeType::Tdx, ..SGX };
+        let bare = Signer { has_statement: false, ..SGX };
+        let revoked = Signer { standing: KeyStanding::Revoked, ..SGX };
+        let refused = Signer { standing: KeyStanding::Refused, ..SGX };
+        for (jobs, signers, is_disputed, root_is_known, expected) in [
+            (&[Generated][..], &[SGX][..], false, false, "Proven by 1 key (SGX)"),
+            (&[Generated, Generated], &[SGX, tdx], false, true, "Proven by 2 keys (SGX, TDX)"),
+            (&[Generated, ReadyToBeProven], &[SGX], false, true, "Proven by 1 key (SGX), more to come"),
+            (&[Generated], &[SGX, refused], false, false, "Proven by 2 keys (SGX)"),
+            (&[Generated], &[bare], false, true, "Proven by 1 key (SGX)"),
+            (&[Generated], &[bare], false, false, "Root signed by 1 key (SGX)"),
+            (&[Generated], &[SGX, SGX], true, true, "Disputed"),
+            (&[Failed], &[], true, true, "Disputed"),
+            (&[ReadyToBeProven], &[revoked], false, true, "Not proven: its keys were revoked"),
+            (&[Generated], &[revoked], false, true, "Not proven: its keys were revoked"),
+            (&[Failed, PickedByProver], &[], false, false, "Being proven"),
+            (&[Failed, ReadyToBeProven], &[], false, false, "Failing"),
+            (&[ReadyToBeProven], &[], false, false, "Waits for a prover"),
+            (&[PermanentlyIgnored], &[], false, false, "Given up"),
+            (&[], &[], false, false, "Not asked for yet"),
+        ] {
+            let (tone, title) = badge(jobs, signers, is_disputed, root_is_known);
+            assert_eq!(title, expected, "{jobs:?} {signers:?}");
+            assert_eq!(tone == Tone::Good, title.starts_with("Proven"), "{title}");
+            assert_eq!(tone == Tone::Bad, title == "Disputed" || title.starts_with("Not proven"), "{title}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `GET /`: the latest batches, and where to look for others.
+
+use std::collections::HashSet;
+
+use askama::Template;
+use axum::{Extension, extract::State, response::IntoResponse};
+use serde::Deserialize;
+use tee_api::TeeType;
+
+use super::{
+    badge::{Badge, Facts, Signer},
+    frame::{Frame, Page},
+    shown::{At, Short},
+};
+use crate::{
+    database::OverviewRow,
+    http::{Problem, authorize::Asking, request::QueryParameters},
+    keys::Trust,
+    service::Service,
+};
+
+/// How many batches are on a page.
+const BATCHES: u32 = 25;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HomeQuery {
+    /// The highest batch on the page; the latest if not given.
+    from: Option<u32>,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    frame: Frame,
+    trust: Trust,
+    batches: Vec<Line>,
+    /// The highest batch of the page with lower ones, and of the one with higher ones.
+    older: Option<u32>,
+    newer: Option<u32>,
+}
+
+/// A batch in the list.
+struct Line {
+    number: u32,
+    badge: Badge,
+    root: Option<String>,
+    proven_at: Option<At>,
+}
+
+pub(super) async fn page(
+    State(service): State<Service>,
+    Extension(asking): Extension<Asking>,
+    QueryParameters(query): QueryParameters<HomeQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let (oldest, latest) = service.present_batches().await?;
+    let (oldest, latest) = (oldest.unwrap_or(0), latest.unwrap_or(0));
+    let highest = query.from.unwrap_or(latest).min(latest);
+    let lowest = highest.saturating_sub(BATCHES - 1);
+    let rows = service.overview(lowest, BATCHES).await?;
+    let disputed = service.disputed_batches(lowest, highest).await?;
+    // A bare root is taken without another source of it only where that is allowed.
+    let root_is_known = !service.danger_bare_roots;
+    let mut batches: Vec<_> = rows
+        .chunk_by(|one, other| one.number == other.number)
+        .filter(|rows| rows.iter().all(|row| row.number <= highest))
+        .map(|rows| Line::of(rows, &disputed, root_is_known))
+        .collect();
+    batches.reverse();
+    Ok(Page(HomePage {
+        frame: Frame::of(&asking),
+        trust: service.trust(),
+        batches,
+        older: (lowest > oldest).then(|| lowest.saturating_sub(1)),
+        newer: (highest < latest).then(|| highest.saturating_add(BATCHES).min(latest)),
+    }))
+}
+
+impl Line {
+    /// `rows` are of one batch, and there is one at least.
+    fn of(rows: &[OverviewRow], disputed: &HashSet<u32>, root_is_known: bool) -> Self {
+        let number = rows.first().map_or(0, |row| row.number);
+        let proofs = || rows.iter().filter_map(|row| row.proof.as_ref().zip(row.tee_type));
+        let mut jobs: Vec<_> = rows
+            .iter()
+            .filter_map(|row| Some((row.tee_type.filter(|tee_type| *tee_type != TeeType::None)?, row.status)))
+            .collect();
+        // A job has a row for each of its proofs.
+        jobs.dedup();
+        let badge = Badge::of(&Facts {
+            jobs: jobs.into_iter().map(|(_, status)| status).collect(),
+            signers: proofs()
+                .map(|(proof, tee_type)| Signer {
+                    tee_type,
+                    standing: proof.key_standing,
+                    has_statement: proof.statement.is_some(),
+                })
+                .collect(),
+            is_disputed: disputed.contains(&number),
+            root_is_known,
+        });
+        let first = proofs().map(|(proof, _)| proof).min_by_key(|proof| proof.received_at_ms);
+        Self {
+            number,
+            badge,
+            root: first.map(|proof| hex::encode(proof.root)),
+            proven_at: first.map(|proof| At(proof.received_at_ms)),
+        }
+    }
+}
