@@ -40,8 +40,7 @@ pub(super) fn published() -> Router<App> {
 /// What makes pages up. It is the same for everyone.
 pub(super) fn assets() -> Router<App> {
     let asset = |content_type: &'static str, body: &'static str| {
-        let headers =
-            [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
+        let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
         get(async move || (headers, body))
     };
     Router::new()

@@ -138,10 +138,15 @@ async fn what_strangers_wrote_is_text_and_never_markup() {
     service.resolve_disagreement(1, TeeType::Sgx, &forger.public(), HOSTILE).await.unwrap();
     service.revoke_key(&honest.public(), HOSTILE, false).await.unwrap();
     let query: String = HOSTILE.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    for path in ["/batches/1", "/", &format!("/search?q={query}"), &format!("/batches/{query}"), &format!("/?{query}=1")] {
+    for path in
+        ["/batches/1", "/", &format!("/search?q={query}"), &format!("/batches/{query}"), &format!("/?{query}=1")]
+    {
         let answer = world.send(Method::GET, path, &[HTML], "").await;
         let shown = html(path, &answer);
-        assert!(!shown.contains("<img src=x") && !shown.contains("<script>") && !shown.contains("\"'&<"), "{path}: {shown}");
+        assert!(
+            !shown.contains("<img src=x") && !shown.contains("<script>") && !shown.contains("\"'&<"),
+            "{path}: {shown}"
+        );
         // The list of batches and the error of a path that is no number repeat nothing of it.
         if path != "/" && !path.starts_with("/batches/%") {
             assert!(shown.contains("&#60;img src=x onerror"), "{path}: {shown}");
@@ -200,7 +205,9 @@ async fn public_pages_name_no_prover_and_show_no_operators_text() {
     for path in ["/", "/batches/1", "/search?q=nothing", "/batches/1/proofs.json"] {
         let shown = world.send(Method::GET, path, &[HTML], "").await;
         let shown = String::from_utf8(shown.body).unwrap();
-        for hidden in ["token:", "address:", "10.1.2.3", "root_mismatch", "the-operators-own-words", "proof_inputs_no_lock"] {
+        for hidden in
+            ["token:", "address:", "10.1.2.3", "root_mismatch", "the-operators-own-words", "proof_inputs_no_lock"]
+        {
             assert!(!shown.contains(hidden), "{path}: {hidden}\n{shown}");
         }
     }
@@ -223,7 +230,8 @@ async fn the_list_of_batches_costs_a_page_and_leads_to_all_of_them() {
     let mut seen = vec![];
     loop {
         let shown = page(&world, &path).await;
-        let numbers = shown.split("href=\"/batches/").skip(1).map(|rest| rest.split('"').next().unwrap().parse().unwrap());
+        let numbers =
+            shown.split("href=\"/batches/").skip(1).map(|rest| rest.split('"').next().unwrap().parse().unwrap());
         let numbers: Vec<u32> = numbers.collect();
         assert!(numbers.len() <= 25, "{path}: {numbers:?}");
         seen.extend(numbers);
@@ -256,7 +264,9 @@ async fn a_search_leads_to_what_there_is() {
     let world = World::start().await;
     let key = Key::new(1).public();
     let search = async |query: &str| world.send(Method::GET, &format!("/search?q={query}"), &[HTML], "").await;
-    for (query, title) in [("", "Nothing was asked for"), ("nonsense", "Nothing found"), ("4294967296", "Nothing found")] {
+    for (query, title) in
+        [("", "Nothing was asked for"), ("nonsense", "Nothing found"), ("4294967296", "Nothing found")]
+    {
         let answer = search(query).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{query}");
         assert!(html(query, &answer).contains(title), "{query}");

@@ -53,10 +53,12 @@ impl Badge {
             return badge(Tone::Warning, format!("Root signed by {signed_by}"), detail);
         }
         if facts.jobs.iter().all(|status| *status == JobStatus::Generated) {
-            let detail = "As many keys as this server requires signed the root after the batch, and nothing contradicts them.";
+            let detail =
+                "As many keys as this server requires signed the root after the batch, and nothing contradicts them.";
             return badge(Tone::Good, format!("Proven by {signed_by}"), detail);
         }
-        let detail = "The proofs that are there hold. This server waits for more, of another type of enclave or of another key.";
+        let detail =
+            "The proofs that are there hold. This server waits for more, of another type of enclave or of another key.";
         badge(Tone::Good, format!("Proven by {signed_by}, more to come"), detail)
     }
 
@@ -71,7 +73,11 @@ impl Badge {
         } else if has(JobStatus::ReadyToBeProven) {
             (Tone::Plain, "Waits for a prover", "Nobody has proven it yet.")
         } else if has(JobStatus::PermanentlyIgnored) {
-            (Tone::Warning, "Given up", "Provers could not prove it, or somebody gave it up. Nobody tries again by itself.")
+            (
+                Tone::Warning,
+                "Given up",
+                "Provers could not prove it, or somebody gave it up. Nobody tries again by itself.",
+            )
         } else {
             (Tone::Plain, "Not asked for yet", "No prover has asked for work of any type of enclave yet.")
         };

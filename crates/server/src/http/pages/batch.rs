@@ -174,10 +174,7 @@ impl Found {
     }
 
     /// A batch, with the next one where it is there.
-    async fn batch(
-        service: &Service,
-        number: u32,
-    ) -> Result<Option<(BatchEntry, Option<BatchEntry>)>, sqlx::Error> {
+    async fn batch(service: &Service, number: u32) -> Result<Option<(BatchEntry, Option<BatchEntry>)>, sqlx::Error> {
         let mut rows = service.batches(number.checked_sub(1), 2).await?.into_iter();
         let Some(batch) = rows.next().filter(|batch| batch.number == number) else { return Ok(None) };
         Ok(Some((batch, rows.next().filter(|next| Some(next.number) == number.checked_add(1)))))

@@ -25,7 +25,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// A browser shows this and asks for a name and a password: any name, and a token.
-const SIGN_IN: HeaderValue = HeaderValue::from_static("Basic realm=\"tee-proof-server: any name, a token as password\"");
+const SIGN_IN: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"tee-proof-server: any name, a token as password\"");
 
 /// What stands around a page.
 #[derive(Debug, Clone, Copy)]

@@ -113,10 +113,12 @@ mod tests {
 
     #[test]
     fn spans_have_two_units_at_most() {
-        let shown: Vec<_> = [-5, 0, 999, 1000, 59_940, 60_000, 3_599_000, 7_260_000, 90_000_000]
-            .map(|ms| Span(ms).to_string())
-            .into();
-        assert_eq!(shown, ["0 ms", "0 ms", "999 ms", "1.0 s", "59.9 s", "1 min 0 s", "59 min 59 s", "2 h 1 min", "1 d 1 h"]);
+        let shown: Vec<_> =
+            [-5, 0, 999, 1000, 59_940, 60_000, 3_599_000, 7_260_000, 90_000_000].map(|ms| Span(ms).to_string()).into();
+        assert_eq!(
+            shown,
+            ["0 ms", "0 ms", "999 ms", "1.0 s", "59.9 s", "1 min 0 s", "59 min 59 s", "2 h 1 min", "1 d 1 h"]
+        );
     }
 
     #[test]

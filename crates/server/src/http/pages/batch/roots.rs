@@ -28,7 +28,8 @@ impl RootsOf {
             .map(|signed| signed.statement.previous_root)
             .collect();
         stated.dedup();
-        let mut said: Vec<_> = stated.into_iter().map(|root| ("The statement starts from".to_owned(), Some(root))).collect();
+        let mut said: Vec<_> =
+            stated.into_iter().map(|root| ("The statement starts from".to_owned(), Some(root))).collect();
         said.push(("The batch's input starts from".to_owned(), found.batch.previous_root));
         if let Some(before) = found.batch.number.checked_sub(1) {
             let mut signed: Vec<_> = found.counting(&found.proofs_before).map(|proof| proof.root).collect();

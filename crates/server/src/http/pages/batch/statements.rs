@@ -42,7 +42,11 @@ impl Stated {
         statements.sort_by_key(tee_api::Statement::digest);
         let mut groups: Vec<_> = statements.chunk_by(|one, other| one == other).collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
-        groups.into_iter().filter_map(|group| Some(Self::one(group.first()?, group.len()))).take(MAX_STATEMENTS).collect()
+        groups
+            .into_iter()
+            .filter_map(|group| Some(Self::one(group.first()?, group.len())))
+            .take(MAX_STATEMENTS)
+            .collect()
     }
 
     fn one(statement: &tee_api::Statement, signed: usize) -> Self {

@@ -30,9 +30,13 @@ pub(super) fn of(found: &Found, may_read: bool) -> Vec<Moment> {
         add(job.prover_taken_at_ms, Tone::Plain, format!("{tee}: a prover took it{attempt}"));
         let kind = job.error_kind.as_deref().filter(|_| may_read).map(|kind| format!(" ({kind})")).unwrap_or_default();
         match job.status {
-            JobStatus::PickedByProver => add(job.lease_expires_at_ms, Tone::Plain, format!("{tee}: the prover's lease ends")),
+            JobStatus::PickedByProver => {
+                add(job.lease_expires_at_ms, Tone::Plain, format!("{tee}: the prover's lease ends"))
+            }
             JobStatus::Failed => add(Some(job.updated_at_ms), Tone::Warning, format!("{tee}: failed{kind}")),
-            JobStatus::PermanentlyIgnored => add(Some(job.updated_at_ms), Tone::Warning, format!("{tee}: given up{kind}")),
+            JobStatus::PermanentlyIgnored => {
+                add(Some(job.updated_at_ms), Tone::Warning, format!("{tee}: given up{kind}"))
+            }
             JobStatus::ReadyToBeProven | JobStatus::Generated => {}
         }
     }
