@@ -51,12 +51,13 @@ pub use self::{
 pub(crate) use self::{
     batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
     completions::WantedCompletion,
+    counts::StateCounts,
     good_collateral::KeptCollateral,
-    jobs::{Claim, JobFailure, JobRules, NoInput, ReportedFailure},
-    keys::{Judged, KeyToJudge, NewAttestation},
+    jobs::{Claim, FailureCount, FinishedJob, JobFailure, JobRules, NoInput, ReportedFailure},
+    keys::{Judged, KeyRecord, KeyToJudge, NewAttestation},
     patience::is_unavailable,
-    proofs::{NewProof, RecordedProof, RootFit, Roots},
-    provers::ProverName,
+    proofs::{NewProof, ProofOfKey, RecordedProof, RootFit, Roots},
+    provers::{ProverCount, ProverName},
     published::PublishedProof,
 };
 use self::{patience::Within, provers::AskedProvers, readers::Readers, sqlite_writer::SqliteWriter};

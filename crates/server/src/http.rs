@@ -54,12 +54,13 @@ pub(crate) struct App {
     limits: Arc<Limits>,
     event_streams: Arc<Semaphore>,
     speaks_tls: bool,
+    overview: pages::Latest,
 }
 
 impl App {
     pub(crate) fn new(service: Service, limits: Limits, speaks_tls: bool) -> Self {
         let event_streams = Arc::new(Semaphore::new(limits.max_event_streams.min(Semaphore::MAX_PERMITS)));
-        Self { service, limits: Arc::new(limits), event_streams, speaks_tls }
+        Self { service, limits: Arc::new(limits), event_streams, speaks_tls, overview: pages::Latest::default() }
     }
 }
 
@@ -112,13 +113,14 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .merge(needs(Need::Proofs, proofs))
         .merge(needs(Need::Proofs, OpenApiRouter::from(pages::published())))
         .merge(needs(Need::Read, read))
+        .merge(needs(Need::Read, OpenApiRouter::from(pages::of_operators())))
         .merge(needs(Need::Administer, administer))
         .merge(needs(Need::Nothing, anyone));
     let quick = limited(quick, limits.max_body_bytes, limits.request_timeout());
     let upload = limited(needs(Need::Administer, upload), limits.max_upload_bytes, limits.upload_timeout());
     let (router, document) =
         OpenApiRouter::with_openapi(Description::openapi()).merge(quick).merge(upload).split_for_parts();
-    let for_anyone = OpenApiRouter::from(openapi::routes(&document).merge(pages::assets()));
+    let for_anyone = OpenApiRouter::from(openapi::routes(&document).merge(pages::for_anyone()));
     router
         .merge(needs(Need::Nothing, for_anyone))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))

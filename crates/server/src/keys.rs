@@ -6,6 +6,7 @@ mod register;
 mod standing;
 
 use tee_api::{PublicKey, RegisterAttestation};
+use tee_attestation::Verdict;
 
 pub use self::judge::{AttestationConfig, AttestationSetupError};
 pub(crate) use self::{
@@ -14,7 +15,7 @@ pub(crate) use self::{
     standing::watch,
 };
 use crate::{
-    database::{AttestationEntry, Requeued},
+    database::{AttestationEntry, KeyRecord, Requeued},
     service::Service,
 };
 
@@ -61,6 +62,21 @@ impl Service {
     /// Those of these keys that are registered.
     pub(crate) async fn attestations_of(&self, pubkeys: &[PublicKey]) -> Result<Vec<AttestationEntry>, sqlx::Error> {
         self.database.attestations_of(pubkeys).await
+    }
+
+    /// A registered key, with all that is kept of its judgement.
+    pub(crate) async fn key_record(&self, pubkey: &PublicKey) -> Result<Option<KeyRecord>, sqlx::Error> {
+        self.database.key_record(pubkey).await
+    }
+
+    /// The keys that registered last, the latest first.
+    pub(crate) async fn latest_attestations(&self, limit: u32) -> Result<Vec<AttestationEntry>, sqlx::Error> {
+        self.database.latest_attestations(limit).await
+    }
+
+    /// What becomes of a key's quote when it is judged at this moment; nothing changes by it.
+    pub(crate) async fn verdict_now(&self, record: &KeyRecord) -> Option<Verdict> {
+        self.attestor.clone()?.verdict_now(record, secs(self.clock.now_ms())).await
     }
 
     /// Whose word counts for quotes.

@@ -9,7 +9,10 @@ use tee_verifier::InputForm;
 
 pub(crate) use self::claim::{HandOutError, HandedOut};
 use crate::{
-    database::{Job, JobChange, JobCount, JobCursor, JobFailure, JobFilter, ProverEntry, ProverName, ReportedFailure},
+    database::{
+        FailureCount, FinishedJob, Job, JobChange, JobCount, JobCursor, JobFailure, JobFilter, ProverCount,
+        ProverEntry, ProverName, ReportedFailure,
+    },
     service::Service,
 };
 
@@ -97,6 +100,21 @@ impl Service {
     /// How many unfinished jobs stand where, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
         self.database.job_counts().await
+    }
+
+    /// The jobs that were finished last since a time, at most `limit` of them.
+    pub(crate) async fn finished_jobs(&self, since_ms: i64, limit: u32) -> Result<Vec<FinishedJob>, sqlx::Error> {
+        self.database.finished_jobs(since_ms, limit).await
+    }
+
+    /// What jobs that failed or were given up failed with last, the most frequent first.
+    pub(crate) async fn failures_by_kind(&self) -> Result<Vec<FailureCount>, sqlx::Error> {
+        self.database.failures_by_kind().await
+    }
+
+    /// How many provers there are.
+    pub(crate) async fn prover_counts(&self) -> Result<Vec<ProverCount>, sqlx::Error> {
+        self.database.prover_counts(self.clock.now_ms()).await
     }
 
     /// Who asks for work, by TEE type and name, those after `after`.

@@ -5,10 +5,11 @@ mod accept;
 use std::collections::HashSet;
 
 use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
+use tee_verifier::H256;
 
 pub(crate) use self::accept::RefusedProof;
 use crate::{
-    database::{Disagreement, Proof, ProofFilter, ProverName, PublishedProof},
+    database::{Disagreement, Proof, ProofFilter, ProofOfKey, ProverName, PublishedProof},
     service::Service,
 };
 
@@ -42,6 +43,21 @@ impl Service {
         limit: u32,
     ) -> Result<Vec<Proof>, sqlx::Error> {
         self.database.proofs(filter, after, limit).await
+    }
+
+    /// A key's proofs of batches below a number, the highest first.
+    pub(crate) async fn proofs_of_key(
+        &self,
+        pubkey: &PublicKey,
+        below: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<ProofOfKey>, sqlx::Error> {
+        self.database.proofs_of_key(pubkey, below, limit).await
+    }
+
+    /// The batches whose accepted proofs say this root.
+    pub(crate) async fn batches_of_root(&self, root: H256, limit: u32) -> Result<Vec<u32>, sqlx::Error> {
+        self.database.batches_of_root(root, limit).await
     }
 
     /// Refused proofs that contradict accepted ones, the latest first.

@@ -11,7 +11,7 @@ use crate::{
     batches::{self, Inputs, Receiving},
     clock::Clock,
     config::Config,
-    database::{Database, MigrationError},
+    database::{Database, MigrationError, StateCounts},
     keys::{self, Attestor},
     metrics::Metrics,
     server::StartError,
@@ -83,6 +83,11 @@ impl Service {
     /// Whether the database takes writes.
     pub(crate) async fn check_database(&self) -> Result<(), sqlx::Error> {
         self.database.ping(self.clock.now_ms()).await
+    }
+
+    /// How many there are of what there should be few of.
+    pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
+        self.database.state_counts().await
     }
 
     /// What this process counts, and how things stand in the database, in the OpenMetrics text format.

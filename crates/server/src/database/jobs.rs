@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod claim;
+mod finished;
 mod leases;
 mod list;
 mod rules;
@@ -13,11 +14,13 @@ pub use self::{
 };
 pub(crate) use self::{
     claim::Claim,
+    finished::{FailureCount, FinishedJob},
     leases::{JobFailure, NoInput, ReportedFailure},
     rules::JobRules,
 };
 pub(super) use self::{
     claim::claim_statement,
+    finished::FINISHED,
     leases::FailedLease,
     list::{job_counts_statement, jobs_statement},
 };

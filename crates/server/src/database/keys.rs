@@ -73,6 +73,22 @@ impl Judged {
     }
 }
 
+/// A registered key with all that is kept of its judgement.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyRecord {
+    pub(crate) entry: AttestationEntry,
+    /// The verdict when it registered, in JSON.
+    pub(crate) verdict: Option<String>,
+    /// The collateral that the quote was judged with, in JSON.
+    pub(crate) collateral: Option<Vec<u8>>,
+    /// When its quote last passed, in milliseconds since 1970.
+    pub(crate) passed_at_ms: Option<i64>,
+    /// Until when the collateral of that judgement is good, in milliseconds since 1970.
+    pub(crate) valid_until_ms: Option<i64>,
+    /// When it was suspended, in milliseconds since 1970.
+    pub(crate) suspended_at_ms: Option<i64>,
+}
+
 impl Database {
     /// Registers a key, or takes a newer quote of one that may not sign now. Of a key that may, nothing changes: whoever has
     /// seen its quote could send it with other bytes behind what is signed. Nor does the quote of a key that is suspended, where
@@ -150,6 +166,19 @@ impl Database {
         rows.iter().map(AttestationEntry::read).collect()
     }
 
+    /// A registered key.
+    pub(crate) async fn key_record(&self, pubkey: &PublicKey) -> Result<Option<KeyRecord>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey = $1").bind(pubkey.to_bytes().to_vec());
+        self.readers.fetch_all(query).await?.first().map(KeyRecord::read).transpose()
+    }
+
+    /// The keys that registered last, the latest first.
+    pub(crate) async fn latest_attestations(&self, limit: u32) -> Result<Vec<AttestationEntry>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM tee_attestations ORDER BY registered_at DESC, pubkey LIMIT $1");
+        let rows = self.readers.fetch_all(query.bind(i64::from(limit))).await?;
+        rows.iter().map(AttestationEntry::read).collect()
+    }
+
     /// Those of these keys that are registered. For tens of keys, not thousands.
     pub(crate) async fn attestations_of(&self, pubkeys: &[PublicKey]) -> Result<Vec<AttestationEntry>, sqlx::Error> {
         if pubkeys.is_empty() {
@@ -163,6 +192,19 @@ impl Database {
         }
         let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(AttestationEntry::read).collect()
+    }
+}
+
+impl KeyRecord {
+    fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            entry: AttestationEntry::read(row)?,
+            verdict: row.try_get("measurements")?,
+            collateral: row.try_get("collateral")?,
+            passed_at_ms: row.try_get("passed_at")?,
+            valid_until_ms: row.try_get("valid_until")?,
+            suspended_at_ms: row.try_get("suspended_at")?,
+        })
     }
 }
 

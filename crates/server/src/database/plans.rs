@@ -6,8 +6,8 @@ use tee_api::{JobStatus, TeeType};
 use super::{
     Database, JobFilter, ProofFilter,
     batches::{PRESENT_INPUTS, retirable_statement},
-    jobs::{claim_statement, job_counts_statement, jobs_statement},
-    proofs::proofs_statement,
+    jobs::{FINISHED, claim_statement, job_counts_statement, jobs_statement},
+    proofs::{BATCHES_OF_ROOT, PROOFS_OF_KEY, proofs_statement},
 };
 
 impl Database {
@@ -33,6 +33,9 @@ impl Database {
                 &["0", "4294967295", "9", "0", "KEY"],
             ),
             ("proofs of a key", format!("SELECT l1_batch_number FROM tee_proofs {of_key}"), &["KEY", "4294967296"]),
+            ("a page of a key's proofs", PROOFS_OF_KEY.to_owned(), &["KEY", "4294967296", "50"]),
+            ("batches of a root", BATCHES_OF_ROOT.to_owned(), &["KEY", "9"]),
+            ("finished jobs", FINISHED.to_owned(), &["4102444800000", "9"]),
             (
                 "open disagreements",
                 "SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL".to_owned(),

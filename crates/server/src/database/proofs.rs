@@ -72,6 +72,25 @@ pub struct Proof {
     pub received_at_ms: i64,
 }
 
+/// A proof, in the list of a key's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProofOfKey {
+    pub(crate) number: u32,
+    pub(crate) has_statement: bool,
+    /// When it came, in milliseconds since 1970.
+    pub(crate) received_at_ms: i64,
+}
+
+/// By the index on a key's proofs.
+pub(super) const PROOFS_OF_KEY: &str = "SELECT l1_batch_number, received_at,
+         CASE WHEN statement IS NULL THEN 0 ELSE 1 END AS has_statement
+     FROM tee_proofs WHERE pubkey = $1 AND l1_batch_number < $2 ORDER BY l1_batch_number DESC LIMIT $3";
+
+/// By the index on a key's proofs, once for each key: keys are few, and proofs are not. A cross join keeps SQLite to that order.
+pub(super) const BATCHES_OF_ROOT: &str = "SELECT DISTINCT p.l1_batch_number
+     FROM tee_attestations a CROSS JOIN tee_proofs p WHERE p.pubkey = a.pubkey AND p.proof = $1
+     ORDER BY p.l1_batch_number LIMIT $2";
+
 impl Roots {
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let root = |column: &str| columns::optional_hash(row, column);
@@ -138,6 +157,37 @@ impl Database {
         };
         let rows = self.readers.fetch_all(proofs).await?;
         rows.iter().map(Proof::read).collect()
+    }
+}
+
+impl Database {
+    /// A key's proofs of batches below a number, the highest first.
+    pub(crate) async fn proofs_of_key(
+        &self,
+        pubkey: &PublicKey,
+        below: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<ProofOfKey>, sqlx::Error> {
+        let query = sqlx::query(PROOFS_OF_KEY)
+            .bind(pubkey.to_bytes().to_vec())
+            .bind(below.map_or(i64::MAX, i64::from))
+            .bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
+        let read = |row: &AnyRow| {
+            Ok(ProofOfKey {
+                number: columns::number(row, "l1_batch_number")?,
+                has_statement: columns::any(row, "has_statement")?,
+                received_at_ms: row.try_get("received_at")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The batches whose accepted proofs say this root.
+    pub(crate) async fn batches_of_root(&self, root: H256, limit: u32) -> Result<Vec<u32>, sqlx::Error> {
+        let query = sqlx::query(BATCHES_OF_ROOT).bind(root.as_bytes().to_vec()).bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(|row| columns::number(row, 0)).collect()
     }
 }
 

@@ -5,8 +5,14 @@
 
 mod badge;
 mod batch;
+mod chart;
+mod disagreements;
 mod frame;
+mod guide;
 mod home;
+mod key;
+mod overview;
+mod pace;
 mod search;
 mod shown;
 
@@ -23,6 +29,7 @@ use axum::{
 };
 
 use self::frame::{ErrorPage, Frame, Page};
+pub(super) use self::overview::Latest;
 use crate::http::{App, problem::Explained, request::accepts};
 
 /// How long a browser keeps what pages are made up with, in seconds.
@@ -35,15 +42,25 @@ pub(super) fn published() -> Router<App> {
         .route("/search", get(search::page))
         .route("/batches/{batch}", get(batch::page))
         .route("/batches/{batch}/proofs.json", get(batch::proofs))
+        .route("/keys/{key}", get(key::page))
+        .route("/keys/{key}/quote.bin", get(key::quote))
+        .route("/keys/{key}/collateral.json", get(key::collateral))
 }
 
-/// What makes pages up. It is the same for everyone.
-pub(super) fn assets() -> Router<App> {
+/// What operators see.
+pub(super) fn of_operators() -> Router<App> {
+    Router::new().route("/overview", get(overview::page)).route("/disagreements", get(disagreements::page))
+}
+
+/// What makes pages up, and the guide: the same for everyone.
+pub(super) fn for_anyone() -> Router<App> {
     let asset = |content_type: &'static str, body: &'static str| {
         let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
         get(async move || (headers, body))
     };
     Router::new()
+        .route("/guide", get(guide::page))
+        .route("/pages/live.js", asset("text/javascript; charset=utf-8", include_str!("pages/assets/live.js")))
         .route("/pages/style.css", asset("text/css; charset=utf-8", include_str!("pages/assets/style.css")))
         .route("/pages/icon.svg", asset("image/svg+xml", include_str!("pages/assets/icon.svg")))
 }

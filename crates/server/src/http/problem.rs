@@ -102,6 +102,10 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "stale_lease", "the lease is not current: the batch may be another prover's")
     }
 
+    pub(crate) fn unknown_key() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_key", "the key is not registered")
+    }
+
     pub(crate) fn unknown_batch() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_batch", "the batch is not known")
     }

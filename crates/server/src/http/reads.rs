@@ -15,7 +15,7 @@ use tee_api::{Page, PublicKey, TeeType};
 use tee_verifier::H256;
 
 use super::request::malformed_query;
-use crate::http::Problem;
+use crate::{database::Disagreement, http::Problem};
 
 /// The most items on a page, and what is given when nothing is said.
 const MAX_LIMIT: u32 = 1000;
@@ -48,16 +48,16 @@ impl Limit {
 
 /// Where a page starts: the key of the item before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct JobKey {
-    batch: u32,
-    tee_type: TeeType,
+pub(super) struct JobKey {
+    pub(super) batch: u32,
+    pub(super) tee_type: TeeType,
 }
 
 /// The same for what has a row for each key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ProofKey {
-    job: JobKey,
-    pubkey: PublicKey,
+pub(super) struct ProofKey {
+    pub(super) job: JobKey,
+    pub(super) pubkey: PublicKey,
 }
 
 impl FromStr for JobKey {
@@ -68,6 +68,14 @@ impl FromStr for JobKey {
             .split_once('-')
             .and_then(|(batch, tee_type)| Some(Self { batch: batch.parse().ok()?, tee_type: tee_type.parse().ok()? }));
         key.ok_or("after: not from an earlier page")
+    }
+}
+
+impl ProofKey {
+    /// The place of a disagreement.
+    pub(super) fn of(disagreement: &Disagreement) -> Self {
+        let Disagreement { number, tee_type, pubkey, .. } = disagreement;
+        Self { job: JobKey { batch: *number, tee_type: *tee_type }, pubkey: *pubkey }
     }
 }
 
@@ -95,7 +103,7 @@ impl Display for ProofKey {
 }
 
 /// Reads a parameter of the query, where it is there.
-fn parsed<T: FromStr<Err: Display>>(text: Option<String>) -> Result<Option<T>, Problem> {
+pub(super) fn parsed<T: FromStr<Err: Display>>(text: Option<String>) -> Result<Option<T>, Problem> {
     text.map(|text| text.parse().map_err(malformed_query)).transpose()
 }
 

@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 use super::judgeable;
-use crate::database::{Judged, KeptCollateral};
+use crate::database::{Judged, KeptCollateral, KeyRecord};
 
 /// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -96,6 +96,8 @@ pub(crate) struct Attestor {
     unsaved: Mutex<HashMap<PlatformKind, KeptCollateral>>,
     /// Why there was no collateral the last time. Who asks for one kind waits for whoever asks already.
     failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
+    /// Whoever looks at a key waits for whoever looks already.
+    judging_for_people: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
@@ -160,13 +162,27 @@ impl Attestor {
         let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
         let source = CollateralSource::open(&config.collateral)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
-        let (last_good, unsaved, failed) = Default::default();
-        Ok(Self { config, policy, root, collateral, last_good, unsaved, failed })
+        let (last_good, unsaved, failed, judging_for_people) = Default::default();
+        Ok(Self { config, policy, root, collateral, last_good, unsaved, failed, judging_for_people })
     }
 
     /// Whether quotes must lead up to Intel's root.
     pub(super) fn trusts_intel(&self) -> bool {
         self.root.is_intel()
+    }
+
+    /// Judges a registered key's quote with the last good collateral, else with what was archived, for who wants to see how it
+    /// stands. No source is asked, and one is judged at a time.
+    pub(super) async fn verdict_now(self: Arc<Self>, record: &KeyRecord, now_secs: u64) -> Option<Verdict> {
+        let quote = Quote::new(record.entry.quote.clone()).ok()?;
+        let kind = PlatformKind::of(quote.as_bytes()).ok();
+        let good = kind.and_then(|kind| Some(self.last_good().get(&kind)?.collateral.clone()));
+        let archived = || serde_json::from_slice(record.collateral.as_deref()?).ok().map(Arc::new);
+        let collateral: Arc<Collateral> = good.or_else(archived)?;
+        let _turn = self.judging_for_people.lock().await;
+        let (attestor, pubkey) = (self.clone(), record.entry.pubkey);
+        let judged = tokio::task::spawn_blocking(move || attestor.judge_with(&collateral, &quote, &pubkey, now_secs));
+        judged.await.inspect_err(|error| tracing::error!(%error, "a quote cannot be judged")).ok()
     }
 
     /// Takes over the collateral that was good before a restart, as far as it is still: whoever can write to the database, or

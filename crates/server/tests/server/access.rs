@@ -59,6 +59,11 @@ async fn every_endpoint_is_for_its_roles_alone() {
         (Method::GET, "/", vec![reader, admin]),
         (Method::GET, "/search?q=x", vec![reader, admin]),
         (Method::GET, "/batches/1", vec![reader, admin]),
+        (Method::GET, "/keys/x", vec![reader, admin]),
+        (Method::GET, "/keys/x/quote.bin", vec![reader, admin]),
+        (Method::GET, "/keys/x/collateral.json", vec![reader, admin]),
+        (Method::GET, "/overview", vec![reader, admin]),
+        (Method::GET, "/disagreements", vec![reader, admin]),
         (Method::GET, "/batches/1/proofs.json", vec![reader, admin]),
         (Method::GET, "/api/batches", vec![reader, admin]),
         (Method::GET, "/api/jobs", vec![reader, admin]),
@@ -106,6 +111,10 @@ async fn published_proofs_may_be_for_everyone() {
     .await;
     let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "unstable_getTeeProofs", "params": [1, null] });
     assert_eq!(world.post("/", &call).await.status, StatusCode::OK);
+    assert_eq!(world.get("/").await.status, StatusCode::OK);
+    for path in ["/overview", "/disagreements"] {
+        world.get(path).await.assert_problem(401, "unauthorized");
+    }
     world.get("/api/proofs").await.assert_problem(401, "unauthorized");
 }
 

@@ -38,7 +38,7 @@ fn publish(folder: &Path, machine: &Platform, publication: &Publication) {
     fs::write(folder.join("collateral/sgx.json"), collateral).unwrap();
 }
 
-async fn world(folder: &Path) -> World {
+pub(crate) async fn world(folder: &Path) -> World {
     let world = World::start_with(judging(folder, &PLATFORM)).await;
     world.clock.advance(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
     world

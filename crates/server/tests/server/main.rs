@@ -21,6 +21,7 @@ mod operating;
 mod outages;
 mod page;
 mod pages;
+mod pages_in_browser;
 mod plans;
 mod postgres;
 mod process;

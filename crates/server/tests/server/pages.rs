@@ -1,5 +1,7 @@
 //! Pages for people: what they say, to whom, and how little a browser may do with them.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tee_api::{SubmitProof, TeeType};
@@ -7,6 +9,7 @@ use tee_verifier::H256;
 
 use crate::{
     access::Tokens,
+    attestations,
     world::{Answer, Key, PREVIOUS_ROOT, ROOT, World, new_batch, root},
 };
 
@@ -220,6 +223,108 @@ async fn public_pages_name_no_prover_and_show_no_operators_text() {
 }
 
 #[tokio::test]
+async fn a_keys_page_shows_its_verdict_then_and_now_and_what_it_proved() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = attestations::world(folder.path()).await;
+    let key = world.registered_key(1).await;
+    world.claim("sgx").await;
+    let path = format!("/keys/{}", key.public());
+    let shown = page(&world, &path).await;
+    assert!(
+        shown.contains("<strong>SGX, accepted</strong>") && shown.contains("<strong>Simulated.</strong>"),
+        "{shown}"
+    );
+    for text in
+        ["<code>mrenclave</code>", "MRENCLAVE", "UpToDate", "There are none here", "At registration", ">passes<"]
+    {
+        assert!(shown.contains(text), "{text}\n{shown}");
+    }
+    assert!(shown.contains(&format!("{:?}", key.public().address())));
+    assert!(!shown.contains(">broken<") && !shown.contains(">not judged<"), "{shown}");
+    let listed = world.get("/api/attestations").await.json();
+    let quote = world.get(&format!("{path}/quote.bin")).await;
+    assert_eq!(listed["items"][0]["quote"], hex::encode(&quote.body));
+    assert_eq!(quote.headers["x-content-type-options"], "nosniff");
+    assert!(world.get(&format!("{path}/collateral.json")).await.json()["tcb_info"].is_string());
+    // A year and more later the certificates have ended: as of registration it passed, now it does not.
+    world.clock.advance(Duration::from_secs(400 * 24 * 3600));
+    let shown = page(&world, &path).await;
+    assert!(shown.contains(">does not pass<") && shown.contains(">broken<") && shown.contains(">kept<"), "{shown}");
+    let unknown = world.send(Method::GET, &format!("/keys/{}", Key::new(9).public()), &[HTML], "").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    html("/keys/…", &unknown);
+}
+
+#[tokio::test]
+async fn a_keys_proofs_come_in_pages_and_a_root_leads_to_its_batches() {
+    let world = World::start().await;
+    let key = world.registered_key(1).await;
+    for number in 1..=60 {
+        world.add(number).await;
+        let root = if number > 58 { ROOT } else { root(number) };
+        world.submit(number, &stating(&key, number, root), None).await.assert_success();
+    }
+    let first = page(&world, &format!("/keys/{}", key.public())).await;
+    let listed = |shown: &str| shown.matches("href=\"/batches/").count();
+    assert_eq!(listed(&first), 50);
+    let (_, next) = first.split_once("rel=\"next\" href=\"").unwrap();
+    let second = page(&world, next.split('"').next().unwrap()).await;
+    assert_eq!(listed(&second), 10);
+    assert!(!second.contains("rel=\"next\""));
+    let found = page(&world, &format!("/search?q=0x{}", hex::encode(root(7)))).await;
+    assert!(found.contains("<h1>Batch 7</h1>"), "{found}");
+    let several = page(&world, &format!("/search?q={}", hex::encode(ROOT))).await;
+    assert!(several.contains("/batches/59") && several.contains("/batches/60"), "{several}");
+    let found = page(&world, &format!("/search?q={}", key.public())).await;
+    assert!(found.contains("<h1>Key"), "{found}");
+}
+
+/// What the overview says once its last reading is old enough not to be shown again.
+async fn overview(world: &World, until: &str) -> String {
+    for _ in 0..200 {
+        let shown = page(world, "/overview").await;
+        if shown.contains(until) {
+            return shown;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the overview never said {until}:\n{}", page(world, "/overview").await);
+}
+
+#[tokio::test]
+async fn the_overview_says_what_is_wrong_and_where_to_read_what_to_do() {
+    let world = World::start().await;
+    world.clock.advance(Duration::from_secs(1_000_000));
+    overview(&world, "All is well").await;
+    for number in 1..=4 {
+        world.add(number).await;
+    }
+    let (honest, forger) = (world.registered_key(1).await, world.registered_key(2).await);
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    world.clock.advance(Duration::from_secs(90));
+    world.submit(1, &honest.proof(ROOT), Some(&lease)).await.assert_success();
+    let proven = overview(&world, "1 job of the last day by the time from sealed to proven").await;
+    assert!(!proven.contains("TeeServer"), "{proven}");
+    world.submit(1, &forger.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
+    let (_, lease) = world.claim("sgx").await.unwrap();
+    let report = json!({ "kind": "root_mismatch<b>", "error": "x" });
+    assert_eq!(world.post(&format!("/tee/leases/{lease}/fail"), &report).await.status, StatusCode::OK);
+    let disputed = overview(&world, "1 open disagreement about").await;
+    for text in
+        ["/guide#TeeServerDisagreement", "/guide#TeeServerJobsFailed", "1 job fails", "root_mismatch&#60;b&#62;"]
+    {
+        assert!(disputed.contains(text), "{text}\n{disputed}");
+    }
+    assert!(!disputed.contains("nobody proves"), "{disputed}");
+    // The one prover goes away.
+    world.clock.advance(Duration::from_secs(3600));
+    let silent = overview(&world, "SGX: 2 batches wait and nobody proves").await;
+    assert!(silent.contains("oldest: batch 2"), "{silent}");
+    assert!(page(&world, "/disagreements").await.contains("href=\"/batches/1\""));
+    assert!(page(&world, "/guide").await.contains("id=\"TeeServerDisagreement\""));
+}
+
+#[tokio::test]
 async fn the_list_of_batches_costs_a_page_and_leads_to_all_of_them() {
     let world = World::start().await;
     assert!(page(&world, "/").await.contains("There are no batches here yet"));
@@ -284,7 +389,7 @@ async fn a_search_leads_to_what_there_is() {
 async fn a_page_with_all_that_it_shows_is_small() {
     let world = World::start().await;
     let mut assets = 0;
-    for path in ["/pages/style.css", "/pages/icon.svg"] {
+    for path in ["/pages/style.css", "/pages/icon.svg", "/pages/live.js"] {
         let answer = world.get(path).await;
         assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
         assets += answer.body.len();

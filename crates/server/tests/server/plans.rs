@@ -56,6 +56,9 @@ async fn what_is_asked_often_is_answered_by_an_index() {
             "jobs of a type and status" | "job counts" => &["tee_unfinished_jobs_of_type"],
             "proofs of a type" => &["tee_proofs_of_type"],
             "present inputs" if world.database_url.starts_with("sqlite") => &["tee_batches_with_input"],
+            "a page of a key's proofs" if world.database_url.starts_with("sqlite") => &["tee_proofs_of_key"],
+            "batches of a root" if world.database_url.starts_with("sqlite") => &["tee_proofs_by_key"],
+            "finished jobs" if world.database_url.starts_with("sqlite") => &["tee_job_changes"],
             // PostgreSQL takes another index where so few proofs are of one key.
             "proofs of a key" if world.database_url.starts_with("sqlite") => &["tee_proofs_of_key"],
             _ => &[],

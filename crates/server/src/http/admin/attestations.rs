@@ -3,7 +3,6 @@
 use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
-    http::StatusCode,
 };
 use tee_api::{KeyRevoked, PublicKey, RevokeKey};
 
@@ -40,6 +39,6 @@ pub(crate) async fn revoke(
             tracing::warn!(%pubkey, reason, requeued, goes_on, "key revoked by hand");
             Ok(Json(KeyRevoked { requeued, goes_on }))
         }
-        None => Err(Problem::new(StatusCode::NOT_FOUND, "unknown_key", "the key is not registered")),
+        None => Err(Problem::unknown_key()),
     }
 }

@@ -22,7 +22,7 @@ use self::{roots::RootsOf, statements::Stated, timeline::Moment};
 use super::{
     badge::{Badge, Facts, Signer},
     frame::{Frame, Page},
-    shown::{At, Bytes, Short, Span, Tone, counted, key_tone},
+    shown::{At, Bytes, Short, Span, Tone, counted, key_tone, tee},
 };
 use crate::{
     database::{AttestationEntry, BatchEntry, Disagreement, Job, JobFilter, Proof, ProofFilter},
@@ -258,10 +258,6 @@ impl DisagreementLine {
             resolution: disagreement.resolution.clone(),
         }
     }
-}
-
-fn tee(tee_type: TeeType) -> String {
-    tee_type.as_str().to_ascii_uppercase()
 }
 
 /// What an outsider runs.

@@ -1,16 +1,24 @@
-//! `GET /search`: finds a batch by its number, and a key.
+//! `GET /search`: finds a batch by its number or its root, and a key.
 
 use askama::Template;
 use axum::{
     Extension,
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
 use tee_api::PublicKey;
+use tee_verifier::H256;
 
 use super::frame::{Frame, Page};
-use crate::http::{Problem, authorize::Asking, request::QueryParameters};
+use crate::{
+    http::{Problem, authorize::Asking, request::QueryParameters},
+    service::Service,
+};
+
+/// The most batches that are shown of one root. There is one as a rule; a batch that changes nothing has the root before it.
+const MAX_SHOWN: u32 = 50;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,13 +29,16 @@ pub(super) struct SearchQuery {
 
 #[derive(Template)]
 #[template(path = "search.html")]
-struct NothingFound {
+struct SearchPage {
     frame: Frame,
     /// What was looked for, as far as it is shown.
     wanted: String,
+    /// Several batches with that root.
+    batches: Vec<u32>,
 }
 
 pub(super) async fn page(
+    State(service): State<Service>,
     Extension(asking): Extension<Asking>,
     QueryParameters(SearchQuery { q }): QueryParameters<SearchQuery>,
 ) -> Result<Response, Problem> {
@@ -39,6 +50,15 @@ pub(super) async fn page(
     if let Ok(key) = digits.parse::<PublicKey>() {
         return Ok(Redirect::to(&format!("/keys/{key}")).into_response());
     }
-    let page = NothingFound { frame: Frame::of(&asking), wanted: wanted.chars().take(200).collect() };
-    Ok((StatusCode::NOT_FOUND, Page(page)).into_response())
+    let mut root = H256::zero();
+    let mut batches = vec![];
+    if hex::decode_to_slice(digits, root.as_bytes_mut()).is_ok() {
+        batches = service.batches_of_root(root, MAX_SHOWN).await?;
+        if let [number] = batches[..] {
+            return Ok(Redirect::to(&format!("/batches/{number}")).into_response());
+        }
+    }
+    let status = if batches.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    let page = SearchPage { frame: Frame::of(&asking), wanted: wanted.chars().take(200).collect(), batches };
+    Ok((status, Page(page)).into_response())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::DateTime;
-use tee_api::KeyStanding;
+use tee_api::{KeyStanding, TeeType};
 
 use crate::clock::rfc3339;
 
@@ -17,7 +17,7 @@ pub(super) struct Span(pub(super) i64);
 
 /// The two ends of a long text in hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Short<'a>(pub(super) &'a str);
+pub(super) struct Short<T>(pub(super) T);
 
 /// How many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +61,9 @@ impl fmt::Display for Span {
     }
 }
 
-impl fmt::Display for Short<'_> {
+impl<T: AsRef<str>> fmt::Display for Short<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0;
+        let text = self.0.as_ref();
         match (text.get(..8), text.len().checked_sub(6).and_then(|at| text.get(at..))) {
             (Some(head), Some(tail)) if text.len() > 16 => write!(f, "{head}…{tail}"),
             _ => f.write_str(text),
@@ -91,6 +91,11 @@ impl fmt::Display for Tone {
             Self::Bad => "bad",
         })
     }
+}
+
+/// A type of enclave, as people write it.
+pub(super) fn tee(tee_type: TeeType) -> String {
+    tee_type.as_str().to_ascii_uppercase()
 }
 
 /// How good a key's standing is.

@@ -35,19 +35,20 @@ pub(crate) async fn list(
     let after =
         parsed(query.after)?.map(|ProofKey { job: JobKey { batch, tee_type }, pubkey }| (batch, tee_type, pubkey));
     let rows = service.disagreements_after(after, limit.rows()).await?;
-    let key = |row: &crate::database::Disagreement| {
-        ProofKey { job: JobKey { batch: row.number, tee_type: row.tee_type }, pubkey: row.pubkey }.to_string()
-    };
-    Ok(limit.page(rows, key, |row| DisagreementEntry {
-        batch: row.number,
-        tee_type: row.tee_type,
-        pubkey: row.pubkey,
-        signature: hex::encode(row.signature.to_bytes()),
-        root: hex_of(row.root),
-        accepted_root: hex_of(row.accepted_root),
-        is_accepted: row.is_accepted,
-        received_at: rfc3339(row.received_at_ms),
-        resolved_at: row.resolved_at_ms.map(rfc3339),
-        resolution: row.resolution,
-    }))
+    Ok(limit.page(
+        rows,
+        |row| ProofKey::of(row).to_string(),
+        |row| DisagreementEntry {
+            batch: row.number,
+            tee_type: row.tee_type,
+            pubkey: row.pubkey,
+            signature: hex::encode(row.signature.to_bytes()),
+            root: hex_of(row.root),
+            accepted_root: hex_of(row.accepted_root),
+            is_accepted: row.is_accepted,
+            received_at: rfc3339(row.received_at_ms),
+            resolved_at: row.resolved_at_ms.map(rfc3339),
+            resolution: row.resolution,
+        },
+    ))
 }

@@ -1,0 +1,233 @@
+//! `GET /keys/{key}`: a key, the quote that vouches for it, and what it proved.
+
+use askama::Template;
+use axum::{
+    Extension,
+    extract::State,
+    http::{
+        HeaderName, StatusCode,
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    },
+    response::IntoResponse,
+};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tee_api::{KeyStanding, PublicKey};
+use tee_attestation::{Claim, Verdict, claims_of};
+
+use super::{
+    frame::{Frame, Page},
+    shown::{self, At, Short, Tone, key_tone},
+};
+use crate::{
+    database::{KeyRecord, ProofOfKey},
+    http::{
+        Problem,
+        authorize::Asking,
+        request::{PathParameter, QueryParameters},
+    },
+    keys::Trust,
+    service::Service,
+};
+
+/// How many proofs are on a page.
+const PROOFS: u32 = 50;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyQuery {
+    /// Proofs of lower batches than this one.
+    before: Option<u32>,
+}
+
+#[derive(Template)]
+#[template(path = "key.html")]
+struct KeyPage {
+    frame: Frame,
+    trust: Trust,
+    record: KeyRecord,
+    key: String,
+    address: String,
+    quote_hash: String,
+    tone: Tone,
+    meaning: &'static str,
+    claims: Vec<Claim>,
+    rules: Vec<RuleLine>,
+    now: Option<Now>,
+    proofs: Vec<ProofOfKey>,
+    /// The page with the proofs of lower batches.
+    older: Option<u32>,
+    check: String,
+}
+
+/// How the quote is judged at this moment.
+struct Now {
+    passed: bool,
+    at: At,
+}
+
+/// A rule of the judgement, as it went when the key registered and as it goes now.
+struct RuleLine {
+    rule: String,
+    /// When it registered, and now.
+    findings: [Option<Finding>; 2],
+    wanted: String,
+}
+
+struct Finding {
+    passed: bool,
+    found: String,
+}
+
+/// A verdict as it was archived.
+#[derive(Deserialize)]
+struct Archived {
+    #[serde(default)]
+    checks: Vec<ArchivedCheck>,
+}
+
+#[derive(Deserialize)]
+struct ArchivedCheck {
+    rule: String,
+    passed: bool,
+    found: String,
+    wanted: String,
+}
+
+pub(super) async fn page(
+    State(service): State<Service>,
+    Extension(asking): Extension<Asking>,
+    PathParameter(pubkey): PathParameter<PublicKey>,
+    QueryParameters(query): QueryParameters<KeyQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let record = find(&service, &pubkey).await?;
+    let mut proofs = service.proofs_of_key(&pubkey, query.before, PROOFS + 1).await?;
+    let goes_on = proofs.len() > PROOFS as usize;
+    proofs.truncate(PROOFS as usize);
+    let now = service.verdict_now(&record).await;
+    let trust = service.trust();
+    let root = match trust {
+        Trust::Intel => "",
+        Trust::AnotherRoot | Trust::Nobody => " --danger-root-certificate root.der",
+    };
+    Ok(Page(KeyPage {
+        frame: Frame::of(&asking),
+        trust,
+        key: pubkey.to_string(),
+        address: format!("{:?}", pubkey.address()),
+        quote_hash: hex::encode(Sha256::digest(&record.entry.quote)),
+        tone: key_tone(record.entry.standing),
+        meaning: meaning(record.entry.standing),
+        claims: claims_of(&record.entry.quote).unwrap_or_default(),
+        rules: RuleLine::of(record.verdict.as_deref(), now.as_ref()),
+        now: now.map(|verdict| Now {
+            passed: verdict.passed(),
+            at: At(i64::try_from(verdict.judged_at_secs()).unwrap_or(i64::MAX).saturating_mul(1000)),
+        }),
+        older: proofs.last().filter(|_| goes_on).map(|proof| proof.number),
+        proofs,
+        check: format!(
+            "teectl quote verify quote.bin --collateral collateral.json --policy policy.yaml --key {pubkey}{root}"
+        ),
+        record,
+    }))
+}
+
+/// The quote as it was sent.
+pub(super) async fn quote(
+    State(service): State<Service>,
+    PathParameter(pubkey): PathParameter<PublicKey>,
+) -> Result<impl IntoResponse, Problem> {
+    let record = find(&service, &pubkey).await?;
+    Ok((file("application/octet-stream", "quote.bin"), record.entry.quote))
+}
+
+/// The collateral that the quote was judged with.
+pub(super) async fn collateral(
+    State(service): State<Service>,
+    PathParameter(pubkey): PathParameter<PublicKey>,
+) -> Result<impl IntoResponse, Problem> {
+    let collateral = find(&service, &pubkey).await?.collateral;
+    let missing =
+        || Problem::new(StatusCode::NOT_FOUND, "no_collateral", "the key's quote was judged with no collateral");
+    Ok((file("application/json", "collateral.json"), collateral.ok_or_else(missing)?))
+}
+
+async fn find(service: &Service, pubkey: &PublicKey) -> Result<KeyRecord, Problem> {
+    service.key_record(pubkey).await?.ok_or_else(Problem::unknown_key)
+}
+
+/// A file to keep, which no browser opens as anything else.
+fn file(content_type: &'static str, name: &str) -> [(HeaderName, String); 3] {
+    [
+        (CONTENT_TYPE, content_type.to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ]
+}
+
+fn meaning(standing: KeyStanding) -> &'static str {
+    match standing {
+        KeyStanding::Accepted => "Its quote passed under this server's policy. It may sign, and what it signed counts.",
+        KeyStanding::Unjudged => "This server judges no quotes. The key may sign, whatever its quote is worth.",
+        KeyStanding::Suspended => {
+            "Its quote passed once, and could not be judged again since for lack of collateral. It makes no new proofs until it \
+             can be; what it signed counts."
+        }
+        KeyStanding::Refused => "Its quote does not pass now. It makes no new proofs; what it signed counts.",
+        KeyStanding::Revoked => {
+            "Somebody revoked it, for good. It makes no new proofs, and nothing that it signed counts."
+        }
+    }
+}
+
+impl RuleLine {
+    /// The rules of the verdict of now, then those that only the archived one has.
+    fn of(archived: Option<&str>, now: Option<&Verdict>) -> Vec<Self> {
+        let archived: Option<Archived> = archived.and_then(|json| serde_json::from_str(json).ok());
+        let mut then = archived.map_or_else(Vec::new, |archived| archived.checks);
+        let checks = now.map_or(&[][..], Verdict::checks);
+        let mut lines: Vec<_> = checks
+            .iter()
+            .map(|check| {
+                let name = check.rule.as_str();
+                let before = then.iter().position(|before| before.rule == name).map(|at| then.remove(at));
+                Self {
+                    rule: name.to_owned(),
+                    findings: [
+                        before.map(|before| Finding { passed: before.passed, found: before.found }),
+                        Some(Finding { passed: check.passed, found: check.found.clone() }),
+                    ],
+                    wanted: check.wanted.clone(),
+                }
+            })
+            .collect();
+        lines.extend(then.into_iter().map(|before| Self {
+            rule: before.rule,
+            findings: [Some(Finding { passed: before.passed, found: before.found }), None],
+            wanted: before.wanted,
+        }));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_archived_verdict_that_cannot_be_read_shows_nothing() {
+        for archived in [None, Some(""), Some("{"), Some("[]"), Some(r#"{"checks": [{"rule": 1}]}"#)] {
+            assert!(RuleLine::of(archived, None).is_empty(), "{archived:?}");
+        }
+        let check = json!({ "rule": "mrenclave", "passed": false, "found": "07", "wanted": "08" });
+        let archived: Value = json!({ "passed": false, "claims": {}, "checks": [check] });
+        let lines = RuleLine::of(Some(&archived.to_string()), None);
+        let [then, now] = &lines[0].findings;
+        let then = then.as_ref().unwrap();
+        assert_eq!((lines[0].rule.as_str(), then.passed, then.found.as_str()), ("mrenclave", false, "07"));
+        assert!(now.is_none());
+    }
+}
