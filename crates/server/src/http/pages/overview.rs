@@ -34,7 +34,12 @@ const MAX_SHOWN: u32 = 50;
 
 /// What was last read, for all readers.
 #[derive(Clone, Default)]
-pub(in crate::http) struct Latest(Arc<Mutex<Option<(Instant, Arc<Seen>)>>>);
+pub(in crate::http) struct Latest(Arc<Mutex<Option<Reading>>>);
+
+struct Reading {
+    at: Instant,
+    seen: Arc<Seen>,
+}
 
 /// How things stand.
 pub(super) struct Seen {
@@ -87,13 +92,11 @@ pub(super) async fn page(
 impl Latest {
     async fn seen(&self, service: &Service) -> Result<Arc<Seen>, sqlx::Error> {
         let mut latest = self.0.lock().await;
-        if let Some((at, seen)) = latest.as_ref()
-            && at.elapsed() < KEPT
-        {
-            return Ok(seen.clone());
+        if let Some(reading) = latest.as_ref().filter(|reading| reading.at.elapsed() < KEPT) {
+            return Ok(reading.seen.clone());
         }
         let seen = Arc::new(Seen::read(service).await?);
-        *latest = Some((Instant::now(), seen.clone()));
+        *latest = Some(Reading { at: Instant::now(), seen: seen.clone() });
         Ok(seen)
     }
 }
