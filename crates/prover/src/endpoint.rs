@@ -9,6 +9,7 @@ use crate::{
     metrics::ProverMetrics,
 };
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -21,6 +22,7 @@ use tokio::{
     sync::{Notify, futures::Notified},
     time::Instant,
 };
+use vise::EncodeLabelValue;
 
 /// A guess at what the first batch takes, in bytes.
 const FIRST_BATCH_BYTES: u64 = 512 << 20;
@@ -51,8 +53,42 @@ struct State {
 /// What stands between the prover and a server's batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    pub(crate) state: &'static str,
+    pub(crate) fault: Fault,
     pub(crate) error: String,
+}
+
+/// What kind of thing went wrong between the prover and a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[metrics(rename_all = "snake_case")]
+pub(crate) enum Fault {
+    /// There is no connection.
+    Connect,
+    /// The answer takes too long, or comes too slowly.
+    Timeout,
+    /// The connection broke.
+    Broken,
+    /// The server, or what stands before it, says that it cannot answer now.
+    Unavailable,
+    /// The server refused.
+    Refused,
+    /// The answer makes no sense.
+    Answer,
+}
+
+/// How a server stands with the prover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[metrics(format = "{}")]
+pub(crate) enum ServerState {
+    /// It has the key, and answers.
+    Registered,
+    /// It has not been asked to take the key, or has forgotten it.
+    Unregistered,
+    /// The last request got no answer, or none that makes sense.
+    Unreachable,
+    /// The last request was refused.
+    Refused,
+    /// It has not been heard of for a long time.
+    Silent,
 }
 
 impl Endpoint {
@@ -134,11 +170,7 @@ impl Endpoint {
 
     /// Asking the server failed.
     pub(crate) fn trouble(&self, error: &ClientError) {
-        let state = match error {
-            ClientError::Refused { .. } => "refused",
-            ClientError::Network { .. } | ClientError::Answer(_) => "unreachable",
-        };
-        self.state().trouble = Some(Trouble { state, error: error.to_string() });
+        self.state().trouble = Some(Trouble { fault: Fault::of(error), error: error.to_string() });
     }
 
     pub(crate) fn current_trouble(&self) -> Option<Trouble> {
@@ -175,14 +207,47 @@ impl Endpoint {
     }
 }
 
-/// A fault's name among the metrics' labels.
-pub(crate) fn fault(error: &ClientError) -> &'static str {
-    match error {
-        ClientError::Network { error: NetworkError::Connect(_), .. } => "connect",
-        ClientError::Network { error: NetworkError::TimeOut | NetworkError::Slow { .. }, .. } => "timeout",
-        ClientError::Network { error: NetworkError::Broken(_), .. } => "broken",
-        ClientError::Network { error: NetworkError::Unavailable { .. }, .. } => "unavailable",
-        ClientError::Refused { .. } => "refused",
-        ClientError::Answer(_) => "answer",
+impl Trouble {
+    pub(crate) fn server_state(&self) -> ServerState {
+        match self.fault {
+            Fault::Refused => ServerState::Refused,
+            Fault::Connect | Fault::Timeout | Fault::Broken | Fault::Unavailable | Fault::Answer => {
+                ServerState::Unreachable
+            }
+        }
+    }
+}
+
+impl Fault {
+    pub(crate) fn of(error: &ClientError) -> Self {
+        match error {
+            ClientError::Network { error, .. } => match error {
+                NetworkError::Connect(_) => Self::Connect,
+                NetworkError::TimeOut | NetworkError::Slow { .. } => Self::Timeout,
+                NetworkError::Broken(_) => Self::Broken,
+                NetworkError::Unavailable { .. } => Self::Unavailable,
+            },
+            ClientError::Refused { .. } => Self::Refused,
+            ClientError::Answer(_) => Self::Answer,
+        }
+    }
+}
+
+impl ServerState {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Registered, Self::Unregistered, Self::Unreachable, Self::Refused, Self::Silent];
+}
+
+/// Its name, in the line of status and in metrics.
+impl fmt::Display for ServerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Registered => "registered",
+            Self::Unregistered => "unregistered",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Silent => "silent",
+        })
     }
 }

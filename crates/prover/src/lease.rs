@@ -1,6 +1,6 @@
 //! Holding on to a batch while it is in work.
 
-use crate::endpoint::Endpoint;
+use crate::{endpoint::Endpoint, metrics::Renewal};
 use std::{sync::Arc, time::Duration};
 use tee_api::{ClientError, Lease, LeaseId};
 use tokio::time::timeout;
@@ -64,21 +64,21 @@ async fn renew(endpoint: Arc<Endpoint>, mut lease: Lease, lost: CancellationToke
         match timeout(part(&lease, 3), endpoint.client.renew_lease(&lease.id)).await {
             Ok(Ok(renewed)) => {
                 endpoint.contact();
-                count("renewed");
+                count(Renewal::Renewed);
                 lease = renewed;
                 wait = part(&lease, 3);
                 continue;
             }
             Ok(Err(error @ ClientError::Refused { .. })) => {
                 tracing::warn!(%error, "the lease is lost");
-                count("lost");
+                count(Renewal::Lost);
                 lost.cancel();
                 return;
             }
             Ok(Err(error)) => tracing::warn!(%error, "the lease was not renewed"),
             Err(_) => tracing::warn!("the lease was not renewed: the server took too long"),
         }
-        count("failed");
+        count(Renewal::Failed);
         wait = part(&lease, 10);
     }
 }

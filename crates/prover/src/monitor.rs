@@ -1,6 +1,12 @@
 //! What the prover shows of itself while it runs.
 
-use crate::{config::Config, endpoint::Endpoint, identity::Identity, metrics::ProverMetrics};
+use crate::{
+    config::Config,
+    endpoint::{Endpoint, ServerState, Trouble},
+    identity::Identity,
+    metrics::ProverMetrics,
+    outcome::OutcomeLabel,
+};
 use std::{
     fmt::Write,
     sync::{
@@ -70,7 +76,7 @@ impl Monitor {
     /// The prover's state on one line, for people.
     pub fn status(&self) -> String {
         let metrics = &self.0.metrics;
-        let count = |outcome: &str| -> u64 {
+        let count = |outcome: OutcomeLabel| -> u64 {
             let entries = metrics.batches.to_entries();
             entries.filter(|((ended, _), _)| *ended == outcome).map(|(_, counter)| counter.get()).sum()
         };
@@ -78,10 +84,10 @@ impl Monitor {
             "up {}s, {} batches proven (last {}), {} failed, {} refused; {} queued, {} in verification, {} undelivered, \
              {} stuck; {} MiB of {} MiB reserved",
             self.0.started.elapsed().as_secs(),
-            count("submitted"),
+            count(OutcomeLabel::Submitted),
             metrics.last_batch.get(),
-            count("failed"),
-            count("refused"),
+            count(OutcomeLabel::Failed),
+            count(OutcomeLabel::Refused),
             metrics.queued.get(),
             metrics.verifying.get(),
             metrics.undelivered.get(),
@@ -110,7 +116,7 @@ impl Monitor {
             metrics.attestation_age.set(uptime);
         }
         metrics.ready.set(self.not_ready().is_empty().into());
-        for state in ["registered", "unregistered", "unreachable", "refused", "silent"] {
+        for state in ServerState::ALL {
             let servers = self.0.endpoints.iter().filter(|endpoint| self.server(endpoint).0 == state);
             metrics.servers[&state].set(servers.count() as u64);
         }
@@ -118,21 +124,18 @@ impl Monitor {
     }
 
     /// A server's state, and why it is not a good one.
-    fn server(&self, endpoint: &Endpoint) -> (&'static str, Option<String>) {
+    fn server(&self, endpoint: &Endpoint) -> (ServerState, Option<String>) {
         let url = &endpoint.url;
         let since = endpoint.since_contact();
         let trouble = endpoint.current_trouble();
         match (endpoint.is_registered(), since) {
             (_, Some(since)) if since > self.0.recent => {
-                ("silent", Some(format!("{url}: not heard of for {}s", since.as_secs())))
+                (ServerState::Silent, Some(format!("{url}: not heard of for {}s", since.as_secs())))
             }
-            (true, Some(_)) => match trouble {
-                Some(trouble) => (trouble.state, None),
-                None => ("registered", None),
-            },
+            (true, Some(_)) => (trouble.as_ref().map_or(ServerState::Registered, Trouble::server_state), None),
             _ => match trouble {
-                Some(trouble) => (trouble.state, Some(format!("{url}: {}", trouble.error))),
-                None => ("unregistered", Some(format!("{url}: not registered yet"))),
+                Some(trouble) => (trouble.server_state(), Some(format!("{url}: {}", trouble.error))),
+                None => (ServerState::Unregistered, Some(format!("{url}: not registered yet"))),
             },
         }
     }

@@ -1,71 +1,21 @@
 //! The prover: what runs beside what, and how it stops.
 
 use crate::{
-    config::Config, endpoint::Endpoint, event::Event, fetch::fetch, identity::Identity, metrics::ProverMetrics,
-    monitor::Monitor, queue::Queues,
+    config::Config, endpoint::Endpoint, event::Event, fetch::Fetcher, identity::Identity, metrics::ProverMetrics,
+    monitor::Monitor, queue::Queues, run_error::RunError, shared::Shared,
 };
 use std::{sync::Arc, time::Duration};
-use tee_api::{ClientError, ClientSetupError};
-use thiserror::Error;
 use tokio::{sync::mpsc::channel, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long the last attempts at handing in proofs and giving back leases may take, once the grace for stopping has passed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Why a prover cannot run, or stops without being told to.
-#[derive(Debug, PartialEq, Eq, Error)]
-pub enum RunError {
-    /// A server's URL, or TLS.
-    #[error("{url}")]
-    Client {
-        /// The server.
-        url: String,
-        /// What is wrong.
-        #[source]
-        error: ClientSetupError,
-    },
-    /// Simulated proofs would reach a server on another machine, where somebody may take them for real ones.
-    #[error("a simulated prover submits only to this machine (--danger-simulated-proofs allows more)")]
-    SimulatedProofs,
-    /// A verification that was given up does not end, and takes a core and its memory until the process ends.
-    #[error("a verification still runs {limit:?} after it was given up, and only the end of the process ends it")]
-    Stuck {
-        /// How long it may run on.
-        limit: Duration,
-    },
-    /// Asking every server failed too many times in a row.
-    #[error("gave up after {retries} retries")]
-    GaveUp {
-        /// The configured number.
-        retries: u32,
-        /// The last failure.
-        #[source]
-        error: ClientError,
-    },
-}
-
 /// A prover that is ready to run.
 pub struct Prover {
     shared: Arc<Shared>,
     endpoints: Vec<Arc<Endpoint>>,
     monitor: Monitor,
-}
-
-/// What all parts of a prover share.
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) identity: Identity,
-    pub(crate) metrics: ProverMetrics,
-    /// Told to stop: no new batches.
-    pub(crate) stop: CancellationToken,
-    /// A verification that was given up does not end: the process has to.
-    pub(crate) stuck: CancellationToken,
-    /// The grace for stopping has passed: last attempts alone.
-    pub(crate) hurry: CancellationToken,
-    /// Batches in work.
-    pub(crate) tasks: TaskTracker,
-    pub(crate) observe: Box<dyn Fn(Event) + Send + Sync>,
 }
 
 /// Proves batches until `stop` is cancelled: [`Prover::new`] and [`Prover::run`].
@@ -141,7 +91,7 @@ impl Prover {
         let (mut fetchers, mut queues) = (JoinSet::new(), Vec::new());
         for endpoint in endpoints {
             let (sender, receiver) = channel(shared.config.prefetch.get());
-            fetchers.spawn(fetch(shared.clone(), endpoint, sender));
+            fetchers.spawn(Fetcher::new(shared.clone(), endpoint, sender).run());
             queues.push(receiver);
         }
         let working = shared.tasks.spawn(Queues::new(queues).work_off(shared.clone()));

@@ -1,6 +1,6 @@
 //! From the servers' queues to the verifier's workers.
 
-use crate::{event::Event, job::Job, prover::Shared};
+use crate::{job::Job, metrics::Stage, outcome::Outcome, shared::Shared};
 use std::{future::poll_fn, sync::Arc, task::Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Receiver};
 use tracing::Instrument;
@@ -21,24 +21,21 @@ impl Queues {
     /// back. A stop in mid-verification is the batch's own matter.
     pub(crate) async fn work_off(mut self, shared: Arc<Shared>) {
         let workers = Arc::new(Semaphore::new(shared.config.verification_workers.get().min(Semaphore::MAX_PERMITS)));
-        while let Some(Some((worker, job))) = shared.stop.run_until_cancelled(self.next_for(&workers)).await {
-            let span = tracing::info_span!("batch", number = job.batch().0, server = job.endpoint.url);
-            if job.lease.as_ref().is_some_and(|lease| lease.is_lost()) {
-                let batch = job.batch();
-                span.in_scope(|| tracing::warn!("dropped: it is another prover's now"));
-                shared.metrics.ended("lost", "");
-                (shared.observe)(Event::Lost { batch });
+        while let Some((worker, job)) = shared.stop.run_until_cancelled(self.next_for(&workers)).await.flatten() {
+            let batch = job.batch();
+            let span = tracing::info_span!("batch", number = batch.0, server = job.delivery.endpoint.url);
+            if job.delivery.is_lost() {
+                span.in_scope(|| shared.ended(Outcome::Lost { batch, during: Stage::Queue }));
                 continue;
             }
-            shared.tasks.spawn(job.prove(shared.clone(), worker).instrument(span));
+            shared.tasks.spawn(job.prove(worker).instrument(span));
         }
         for queue in &mut self.queues {
             queue.close();
         }
         // Ends when the last batch that is being decoded has come.
         while let Some(job) = self.next().await {
-            let shared = shared.clone();
-            shared.tasks.clone().spawn(async move { job.give_back(&shared).await });
+            shared.tasks.spawn(job.delivery.give_back(Stage::Queue));
         }
     }
 

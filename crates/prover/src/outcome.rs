@@ -1,0 +1,100 @@
+//! How a batch ends.
+
+use crate::{event::Event, metrics::Stage};
+use tee_api::ClientError;
+use tee_verifier::L1BatchNumber;
+use vise::EncodeLabelValue;
+
+/// How a batch ends: each that a server hands out comes to one of these, once.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The server took its proof.
+    Submitted { batch: L1BatchNumber },
+    /// It was found right by a prover of type `none`, which signs nothing.
+    Verified,
+    /// It cannot be proven. An input that cannot be read has no number.
+    Failed { batch: Option<L1BatchNumber>, failure: Failure },
+    /// The server refused its proof for good.
+    Refused { batch: L1BatchNumber, error: ClientError },
+    /// Its lease was lost during this stage: it is another prover's now.
+    Lost { batch: L1BatchNumber, during: Stage },
+    /// It was given back during this stage, with no proof of it: the prover stops, or its input did not arrive.
+    GivenBack { during: Stage },
+    /// Its proof was given up: the lease is over and the server does not answer, or the prover stops.
+    Abandoned,
+}
+
+/// Why a batch cannot be proven.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// A short stable name.
+    pub(crate) kind: &'static str,
+    pub(crate) error: String,
+}
+
+/// Why a batch does not come to its next stage.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// The batch's fault.
+    Failed(Failure),
+    /// The prover is to stop.
+    Stopped,
+}
+
+/// An [`Outcome`] without its circumstances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[metrics(rename_all = "snake_case")]
+pub(crate) enum OutcomeLabel {
+    Submitted,
+    Verified,
+    Failed,
+    Refused,
+    Lost,
+    GivenBack,
+    Abandoned,
+}
+
+impl Outcome {
+    /// As metrics count it: the outcome, and a failure's kind.
+    pub(crate) fn labels(&self) -> (OutcomeLabel, &'static str) {
+        match self {
+            Self::Submitted { .. } => (OutcomeLabel::Submitted, ""),
+            Self::Verified => (OutcomeLabel::Verified, ""),
+            Self::Failed { failure, .. } => (OutcomeLabel::Failed, failure.kind),
+            Self::Refused { .. } => (OutcomeLabel::Refused, ""),
+            Self::Lost { .. } => (OutcomeLabel::Lost, ""),
+            Self::GivenBack { .. } => (OutcomeLabel::GivenBack, ""),
+            Self::Abandoned => (OutcomeLabel::Abandoned, ""),
+        }
+    }
+
+    /// Writes it to the log. The span of the log names the batch.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Submitted { .. } => tracing::info!("submitted"),
+            Self::Failed { failure: Failure { kind, error }, .. } => {
+                tracing::error!(kind, error, "the batch cannot be proven");
+            }
+            Self::Refused { error, .. } => tracing::error!(%error, "the proof was refused"),
+            Self::Lost { during: Stage::Submit, .. } => {
+                tracing::warn!("the proof came too late: the batch is another prover's now");
+            }
+            Self::Lost { .. } => tracing::warn!("dropped: it is another prover's now"),
+            Self::GivenBack { during: Stage::Verify } => tracing::warn!("stopped before the batch was verified"),
+            Self::Abandoned => tracing::warn!("the proof was not submitted"),
+            // The verification has its own line, and so have the stop and the fault that batches are given back for.
+            Self::Verified | Self::GivenBack { .. } => {}
+        }
+    }
+
+    /// As observers are told of it, if they are: what goes back comes again.
+    pub(crate) fn into_event(self) -> Option<Event> {
+        match self {
+            Self::Submitted { batch } => Some(Event::Submitted { batch }),
+            Self::Failed { batch, failure: Failure { kind, error } } => Some(Event::Failed { batch, kind, error }),
+            Self::Refused { batch, error } => Some(Event::Refused { batch, error: error.to_string() }),
+            Self::Lost { batch, .. } => Some(Event::Lost { batch }),
+            Self::Verified | Self::GivenBack { .. } | Self::Abandoned => None,
+        }
+    }
+}
