@@ -10,7 +10,6 @@ mod table;
 use std::{
     fs, io,
     path::Path,
-    process::ExitCode,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -27,7 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::devnet::LoadArgs;
+use crate::{devnet::LoadArgs, exit::Exit};
 use progress::Progress;
 
 #[derive(clap::Args)]
@@ -60,7 +59,7 @@ struct RunningProver {
 }
 
 #[tokio::main]
-pub(crate) async fn run(args: Args) -> Result<ExitCode> {
+pub(crate) async fn run(args: Args) -> Result<Exit> {
     let folder = tempfile::Builder::new().prefix("tee-demo-").tempdir().context("cannot make a folder")?.keep();
     println!("Everything is kept in {}", folder.display());
     let machine = Platform::new(SystemTime::now()).context("cannot simulate a platform")?;
@@ -77,7 +76,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode> {
         tokio::signal::ctrl_c().await?;
     }
     server.stop().await;
-    outcome.map(|()| ExitCode::SUCCESS)
+    outcome.map(|()| Exit::Success)
 }
 
 /// The usual port, or any free one where that is taken.

@@ -7,8 +7,7 @@ use std::{
     process,
 };
 
-/// What a shell says of a program that SIGPIPE has ended: not success, for not all was said.
-const READER_GONE: i32 = 128 + 13;
+use crate::exit::Exit;
 
 /// Stands in for the standard library's macro, which panics.
 macro_rules! println {
@@ -20,10 +19,10 @@ pub(crate) fn line(text: Arguments<'_>) {
     let written = writeln!(io::stdout().lock(), "{text}");
     match written {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(READER_GONE),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(Exit::ReaderGone.code().into()),
         Err(error) => {
             eprintln!("error: cannot print: {error}");
-            process::exit(1);
+            process::exit(Exit::Failure.code().into());
         }
     }
 }

@@ -9,26 +9,20 @@ mod rpc;
 mod run;
 mod system_logs;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 use clap::Subcommand;
 
+use crate::exit::{self, Exit};
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Check published proofs end to end. Exit code 0: every batch has a proof that holds and none that contradicts it; 1:
-    /// not so; 2: something could not be read.
+    /// Check published proofs end to end. The answer is yes if every batch has a proof that holds and none that contradicts it.
+    #[command(after_help = exit::table())]
     Verify(args::Args),
 }
 
-pub(crate) fn run(command: Command) -> Result<ExitCode> {
+pub(crate) fn run(command: Command) -> Result<Exit> {
     match command {
-        Command::Verify(args) => Ok(run::run(args).unwrap_or_else(|error| {
-            eprintln!("unreadable: {error:#}");
-            ExitCode::from(UNREADABLE)
-        })),
+        Command::Verify(args) => Ok(run::run(args).unwrap_or_else(|error| exit::unreadable(&error))),
     }
 }
-
-/// Exit code where something could not be read.
-const UNREADABLE: u8 = 2;

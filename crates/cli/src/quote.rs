@@ -5,10 +5,12 @@ mod inspect;
 mod known_builds;
 mod verify;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
+
+use crate::exit::{self, Exit};
 
 pub(crate) use files::{now_secs, read, read_policy, read_quote, read_root, time};
 
@@ -22,21 +24,14 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Judge a quote. Exit code 0: accepted; 1: refused; 2: something could not be read.
+    /// Judge a quote.
+    #[command(after_help = exit::table())]
     Verify(verify::Args),
 }
 
-pub(crate) fn run(command: Command) -> Result<ExitCode> {
+pub(crate) fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Inspect { file, json } => inspect::run(&file, json),
         Command::Verify(args) => verify::run(&args),
     }
-}
-
-/// Exit code where something could not be read.
-const UNREADABLE: u8 = 2;
-
-fn unreadable(error: &anyhow::Error) -> ExitCode {
-    eprintln!("unreadable: {error:#}");
-    ExitCode::from(UNREADABLE)
 }

@@ -1,47 +1,49 @@
-//! The server that a command talks to.
+//! `teectl server`: a server that runs, by its HTTP API.
 
-use std::{env, fs, path::PathBuf};
+mod batches;
+mod connection;
+mod disagreements;
+mod jobs;
+mod keys;
+mod listing;
+mod provers;
+mod tee_types;
 
-use anyhow::{Context, Result};
-use tee_api::{Client, ClientCertificate, ClientOptions, TlsFiles};
+use anyhow::Result;
+use clap::Subcommand;
 
-/// The variable that holds the token where no file is named.
-const TOKEN: &str = "TEECTL_TOKEN";
+use crate::exit::Exit;
 
-#[derive(clap::Args)]
-pub(crate) struct ServerArgs {
-    /// The server.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3320")]
-    server: String,
-    /// The file that holds the token, where the server asks for one; without it, the variable TEECTL_TOKEN.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// Trust the authorities of this file, in PEM, instead of the system's.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// The certificate to show to a server that asks for one, in PEM.
-    #[arg(long, value_name = "FILE", requires = "client_key_file")]
-    client_certificate_file: Option<PathBuf>,
-    /// Its private key, in PEM.
-    #[arg(long, value_name = "FILE", requires = "client_certificate_file")]
-    client_key_file: Option<PathBuf>,
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Add batches.
+    #[command(subcommand)]
+    Batches(batches::Command),
+    /// Look at jobs, and change them.
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Look at the keys that are registered, and revoke them.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Look at proofs that contradict what the server knows, and note how that was explained.
+    #[command(subcommand)]
+    Disagreements(disagreements::Command),
+    /// Look at who asks for work.
+    #[command(subcommand)]
+    Provers(provers::Command),
+    /// Change which types of enclave have jobs.
+    #[command(subcommand)]
+    TeeTypes(tee_types::Command),
 }
 
-impl ServerArgs {
-    pub(crate) fn client(&self) -> Result<Client> {
-        let text = match &self.token_file {
-            Some(path) => Some(fs::read_to_string(path).with_context(|| format!("token file {}", path.display()))?),
-            None => env::var(TOKEN).ok().filter(|text| !text.is_empty()),
-        };
-        let token = text.map(|text| text.parse()).transpose().context("token")?;
-        let client = self.client_certificate_file.clone().zip(self.client_key_file.clone());
-        let client = client.map(|(certificate_file, key_file)| ClientCertificate { certificate_file, key_file });
-        let tls = TlsFiles { ca_file: self.ca_file.clone(), client };
-        let client = Client::new(&self.server, ClientOptions { token, tls, ..ClientOptions::default() })
-            .with_context(|| format!("server {}", self.server))?;
-        if client.exposes_token() {
-            eprintln!("warning: the token goes to {} unencrypted, for anyone on the way to take", self.server);
-        }
-        Ok(client)
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(command: Command) -> Result<Exit> {
+    match command {
+        Command::Batches(command) => batches::run(command).await,
+        Command::Jobs(command) => jobs::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
+        Command::Disagreements(command) => disagreements::run(command).await,
+        Command::Provers(command) => provers::run(command).await,
+        Command::TeeTypes(command) => tee_types::run(command).await,
     }
 }

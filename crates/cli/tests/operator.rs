@@ -1,4 +1,4 @@
-//! `teectl batches` and `teectl jobs` against a server that asks for tokens.
+//! `teectl server batches` and `teectl server jobs` against a server that asks for tokens.
 
 use std::{
     fs,
@@ -54,7 +54,7 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     let made = teectl("", &["devnet", "--batches", "2", "--txs", "1", "--out", out.to_str().unwrap()]).await;
     assert!(made.status.success(), "{made:?}");
     let files = [14034, 14035].map(|number| out.join(format!("batch-{number}.json.zst")).display().to_string());
-    let add = ["batches", "add", "--server", &url, &files[0], &files[1]];
+    let add = ["server", "batches", "add", "--server", &url, &files[0], &files[1]];
     let refused = teectl(&reader, &add).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("403"), "{refused:?}");
@@ -69,7 +69,7 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     client.fail_lease(&lease.id, &FailReport::new("kind", "red \u{1b}[31malarm")).await.unwrap();
 
     let list = async |more: &[&str]| {
-        let output = teectl(&reader, &[&["jobs", "list", "--server", &url], more].concat()).await;
+        let output = teectl(&reader, &[&["server", "jobs", "list", "--server", &url], more].concat()).await;
         assert!(output.status.success(), "{output:?}");
         text(&output)
     };
@@ -83,18 +83,26 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     assert!(shown.contains("14034") && shown.contains("14035") && !shown.contains('\u{1b}'), "{shown}");
     assert_eq!(list(&["--json", "--limit", "1"]).await.lines().count(), 1);
 
-    let retry = ["jobs", "retry", "--server", &url, "--tee-type", "sgx", "14034-14035"];
+    let retry = ["server", "jobs", "retry", "--server", &url, "--tee-type", "sgx", "14034-14035"];
     let retried = teectl(&admin, &retry).await;
     assert_eq!(retried.status.code(), Some(1), "{retried:?}");
     assert_eq!(text(&retried), "retry: 1 changed, 1 not\n");
     assert_eq!(list(&["--status", "ready_to_be_proven", "--json"]).await.lines().count(), 2);
-    let ignored = teectl(&admin, &["jobs", "ignore", "--server", &url, "--tee-type", "sgx", "14035"]).await;
+    let ignored = teectl(&admin, &["server", "jobs", "ignore", "--server", &url, "--tee-type", "sgx", "14035"]).await;
     assert!(ignored.status.success(), "{ignored:?}");
     assert_eq!(list(&["--status", "permanently_ignored", "--json"]).await.lines().count(), 1);
+
+    // As in the release before.
+    let of_before = teectl(&reader, &["jobs", "list", "--server", &url, "--json"]).await;
+    assert_eq!((text(&of_before), of_before.status.code()), (list(&["--json"]).await, Some(0)));
+    let warning = String::from_utf8_lossy(&of_before.stderr);
+    assert!(warning.contains("`teectl jobs` is `teectl server jobs` now"), "{warning}");
+    assert_eq!(teectl(&reader, &["keys", "list", "--server", &url]).await.status.code(), Some(2), "it never was");
 
     let token_file = folder.path().join("token");
     fs::write(&token_file, format!("{admin}\n")).unwrap();
     let requeue = [
+        "server",
         "jobs",
         "requeue",
         "--server",
@@ -131,7 +139,7 @@ async fn an_operator_explains_a_disagreement_retires_a_type_and_sees_the_provers
     let out = folder.path().join("batches");
     teectl("", &["devnet", "--batches", "1", "--txs", "1", "--out", out.to_str().unwrap()]).await;
     let file = out.join("batch-14034.json.zst").display().to_string();
-    assert!(teectl(&admin, &["batches", "add", "--server", &url, &file]).await.status.success());
+    assert!(teectl(&admin, &["server", "batches", "add", "--server", &url, &file]).await.status.success());
     let token = Some(prover.parse().unwrap());
     let client = Client::new(&url, ClientOptions { token, ..ClientOptions::default() }).unwrap();
     prove(&client, 1, H256::repeat_byte(1)).await.1.unwrap();
@@ -139,7 +147,7 @@ async fn an_operator_explains_a_disagreement_retires_a_type_and_sees_the_provers
     assert!(matches!(refused, Err(ClientError::Refused { status: 409, .. })), "{refused:?}");
 
     let run = async |token: &str, arguments: &[&str]| {
-        let output = teectl(token, &[arguments, &["--server", &url]].concat()).await;
+        let output = teectl(token, &[&["server"], arguments, &["--server", &url]].concat()).await;
         (output.status.code(), text(&output) + &String::from_utf8_lossy(&output.stderr))
     };
     let (_, listed) = run(&reader, &["disagreements", "list", "--json"]).await;

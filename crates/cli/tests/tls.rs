@@ -90,7 +90,7 @@ async fn teectl_and_a_prover_show_their_certificates_to_a_server_that_asks_for_t
         teectl("", &["devnet", "--batches", "1", "--txs", "1", "--out", out.to_str().unwrap()]).await.status.success()
     );
     let file = out.join("batch-14034.json.zst");
-    let add = ["batches", "add", file.to_str().unwrap(), "--server", &url];
+    let add = ["server", "batches", "add", file.to_str().unwrap(), "--server", &url];
     let untrusted = teectl(admin_token.secret(), &add).await;
     assert!(!untrusted.status.success());
     assert!(String::from_utf8_lossy(&untrusted.stderr).contains("certificate"), "{untrusted:?}");
@@ -103,7 +103,7 @@ async fn teectl_and_a_prover_show_their_certificates_to_a_server_that_asks_for_t
     ];
     let added = teectl(admin_token.secret(), &[&add[..], &trusting, &showing].concat()).await;
     assert!(added.status.success(), "{added:?}");
-    let generated = ["jobs", "list", "--json", "--status", "generated", "--server", &url];
+    let generated = ["server", "jobs", "list", "--json", "--status", "generated", "--server", &url];
     let list = [&generated[..], &trusting].concat();
     assert!(teectl(admin_token.secret(), &list).await.status.success(), "readers need no certificate");
 

@@ -1,12 +1,12 @@
 //! `teectl batch complete`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use tee_api::chain;
 use tee_server::{NodeRpc, complete};
 
-use crate::batch_file;
+use crate::{batch_file, exit::Exit};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -22,14 +22,14 @@ pub(crate) struct Args {
 }
 
 #[tokio::main]
-pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) async fn run(args: &Args) -> Result<Exit> {
     batch_file::form(&args.output).with_context(|| args.output.display().to_string())?;
     let node = NodeRpc::new(&args.l2_rpc).context("--l2-rpc")?;
     let input = match batch_file::read(&args.file) {
         Ok(input) => input,
         Err(error) => {
             eprintln!("unreadable: {error} ({})", args.file.display());
-            return Ok(ExitCode::from(super::UNREADABLE));
+            return Ok(Exit::Unreadable);
         }
     };
     let batch = input.l1_batch_env.number;
@@ -37,10 +37,10 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
         Ok(completed) => completed,
         Err(error) => {
             eprintln!("not completed: {} ({})", chain(&error), args.file.display());
-            return Ok(ExitCode::FAILURE);
+            return Ok(Exit::Failure);
         }
     };
     batch_file::write(&args.output, &input).with_context(|| format!("cannot write {}", args.output.display()))?;
     println!("completed: batch {batch} has {paths} further paths ({})", args.output.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }

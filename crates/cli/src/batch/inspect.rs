@@ -1,6 +1,6 @@
 //! `teectl batch inspect`.
 
-use std::{path::Path, process::ExitCode};
+use std::path::Path;
 
 use anyhow::Result;
 use tee_verifier::{
@@ -8,17 +8,17 @@ use tee_verifier::{
     input::{ExecuteTransactionCommon, Transaction},
 };
 
-use crate::batch_file;
+use crate::{batch_file, exit::Exit};
 
-pub(crate) fn run(file: &Path) -> Result<ExitCode> {
+pub(crate) fn run(file: &Path) -> Result<Exit> {
     match batch_file::read(file) {
         Ok(input) => {
             print(&input);
-            Ok(ExitCode::SUCCESS)
+            Ok(Exit::Success)
         }
         Err(error) => {
             eprintln!("unreadable: {error} ({})", file.display());
-            Ok(ExitCode::from(super::UNREADABLE))
+            Ok(Exit::Unreadable)
         }
     }
 }

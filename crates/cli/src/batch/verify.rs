@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Instant,
 };
 
@@ -12,6 +11,7 @@ use tee_verifier::{H256, L2ChainId, Options, Pins, VerifiedBatch, verify};
 
 use crate::{
     batch_file,
+    exit::Exit,
     pins::{HOW_TO_PIN, PinArgs},
     rss,
 };
@@ -31,13 +31,13 @@ pub(crate) struct Args {
     pins: PinArgs,
 }
 
-/// What became of a file, in the order of exit codes.
+/// What became of a file. The later ones are worse.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
-    Verified = 0,
-    Rejected = 1,
-    Unreadable = super::UNREADABLE as isize,
+    Verified,
+    Rejected,
+    Unreadable,
 }
 
 /// A line of `--json`.
@@ -61,13 +61,13 @@ struct Report<'a> {
     peak_rss_bytes: Option<u64>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let chain_id = args.chain_id.map(|id| id.as_u64());
     let pins = match args.pins.given(chain_id) {
         Ok(pins) => pins,
         Err(error) => {
             eprintln!("unreadable: {error:#}");
-            return Ok(ExitCode::from(super::UNREADABLE));
+            return Ok(Exit::Unreadable);
         }
     };
     if pins.is_none() {
@@ -80,7 +80,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         worst = worst.max(report.verdict);
         if args.json { println!("{}", serde_json::to_string(&report)?) } else { print(&report) }
     }
-    Ok(ExitCode::from(worst as u8))
+    Ok(match worst {
+        Verdict::Verified => Exit::Success,
+        Verdict::Rejected => Exit::Failure,
+        Verdict::Unreadable => Exit::Unreadable,
+    })
 }
 
 fn report<'a>(file: &'a Path, options: &Options) -> Report<'a> {

@@ -1,9 +1,6 @@
 //! `teectl measure replay`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -12,7 +9,10 @@ use tee_attestation::{
     measure::{Event, EventLog, MAX_EVENT_LOG_BYTES},
 };
 
-use crate::quote::{read, read_quote};
+use crate::{
+    exit::{self, Exit},
+    quote::{read, read_quote},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -29,15 +29,15 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
+pub(super) fn run(args: &Args) -> Result<Exit> {
     let files = quoted_registers(&args.quote).and_then(|quoted| Ok((quoted, read(&args.log, MAX_EVENT_LOG_BYTES)?)));
     let (quoted, bytes) = match files {
         Ok(files) => files,
-        Err(error) => return Ok(super::unreadable(&error)),
+        Err(error) => return Ok(exit::unreadable(&error)),
     };
     let log = match EventLog::parse(&bytes).with_context(|| args.log.display().to_string()) {
         Ok(log) => log,
-        Err(error) => return Ok(super::unreadable(&error)),
+        Err(error) => return Ok(exit::unreadable(&error)),
     };
     let registers: Vec<_> = ["RTMR0", "RTMR1", "RTMR2", "RTMR3"].into_iter().zip(log.replay()).zip(quoted).collect();
     let matches = registers.iter().all(|((_, replayed), quoted)| replayed == quoted);
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
         println!("\nThe quote is not verified: teectl quote verify does that.");
     }
-    Ok(if matches { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if matches { Exit::Success } else { Exit::Failure })
 }
 
 /// RTMR0 to RTMR3 of a quote. Nothing of it is verified.

@@ -1,15 +1,15 @@
 //! `teectl measure sgx`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use tee_attestation::measure::{Debugging, SIGSTRUCT_BYTES, Sigstruct};
 
-use crate::quote::read;
+use crate::{
+    exit::{self, Exit},
+    quote::read,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,10 +24,10 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
+pub(super) fn run(args: &Args) -> Result<Exit> {
     let sigstruct = match read_sigstruct(&args.file) {
         Ok(sigstruct) => sigstruct,
-        Err(error) => return Ok(super::unreadable(&error)),
+        Err(error) => return Ok(exit::unreadable(&error)),
     };
     if sigstruct.debugging() != Debugging::Refused && !args.danger_debug {
         bail!(
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         let object: Map<_, _> =
             claims(&sigstruct).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
         println!("{}", Value::Object(object));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Success);
     }
     for (name, value) in claims(&sigstruct) {
         println!("# {name:<14} {value}");
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         "# The signature holds. It is the word of whoever has the key: compare MRENCLAVE with a build of your own."
     );
     println!("{}", policy(&sigstruct));
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn read_sigstruct(path: &Path) -> Result<Sigstruct> {

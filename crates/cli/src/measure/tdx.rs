@@ -1,9 +1,6 @@
 //! `teectl measure tdx`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -12,7 +9,10 @@ use tee_attestation::measure::{
 };
 
 use super::replay::quoted_registers;
-use crate::quote::read;
+use crate::{
+    exit::{self, Exit},
+    quote::read,
+};
 
 /// What the values were compared with. The numbers are in `docs/ATTESTATION.md`.
 const COMPARED: &str = "MRTD: for Ubuntu's ovmf 2025.02-3ubuntu2 and ovmf-inteltdx 2025.02-8ubuntu3 this gives public values. RTMR1 \
@@ -49,17 +49,17 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
+pub(super) fn run(args: &Args) -> Result<Exit> {
     let measurements = match Measurements::of(args) {
         Ok(measurements) => measurements,
-        Err(error) => return Ok(super::unreadable(&error)),
+        Err(error) => return Ok(exit::unreadable(&error)),
     };
     if args.json {
         println!("{}", Value::Object(measurements.object()));
     } else {
         measurements.print(args.explain);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 struct Measurements {

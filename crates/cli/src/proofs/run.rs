@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    process::ExitCode,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -27,7 +26,10 @@ use super::{
     report::{Compared, Report},
     rpc::{Rpc, RpcError},
 };
-use crate::quote::{read_policy, read_root};
+use crate::{
+    exit::Exit,
+    quote::{read_policy, read_root},
+};
 
 /// How many batches are looked at together.
 const WINDOW: usize = 16;
@@ -65,7 +67,7 @@ struct BatchDetails {
 }
 
 #[tokio::main]
-pub(super) async fn run(args: Args) -> Result<ExitCode> {
+pub(super) async fn run(args: Args) -> Result<Exit> {
     let pins = args.pins.required(args.chain_id)?;
     let source = args.collateral.as_deref().map(CollateralSource::open).transpose()?;
     let checker = Checker {
@@ -123,7 +125,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
     let all = report.finish(interrupted, started.elapsed().as_secs_f64());
     // A range that was not looked at to its end is not proven; without an end, what was seen counts.
     let ok = all && (!interrupted || checker.continuous);
-    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if ok { Exit::Success } else { Exit::Failure })
 }
 
 impl Checker {

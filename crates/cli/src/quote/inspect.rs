@@ -1,18 +1,19 @@
 //! `teectl quote inspect`.
 
-use std::{path::Path, process::ExitCode};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use tee_attestation::{Claim, claims_of};
 
 use super::files::read_quote;
+use crate::exit::{self, Exit};
 
-pub(super) fn run(file: &Path, json: bool) -> Result<ExitCode> {
+pub(super) fn run(file: &Path, json: bool) -> Result<Exit> {
     let claims = match read_quote(file).and_then(|quote| claims_of(&quote).with_context(|| file.display().to_string()))
     {
         Ok(claims) => claims,
-        Err(error) => return Ok(super::unreadable(&error)),
+        Err(error) => return Ok(exit::unreadable(&error)),
     };
     if json {
         let object: Map<_, _> =
@@ -24,5 +25,5 @@ pub(super) fn run(file: &Path, json: bool) -> Result<ExitCode> {
         }
         println!("\nNothing of this is verified: teectl quote verify does that.");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }

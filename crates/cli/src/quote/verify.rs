@@ -1,6 +1,6 @@
 //! `teectl quote verify`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use tee_api::PublicKey;
@@ -10,6 +10,7 @@ use super::{
     files::{now_secs, read_policy, read_quote, read_root, time},
     known_builds::KnownBuilds,
 };
+use crate::exit::{self, Exit};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -39,10 +40,10 @@ pub(crate) struct Args {
 }
 
 #[tokio::main(flavor = "current_thread")]
-pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+pub(super) async fn run(args: &Args) -> Result<Exit> {
     let (verdict, build) = match verdict(args).await {
         Ok(judged) => judged,
-        Err(error) => return Ok(super::unreadable(&error)),
+        Err(error) => return Ok(exit::unreadable(&error)),
     };
     if args.json {
         let mut object = serde_json::to_value(&verdict)?;
@@ -54,9 +55,9 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     }
     let unreadable = verdict.failures().any(|check| check.rule == Rule::Readable);
     Ok(match (verdict.passed(), unreadable) {
-        (true, _) => ExitCode::SUCCESS,
-        (false, true) => ExitCode::from(super::UNREADABLE),
-        (false, false) => ExitCode::FAILURE,
+        (true, _) => Exit::Success,
+        (false, true) => Exit::Unreadable,
+        (false, false) => Exit::Failure,
     })
 }
 

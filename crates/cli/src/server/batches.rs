@@ -1,9 +1,8 @@
-//! `teectl batches`: batches of a server.
+//! `teectl server batches`: batches of a server.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use anyhow::{Context, Result};
@@ -11,7 +10,8 @@ use clap::Subcommand;
 use tee_api::{BatchUpload, Client};
 use tee_verifier::H256;
 
-use crate::{batch_file, server::ServerArgs};
+use super::connection::ServerArgs;
+use crate::{batch_file, exit::Exit};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -34,8 +34,7 @@ pub(crate) struct AddArgs {
     files: Vec<PathBuf>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+pub(super) async fn run(command: Command) -> Result<Exit> {
     let Command::Add(args) = command;
     anyhow::ensure!(args.expected_root.is_none() || args.files.len() == 1, "--expected-root is for one file");
     let client = args.server.client()?;
@@ -49,7 +48,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
             }
         }
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
 }
 
 async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static str> {

@@ -1,17 +1,15 @@
-//! `teectl attestations`: the keys that a server knows.
-
-use std::process::ExitCode;
+//! `teectl server keys`: the keys that a server knows.
 
 use anyhow::Result;
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use tee_api::{AttestationEntry, Client, ClientError, PublicKey, RevokeKey};
 
-use crate::{
+use super::{
+    connection::ServerArgs,
     listing::{self, PAGE},
-    print::shown,
-    server::ServerArgs,
 };
+use crate::{exit::Exit, print::shown};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -45,18 +43,17 @@ pub(crate) enum Command {
     },
 }
 
-#[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+pub(super) async fn run(command: Command) -> Result<Exit> {
     match command {
         Command::List { server, json } => {
             listing::print(&keys(&server.client()?).await?, json, table)?;
-            Ok(ExitCode::SUCCESS)
+            Ok(Exit::Success)
         }
         Command::Show { server, key } => show(&keys(&server.client()?).await?, &key),
         Command::Revoke { server, key, reason, keep_batches } => {
             let revoked = server.client()?.revoke_key(&key, &RevokeKey { reason, keep_batches }).await?;
             println!("revoked; {} batches are proven again", revoked.requeued);
-            Ok(ExitCode::SUCCESS)
+            Ok(Exit::Success)
         }
     }
 }
@@ -93,10 +90,10 @@ fn standing(entry: &AttestationEntry) -> String {
     shown(&entry.standing.as_ref().map_or_else(|| entry.verdict.clone(), ToString::to_string))
 }
 
-fn show(entries: &[AttestationEntry], key: &PublicKey) -> Result<ExitCode> {
+fn show(entries: &[AttestationEntry], key: &PublicKey) -> Result<Exit> {
     let Some(entry) = entries.iter().find(|entry| entry.pubkey == *key) else {
         eprintln!("error: {key} is not registered");
-        return Ok(ExitCode::FAILURE);
+        return Ok(Exit::Failure);
     };
     let row = |name: &str, value: &str| println!("{name:<24} {value}");
     row("public key", &entry.pubkey.to_string());
@@ -113,5 +110,5 @@ fn show(entries: &[AttestationEntry], key: &PublicKey) -> Result<ExitCode> {
     for claim in tee_attestation::claims_of(&hex::decode(&entry.quote)?)? {
         row(claim.name, &claim.value);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }

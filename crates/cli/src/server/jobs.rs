@@ -1,17 +1,17 @@
-//! `teectl jobs`: a server's jobs.
+//! `teectl server jobs`: a server's jobs.
 
-use std::{ops::RangeInclusive, process::ExitCode, str::FromStr};
+use std::{ops::RangeInclusive, str::FromStr};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use tee_api::{Client, JobAction, JobEntry, JobStatus, JobsRequest, TeeType};
 
-use crate::{
+use super::{
+    connection::ServerArgs,
     listing::{self, PAGE},
-    print::shown,
-    server::ServerArgs,
 };
+use crate::{exit::Exit, print::shown};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -58,8 +58,7 @@ pub(crate) struct ChangeArgs {
     batches: Vec<Batches>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+pub(super) async fn run(command: Command) -> Result<Exit> {
     match command {
         Command::List(args) => list(&args).await,
         Command::Retry(args) => change(&args, JobAction::Retry).await,
@@ -68,10 +67,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
-async fn list(args: &ListArgs) -> Result<ExitCode> {
+async fn list(args: &ListArgs) -> Result<Exit> {
     let client = args.server.client()?;
     listing::print(&jobs(&client, args).await?, args.json, table)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 async fn jobs(client: &Client, args: &ListArgs) -> Result<Vec<JobEntry>> {
@@ -114,7 +113,7 @@ fn table(jobs: &[JobEntry]) -> Table {
     table
 }
 
-async fn change(args: &ChangeArgs, action: JobAction) -> Result<ExitCode> {
+async fn change(args: &ChangeArgs, action: JobAction) -> Result<Exit> {
     let client = args.server.client()?;
     let (mut changed, mut failed) = (0_u32, 0_u32);
     for batch in args.batches.iter().flat_map(|Batches(batches)| batches.clone()) {
@@ -127,7 +126,7 @@ async fn change(args: &ChangeArgs, action: JobAction) -> Result<ExitCode> {
         }
     }
     println!("{}: {changed} changed, {failed} not", action.as_str());
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
 }
 
 /// `7` or `100-199`.

@@ -6,10 +6,10 @@ use serde::Serialize;
 use tee_api::{ClientError, Page};
 
 /// Entries on a page. The server allows 1,000.
-pub(crate) const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// The entries of all pages; `page` asks for the one behind a cursor.
-pub(crate) async fn all<T>(
+pub(super) async fn all<T>(
     page: impl AsyncFn(Option<&str>) -> Result<Page<T>, ClientError>,
 ) -> Result<Vec<T>, ClientError> {
     let (mut entries, mut after) = (Vec::new(), None::<String>);
@@ -24,7 +24,7 @@ pub(crate) async fn all<T>(
 }
 
 /// Prints a list: a JSON object a line, or as a table.
-pub(crate) fn print<T: Serialize>(entries: &[T], json: bool, table: impl FnOnce(&[T]) -> Table) -> Result<()> {
+pub(super) fn print<T: Serialize>(entries: &[T], json: bool, table: impl FnOnce(&[T]) -> Table) -> Result<()> {
     if json {
         for entry in entries {
             println!("{}", serde_json::to_string(entry)?);

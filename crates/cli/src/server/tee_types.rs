@@ -1,12 +1,11 @@
-//! `teectl tee-types`: which types of enclave have jobs.
-
-use std::process::ExitCode;
+//! `teectl server tee-types`: which types of enclave have jobs.
 
 use anyhow::Result;
 use clap::Subcommand;
 use tee_api::{TeeType, TeeTypeAction};
 
-use crate::server::ServerArgs;
+use super::connection::ServerArgs;
+use crate::exit::Exit;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -24,13 +23,12 @@ pub(crate) struct ChangeArgs {
     tee_type: TeeType,
 }
 
-#[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+pub(super) async fn run(command: Command) -> Result<Exit> {
     let (args, action, done) = match command {
         Command::Retire(args) => (args, TeeTypeAction::Retire, "retired"),
         Command::Serve(args) => (args, TeeTypeAction::Serve, "served"),
     };
     args.server.client()?.change_tee_type(args.tee_type, action).await?;
     println!("{} is {done}; its jobs follow in the background", args.tee_type);
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }

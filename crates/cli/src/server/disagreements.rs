@@ -1,17 +1,15 @@
-//! `teectl disagreements`: proofs that contradict what a server knows.
-
-use std::process::ExitCode;
+//! `teectl server disagreements`: proofs that contradict what a server knows.
 
 use anyhow::Result;
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use tee_api::{DisagreementEntry, PublicKey, ResolveDisagreement, TeeType};
 
-use crate::{
+use super::{
+    connection::ServerArgs,
     listing::{self, PAGE},
-    print::shown,
-    server::ServerArgs,
 };
+use crate::{exit::Exit, print::shown};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -42,8 +40,7 @@ pub(crate) enum Command {
     },
 }
 
-#[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+pub(super) async fn run(command: Command) -> Result<Exit> {
     match command {
         Command::List { server, all, json } => {
             let client = server.client()?;
@@ -56,7 +53,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
             println!("resolved");
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn table(entries: &[DisagreementEntry]) -> Table {

@@ -1,17 +1,15 @@
-//! `teectl provers`: who asks a server for work.
-
-use std::process::ExitCode;
+//! `teectl server provers`: who asks a server for work.
 
 use anyhow::Result;
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use tee_api::ProverEntry;
 
-use crate::{
+use super::{
+    connection::ServerArgs,
     listing::{self, PAGE},
-    print::shown,
-    server::ServerArgs,
 };
+use crate::{exit::Exit, print::shown};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -25,13 +23,12 @@ pub(crate) enum Command {
     },
 }
 
-#[tokio::main(flavor = "current_thread")]
-pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+pub(super) async fn run(command: Command) -> Result<Exit> {
     let Command::List { server, json } = command;
     let client = server.client()?;
     let provers = listing::all(async |after| client.provers(after, PAGE).await).await?;
     listing::print(&provers, json, table)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn table(provers: &[ProverEntry]) -> Table {
