@@ -72,6 +72,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit> {
         _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
     };
     if outcome.is_ok() && args.serve {
+        println!("The dashboard: http://{}/overview", server.local_addr());
         println!("The server stays up: http://{} (stop it with Ctrl-C)", server.local_addr());
         tokio::signal::ctrl_c().await?;
     }

@@ -47,14 +47,20 @@ fn with_serve_the_server_stays_up_until_interrupted() {
     let mut demo = demo(&["--batches", "1", "--txs", "1", "--serve"]);
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
     let folder = lines.next().unwrap().strip_prefix("Everything is kept in ").unwrap().to_owned();
+    let dashboard = lines.find_map(|line| line.strip_prefix("The dashboard: ").map(str::to_owned)).unwrap();
     let up = lines.find_map(|line| line.strip_prefix("The server stays up: http://").map(str::to_owned)).unwrap();
     let address = up.split_whitespace().next().unwrap();
 
-    let request = format!("GET /tee/present_batches HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    let mut connection = std::net::TcpStream::connect(address).unwrap();
-    std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
-    let answer = std::io::read_to_string(connection).unwrap();
+    let get = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(&mut connection, request.as_bytes()).unwrap();
+        std::io::read_to_string(connection).unwrap()
+    };
+    let answer = get("/tee/present_batches");
     assert!(answer.ends_with(r#"{"oldest_batch":14034,"latest_batch":14034}"#), "{answer}");
+    let answer = get(dashboard.strip_prefix(&format!("http://{address}")).unwrap());
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("Simulated."), "{answer}");
 
     let interrupt = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
     assert!(interrupt.success() && demo.wait().unwrap().success());

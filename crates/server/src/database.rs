@@ -122,6 +122,7 @@ impl Database {
             Some(now_ms) => clock.of_database(now_ms),
             None => clock,
         };
+        database.hash_quotes().await?;
         for tee_type in [TeeType::Sgx, TeeType::Tdx] {
             if database.rules.expects(tee_type) {
                 database.prepare_tee_type(tee_type, clock.now_ms()).await?;

@@ -69,6 +69,11 @@ impl Service {
         self.database.key_record(pubkey).await
     }
 
+    /// The key whose quote has this SHA-256.
+    pub(crate) async fn key_of_quote(&self, sha256: &[u8; 32]) -> Result<Option<PublicKey>, sqlx::Error> {
+        self.database.key_of_quote(sha256).await
+    }
+
     /// The keys that registered last, the latest first.
     pub(crate) async fn latest_attestations(&self, limit: u32) -> Result<Vec<AttestationEntry>, sqlx::Error> {
         self.database.latest_attestations(limit).await

@@ -8,6 +8,7 @@ mod standing;
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{KeyStanding, PublicKey, Quote, TeeType};
 use tee_attestation::{Collateral, Verdict};
@@ -96,6 +97,7 @@ impl Database {
     pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
         let pubkey = new.pubkey.to_bytes();
         let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
+        let quote_sha256 = Sha256::digest(&quote).to_vec();
         let standing = if new.judged.is_some() { KeyStanding::Accepted } else { KeyStanding::Unjudged };
         let judged_at = new.judged.map(|_| now_ms);
         let collateral = new.judged.map(|judged| judged.collateral.clone().into_bytes());
@@ -109,12 +111,15 @@ impl Database {
                 sqlx::query(
                     "INSERT INTO tee_attestations
                          (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, standing,
-                          registered_at, passed_at, valid_until)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11)
+                          registered_at, passed_at, valid_until, quote_sha256)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $13)
                      ON CONFLICT (pubkey) DO UPDATE
                      SET quote = CASE WHEN tee_attestations.standing = 'suspended' AND
                                  SUBSTR(tee_attestations.quote, 1, CAST($12 AS INTEGER)) = SUBSTR(excluded.quote, 1, CAST($12 AS INTEGER))
                              THEN tee_attestations.quote ELSE excluded.quote END,
+                         quote_sha256 = CASE WHEN tee_attestations.standing = 'suspended' AND
+                                 SUBSTR(tee_attestations.quote, 1, CAST($12 AS INTEGER)) = SUBSTR(excluded.quote, 1, CAST($12 AS INTEGER))
+                             THEN tee_attestations.quote_sha256 ELSE excluded.quote_sha256 END,
                          tee_type = excluded.tee_type, measurements = excluded.measurements,
                          tcb_status = excluded.tcb_status, advisories = excluded.advisories,
                          collateral = excluded.collateral, judged_at = excluded.judged_at, standing = excluded.standing, standing_reason = NULL,
@@ -135,6 +140,7 @@ impl Database {
                 .bind(now_ms)
                 .bind(valid_until_ms)
                 .bind(signed_bytes)
+                .bind(quote_sha256)
                 .execute(connection)
                 .await
                 .map(drop)
@@ -170,6 +176,42 @@ impl Database {
     pub(crate) async fn key_record(&self, pubkey: &PublicKey) -> Result<Option<KeyRecord>, sqlx::Error> {
         let query = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey = $1").bind(pubkey.to_bytes().to_vec());
         self.readers.fetch_all(query).await?.first().map(KeyRecord::read).transpose()
+    }
+
+    /// The key whose quote has this SHA-256. Of one quote there is one key.
+    pub(crate) async fn key_of_quote(&self, sha256: &[u8; 32]) -> Result<Option<PublicKey>, sqlx::Error> {
+        let query = sqlx::query("SELECT pubkey FROM tee_attestations WHERE quote_sha256 = $1 LIMIT 1");
+        let rows = self.readers.fetch_all(query.bind(sha256.to_vec())).await?;
+        rows.first().map(|row| columns::pubkey(row, "pubkey")).transpose()
+    }
+
+    /// Fills in the hashes of the quotes that came before hashes were kept.
+    pub(super) async fn hash_quotes(&self) -> Result<(), sqlx::Error> {
+        loop {
+            let rows = sqlx::query("SELECT pubkey, quote FROM tee_attestations WHERE quote_sha256 IS NULL LIMIT 100")
+                .fetch_all(&self.pool)
+                .within()
+                .await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                let (pubkey, quote): (Vec<u8>, Vec<u8>) = (row.try_get("pubkey")?, row.try_get("quote")?);
+                self.statement(move |connection| {
+                    Box::pin(async move {
+                        // A quote that came meanwhile has its own.
+                        sqlx::query("UPDATE tee_attestations SET quote_sha256 = $2 WHERE pubkey = $1 AND quote = $3")
+                            .bind(pubkey)
+                            .bind(Sha256::digest(&quote).to_vec())
+                            .bind(quote)
+                            .execute(connection)
+                            .await
+                            .map(drop)
+                    })
+                })
+                .await?;
+            }
+        }
     }
 
     /// The keys that registered last, the latest first.

@@ -60,6 +60,7 @@ async fn every_endpoint_is_for_its_roles_alone() {
         (Method::GET, "/search?q=x", vec![reader, admin]),
         (Method::GET, "/batches/1", vec![reader, admin]),
         (Method::GET, "/keys/x", vec![reader, admin]),
+        (Method::GET, "/quotes/x", vec![reader, admin]),
         (Method::GET, "/keys/x/quote.bin", vec![reader, admin]),
         (Method::GET, "/keys/x/collateral.json", vec![reader, admin]),
         (Method::GET, "/overview", vec![reader, admin]),

@@ -277,6 +277,22 @@ async fn a_keys_proofs_come_in_pages_and_a_root_leads_to_its_batches() {
     assert!(several.contains("/batches/59") && several.contains("/batches/60"), "{several}");
     let found = page(&world, &format!("/search?q={}", key.public())).await;
     assert!(found.contains("<h1>Key"), "{found}");
+    let (_, hash) = first.split_once("href=\"/quotes/").unwrap();
+    let hash = hash.split('"').next().unwrap();
+    // Also of a key that was there before hashes were kept, once the server has started anew.
+    for forgotten in [false, true] {
+        if forgotten {
+            world.execute("UPDATE tee_attestations SET quote_sha256 = NULL").await;
+            world.get(&format!("/quotes/{hash}")).await.assert_problem(404, "unknown_key");
+            world.beside().await.server.stop().await;
+        }
+        for path in [format!("/quotes/{hash}"), format!("/search?q={hash}")] {
+            let found = page(&world, &path).await;
+            assert!(found.contains(&key.public().to_string()), "{path}: {found}");
+        }
+    }
+    world.get(&format!("/quotes/{}", "00".repeat(32))).await.assert_problem(404, "unknown_key");
+    world.get("/quotes/00").await.assert_problem(400, "malformed_path");
 }
 
 /// What the overview says once its last reading is old enough not to be shown again.

@@ -8,7 +8,7 @@ use axum::{
         HeaderName, StatusCode,
         header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
     },
-    response::IntoResponse,
+    response::{IntoResponse, Redirect},
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ use crate::{
     http::{
         Problem,
         authorize::Asking,
-        request::{PathParameter, QueryParameters},
+        request::{PathParameter, QueryParameters, malformed_path},
     },
     keys::Trust,
     service::Service,
@@ -131,6 +131,17 @@ pub(super) async fn page(
         ),
         record,
     }))
+}
+
+/// Leads from a quote's SHA-256 to the page of its key.
+pub(super) async fn of_quote(
+    State(service): State<Service>,
+    PathParameter(text): PathParameter<String>,
+) -> Result<Redirect, Problem> {
+    let mut sha256 = [0; 32];
+    hex::decode_to_slice(&text, &mut sha256).map_err(malformed_path)?;
+    let key = service.key_of_quote(&sha256).await?.ok_or_else(Problem::unknown_key)?;
+    Ok(Redirect::to(&format!("/keys/{key}")))
 }
 
 /// The quote as it was sent.

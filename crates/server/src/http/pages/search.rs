@@ -1,4 +1,4 @@
-//! `GET /search`: finds a batch by its number or its root, and a key.
+//! `GET /search`: finds a batch by its number or its root, and a key by itself or by its quote.
 
 use askama::Template;
 use axum::{
@@ -54,6 +54,11 @@ pub(super) async fn page(
     let mut batches = vec![];
     if hex::decode_to_slice(digits, root.as_bytes_mut()).is_ok() {
         batches = service.batches_of_root(root, MAX_SHOWN).await?;
+        if batches.is_empty()
+            && let Some(key) = service.key_of_quote(root.as_fixed_bytes()).await?
+        {
+            return Ok(Redirect::to(&format!("/keys/{key}")).into_response());
+        }
         if let [number] = batches[..] {
             return Ok(Redirect::to(&format!("/batches/{number}")).into_response());
         }
