@@ -61,7 +61,9 @@ impl Pace {
         let window = |name, ms: i64| {
             let mut took: Vec<_> = within(ms).map(FinishedJob::took_ms).collect();
             took.sort_unstable();
-            let part = |of_thousand: usize| took.get((took.len().saturating_sub(1)) * of_thousand / 1000).copied();
+            // The nearest rank: so many took no longer.
+            let part =
+                |of_thousand: usize| took.get((took.len() * of_thousand).div_ceil(1000).checked_sub(1)?).copied();
             let is_partial = is_cut && now_ms.saturating_sub(oldest_ms) < ms;
             // What was not looked at is older than what was.
             let seen_ms = if is_partial { now_ms.saturating_sub(oldest_ms).max(1) } else { ms };
@@ -126,7 +128,7 @@ mod tests {
         assert_eq!(pace.windows.each_ref().map(|window| window.proven), [2, 3, 4]);
         assert_eq!(pace.windows.each_ref().map(|window| window.per_hour.as_str()), ["2.0", "0.1", "0.0"]);
         let took = pace.windows[2].took.unwrap();
-        assert_eq!(took, [Span(1500), Span(4000), Span(4000)]);
+        assert_eq!(took, [Span(1500), Span(100_000), Span(100_000)]);
         let counts = |chart: &Chart| chart.bars.iter().map(|bar| bar.count).collect::<Vec<_>>();
         assert_eq!(counts(&pace.times)[..4], [1, 1, 1, 0]);
         assert_eq!(counts(&pace.hours)[20..], [0, 1, 0, 2]);
