@@ -33,7 +33,7 @@ const MAX_LABELS: usize = 13;
 impl Chart {
     pub(super) fn new(summary: String, counts: Vec<(String, u64)>) -> Self {
         let most = counts.iter().map(|(_, count)| *count).max().unwrap_or(0);
-        let step = WIDTH / (counts.len() as u64).max(1);
+        let step = (WIDTH / (counts.len() as u64).max(1)).max(1);
         let width = (step * 4 / 5).max(1);
         let every = counts.len().div_ceil(MAX_LABELS).max(1);
         let bars = counts.into_iter().enumerate().map(|(index, (label, count))| {
