@@ -70,7 +70,7 @@ pub(super) fn of(seen: &Seen) -> Vec<Alarm> {
     }
     let ignored = seen.jobs(JobStatus::PermanentlyIgnored);
     if ignored > 0 {
-        let todo = "Nobody tries again by itself. Once the cause is gone: teectl jobs retry.";
+        let todo = "Nobody tries again by itself. Once the cause is gone: teectl server jobs retry.";
         alarm(Tone::Warning, many(ignored, "job was given up", "jobs were given up"), todo, "TeeServerJobsGivenUp");
     }
     if seen.state.keys_suspended > 0 {
