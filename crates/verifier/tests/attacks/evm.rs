@@ -1,9 +1,8 @@
 //! EVM transactions: contracts of the EVM, run by the chain's emulator. The legacy VM, which a node takes for the truth, judges.
 //!
 //! No batch at hand has all that they need. State and system contracts are version 29's, the emulator is a node's of version 31. Four
-//! contracts that no batch shows have stand-ins: the emulator's gas manager (0x8013), which remembers nothing, so that every slot is
-//! cold and no EVM contract can call another; the store of EVM hashes (0x8015) and the predeploys' manager (0x8014), which answer
-//! zero; and the oracle of code (0x8012).
+//! contracts that no batch shows have stand-ins: the emulator's gas manager (0x8013), which serves whoever asks; the store of EVM
+//! hashes (0x8015) and the predeploys' manager (0x8014), which answer zero; and the oracle of code (0x8012).
 
 use std::sync::LazyLock;
 
@@ -30,13 +29,11 @@ static CHAIN: LazyLock<Option<Chain>> = LazyLock::new(|| {
     shown.system_env.base_system_smart_contracts.evm_emulator = Some(emulator.unwrap());
     place(&mut shown, FACTORY, &assemble(include_str!("factory.asm")));
     place(&mut shown, Address::from_low_u64_be(0x8012), &assemble(include_str!("code_oracle.asm")));
+    place(&mut shown, Address::from_low_u64_be(0x8013), &assemble(include_str!("gas_manager.asm")));
     for address in [0x8014, 0x8015] {
         place(&mut shown, Address::from_low_u64_be(address), &assemble(include_str!("zero.asm")));
     }
     let mut chain = Chain::new(Genesis::from_batch(shown));
-    let code = |address| slots::account_code(&Address::from_low_u64_be(address));
-    let empty = H256(chain.prove(&code(0x8001).hashed_key_u256()).value_read);
-    chain.set_slot(&code(0x8013), empty);
     // Which code may be deployed: 1 is the EraVM's and the EVM's.
     let number = H256::from_low_u64_be;
     chain.set_slot(&StorageKey::new(Address::from_low_u64_be(DEPLOYER), number(1)), number(1));
@@ -86,9 +83,35 @@ fn sealed(chain: &mut Chain, transactions: Vec<Transaction>) -> Option<BatchInpu
     Some(sealed.input)
 }
 
-fn first_slot(chain: &Chain, address: Address) -> U256 {
-    let key = StorageKey::new(address, H256::zero()).hashed_key_u256();
+fn slot(chain: &Chain, address: Address, number: u64) -> U256 {
+    let key = StorageKey::new(address, H256::from_low_u64_be(number)).hashed_key_u256();
     U256::from_big_endian(&chain.prove(&key).value_read)
+}
+
+fn first_slot(chain: &Chain, address: Address) -> U256 {
+    slot(chain, address, 0)
+}
+
+/// Calls a contract, calls it as one that may change nothing, runs its code as its own, asks for its size, and creates an empty
+/// contract. What it is told goes into slots 1 to 5.
+fn caller_of(contract: Address) -> Vec<u8> {
+    // With 50,000 of the EVM's gas: one that fails burns all that it is given.
+    let call = |arguments: usize, operation: u8| {
+        [&[0x60, 0].repeat(arguments)[..], &push(contract), &[0x62, 0, 0xc3, 0x50, operation]].concat()
+    };
+    let told = [
+        call(5, 0xf1),
+        call(4, 0xfa),
+        call(4, 0xf4),
+        [&push(contract)[..], &[0x3b]].concat(),
+        // The last five bytes of a word: what puts nothing there.
+        vec![0x64, 0x60, 0, 0x60, 0, 0xf3, 0x60, 0, 0x52, 0x60, 5, 0x60, 27, 0x60, 0, 0xf0],
+    ];
+    told.into_iter().zip(1..).flat_map(|(told, number)| [told, vec![0x60, number, 0x55]].concat()).collect()
+}
+
+fn push(address: Address) -> Vec<u8> {
+    [&[0x73], address.as_bytes()].concat()
 }
 
 #[test]
@@ -121,6 +144,37 @@ fn code_that_is_deployed_called_and_undone_is_known_from_its_deployment() {
     input.vm_run_data.used_bytecodes.retain(|hash, _| !is_evm_code(hash));
     assert_eq!(input.vm_run_data.used_bytecodes.len(), all - 1);
     assert_eq!(judge(input).map(|verified| verified.root()), Ok(sealed.root));
+}
+
+/// Contracts of the EVM call each other, with each other's gas, as the legacy VM has it: with enough of it, and with ever less.
+#[test]
+fn contracts_of_the_evm_call_create_and_fail_each_other_as_the_legacy_vm_has_it() {
+    let Some(mut chain) = CHAIN.clone() else { return };
+    let (counter, caller) = (deployed(0), deployed(1));
+    let deployments = vec![
+        transaction(0, None, init_code(&COUNTER), 60_000_000),
+        transaction(1, None, init_code(&caller_of(counter)), 60_000_000),
+    ];
+    sealed(&mut chain, deployments).unwrap();
+    for address in [counter, caller] {
+        assert!(
+            !chain.prove(&slots::account_code(&address).hashed_key_u256()).value_read.iter().all(|byte| *byte == 0)
+        );
+    }
+    let call = |gas_limit| transaction(2, Some(caller), vec![], gas_limit);
+    let mut counts = Vec::new();
+    for step in 0..14 {
+        let mut chain = chain.clone();
+        let in_batch = sealed(&mut chain, vec![call((0..step).fold(72_000_000, |gas, _| gas * 7 / 10))]).is_some();
+        if step == 0 {
+            let told = [1, 2, 3, 4].map(|number| slot(&chain, caller, number).as_u64());
+            assert_eq!(told, [1, 0, 1, COUNTER.len() as u64]);
+            assert!(!slot(&chain, caller, 5).is_zero());
+        }
+        counts.push(in_batch.then(|| (first_slot(&chain, counter).as_u64(), first_slot(&chain, caller).as_u64())));
+    }
+    println!("what the called one counted, and the caller with its code: {counts:?}");
+    assert!(counts.starts_with(&[Some((1, 1))]) && counts.contains(&Some((0, 0))), "{counts:?}");
 }
 
 #[test]
