@@ -20,7 +20,8 @@ use crate::{
 /// The longest wait, in seconds. What asks for more waits this long: it stays below the time-outs of clients and proxies.
 const MAX_WAIT_SECS: u64 = 25;
 
-/// Hands out the lowest batch that is ready, under a lease: the headers Tee-Lease-Id and Tee-Lease-Expires-In (seconds).
+/// Hands out a batch under a lease, what others left undone before the lowest that is ready: the headers Tee-Lease-Id and
+/// Tee-Lease-Expires-In (seconds).
 #[utoipa::path(
     post, path = "/tee/proof_inputs", operation_id = "proof_inputs", tag = "prover", security(("prover" = [])),
     request_body = ProofInputsRequest,
