@@ -21,7 +21,12 @@ mod server;
 use std::{env, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::exit::Exit;
 
@@ -61,8 +66,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse_from(moved::renamed(env::args_os().collect()));
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let asked = env::var("RUST_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
+    let registry = tracing_subscriber::registry().with(asked.unwrap_or(Targets::new().with_default(LevelFilter::WARN)));
+    registry.with(fmt::layer().with_writer(std::io::stderr)).init();
     let done = match args.command {
         Command::Demo(args) => demo::run(args),
         Command::Devnet(args) => devnet::run(&args).map(|()| Exit::Success),

@@ -1,7 +1,6 @@
 //! The devnet's traffic: transfers, storage access of all kinds, reverts, deposits.
 
 use tee_verifier::{Address, H256, L2ChainId, U256, era_code_hash, input::Transaction, keccak256};
-use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
 
 use crate::account::{Account, Call, deposit};
 
@@ -168,17 +167,31 @@ impl Traffic {
     }
 }
 
-/// The traffic contract's code.
+/// The traffic contract's code, of which `traffic.asm` is the source.
 pub(crate) fn bytecode() -> Vec<u8> {
-    let mut assembly =
-        Assembly::try_from(include_str!("traffic.asm").to_owned()).expect("the traffic contract is well formed");
-    let words = assembly
-        .compile_to_bytecode_for_mode::<8, EncodingModeProduction>()
-        .expect("the traffic contract can be encoded");
-    let mut code = words.concat();
-    // A bytecode has an odd number of words.
-    if words.len().is_multiple_of(2) {
-        code.extend([0; 32]);
+    hex::decode(include_str!("traffic.hex").trim_end()).expect("a test compares it with its source")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
+
+    /// Builds of the devnet spare the assembler and its thirty packages.
+    #[test]
+    fn the_code_is_what_the_assembler_makes_of_its_source() {
+        let mut assembly = Assembly::try_from(include_str!("traffic.asm").to_owned()).unwrap();
+        let mut words = assembly.compile_to_bytecode_for_mode::<8, EncodingModeProduction>().unwrap();
+        // A bytecode has an odd number of words.
+        if words.len().is_multiple_of(2) {
+            words.push([0; 32]);
+        }
+        if env::var_os("UPDATE_TRAFFIC").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/traffic.hex");
+            fs::write(path, hex::encode(words.concat()) + "\n").unwrap();
+            return;
+        }
+        assert!(super::bytecode() == words.concat(), "traffic.hex is not current: run this test with UPDATE_TRAFFIC=1");
     }
-    code
 }

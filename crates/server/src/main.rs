@@ -13,7 +13,12 @@ use tee_server::{
     AddedBatch, Clock, Config, Garbage, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Service, TokenName,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Exit code after a second signal.
 const INTERRUPTED: i32 = 130;
@@ -159,10 +164,11 @@ fn print_token(token: &NewToken) -> std::io::Result<()> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
+    let registry = tracing_subscriber::registry().with(asked.unwrap_or(Targets::new().with_default(LevelFilter::INFO)));
+    let log = fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => registry.with(log).init(),
+        LogFormat::Json => registry.with(log.json()).init(),
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use hex::{FromHex, FromHexError};
 use tee_api::{BatchUpload, Client};
 use tee_verifier::H256;
 
@@ -24,7 +25,7 @@ pub(crate) struct AddArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// The root after the batch, where it is known; for one file.
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = root)]
     expected_root: Option<H256>,
     /// Where the batches come from, for people.
     #[arg(long, default_value = "teectl")]
@@ -32,6 +33,10 @@ pub(crate) struct AddArgs {
     /// Batch inputs: .json or .cbor, also .zst.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+}
+
+fn root(text: &str) -> Result<H256, FromHexError> {
+    <[u8; 32]>::from_hex(text.strip_prefix("0x").unwrap_or(text)).map(H256)
 }
 
 pub(super) async fn run(command: Command) -> Result<Exit> {

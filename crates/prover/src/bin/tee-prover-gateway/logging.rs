@@ -1,16 +1,23 @@
 //! The log.
 
-use std::{io::stderr, panic};
+use std::{env, io::stderr, panic};
+
 use tee_prover::LogFormat;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// What `RUST_LOG` asks for, or what concerns an operator.
 pub(crate) fn to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let asked = env::var("RUST_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
+    let registry = tracing_subscriber::registry().with(asked.unwrap_or(Targets::new().with_default(LevelFilter::INFO)));
+    let log = fmt::layer().with_writer(stderr);
     match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => registry.with(log).init(),
+        LogFormat::Json => registry.with(log.json()).init(),
     }
     // Whoever reads the log line by line reads panics as well.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
