@@ -350,8 +350,8 @@ impl Heap {
 
 /// Words of a stack.
 const STACK_WORDS: usize = 1 << 16;
-/// Words of a stack that are cleared together.
-const AREA_WORDS: usize = 256;
+/// Words of a stack that are cleared together: most frames use fewer.
+const AREA_WORDS: usize = 64;
 const AREAS: usize = STACK_WORDS / AREA_WORDS;
 
 /// A frame's stack: 65,536 words, each with a mark that tells whether it is a fat pointer.
@@ -423,8 +423,7 @@ impl Stack {
     /// Indices of all words that are not zero.
     #[cfg(all(test, equal))]
     pub(crate) fn written(&self) -> impl Iterator<Item = u16> {
-        let areas = (0..AREAS).filter(|area| self.dirty[area / 64] >> (area % 64) & 1 == 1);
-        areas
+        areas(self.dirty)
             .flat_map(|area| area * AREA_WORDS..(area + 1) * AREA_WORDS)
             .map(|index| index as u16)
             .filter(|index| self.read(*index) != (U256::ZERO, false))
@@ -440,5 +439,11 @@ impl Stack {
 
 /// The numbers of the areas that are marked.
 fn areas(marks: [u64; AREAS / 64]) -> impl Iterator<Item = usize> {
-    (0..AREAS).filter(move |area| marks[area / 64] >> (area % 64) & 1 == 1)
+    marks.into_iter().enumerate().flat_map(|(place, mut marks)| {
+        std::iter::from_fn(move || {
+            let bit = marks.trailing_zeros() as usize;
+            marks &= marks.checked_sub(1)?;
+            Some(place * 64 + bit)
+        })
+    })
 }

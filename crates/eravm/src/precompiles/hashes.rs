@@ -9,8 +9,8 @@ use crate::{Limit, U256, memory::Memory, precompiles::PrecompileCall};
 const MAX_KECCAK_BYTES: u32 = 320 << 20;
 /// More rounds, at 7 gas, cost more than a transaction can have.
 const MAX_SHA256_ROUNDS: u64 = 80_000_000 / 7 + 1;
-/// Bytes of the input that are taken out of memory at a time.
-const BUFFER_BYTES: usize = 136 * 64;
+/// What follows the bytes of a page for ever, a few blocks of it.
+const ZEROS: [u8; 136 * 8] = [0; 136 * 8];
 /// The state that SHA-256 starts from.
 const SHA256_START: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
@@ -20,15 +20,16 @@ pub(super) fn keccak256(call: &PrecompileCall, memory: &mut Memory) -> Result<()
     if call.input_length > MAX_KECCAK_BYTES {
         return Err(Limit::PrecompileRounds);
     }
-    let (mut offset, mut left) = (call.input_offset as usize, call.input_length as usize);
-    let mut buffer = [0; BUFFER_BYTES];
+    let length = call.input_length as usize;
+    let bytes = memory.page_bytes(call.read_page).get(call.input_offset as usize..).unwrap_or_default();
+    let (bytes, _) = bytes.split_at(length.min(bytes.len()));
     let mut hasher = Keccak256::new();
-    while left > 0 {
-        let count = left.min(BUFFER_BYTES);
-        let (part, _) = buffer.split_at_mut(count);
-        memory.read_bytes(call.read_page, offset, part);
+    hasher.update(bytes);
+    let mut zeros = length - bytes.len();
+    while zeros > 0 {
+        let (part, _) = ZEROS.split_at(zeros.min(ZEROS.len()));
         hasher.update(part);
-        (offset, left) = (offset + count, left - count);
+        zeros -= part.len();
     }
     call.write(memory, [U256::from_be_bytes::<32>(hasher.finalize().into())])
 }
