@@ -6,31 +6,26 @@ mod input;
 mod operator;
 #[cfg(test)]
 mod tests;
-mod tls;
-mod token;
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
-    redirect,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 use serde::Serialize;
 use tee_verifier::{BatchInput, L1BatchNumber, MAX_INPUT_BYTES};
-use tokio::time::{Instant, timeout_at};
 
 pub use self::{
     claim::Claim,
-    error::{AnswerError, ClientError, ClientSetupError, NetworkError},
+    error::{AnswerError, ClientError},
     input::{DecodedInput, EncodedInput, UnreadableInput},
     operator::{BatchUpload, JobsRequest},
-    tls::{ClientCertificate, TlsFiles},
-    token::{BearerToken, BearerTokenError},
 };
 use crate::{
     FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
-    SUCCESS, SubmitProof, TeeType, chain,
+    SUCCESS, SubmitProof, TeeType,
+    http::{self, BearerToken, ClientSetupError, HttpOptions, Pace, TlsFiles, Trust, is_loopback, read_body},
 };
 
 /// The most that is read of an answer that is not a batch input, in bytes.
@@ -50,6 +45,8 @@ pub struct Client {
 /// How long a server may take, and how much it may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
+    /// The program that asks, as the server is told.
+    pub program: &'static str,
     /// For a connection to stand, TLS included.
     pub connect_timeout: Duration,
     /// Between two pieces of an answer.
@@ -66,15 +63,6 @@ pub struct ClientOptions {
     pub tls: TlsFiles,
 }
 
-/// The least rate of a transfer: a server that trickles is let go long before the whole exchange's time is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// For how long any rate will do.
-    pub grace: Duration,
-    /// What has to come on average after that.
-    pub least_bytes_per_sec: u64,
-}
-
 /// A batch to prove.
 #[derive(Debug)]
 pub struct Work {
@@ -85,11 +73,15 @@ pub struct Work {
 }
 
 impl Default for ClientOptions {
+    /// The prover's.
     fn default() -> Self {
+        let HttpOptions { program, connect_timeout, read_timeout, total_timeout, .. } =
+            HttpOptions::new("tee-prover-gateway");
         Self {
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(30),
-            total_timeout: Duration::from_secs(300),
+            program,
+            connect_timeout,
+            read_timeout,
+            total_timeout,
             pace: Pace::default(),
             max_input_bytes: MAX_INPUT_BYTES,
             token: None,
@@ -98,44 +90,27 @@ impl Default for ClientOptions {
     }
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { grace: Duration::from_secs(30), least_bytes_per_sec: 16 * 1024 }
-    }
-}
-
 impl Client {
     /// A client of the server at `base_url`, which may hold a path. Nothing is sent yet.
     pub fn new(base_url: &str, options: ClientOptions) -> Result<Self, ClientSetupError> {
-        let mut base_url = Url::parse(base_url).map_err(|_| ClientSetupError::Url)?;
-        if !matches!(base_url.scheme(), "http" | "https") || base_url.host_str().is_none() {
-            return Err(ClientSetupError::Url);
-        }
+        let mut base_url = http::base_url(base_url)?;
         base_url.set_query(None);
         base_url.set_fragment(None);
-        if !base_url.path().ends_with('/') {
-            base_url.set_path(&format!("{}/", base_url.path()));
-        }
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(&base_url, &options.tls)?)
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.read_timeout)
-            .timeout(options.total_timeout)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("tee-prover-gateway/", env!("CARGO_PKG_VERSION")));
-        if let Some(token) = &options.token {
-            let value = token.header().map_err(|_| ClientSetupError::Token)?;
-            http = http.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
-        }
-        if is_loopback(&base_url) {
-            // A proxy could not reach it.
-            http = http.no_proxy();
-        }
+        let has_token = options.token.is_some();
+        let http = HttpOptions {
+            program: options.program,
+            connect_timeout: options.connect_timeout,
+            read_timeout: options.read_timeout,
+            total_timeout: options.total_timeout,
+            trust: options.tls.ca_file.map_or(Trust::System, Trust::Authorities),
+            certificate: options.tls.client,
+            token: options.token,
+        };
         Ok(Self {
-            http: http.build().map_err(|error| ClientSetupError::Http(chain(&error)))?,
+            http: http.client(&base_url)?,
             base_url,
             pace: options.pace,
-            has_token: options.token.is_some(),
+            has_token,
             max_input_bytes: options.max_input_bytes.min(MAX_INPUT_BYTES),
         })
     }
@@ -231,7 +206,7 @@ impl Client {
 
     /// Sends, and sorts what is not a success by who is at fault.
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let response = request.send().await.map_err(error::network)?;
+        let response = request.send().await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -239,17 +214,11 @@ impl Client {
         if status.is_redirection() || status.is_informational() {
             return Err(AnswerError::Status(status.as_u16()).into());
         }
-        let retry_after = retry_after(response.headers());
+        let retry_after = http::retry_after(response.headers());
         // What the server says about it is worth having, not worth failing for.
         let body = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.ok().flatten().unwrap_or_default();
         Err(error::refusal(status.as_u16(), retry_after, &body))
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn json(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, ClientError> {
@@ -268,38 +237,8 @@ async fn success(response: Response) -> Result<(), ClientError> {
 
 /// Reads the rest of an answer whose status says all, so that its connection can be used again.
 async fn done(response: Response) -> Result<(), ClientError> {
-    read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.map(drop)
-}
-
-/// The body, or `None` when it is larger than `limit` bytes.
-async fn read_body(mut response: Response, limit: u64, pace: Pace) -> Result<Option<Vec<u8>>, ClientError> {
-    let fits = |length: u64| length <= limit;
-    if !response.content_length().is_none_or(fits) {
-        return Ok(None);
-    }
-    let started = Instant::now();
-    let mut body = Vec::new();
-    loop {
-        let chunk = timeout_at(started + pace.time_for(body.len() as u64), response.chunk()).await;
-        let Some(chunk) = chunk.map_err(|_| pace.too_slow())?.map_err(error::network)? else { return Ok(Some(body)) };
-        if !fits((body.len() + chunk.len()) as u64) {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-}
-
-impl Pace {
-    /// By when more than so many bytes must have come.
-    fn time_for(&self, bytes: u64) -> Duration {
-        let secs = bytes.checked_div(self.least_bytes_per_sec).unwrap_or(u64::from(u32::MAX));
-        self.grace.saturating_add(Duration::from_secs(secs))
-    }
-
-    fn too_slow(&self) -> ClientError {
-        let error = NetworkError::Slow { least_bytes_per_sec: self.least_bytes_per_sec };
-        ClientError::Network { error, retry_after: None }
-    }
+    read_body(response, MAX_ANSWER_BYTES, Pace::default()).await?;
+    Ok(())
 }
 
 fn lease(headers: &HeaderMap) -> Result<Option<Lease>, AnswerError> {
@@ -309,16 +248,4 @@ fn lease(headers: &HeaderMap) -> Result<Option<Lease>, AnswerError> {
     let expires_in = headers.get(LEASE_EXPIRES_IN_HEADER).map(text).unwrap_or_default();
     let expires_in = Duration::from_secs(expires_in.parse::<u32>().map_err(|_| AnswerError::Lease)?.into());
     Ok(Some(Lease { id, expires_in }))
-}
-
-/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date, which counts from the server's own `Date`: its clock and
-/// ours may differ.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let now = headers.get(DATE)?.to_str().ok()?;
-    let (at, now) = (httpdate::parse_http_date(text).ok()?, httpdate::parse_http_date(now).ok()?);
-    Some(at.duration_since(now).unwrap_or_default())
 }

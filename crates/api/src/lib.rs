@@ -9,6 +9,7 @@
 //! - [`SubmitProof`], [`RegisterAttestation`] and their neighbours are the bodies of requests.
 //! - [`Client`] asks a server: with time-outs, limits on bytes and a least rate, and never more than once for one call. When to try
 //!   again is its caller's decision.
+//! - [`http`] has the rules by which all programs ask over HTTP, this client's and those of others.
 //!
 //! A submission, as a server reads and checks it:
 //!
@@ -30,6 +31,7 @@
 mod build;
 mod chain;
 mod client;
+pub mod http;
 mod key;
 mod listing;
 #[cfg(test)]
@@ -47,10 +49,10 @@ pub use self::{
     build::{BUILD, Build, long_version},
     chain::chain,
     client::{
-        AnswerError, BatchUpload, BearerToken, BearerTokenError, Claim, Client, ClientCertificate, ClientError,
-        ClientOptions, ClientSetupError, DecodedInput, EncodedInput, JobsRequest, NetworkError, Pace, TlsFiles,
+        AnswerError, BatchUpload, Claim, Client, ClientError, ClientOptions, DecodedInput, EncodedInput, JobsRequest,
         UnreadableInput, Work,
     },
+    http::{BearerToken, BearerTokenError, ClientCertificate, ClientSetupError, NetworkError, Pace, TlsFiles},
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     listing::{
         AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobActionError, JobEntry, KeyRevoked, Page,

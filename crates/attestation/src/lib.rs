@@ -51,7 +51,7 @@ pub mod simulated;
 mod source;
 
 #[cfg(feature = "fetch")]
-pub use self::source::{CollateralCache, CollateralSource, PlatformKind, Service, SourceError, http_client};
+pub use self::source::{CollateralCache, CollateralSource, PlatformKind, Service, SourceError};
 pub use self::{
     collateral::{Collateral, MAX_COLLATERAL_BYTES},
     platform::{Platform, PlatformError, TdxFiles},

@@ -12,9 +12,10 @@ use std::{
 };
 
 use dcap_qvl::{config::PckCa, intel};
+use tee_api::NetworkError;
 use thiserror::Error;
 
-pub use self::{cache::CollateralCache, http::http_client, service::Service};
+pub use self::{cache::CollateralCache, service::Service};
 use crate::{
     collateral::{Collateral, CollateralError, MAX_COLLATERAL_BYTES},
     quote::Tee,
@@ -73,7 +74,7 @@ pub enum SourceError {
         /// What was asked for.
         path: String,
         /// What happened.
-        error: String,
+        error: NetworkError,
     },
     /// The service asks to be left alone, or did so a while ago.
     #[error("{path}: the service is busy, and is asked again in {} s", .wait.as_secs())]
@@ -137,14 +138,14 @@ impl fmt::Display for PlatformKind {
 
 impl CollateralSource {
     /// A folder, a file, or the URLs of services with spaces or commas between: `https://HOST/?update=early#ca=FILE` asks with
-    /// these parameters, and trusts the certificates of the file.
-    pub fn open(place: &str) -> Result<Self, SourceError> {
+    /// these parameters, and trusts the certificates of the file. Services are told which `program` asks.
+    pub fn open(place: &str, program: &'static str) -> Result<Self, SourceError> {
         let place = place.trim();
         if !place.starts_with("http://") && !place.starts_with("https://") {
             return Self::at(Path::new(place));
         }
         let urls = place.split([' ', ',', '\n', '\t']).filter(|url| !url.is_empty());
-        urls.map(Service::open).collect::<Result<_, _>>().map(Self::Services)
+        urls.map(|url| Service::open(url, program)).collect::<Result<_, _>>().map(Self::Services)
     }
 
     /// A file, which is looked into now, or a folder.

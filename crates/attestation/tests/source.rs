@@ -25,7 +25,7 @@ use tee_attestation::{
 const NAMED: ReportData = ReportData::V1 { address: [0xab; 20] };
 
 async fn source(service: &Service) -> CollateralSource {
-    CollateralSource::open(&service.url().await).unwrap()
+    CollateralSource::open(&service.url().await, "test").unwrap()
 }
 
 /// The URL of the same over TLS, with this certificate.
@@ -103,11 +103,11 @@ async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     assert!(matches!(error, SourceError::Answer { .. }), "{error}");
     let error = source.collateral(b"no quote", secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Quote(_)), "{error}");
-    let nobody = CollateralSource::open("http://127.0.0.1:9/").unwrap();
+    let nobody = CollateralSource::open("http://127.0.0.1:9/", "test").unwrap();
     let error = nobody.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
     assert!(matches!(error, SourceError::Network { .. }), "{error}");
-    assert!(matches!(CollateralSource::open("http://"), Err(SourceError::Url { .. })));
-    assert!(matches!(CollateralSource::open("/nowhere"), Err(SourceError::File { .. })));
+    assert!(matches!(CollateralSource::open("http://", "test"), Err(SourceError::Url { .. })));
+    assert!(matches!(CollateralSource::open("/nowhere", "test"), Err(SourceError::File { .. })));
     // An answer that is too large, and one that is nothing.
     let (sgx, tdx) = (machine.collateral().unwrap(), machine.publish(&Publication::tdx()).unwrap());
     service.publish(&sgx, &tdx);
@@ -149,14 +149,14 @@ async fn a_service_with_a_certificate_of_its_own_is_trusted_by_a_file_and_not_wi
         format!("{url}#ca={}", path.display())
     };
     let now = secs(SystemTime::now());
-    let named = CollateralSource::open(&file("own.pem", &certificate)).unwrap();
+    let named = CollateralSource::open(&file("own.pem", &certificate), "test").unwrap();
     named.collateral(&quote, now).await.unwrap();
     for other in [url.clone(), file("another.pem", &another)] {
-        let error = CollateralSource::open(&other).unwrap().collateral(&quote, now).await.unwrap_err();
+        let error = CollateralSource::open(&other, "test").unwrap().collateral(&quote, now).await.unwrap_err();
         assert!(matches!(error, SourceError::Network { .. }), "{other}: {error}");
     }
     for wrong in [format!("{url}#ca=/nowhere"), format!("{url}#pin=00"), file("none.pem", &certificate) + "x"] {
-        let error = CollateralSource::open(&wrong).unwrap_err();
+        let error = CollateralSource::open(&wrong, "test").unwrap_err();
         assert!(matches!(error, SourceError::Url { .. }), "{wrong}: {error}");
     }
 }
@@ -167,7 +167,7 @@ async fn services_are_asked_in_turn_until_one_has_it() {
     let quote = machine.quote(&NAMED).unwrap();
     let (empty, full) = (Service::default(), published(&machine));
     let urls = format!("http://127.0.0.1:9/ {}, {}", empty.url().await, full.url().await);
-    let source = CollateralSource::open(&urls).unwrap();
+    let source = CollateralSource::open(&urls, "test").unwrap();
     source.collateral(&quote, secs(SystemTime::now())).await.unwrap();
     assert_eq!(empty.asked(), 1);
     full.answers.lock().unwrap().clear();
@@ -187,7 +187,7 @@ async fn parameters_of_the_url_go_with_the_questions() {
     let answers = std::mem::take(&mut *service.answers.lock().unwrap());
     *service.answers.lock().unwrap() = answers.into_iter().map(|(path, answer)| (with(&path), answer)).collect();
     let url = format!("{}?update=early&team=a%26b", service.url().await);
-    let source = CollateralSource::open(&url).unwrap();
+    let source = CollateralSource::open(&url, "test").unwrap();
     source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap();
     // They are in no error: they may be secret.
     service.answers.lock().unwrap().clear();
@@ -208,7 +208,7 @@ async fn a_service_that_asks_to_be_left_alone_is_left_alone() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async { axum::serve(listener, busy).await.unwrap() });
-    let source = CollateralSource::open(&url).unwrap();
+    let source = CollateralSource::open(&url, "test").unwrap();
     for _ in 0..3 {
         let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
         assert!(matches!(error, SourceError::Busy { wait, .. } if wait > Duration::from_secs(1000)), "{error}");

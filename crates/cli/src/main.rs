@@ -30,6 +30,9 @@ use tracing_subscriber::{
 
 use crate::exit::Exit;
 
+/// What servers are told of who asks.
+const PROGRAM: &str = "teectl";
+
 /// Proofs from trusted enclaves for ZK Stack rollups.
 #[derive(Parser)]
 #[command(name = "teectl", version = tee_api::long_version(), after_help = exit::table())]

@@ -127,7 +127,7 @@ fn what_a_node_says_is_not_believed_and_no_file_is_written() {
         (serve(|_| "{".to_owned()), "malformed answer"),
         (serve(|_| " ".repeat(64 << 20)), "more than"),
         ("http://127.0.0.1:1".to_owned(), "JSON-RPC"),
-        ("ftp://127.0.0.1".to_owned(), "--l2-rpc: no http or https URL"),
+        ("ftp://127.0.0.1".to_owned(), "--l2-rpc: not an http:// or https:// URL with a host"),
     ] {
         let output = complete(&file, &url, &output_file);
         let text = String::from_utf8(output.stderr).unwrap();

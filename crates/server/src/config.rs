@@ -21,6 +21,9 @@ use crate::{
     keys::AttestationConfig,
 };
 
+/// What peers are told of who asks them.
+pub(crate) const PROGRAM: &str = "tee-proof-server";
+
 /// What the server needs to know. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     batches::{NodeRpc, NodeRpcError, ObjectStoreFault, Retention, complete_wanted, mirror},
     clock::Clock,
-    config::Config,
+    config::{Config, PROGRAM},
     database::MigrationError,
     edge::{Access, AccessError, LimitsError, RateLimiter, Tls, TlsError, serve},
     housekeeping,
@@ -93,7 +93,11 @@ impl Server {
         if tls.is_none() && !access.is_open() && !address.ip().is_loopback() {
             tracing::warn!("tokens travel in the clear: set tls, or let a proxy in front of the server speak it");
         }
-        let completing = config.completion_url().map(NodeRpc::new).transpose().map_err(StartError::Completion)?;
+        let completing = config
+            .completion_url()
+            .map(|url| NodeRpc::new(url, PROGRAM))
+            .transpose()
+            .map_err(StartError::Completion)?;
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Listen { address, error })?;
         let service = Service::open(&config, clock).await?;

@@ -4,11 +4,14 @@ use reqwest::{Response, header::CONTENT_LENGTH};
 use tee_verifier::InputForm;
 
 use super::{
-    ClientError, Pace,
+    ClientError,
     input::{EncodedInput, Encoding, form},
-    lease, read_body,
+    lease,
 };
-use crate::Lease;
+use crate::{
+    Lease,
+    http::{Pace, read_body},
+};
 
 /// A batch that a server hands out. Its input waits on the connection until it is [read](Self::read).
 #[derive(Debug)]

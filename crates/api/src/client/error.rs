@@ -5,27 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::chain;
-
-/// The most characters kept of what a server says about an error.
-const MAX_DETAIL_BYTES: usize = 1024;
-
-/// Why a client cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ClientSetupError {
-    /// Not an http or https URL with a host.
-    #[error("not an http:// or https:// URL with a host")]
-    Url,
-    /// TLS cannot be set up, for instance because the system has no certificates.
-    #[error("TLS: {0}")]
-    Tls(String),
-    /// The token cannot stand in a header.
-    #[error("the bearer token cannot stand in a header")]
-    Token,
-    /// The HTTP client cannot be set up.
-    #[error("HTTP client: {0}")]
-    Http(String),
-}
+use crate::http::{NetworkError, printable};
 
 /// Why an exchange failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -51,34 +31,6 @@ pub enum ClientError {
     /// The answer makes no sense.
     #[error(transparent)]
     Answer(#[from] AnswerError),
-}
-
-/// Faults that pass.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NetworkError {
-    /// No connection.
-    #[error("cannot connect: {0}")]
-    Connect(String),
-    /// Too slow.
-    #[error("the server took too long")]
-    TimeOut,
-    /// An answer that trickles.
-    #[error("the server sent its answer slower than {least_bytes_per_sec} bytes per second")]
-    Slow {
-        /// The least that was expected.
-        least_bytes_per_sec: u64,
-    },
-    /// The connection broke: reset, or a body cut short.
-    #[error("the connection broke: {0}")]
-    Broken(String),
-    /// 408, 425, 429 or 5xx.
-    #[error("the server answered with status {status}: {detail}")]
-    Unavailable {
-        /// The HTTP status.
-        status: u16,
-        /// The server's words, at most 1,024 bytes.
-        detail: String,
-    },
 }
 
 /// Answers that make no sense.
@@ -107,16 +59,16 @@ pub enum AnswerError {
     Unsendable,
 }
 
-/// Sorts what went wrong below HTTP.
-pub(super) fn network(error: reqwest::Error) -> ClientError {
-    let error = if error.is_timeout() {
-        NetworkError::TimeOut
-    } else if error.is_connect() {
-        NetworkError::Connect(printable(&chain(&error.without_url())))
-    } else {
-        NetworkError::Broken(printable(&chain(&error.without_url())))
-    };
-    ClientError::Network { error, retry_after: None }
+impl From<NetworkError> for ClientError {
+    fn from(error: NetworkError) -> Self {
+        Self::Network { error, retry_after: None }
+    }
+}
+
+impl From<reqwest::Error> for ClientError {
+    fn from(error: reqwest::Error) -> Self {
+        NetworkError::from(error).into()
+    }
 }
 
 /// Sorts an error status. `body` is the server's problem (RFC 9457) or any text.
@@ -135,9 +87,4 @@ pub(super) fn refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -
     } else {
         ClientError::Refused { status, code: problem.code.map(|code| printable(&code)), detail }
     }
-}
-
-/// What a peer sends ends up in logs: short, and on one line.
-fn printable(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_DETAIL_BYTES)].replace(char::is_control, " ")
 }

@@ -7,10 +7,11 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use tee_verifier::{H256, InputForm};
 
-use super::{AnswerError, Client, ClientError, Pace, done, read_body};
+use super::{AnswerError, Client, ClientError, done};
 use crate::{
     AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobEntry, JobStatus, KeyRevoked, Page, ProverEntry,
     PublicKey, ResolveDisagreement, RevokeKey, TeeType, TeeTypeAction,
+    http::{Pace, read_body},
 };
 
 /// The most that is read of one page of jobs, in bytes.

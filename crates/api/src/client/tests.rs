@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{Quote, Signature, SigningKey};
+use crate::{BearerTokenError, NetworkError, Quote, Signature, SigningKey};
 
 /// Answers one connection with `answer` and closes it; gives the request.
 async fn serve_once(answer: impl Into<Vec<u8>>) -> (Client, JoinHandle<String>) {
@@ -80,6 +80,7 @@ async fn nothing_to_do_is_none_and_the_request_asks_for_cbor_and_zstd() {
     assert!(request.starts_with("POST /base/tee/proof_inputs HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("accept: application/cbor, application/json\r\n"), "{request}");
     assert!(request.contains("accept-encoding: zstd\r\n"), "{request}");
+    assert!(request.contains("user-agent: tee-prover-gateway/"), "{request}");
     assert!(request.ends_with("\r\n\r\n{\"tee_type\":\"sgx\"}"), "{request}");
 }
 

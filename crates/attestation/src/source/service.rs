@@ -1,22 +1,16 @@
 //! Intel's service (PCS), or a cache of it (PCCS), version 4.
 
 use std::{
-    error::Error,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use percent_encoding::percent_decode_str;
-use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{HeaderMap, RETRY_AFTER},
-};
+use reqwest::{Client, StatusCode, Url, header::HeaderMap};
+use tee_api::http::{NetworkError, Pace, read_body, retry_after};
 
-use super::{
-    PlatformKind, SourceError,
-    http::{http_client, http_client_trusting},
-};
+use super::{PlatformKind, SourceError, http};
 use crate::collateral::{Collateral, PcsAnswers};
 
 /// The most that is read of one of the service's answers, in bytes.
@@ -43,15 +37,15 @@ pub struct Service {
 impl Service {
     /// By its URL, which may end in `/sgx/certification/v4`. Behind `#ca=` it may name a file in PEM, with the certificate of the
     /// service itself or of an authority that is trusted for it instead of the system's.
-    pub(super) fn open(place: &str) -> Result<Self, SourceError> {
+    pub(super) fn open(place: &str, program: &'static str) -> Result<Self, SourceError> {
         let wrong =
             |error: &dyn std::fmt::Display| SourceError::Url { url: place.to_owned(), error: error.to_string() };
-        let mut base_url = Url::parse(place).map_err(|error| wrong(&error))?;
+        let mut base_url = tee_api::http::url(place).map_err(|error| wrong(&error))?;
         let http = match base_url.fragment().map(|fragment| fragment.split_once('=')) {
-            None => http_client(&base_url),
+            None => http::client(&base_url, None, program),
             Some(Some(("ca", file))) => {
                 let file = percent_decode_str(file).decode_utf8_lossy();
-                http_client_trusting(&base_url, Path::new(&*file))
+                http::client(&base_url, Some(Path::new(&*file)), program)
             }
             Some(_) => return Err(wrong(&"behind # there can be ca=FILE alone")),
         };
@@ -111,9 +105,8 @@ impl Service {
         if let Some(until) = self.left_alone_until().filter(|until| *until > Instant::now()) {
             return Err(SourceError::Busy { path, wait: until.saturating_duration_since(Instant::now()) });
         }
-        let network =
-            |error: reqwest::Error| SourceError::Network { path: path.clone(), error: chain(&error.without_url()) };
-        let mut response: Response = self.http.get(url).send().await.map_err(network)?;
+        let network = |error: NetworkError| SourceError::Network { path: path.clone(), error };
+        let response = self.http.get(url).send().await.map_err(|error| network(error.into()))?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             let wait = retry_after(response.headers()).unwrap_or(RETRY_AFTER_DEFAULT).min(RETRY_AFTER_MOST);
@@ -124,14 +117,10 @@ impl Service {
             return Err(SourceError::Answer { path, problem: format!("status {status}") });
         }
         let headers = response.headers().clone();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(network)? {
-            if body.len().saturating_add(chunk.len()) as u64 > MAX_ANSWER_BYTES {
-                let problem = format!("more than {MAX_ANSWER_BYTES} bytes");
-                return Err(SourceError::Answer { path, problem });
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let Some(body) = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.map_err(network)? else {
+            let problem = format!("more than {MAX_ANSWER_BYTES} bytes");
+            return Err(SourceError::Answer { path, problem });
+        };
         Ok(Answer { path, headers, body })
     }
 
@@ -142,17 +131,6 @@ impl Service {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         self.left_alone_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// In seconds, or until a date (RFC 9110, section 10.2.3), by the server's own clock where it says what that is.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    if let Ok(secs) = text.parse() {
-        return Some(Duration::from_secs(secs));
-    }
-    let date = |text: &str| chrono::DateTime::parse_from_rfc2822(text).ok();
-    let now = date(headers.get(reqwest::header::DATE)?.to_str().ok()?)?;
-    date(text)?.signed_duration_since(now).to_std().ok()
 }
 
 struct Answer {
@@ -171,14 +149,4 @@ impl Answer {
             .map(|pem| pem.into_owned())
             .ok_or_else(|| SourceError::Answer { path: self.path.clone(), problem: format!("no {name}") })
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

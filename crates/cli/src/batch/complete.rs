@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tee_api::chain;
 use tee_server::{NodeRpc, complete};
 
-use crate::{batch_file, exit::Exit};
+use crate::{PROGRAM, batch_file, exit::Exit};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,7 +24,7 @@ pub(crate) struct Args {
 #[tokio::main]
 pub(crate) async fn run(args: &Args) -> Result<Exit> {
     batch_file::form(&args.output).with_context(|| args.output.display().to_string())?;
-    let node = NodeRpc::new(&args.l2_rpc).context("--l2-rpc")?;
+    let node = NodeRpc::new(&args.l2_rpc, PROGRAM).context("--l2-rpc")?;
     let input = match batch_file::read(&args.file) {
         Ok(input) => input,
         Err(error) => {

@@ -2,19 +2,27 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tee_attestation::http_client;
+use tee_api::{
+    NetworkError,
+    http::{self, HttpOptions, Pace},
+};
 use thiserror::Error;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
 };
 
+use crate::PROGRAM;
+
 /// The most that is read of an answer.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
+
+/// For a whole exchange.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server. Requests to it keep a distance in time.
 pub(super) struct Rpc {
@@ -28,7 +36,7 @@ pub(super) struct Rpc {
 #[derive(Debug, Error)]
 pub(super) enum RpcError {
     #[error("no answer: {0}")]
-    Network(String),
+    Network(#[from] NetworkError),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("an answer of more than {MAX_ANSWER_BYTES} bytes")]
@@ -53,10 +61,10 @@ struct Refusal {
 
 impl Rpc {
     pub(super) fn new(url: &str, rate_limit: Duration) -> Result<Self> {
-        let url = Url::parse(url).with_context(|| url.to_owned())?;
+        let parsed = http::url(url).with_context(|| url.to_owned())?;
         Ok(Self {
-            http: http_client(&url).map_err(|error| anyhow!(error))?,
-            url,
+            http: HttpOptions { total_timeout: TOTAL_TIMEOUT, ..HttpOptions::new(PROGRAM) }.client(&parsed)?,
+            url: parsed,
             rate_limit,
             next: Mutex::new(Instant::now()),
         })
@@ -66,19 +74,12 @@ impl Rpc {
     pub(super) async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<Option<T>, RpcError> {
         self.wait_for_turn().await;
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-        let network = |error: reqwest::Error| RpcError::Network(error.without_url().to_string());
         let request = self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
-        let mut response = request.send().await.map_err(network)?;
+        let response = request.send().await.map_err(NetworkError::from)?;
         if !response.status().is_success() {
             return Err(RpcError::Status(response.status()));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(network)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(RpcError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = http::read_body(response, MAX_ANSWER_BYTES, Pace::default()).await?.ok_or(RpcError::TooLarge)?;
         let answer: Answer<T> = serde_json::from_slice(&body).map_err(|error| RpcError::Json(error.to_string()))?;
         match answer.error {
             Some(Refusal { code, message }) => {

@@ -27,6 +27,7 @@ use super::{
     rpc::{Rpc, RpcError},
 };
 use crate::{
+    PROGRAM,
     exit::Exit,
     quote::{read_policy, read_root},
 };
@@ -69,7 +70,7 @@ struct BatchDetails {
 #[tokio::main]
 pub(super) async fn run(args: Args) -> Result<Exit> {
     let pins = args.pins.required(args.chain_id)?;
-    let source = args.collateral.as_deref().map(CollateralSource::open).transpose()?;
+    let source = args.collateral.as_deref().map(|place| CollateralSource::open(place, PROGRAM)).transpose()?;
     let checker = Checker {
         publisher: Rpc::new(&args.rpc, args.rate_limit)?,
         other_source: args.l2_rpc.as_deref().map(|url| Rpc::new(url, args.rate_limit)).transpose()?,

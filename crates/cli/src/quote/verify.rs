@@ -10,7 +10,10 @@ use super::{
     files::{now_secs, read_policy, read_quote, read_root, time},
     known_builds::KnownBuilds,
 };
-use crate::exit::{self, Exit};
+use crate::{
+    PROGRAM,
+    exit::{self, Exit},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -68,7 +71,7 @@ async fn verdict(args: &Args) -> Result<(Verdict, Option<String>)> {
     let policy = read_policy(&args.policy)?;
     let root = read_root(args.danger_root_certificate.as_deref())?;
     let at_secs = args.at.unwrap_or_else(now_secs);
-    let source = CollateralSource::open(&args.collateral)?;
+    let source = CollateralSource::open(&args.collateral, PROGRAM)?;
     let collateral = source.collateral(&quote, at_secs).await.context("collateral")?;
     let key = args.key.map(|key| Key { public_key: key.to_bytes(), address: key.address().0 });
     let verdict = judge(&Case { quote: &quote, collateral: &collateral, root: &root, policy: &policy, key, at_secs });

@@ -5,6 +5,8 @@ use std::{env, fs, path::PathBuf};
 use anyhow::{Context, Result};
 use tee_api::{Client, ClientCertificate, ClientOptions, TlsFiles};
 
+use crate::PROGRAM;
+
 /// The variable that holds the token where no file is named.
 const TOKEN: &str = "TEECTL_TOKEN";
 
@@ -37,8 +39,9 @@ impl ServerArgs {
         let client = self.client_certificate_file.clone().zip(self.client_key_file.clone());
         let client = client.map(|(certificate_file, key_file)| ClientCertificate { certificate_file, key_file });
         let tls = TlsFiles { ca_file: self.ca_file.clone(), client };
-        let client = Client::new(&self.server, ClientOptions { token, tls, ..ClientOptions::default() })
-            .with_context(|| format!("server {}", self.server))?;
+        let client =
+            Client::new(&self.server, ClientOptions { program: PROGRAM, token, tls, ..ClientOptions::default() })
+                .with_context(|| format!("server {}", self.server))?;
         if client.exposes_token() {
             eprintln!("warning: the token goes to {} unencrypted, for anyone on the way to take", self.server);
         }

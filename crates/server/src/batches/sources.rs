@@ -2,7 +2,6 @@
 
 mod import;
 pub(crate) mod mirror;
-mod node_http;
 mod node_rpc;
 
 pub(super) use self::import::import;

@@ -18,7 +18,10 @@ use thiserror::Error;
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
 use super::judgeable;
-use crate::database::{Judged, KeptCollateral, KeyRecord};
+use crate::{
+    config::PROGRAM,
+    database::{Judged, KeptCollateral, KeyRecord},
+};
 
 /// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -160,7 +163,7 @@ impl Attestor {
             }
         };
         let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
-        let source = CollateralSource::open(&config.collateral)?;
+        let source = CollateralSource::open(&config.collateral, PROGRAM)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
         let (last_good, unsaved, failed, judging_for_people) = Default::default();
         Ok(Self { config, policy, root, collateral, last_good, unsaved, failed, judging_for_people })

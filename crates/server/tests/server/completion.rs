@@ -164,7 +164,7 @@ async fn a_batch_that_lacks_no_path_is_given_to_others_at_once() {
     let rpc_url = node(Refusals::default()).await;
     let world =
         World::start_with(|config| config.completion = Some(CompletionConfig { rpc_url: rpc_url.clone() })).await;
-    let (whole, _) = complete(BATCH.input.clone(), &NodeRpc::new(&rpc_url).unwrap()).await.unwrap();
+    let (whole, _) = complete(BATCH.input.clone(), &NodeRpc::new(&rpc_url, "test").unwrap()).await.unwrap();
     add(&world, &whole).await;
     let (_, lease) = claim(&world, "sgx", 0).await.unwrap();
     report(&world, &lease, "unproven_cost").await;
@@ -195,7 +195,7 @@ async fn a_prover_that_got_the_batch_before_it_was_completed_gets_it_again_and_o
 
 #[tokio::test]
 async fn an_input_that_was_completed_by_hand_takes_the_place_of_the_one_that_lacks_paths() {
-    let node = NodeRpc::new(&node(Refusals::default()).await).unwrap();
+    let node = NodeRpc::new(&node(Refusals::default()).await, "test").unwrap();
     let (completed, paths) = complete(BATCH.input.clone(), &node).await.unwrap();
     assert_eq!((verdict(&completed), paths), (Ok(BATCH.root), 200));
     let world = World::start().await;

@@ -1,18 +1,20 @@
 //! A node's JSON-RPC.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tee_api::{
+    ClientSetupError, NetworkError,
+    http::{self, HttpOptions, Pace},
+};
 use tee_verifier::{Address, H256, SlotPath, StorageKey};
 use thiserror::Error;
 
-use crate::batches::sources::node_http;
-
 /// The most that is read of an answer that is not a list of paths.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
 /// How many slots are asked for at a time.
 const SLOTS_A_REQUEST: usize = 100;
@@ -21,7 +23,7 @@ const SLOTS_A_REQUEST: usize = 100;
 const REQUESTS: usize = 4;
 
 /// The most that is read of an answer with that many paths: each has at most 256 hashes of 69 characters.
-const MAX_PATHS_BYTES: usize = SLOTS_A_REQUEST * 20 * 1024;
+const MAX_PATHS_BYTES: u64 = SLOTS_A_REQUEST as u64 * 20 * 1024;
 
 /// How much of a node's reason is shown.
 const MAX_REASON_CHARS: usize = 200;
@@ -36,12 +38,12 @@ pub struct NodeRpc {
 /// Why a node does not say what it was asked for.
 #[derive(Debug, Error)]
 pub enum NodeRpcError {
-    /// Not an address that can be asked.
-    #[error("no http or https URL")]
-    Url,
+    /// It cannot be asked.
+    #[error(transparent)]
+    Setup(#[from] ClientSetupError),
     /// It does not answer.
     #[error(transparent)]
-    Http(reqwest::Error),
+    Http(#[from] NetworkError),
     /// It answers with an error of HTTP.
     #[error("status {0}")]
     Status(StatusCode),
@@ -64,9 +66,8 @@ pub enum NodeRpcError {
 }
 
 impl From<reqwest::Error> for NodeRpcError {
-    /// The log is no place for a URL that may hold a secret.
     fn from(error: reqwest::Error) -> Self {
-        Self::Http(error.without_url())
+        Self::Http(error.into())
     }
 }
 
@@ -106,10 +107,20 @@ struct StorageProof {
     index: u64,
 }
 
+/// How a node is asked, whichever of its APIs: its inputs are large.
+pub(super) fn node_http(program: &'static str) -> HttpOptions {
+    HttpOptions {
+        read_timeout: Duration::from_secs(60),
+        total_timeout: Duration::from_secs(600),
+        ..HttpOptions::new(program)
+    }
+}
+
 impl NodeRpc {
-    /// A client.
-    pub fn new(url: &str) -> Result<Self, NodeRpcError> {
-        Ok(Self { http: node_http::client()?, url: node_http::url(url).ok_or(NodeRpcError::Url)? })
+    /// A client. The node is told which `program` asks.
+    pub fn new(url: &str, program: &'static str) -> Result<Self, NodeRpcError> {
+        let url = http::url(url)?;
+        Ok(Self { http: node_http(program).client(&url)?, url })
     }
 
     /// Calls a method whose answer is short; `None` is a result of null.
@@ -151,7 +162,7 @@ impl NodeRpc {
 
     async fn call_for<T: DeserializeOwned>(
         &self,
-        max_bytes: usize,
+        max_bytes: u64,
         method: &'static str,
         params: Value,
     ) -> Result<Option<T>, NodeRpcError> {
@@ -162,7 +173,7 @@ impl NodeRpc {
             return Err(NodeRpcError::Status(answer.status()));
         }
         let too_large = || NodeRpcError::Answer(format!("{method}: more than {max_bytes} bytes"));
-        let body = node_http::body(answer, max_bytes).await?.ok_or_else(too_large)?;
+        let body = http::read_body(answer, max_bytes, Pace::default()).await?.ok_or_else(too_large)?;
         let answer: Answer<T> =
             serde_json::from_slice(&body).map_err(|error| NodeRpcError::Answer(format!("{method}: {error}")))?;
         match answer.error {

@@ -13,31 +13,33 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
-    header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
-use tee_api::PresentBatches;
+use tee_api::{
+    BearerToken, BearerTokenError, ClientSetupError, NetworkError, PresentBatches,
+    http::{self, HttpOptions, Pace},
+};
 use tee_verifier::{H256, InputForm};
 use thiserror::Error;
 
 use crate::{
-    batches::{AddBatchError, Compression, EncodedBatch, NodeRpc, NodeRpcError, sources::node_http},
-    config::MirrorConfig,
+    batches::{AddBatchError, Compression, EncodedBatch, NodeRpc, NodeRpcError, sources::node_rpc::node_http},
+    config::{MirrorConfig, PROGRAM},
 };
 
 /// The most that is read of an answer that is not a batch input.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
 /// A client of a node's two APIs.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
+    /// Shows the token, which is for the node's API for provers alone.
     http: Client,
     /// Ends with a slash.
     node_url: Url,
     rpc: Option<NodeRpc>,
-    /// For the node's API for provers only.
-    token: Option<HeaderValue>,
     /// Which API the node was last seen to have.
     has_airbender: Arc<AtomicBool>,
 }
@@ -75,14 +77,14 @@ pub(super) struct BatchDetails {
 /// Why a batch, or all of them, cannot be taken over.
 #[derive(Debug, Error)]
 pub(super) enum MirrorError {
-    #[error("mirror.node_url is no http or https URL")]
-    Url,
+    #[error("mirror.node_url")]
+    Node(#[from] ClientSetupError),
     #[error("mirror.rpc_url")]
     Rpc(#[from] NodeRpcError),
     #[error("mirror.token_file: {0}")]
     Token(String),
     #[error(transparent)]
-    Http(reqwest::Error),
+    Http(#[from] NetworkError),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("malformed answer: {0}")]
@@ -107,9 +109,8 @@ impl MirrorError {
 }
 
 impl From<reqwest::Error> for MirrorError {
-    /// A URL may hold a secret, and the log is no place for it.
     fn from(error: reqwest::Error) -> Self {
-        Self::Http(error.without_url())
+        Self::Http(error.into())
     }
 }
 
@@ -124,14 +125,11 @@ struct RpcDetails {
 
 impl Node {
     pub(super) fn new(config: &MirrorConfig) -> Result<Self, MirrorError> {
-        let mut node_url = node_http::url(&config.node_url).ok_or(MirrorError::Url)?;
-        if !node_url.path().ends_with('/') {
-            node_url.set_path(&format!("{}/", node_url.path()));
-        }
-        let rpc = config.rpc_url.as_deref().map(NodeRpc::new).transpose()?;
-        let http = node_http::client()?;
+        let node_url = http::base_url(&config.node_url)?;
+        let rpc = config.rpc_url.as_deref().map(|url| NodeRpc::new(url, PROGRAM)).transpose()?;
         let token = config.token_file.as_deref().map(token).transpose()?;
-        Ok(Self { http, node_url, rpc, token, has_airbender: Arc::default() })
+        let http = HttpOptions { token, ..node_http(PROGRAM) }.client(&node_url)?;
+        Ok(Self { http, node_url, rpc, has_airbender: Arc::default() })
     }
 
     /// Which batches there are. A node that does not know the one API is asked by the other, and a node may be replaced by a newer
@@ -192,7 +190,7 @@ impl Node {
         Ok(EncodedBatch {
             form,
             compression,
-            body: answer.bytes_stream().map_err(|error| io::Error::other(error.without_url())).boxed(),
+            body: answer.bytes_stream().map_err(|error| io::Error::other(NetworkError::from(error))).boxed(),
             number: Some(number),
             expected_root: details.root,
             sealed_at_ms: details.sealed_at_ms,
@@ -201,11 +199,7 @@ impl Node {
     }
 
     fn ask(&self, api: Api, path: &str) -> RequestBuilder {
-        let request = self.http.get(self.path(&format!("{}/{path}", api.folder())));
-        match &self.token {
-            Some(token) => request.header(AUTHORIZATION, token.clone()),
-            None => request,
-        }
+        self.http.get(self.path(&format!("{}/{path}", api.folder())))
     }
 
     fn path(&self, path: &str) -> Url {
@@ -215,13 +209,9 @@ impl Node {
     }
 }
 
-/// What a file says, as a header that no log shows.
-fn token(path: &Path) -> Result<HeaderValue, MirrorError> {
+fn token(path: &Path) -> Result<BearerToken, MirrorError> {
     let text = fs::read_to_string(path).map_err(|error| MirrorError::Token(error.to_string()))?;
-    let mut header = HeaderValue::try_from(format!("Bearer {}", text.trim()))
-        .map_err(|_| MirrorError::Token("not a token".to_owned()))?;
-    header.set_sensitive(true);
-    Ok(header)
+    text.parse().map_err(|error: BearerTokenError| MirrorError::Token(error.to_string()))
 }
 
 fn header(answer: &Response, name: HeaderName) -> &str {
@@ -233,6 +223,6 @@ async fn json_answer<T: DeserializeOwned>(answer: Response) -> Result<T, MirrorE
         return Err(MirrorError::Status(answer.status()));
     }
     let too_large = || MirrorError::Answer(format!("more than {MAX_ANSWER_BYTES} bytes"));
-    let body = node_http::body(answer, MAX_ANSWER_BYTES).await?.ok_or_else(too_large)?;
+    let body = http::read_body(answer, MAX_ANSWER_BYTES, Pace::default()).await?.ok_or_else(too_large)?;
     serde_json::from_slice(&body).map_err(|error| MirrorError::Answer(error.to_string()))
 }

@@ -2,9 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use reqwest::header::{HeaderValue, InvalidHeaderValue};
+use reqwest::header::HeaderValue;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use super::ClientSetupError;
 
 /// A token for `Authorization: Bearer …` (RFC 6750): 1 to 4,096 visible ASCII characters. Not shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,9 +18,9 @@ pub struct BearerToken(Zeroizing<String>);
 pub struct BearerTokenError;
 
 impl BearerToken {
-    pub(super) fn header(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+    pub(super) fn header(&self) -> Result<HeaderValue, ClientSetupError> {
         let text = Zeroizing::new(format!("Bearer {}", *self.0));
-        let mut value = HeaderValue::from_str(&text)?;
+        let mut value = HeaderValue::from_str(&text).map_err(|_| ClientSetupError::Token)?;
         value.set_sensitive(true);
         Ok(value)
     }

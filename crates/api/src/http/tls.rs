@@ -1,4 +1,4 @@
-//! Whom a client trusts, and how it shows who it is.
+//! Whom a client of HTTP trusts, and how it shows who it is.
 
 use std::{
     fs::File,
@@ -10,6 +10,7 @@ use std::{
 use reqwest::Url;
 use rustls::{
     ClientConfig, RootCertStore,
+    client::danger::ServerCertVerifier,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
@@ -39,24 +40,41 @@ pub struct ClientCertificate {
     pub key_file: PathBuf,
 }
 
+/// Whose certificates are good.
+#[derive(Debug, Clone, Default)]
+pub enum Trust {
+    /// Those that the system's authorities issued.
+    #[default]
+    System,
+    /// Those that the authorities of a file issued, in PEM.
+    Authorities(PathBuf),
+    /// Those that somebody else finds good.
+    Verifier(Arc<dyn ServerCertVerifier>),
+}
+
 /// Without `https` no certificates are asked for, since an enclave's image may have none.
-pub(super) fn config(base_url: &Url, files: &TlsFiles) -> Result<ClientConfig, ClientSetupError> {
+pub(super) fn config(
+    url: &Url,
+    trust: &Trust,
+    certificate: Option<&ClientCertificate>,
+) -> Result<ClientConfig, ClientSetupError> {
     let error = |error: rustls::Error| ClientSetupError::Tls(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(error)?;
-    let builder = match (base_url.scheme(), &files.ca_file) {
-        ("https", None) => builder.with_platform_verifier().map_err(error)?,
-        (_, Some(file)) => {
+    let builder = match trust {
+        Trust::System if url.scheme() == "https" => builder.with_platform_verifier().map_err(error)?,
+        Trust::System => builder.with_root_certificates(RootCertStore::empty()),
+        Trust::Authorities(file) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(file)? {
                 roots.add(certificate).map_err(|error| in_file(file, &error))?;
             }
             builder.with_root_certificates(roots)
         }
-        _ => builder.with_root_certificates(RootCertStore::empty()),
+        Trust::Verifier(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier.clone()),
     };
-    match &files.client {
+    match certificate {
         None => Ok(builder.with_no_client_auth()),
         Some(ClientCertificate { certificate_file, key_file }) => {
             let chain = certificates(certificate_file)?;
@@ -66,7 +84,8 @@ pub(super) fn config(base_url: &Url, files: &TlsFiles) -> Result<ClientConfig, C
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientSetupError> {
+/// The certificates of a file in PEM, at least one.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientSetupError> {
     let certificates = CertificateDer::pem_slice_iter(&read(file)?).collect::<Result<Vec<_>, _>>();
     match certificates.map_err(|error| in_file(file, &error))? {
         none if none.is_empty() => Err(in_file(file, &"no certificate in PEM")),
