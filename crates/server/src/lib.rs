@@ -45,6 +45,7 @@ mod metrics;
 mod proofs;
 mod server;
 mod service;
+mod watched;
 
 pub use tee_api::{JobStatus, KeyStanding};
 

@@ -8,7 +8,7 @@ use vise::{
     Buckets, Counter, EncodeLabelSet, Family, Format, Gauge, Histogram, Info, Metrics as Group, Registry, Unit,
 };
 
-use crate::{clock::Clock, database::Database};
+use crate::{clock::Clock, database::Database, watched::Reload};
 
 /// How long the state may take to be read: a scraper waits 10 s as a rule.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -33,7 +33,7 @@ pub(crate) struct Metrics {
     /// Judgements of registered keys that could not be made, for lack of collateral.
     pub(crate) judgements_failed: Counter,
     /// Changes of the tokens file, the certificate and the policy while the server runs: taken over, or refused.
-    reloads: Family<Reload, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
     /// How many batches the node that is followed has and this server does not.
     pub(crate) mirror_lag_batches: Gauge<u64>,
     /// Those of them that could not be had and are tried again later.
@@ -167,7 +167,7 @@ struct Standing {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reload {
+struct ReloadLabels {
     file: &'static str,
     outcome: &'static str,
 }
@@ -201,10 +201,13 @@ impl Metrics {
     }
 
     /// Counts a change of a file that was taken over or not, if there was one.
-    pub(crate) fn reloaded(&self, file: &'static str, reloaded: Option<bool>) {
-        if let Some(taken_over) = reloaded {
-            self.reloads[&Reload { file, outcome: if taken_over { "taken_over" } else { "refused" } }].inc();
-        }
+    pub(crate) fn reloaded(&self, file: &'static str, reload: Option<Reload>) {
+        let outcome = match reload {
+            None => return,
+            Some(Reload::TakenOver) => "taken_over",
+            Some(Reload::Refused) => "refused",
+        };
+        self.reloads[&ReloadLabels { file, outcome }].inc();
     }
 
     /// Counts a refused proof.

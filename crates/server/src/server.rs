@@ -89,7 +89,7 @@ impl Server {
         let address = config.listen;
         config.limits.check()?;
         let access = Arc::new(Access::open(&config)?);
-        let tls = config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+        let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         if tls.is_none() && !access.is_open() && !address.ip().is_loopback() {
             tracing::warn!("tokens travel in the clear: set tls, or let a proxy in front of the server speak it");
         }

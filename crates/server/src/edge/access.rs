@@ -3,22 +3,17 @@
 mod prover_name;
 mod tokens;
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
 pub(crate) use self::prover_name::prover_name;
 use self::tokens::Tokens;
 pub use self::tokens::{NewToken, Role, RoleError, TokenName, TokenNameError, TokensError};
-use crate::config::Config;
-
-/// The largest tokens file, in bytes: thousands of tokens.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+use crate::{
+    config::Config,
+    watched::{self, Reload, Source, Watched},
+};
 
 /// Why access cannot be set up. The server does not start with any of them.
 #[derive(Debug, Error)]
@@ -86,24 +81,14 @@ pub(crate) enum Caller {
 #[derive(Debug)]
 pub(crate) struct Access {
     /// None lets anyone do anything.
-    tokens: Option<TokensFile>,
+    tokens: Option<Watched<TokensFile>>,
     public_proofs: bool,
     /// Only this machine is to be served, and nobody is asked who they are.
     pub(crate) is_local: bool,
 }
 
 #[derive(Debug)]
-struct TokensFile {
-    path: PathBuf,
-    current: RwLock<Loaded>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    /// What was last seen in the file, be it good or not.
-    text: Vec<u8>,
-    tokens: Arc<Tokens>,
-}
+struct TokensFile(PathBuf);
 
 impl Access {
     /// Reads the configuration's tokens. What is contradictory or malformed is an error: it must not open access.
@@ -111,7 +96,7 @@ impl Access {
         let is_loopback = config.listen.ip().is_loopback();
         let tokens = match &config.tokens_file {
             Some(_) if config.danger_open => return Err(AccessError::OpenWithTokens),
-            Some(path) => Some(TokensFile::open(path)?),
+            Some(path) => Some(Watched::open(TokensFile(path.clone()))?),
             None if config.public_proofs => return Err(AccessError::PublicWithoutTokens),
             None if !is_loopback && !config.danger_open => return Err(AccessError::Open(config.listen)),
             None => None,
@@ -128,7 +113,7 @@ impl Access {
     /// Who shows this token.
     pub(crate) fn caller(&self, token: Option<&str>) -> Caller {
         let Some(file) = &self.tokens else { return Caller::Anyone };
-        let known = token.and_then(|token| file.tokens().find(token));
+        let known = token.and_then(|token| file.value().find(token));
         known.map_or(Caller::Unknown, |(name, role)| Caller::Token { name, role })
     }
 
@@ -146,64 +131,31 @@ impl Access {
         }
     }
 
-    /// Takes over the tokens file if it has changed, and says whether that went well. A file that is not good is reported once
-    /// and changes nothing.
-    pub(crate) fn reload(&self) -> Option<bool> {
-        match self.tokens.as_ref()?.reload() {
-            Ok(false) => None,
-            Ok(true) => {
-                tracing::info!("tokens reloaded");
-                Some(true)
-            }
-            Err(error) => {
-                let error = tee_api::chain(&error);
-                tracing::error!(error, "tokens not reloaded: those before stay in force");
-                Some(false)
-            }
-        }
+    /// Takes over the tokens file if it has changed.
+    pub(crate) fn reload(&self) -> Option<Reload> {
+        self.tokens.as_ref()?.reload()
     }
 }
 
-impl TokensFile {
-    fn open(path: &Path) -> Result<Self, AccessError> {
-        let text = read(path)?;
-        let tokens = Arc::new(parse(path, &text)?);
-        Ok(Self { path: path.to_owned(), current: RwLock::new(Loaded { text, tokens }) })
+impl Source for TokensFile {
+    type Content = Vec<u8>;
+    type Value = Tokens;
+    type Error = AccessError;
+    const NAME: &'static str = "tokens";
+
+    fn read(&self) -> Result<Vec<u8>, AccessError> {
+        watched::read(&self.0).map_err(|error| AccessError::Read { path: self.0.clone(), error })
     }
 
-    fn tokens(&self) -> Arc<Tokens> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).tokens.clone()
+    fn parse(&self, content: &Vec<u8>) -> Result<Tokens, AccessError> {
+        Tokens::parse(content).map_err(|error| AccessError::Tokens { path: self.0.clone(), error })
     }
-
-    fn reload(&self) -> Result<bool, AccessError> {
-        let text = read(&self.path).unwrap_or_default();
-        if text == self.current.read().unwrap_or_else(PoisonError::into_inner).text {
-            return Ok(false);
-        }
-        let parsed = parse(&self.path, &text);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        current.text = text;
-        current.tokens = Arc::new(parsed?);
-        Ok(true)
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, AccessError> {
-    let read = || {
-        if fs::metadata(path)?.len() > MAX_FILE_BYTES {
-            return Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge));
-        }
-        fs::read(path)
-    };
-    read().map_err(|error| AccessError::Read { path: path.to_owned(), error })
-}
-
-fn parse(path: &Path, text: &[u8]) -> Result<Tokens, AccessError> {
-    Tokens::parse(text).map_err(|error| AccessError::Tokens { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn config(change: impl FnOnce(&mut Config)) -> Config {

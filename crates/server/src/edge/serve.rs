@@ -120,7 +120,7 @@ impl Connections {
         let Some(tls) = &self.tls else {
             return self.exchange(stream, Peer { address, has_certificate: false }).await;
         };
-        let handshake = TlsAcceptor::from(tls.server_config()).accept(stream);
+        let handshake = TlsAcceptor::from(tls.value()).accept(stream);
         let stream = tokio::select! {
             stream = timeout(self.limits.header_timeout(), handshake) => stream??,
             () = self.stop.cancelled() => return Ok(()),

@@ -1,9 +1,8 @@
 //! TLS: the certificate, and who may vouch for provers. Replaced while the server runs.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
 
 use rustls::{
@@ -14,6 +13,8 @@ use rustls::{
 };
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::watched::{self, Source, Watched};
 
 /// The files that TLS needs, in PEM. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -53,78 +54,45 @@ pub enum TlsError {
 }
 
 /// TLS as it is in force.
-#[derive(Debug)]
-pub(crate) struct Tls {
-    config: TlsConfig,
-    current: RwLock<Loaded>,
-}
+pub(crate) type Tls = Watched<TlsConfig>;
 
-#[derive(Debug)]
-struct Loaded {
-    /// What was last seen in the files, be it good or not.
-    files: Files,
-    server: Arc<ServerConfig>,
-}
-
+/// What is in the files.
 #[derive(PartialEq, Eq)]
-struct Files {
+pub(crate) struct Files {
     certificate: Vec<u8>,
     key: Vec<u8>,
     prover_ca: Option<Vec<u8>>,
 }
 
 impl Tls {
-    pub(crate) fn open(config: &TlsConfig) -> Result<Self, TlsError> {
-        let files = Files::read(config)?;
-        let server = Arc::new(files.server_config(config)?);
-        Ok(Self { config: config.clone(), current: RwLock::new(Loaded { files, server }) })
-    }
-
-    /// For the next connection.
-    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).server.clone()
-    }
-
     /// Whether a prover must show a certificate.
     pub(crate) fn asks_provers(&self) -> bool {
-        self.config.prover_ca.is_some()
+        self.source().prover_ca.is_some()
+    }
+}
+
+impl Source for TlsConfig {
+    type Content = Files;
+    /// For connections from now on.
+    type Value = ServerConfig;
+    type Error = TlsError;
+    const NAME: &'static str = "certificate";
+
+    fn read(&self) -> Result<Files, TlsError> {
+        let read = |path: &PathBuf| watched::read(path).map_err(|error| TlsError::Read { path: path.clone(), error });
+        Ok(Files {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+            prover_ca: self.prover_ca.as_ref().map(read).transpose()?,
+        })
     }
 
-    /// Takes over the files if they have changed, for connections from now on. Files that do not fit, as in the middle of
-    /// a change, are reported once and change nothing.
-    pub(crate) fn reload(&self) -> Option<bool> {
-        let files = Files::read(&self.config).ok()?;
-        if files == self.current.read().unwrap_or_else(PoisonError::into_inner).files {
-            return None;
-        }
-        let server = files.server_config(&self.config);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        current.files = files;
-        match server {
-            Ok(server) => {
-                current.server = Arc::new(server);
-                tracing::info!("certificate reloaded");
-                Some(true)
-            }
-            Err(error) => {
-                let error = tee_api::chain(&error);
-                tracing::error!(error, "certificate not reloaded: the one before stays in force");
-                Some(false)
-            }
-        }
+    fn parse(&self, content: &Files) -> Result<ServerConfig, TlsError> {
+        content.server_config(self)
     }
 }
 
 impl Files {
-    fn read(config: &TlsConfig) -> Result<Self, TlsError> {
-        let read = |path: &PathBuf| fs::read(path).map_err(|error| TlsError::Read { path: path.clone(), error });
-        Ok(Self {
-            certificate: read(&config.certificate)?,
-            key: read(&config.key)?,
-            prover_ca: config.prover_ca.as_ref().map(read).transpose()?,
-        })
-    }
-
     fn server_config(&self, config: &TlsConfig) -> Result<ServerConfig, TlsError> {
         let setup = |error: &dyn std::fmt::Display| TlsError::Setup(error.to_string());
         let provider = Arc::new(ring::default_provider());
@@ -166,10 +134,4 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
 
 fn pem_error(path: &Path, error: &pem::Error) -> TlsError {
     TlsError::Pem { path: path.to_owned(), error: error.to_string() }
-}
-
-impl std::fmt::Debug for Files {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Files(..)")
-    }
 }

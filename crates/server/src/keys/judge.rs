@@ -3,8 +3,8 @@
 use std::{
     collections::HashMap,
     fs,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use super::judgeable;
 use crate::{
     config::PROGRAM,
     database::{Judged, KeptCollateral, KeyRecord},
+    watched::{self, Reload, Source, Watched},
 };
 
 /// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
@@ -90,7 +91,7 @@ pub enum AttestationSetupError {
 #[derive(Debug)]
 pub(crate) struct Attestor {
     pub(super) config: AttestationConfig,
-    policy: RwLock<LoadedPolicy>,
+    policy: Watched<PolicyFile>,
     root: TrustedRoot,
     collateral: CollateralCache,
     /// The last collateral under which a quote was found genuine, by the kind of platform.
@@ -130,11 +131,8 @@ pub(crate) enum JudgeError {
     NoCollateral(String),
 }
 
-#[derive(Debug, Clone)]
-struct LoadedPolicy {
-    text: String,
-    policy: Arc<Policy>,
-}
+#[derive(Debug)]
+struct PolicyFile(PathBuf);
 
 impl AttestationConfig {
     /// A configuration with the defaults for all that has one.
@@ -162,7 +160,7 @@ impl Attestor {
                 TrustedRoot::danger_from_bytes(&certificate).ok_or_else(unreadable)?
             }
         };
-        let policy = RwLock::new(LoadedPolicy::read(&config.policy)?);
+        let policy = Watched::open(PolicyFile(config.policy.clone()))?;
         let source = CollateralSource::open(&config.collateral, PROGRAM)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
         let (last_good, unsaved, failed, judging_for_people) = Default::default();
@@ -285,7 +283,7 @@ impl Attestor {
     }
 
     fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Verdict {
-        let policy = Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner).policy);
+        let policy = self.policy.value();
         judge(&Case {
             quote: quote.as_bytes(),
             collateral,
@@ -322,35 +320,26 @@ impl Attestor {
         Duration::from_secs(self.config.rejudge_interval_secs)
     }
 
-    /// Takes over the policy's file if it has changed, and says whether it is a policy. An invalid one is logged once and changes
-    /// nothing.
-    pub(super) fn reload_policy(&self) -> Option<bool> {
-        let known = self.policy.read().unwrap_or_else(PoisonError::into_inner).text.clone();
-        // It may be just being replaced.
-        let text = fs::read_to_string(&self.config.policy).ok().filter(|text| *text != known)?;
-        let parsed = Policy::from_yaml(&text);
-        let mut loaded = self.policy.write().unwrap_or_else(PoisonError::into_inner);
-        loaded.text = text;
-        match parsed {
-            Ok(policy) => {
-                loaded.policy = Arc::new(policy);
-                Some(true)
-            }
-            Err(error) => {
-                tracing::error!(%error, "the new policy is invalid: the one before stays");
-                Some(false)
-            }
-        }
+    /// Takes over the policy's file if it has changed.
+    pub(super) fn reload_policy(&self) -> Option<Reload> {
+        self.policy.reload()
     }
 }
 
-impl LoadedPolicy {
-    fn read(path: &Path) -> Result<Self, AttestationSetupError> {
-        let error = |error| AttestationSetupError::Read { path: path.to_owned(), error };
-        let text = fs::read_to_string(path).map_err(error)?;
-        let policy = Policy::from_yaml(&text)
-            .map_err(|error| AttestationSetupError::Policy { path: path.to_owned(), error: Box::new(error) })?;
-        Ok(Self { text, policy: Arc::new(policy) })
+impl Source for PolicyFile {
+    type Content = Vec<u8>;
+    type Value = Policy;
+    type Error = AttestationSetupError;
+    const NAME: &'static str = "policy";
+
+    fn read(&self) -> Result<Vec<u8>, AttestationSetupError> {
+        watched::read(&self.0).map_err(|error| AttestationSetupError::Read { path: self.0.clone(), error })
+    }
+
+    fn parse(&self, content: &Vec<u8>) -> Result<Policy, AttestationSetupError> {
+        let error = |error| AttestationSetupError::Policy { path: self.0.clone(), error: Box::new(error) };
+        let yaml = std::str::from_utf8(content).map_err(|utf8| error(PolicyError::Yaml(utf8.to_string())))?;
+        Policy::from_yaml(yaml).map_err(error)
     }
 }
 

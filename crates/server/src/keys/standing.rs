@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::judge::{Attestor, JudgeError, secs};
-use crate::{clock::millis, database::KeyToJudge, metrics::Metrics, service::Service};
+use crate::{clock::millis, database::KeyToJudge, metrics::Metrics, service::Service, watched::Reload};
 
 /// How often the policy's file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,10 +40,7 @@ pub(crate) async fn watch(service: Service, attestor: Arc<Attestor>, metrics: Me
         }
         let reloaded = attestor.reload_policy();
         metrics.reloaded("policy", reloaded);
-        let changed = reloaded == Some(true);
-        if changed {
-            tracing::info!("the policy has changed");
-        }
+        let changed = reloaded == Some(Reload::TakenOver);
         if changed || (judging.is_none() && Instant::now() >= due) {
             let (service, attestor, metrics) = (service.clone(), attestor.clone(), metrics.clone());
             judging = Some(Box::pin(async move { rejudge(&service, &attestor, &metrics).await }));
