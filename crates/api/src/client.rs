@@ -2,7 +2,6 @@
 
 mod claim;
 mod error;
-mod input;
 mod operator;
 #[cfg(test)]
 mod tests;
@@ -17,14 +16,13 @@ use serde::Serialize;
 use tee_verifier::{BatchInput, L1BatchNumber, MAX_INPUT_BYTES};
 
 pub use self::{
-    claim::Claim,
+    claim::{Claim, EncodedInput},
     error::{AnswerError, ClientError},
-    input::{DecodedInput, EncodedInput, UnreadableInput},
     operator::{BatchUpload, JobsRequest},
 };
 use crate::{
     FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
-    SUCCESS, SubmitProof, TeeType,
+    SUCCESS, SubmitProof, TeeType, UnreadableInput,
     http::{self, BearerToken, ClientSetupError, HttpOptions, Pace, TlsFiles, Trust, is_loopback, read_body},
 };
 

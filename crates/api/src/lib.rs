@@ -32,6 +32,7 @@ mod build;
 mod chain;
 mod client;
 pub mod http;
+mod input;
 mod key;
 mod listing;
 #[cfg(test)]
@@ -48,11 +49,9 @@ mod wire;
 pub use self::{
     build::{BUILD, Build, long_version},
     chain::chain,
-    client::{
-        AnswerError, BatchUpload, Claim, Client, ClientError, ClientOptions, DecodedInput, EncodedInput, JobsRequest,
-        UnreadableInput, Work,
-    },
+    client::{AnswerError, BatchUpload, Claim, Client, ClientError, ClientOptions, EncodedInput, JobsRequest, Work},
     http::{BearerToken, BearerTokenError, ClientCertificate, ClientSetupError, NetworkError, Pace, TlsFiles},
+    input::{Compression, DecodedInput, EncodingError, InputEncoding, UnreadableInput},
     key::{KeyError, PublicKey, SignedBatch, SigningKey},
     listing::{
         AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobActionError, JobEntry, KeyRevoked, Page,

@@ -2,11 +2,12 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    io::{self, BufReader, BufWriter, Read},
     path::Path,
 };
 
-use tee_verifier::{BatchInput, InputError, InputForm, MAX_INPUT_BYTES};
+use tee_api::{Compression, InputEncoding, UnreadableInput};
+use tee_verifier::{BatchInput, InputForm, MAX_INPUT_BYTES};
 use thiserror::Error;
 
 /// Why a file is not a batch input.
@@ -17,46 +18,49 @@ pub(crate) enum BatchFileError {
     #[error(transparent)]
     Read(#[from] io::Error),
     #[error(transparent)]
-    Input(#[from] InputError),
+    Input(#[from] UnreadableInput),
 }
 
 /// A file's bytes in memory.
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
-    form: InputForm,
-    compressed: bool,
+    encoding: InputEncoding,
 }
 
-/// Reads a batch input; the file's name tells the format.
+/// Reads a batch input; the file's name tells how it is written down.
 pub(crate) fn read(path: &Path) -> Result<BatchInput, BatchFileError> {
-    let (file, form, compressed) = open(path)?;
-    decode(BufReader::new(file), form, compressed)
+    let (file, encoding) = open(path)?;
+    Ok(encoding.decode(BufReader::new(file), MAX_INPUT_BYTES)?.input)
 }
 
 /// Reads a file's bytes without looking into them.
 pub(crate) fn load(path: &Path) -> Result<Encoded, BatchFileError> {
-    let (mut file, form, compressed) = open(path)?;
+    let (mut file, encoding) = open(path)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok(Encoded { bytes, form, compressed })
+    Ok(Encoded { bytes, encoding })
 }
 
 impl Encoded {
     /// A batch input, compressed as the server compresses it.
     pub(crate) fn compress(input: &BatchInput, form: InputForm) -> io::Result<Self> {
-        let mut plain = Vec::new();
-        input.write(&mut plain, form)?;
-        let bytes = zstd::encode_all(&plain[..], zstd::DEFAULT_COMPRESSION_LEVEL)?;
-        Ok(Self { bytes, form, compressed: true })
+        let encoding = InputEncoding::zstd(form);
+        let mut bytes = Vec::new();
+        encoding.encode(input, &mut bytes)?;
+        Ok(Self { bytes, encoding })
     }
 
     pub(crate) fn decode(&self) -> Result<BatchInput, BatchFileError> {
-        decode(&self.bytes[..], self.form, self.compressed)
+        Ok(self.encoding.decode(&self.bytes[..], MAX_INPUT_BYTES)?.input)
     }
 
     /// The bytes of the form itself.
     pub(crate) fn decompress(&self) -> io::Result<Vec<u8>> {
-        if self.compressed { zstd::decode_all(&self.bytes[..]) } else { Ok(self.bytes.clone()) }
+        match self.encoding.compression {
+            Compression::None => Ok(self.bytes.clone()),
+            Compression::Zstd => zstd::decode_all(&self.bytes[..]),
+            Compression::Gzip => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -65,54 +69,28 @@ impl Encoded {
 
     /// A name for a file of these bytes.
     pub(crate) fn file_name(&self) -> String {
-        format!("batch.{}{}", self.form.extension(), if self.compressed { ".zst" } else { "" })
+        format!("batch{}", self.encoding.file_ending())
     }
 }
 
-fn open(path: &Path) -> Result<(File, InputForm, bool), BatchFileError> {
-    let (form, compressed) = form(path)?;
+fn open(path: &Path) -> Result<(File, InputEncoding), BatchFileError> {
+    let encoding = encoding(path)?;
     let file = File::open(path)?;
     if file.metadata()?.len() > MAX_INPUT_BYTES {
-        return Err(InputError::TooLarge { limit: MAX_INPUT_BYTES }.into());
+        return Err(UnreadableInput::TooLarge { limit: MAX_INPUT_BYTES }.into());
     }
-    Ok((file, form, compressed))
+    Ok((file, encoding))
 }
 
-fn decode(bytes: impl BufRead, form: InputForm, compressed: bool) -> Result<BatchInput, BatchFileError> {
-    if compressed {
-        Ok(BatchInput::read(zstd::Decoder::with_buffer(bytes)?, form, MAX_INPUT_BYTES)?)
-    } else {
-        Ok(BatchInput::read(bytes, form, MAX_INPUT_BYTES)?)
-    }
-}
-
-/// Writes a batch input in the format that the file's name tells.
+/// Writes a batch input as the file's name tells.
 pub(crate) fn write(path: &Path, input: &BatchInput) -> Result<(), BatchFileError> {
-    let (form, compressed) = form(path)?;
+    let encoding = encoding(path)?;
     let mut file = BufWriter::new(File::create(path)?);
-    if compressed {
-        let mut encoder = zstd::Encoder::new(&mut file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-        let mut plain = BufWriter::new(&mut encoder);
-        input.write(&mut plain, form)?;
-        plain.flush()?;
-        drop(plain);
-        encoder.finish()?;
-    } else {
-        input.write(&mut file, form)?;
-    }
-    file.flush()?;
+    encoding.encode(input, &mut file)?;
     Ok(file.get_ref().sync_all()?)
 }
 
-/// The form that a file's name says, and whether it says that it is compressed with zstd.
-pub(crate) fn form(path: &Path) -> Result<(InputForm, bool), BatchFileError> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let (stem, compressed) = match name.strip_suffix(".zst") {
-        Some(stem) => (stem, true),
-        None => (name.as_str(), false),
-    };
-    let extension = stem.rsplit_once('.').map(|(_, extension)| extension);
-    let forms = [InputForm::Json, InputForm::Cbor];
-    let form = forms.into_iter().find(|form| extension == Some(form.extension())).ok_or(BatchFileError::Name)?;
-    Ok((form, compressed))
+/// How the file's name says that its input is written down.
+pub(crate) fn encoding(path: &Path) -> Result<InputEncoding, BatchFileError> {
+    InputEncoding::of_file_name(path).ok_or(BatchFileError::Name)
 }

@@ -162,7 +162,7 @@ impl Fetcher {
         let lease = claim.lease().cloned().map(|lease| HeldLease::hold(endpoint, lease));
         let delivery = Delivery::new(shared.clone(), endpoint.clone(), lease);
         let announced = claim.announced_bytes();
-        let expected = announced.map(|bytes| memory::expected(bytes, claim.is_compressed(), claim.form()));
+        let expected = announced.map(|bytes| memory::expected(bytes, claim.encoding()));
         let read = async {
             let memory = endpoint.budget.reserve(expected.unwrap_or_else(|| endpoint.expected_memory())).await;
             claim.read().await.map(|input| (memory, input))
@@ -211,7 +211,7 @@ async fn decode(
 ) -> Result<(BatchInput, Reservation), Unfinished> {
     let Delivery { shared, endpoint, .. } = delivery;
     let started = Instant::now();
-    let form = input.form();
+    let form = input.encoding().form;
     let input = Arc::new(input);
     let share_bytes = endpoint.budget.limit_bytes();
     let decoded = loop {

@@ -1,6 +1,7 @@
 //! How much memory a batch takes, by its size. Estimates, several times what is measured: 2,000 mixed transactions, which are 18 MB of
 //! JSON and 2.2 MB compressed, take 38 MiB; hostile inputs take up to four times their bytes in CBOR (docs/BENCHMARKS.md).
 
+use tee_api::{Compression, InputEncoding};
 use tee_verifier::InputForm;
 
 /// What a verification takes beside the input, in bytes.
@@ -14,10 +15,12 @@ const PER_COMPRESSED_BYTE: u64 = 128;
 pub(crate) const LEAST_SHARE_BYTES: u64 = 2 * PER_BATCH;
 
 /// What an input of so many bytes on the wire is expected to take until it is verified, in bytes.
-pub(crate) fn expected(wire_bytes: u64, compressed: bool, form: InputForm) -> u64 {
-    match compressed {
-        true => wire_bytes.saturating_mul(PER_COMPRESSED_BYTE).saturating_add(PER_BATCH),
-        false => taken(wire_bytes, form),
+pub(crate) fn expected(wire_bytes: u64, encoding: InputEncoding) -> u64 {
+    match encoding.compression {
+        Compression::None => taken(wire_bytes, encoding.form),
+        Compression::Gzip | Compression::Zstd => {
+            wire_bytes.saturating_mul(PER_COMPRESSED_BYTE).saturating_add(PER_BATCH)
+        }
     }
 }
 

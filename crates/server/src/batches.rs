@@ -15,7 +15,7 @@ use futures::Stream;
 use tee_verifier::InputForm;
 
 pub use self::{
-    add::{AddBatchError, AddedBatch, Compression, EncodedBatch, NewBatch},
+    add::{AddBatchError, AddedBatch, EncodedBatch, NewBatch},
     blobs::{ObjectStoreFault, ObjectStoreUrl, ObjectStoreUrlError},
     completion::{CompleteError, complete},
     retention::Garbage,

@@ -51,8 +51,8 @@ pub use tee_api::{JobStatus, KeyStanding};
 
 pub use self::{
     batches::{
-        AddBatchError, AddedBatch, CompleteError, Compression, EncodedBatch, Garbage, ImportError, NewBatch, NodeRpc,
-        NodeRpcError, ObjectStoreFault, ObjectStoreUrl, ObjectStoreUrlError, complete,
+        AddBatchError, AddedBatch, CompleteError, EncodedBatch, Garbage, ImportError, NewBatch, NodeRpc, NodeRpcError,
+        ObjectStoreFault, ObjectStoreUrl, ObjectStoreUrlError, complete,
     },
     clock::{Clock, DatabaseClock, ManualClock},
     config::{CompletionConfig, Config, ConfigError, LogFormat, MirrorConfig},

@@ -3,13 +3,9 @@
 use reqwest::{Response, header::CONTENT_LENGTH};
 use tee_verifier::InputForm;
 
-use super::{
-    ClientError,
-    input::{EncodedInput, Encoding, form},
-    lease,
-};
+use super::{AnswerError, ClientError, lease};
 use crate::{
-    Lease,
+    Compression, DecodedInput, EncodingError, InputEncoding, Lease, UnreadableInput,
     http::{Pace, read_body},
 };
 
@@ -18,8 +14,7 @@ use crate::{
 pub struct Claim {
     response: Response,
     lease: Option<Lease>,
-    form: InputForm,
-    encoding: Encoding,
+    encoding: InputEncoding,
     limit: u64,
     pace: Pace,
 }
@@ -28,8 +23,15 @@ impl Claim {
     pub(super) fn of(response: Response, limit: u64, pace: Pace) -> Result<Self, ClientError> {
         let headers = response.headers();
         let lease = lease(headers)?;
-        let (form, encoding) = (form(headers)?, Encoding::of(headers)?);
-        Ok(Self { response, lease, form, encoding, limit, pace })
+        // zksync-era answers with `application/json`; no content type counts as that.
+        let encoding = match InputEncoding::of_headers(headers, Some(InputForm::Json)) {
+            Ok(InputEncoding { compression: Compression::Gzip, .. }) | Err(EncodingError::Compression) => {
+                return Err(AnswerError::ContentEncoding.into());
+            }
+            Err(EncodingError::Form) => return Err(AnswerError::ContentType.into()),
+            Ok(encoding) => encoding,
+        };
+        Ok(Self { response, lease, encoding, limit, pace })
     }
 
     /// The lease, from servers that have them.
@@ -42,20 +44,42 @@ impl Claim {
         self.response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
-    /// Whether it comes compressed.
-    pub fn is_compressed(&self) -> bool {
-        self.encoding.is_compressed()
-    }
-
-    /// The form that it comes in.
-    pub fn form(&self) -> InputForm {
-        self.form
+    /// How it comes.
+    pub fn encoding(&self) -> InputEncoding {
+        self.encoding
     }
 
     /// Reads the input as the server sends it. An input past the limit is not read: decoding says so.
     pub async fn read(self) -> Result<EncodedInput, ClientError> {
-        let Self { response, form, encoding, limit, pace, .. } = self;
+        let Self { response, encoding, limit, pace, .. } = self;
         let body = read_body(response, limit, pace).await?;
-        Ok(EncodedInput { body, form, encoding, limit })
+        Ok(EncodedInput { body, encoding, limit })
+    }
+}
+
+/// A batch input as it arrived.
+#[derive(Debug)]
+pub struct EncodedInput {
+    /// `None` when it is larger than the limit.
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) encoding: InputEncoding,
+    pub(super) limit: u64,
+}
+
+impl EncodedInput {
+    /// Its size as it arrived, in bytes; 0 for one that was too large to read.
+    pub fn bytes(&self) -> u64 {
+        self.body.as_ref().map_or(0, |body| body.len() as u64)
+    }
+
+    /// How it came.
+    pub fn encoding(&self) -> InputEncoding {
+        self.encoding
+    }
+
+    /// Decodes it, as [`InputEncoding::decode`] does.
+    pub fn decode(&self, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
+        let body = self.body.as_deref().ok_or(UnreadableInput::TooLarge { limit: self.limit })?;
+        self.encoding.decode(body, limit_bytes.min(self.limit))
     }
 }

@@ -5,12 +5,12 @@ use reqwest::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
-use tee_verifier::{H256, InputForm};
+use tee_verifier::H256;
 
 use super::{AnswerError, Client, ClientError, done};
 use crate::{
-    AttestationEntry, BatchAdded, DisagreementEntry, JobAction, JobEntry, JobStatus, KeyRevoked, Page, ProverEntry,
-    PublicKey, ResolveDisagreement, RevokeKey, TeeType, TeeTypeAction,
+    AttestationEntry, BatchAdded, DisagreementEntry, InputEncoding, JobAction, JobEntry, JobStatus, KeyRevoked, Page,
+    ProverEntry, PublicKey, ResolveDisagreement, RevokeKey, TeeType, TeeTypeAction,
     http::{Pace, read_body},
 };
 
@@ -37,10 +37,8 @@ pub struct JobsRequest {
 pub struct BatchUpload {
     /// The input.
     pub bytes: Vec<u8>,
-    /// Its form.
-    pub form: InputForm,
-    /// Compressed with zstd.
-    pub is_zstd: bool,
+    /// How it is written down.
+    pub encoding: InputEncoding,
     /// The root after the batch, where it is known.
     pub expected_root: Option<H256>,
     /// Where the batch comes from, for people.
@@ -129,10 +127,10 @@ impl Client {
         if let Some(root) = upload.expected_root {
             url.query_pairs_mut().append_pair("expected_root", &hex::encode(root));
         }
-        let content_type = upload.form.media_type();
+        let content_type = upload.encoding.form.media_type();
         let mut request = self.http.post(url).header(CONTENT_TYPE, content_type).body(upload.bytes);
-        if upload.is_zstd {
-            request = request.header(CONTENT_ENCODING, "zstd");
+        if let Some(name) = upload.encoding.content_encoding() {
+            request = request.header(CONTENT_ENCODING, name);
         }
         read(self.send(request).await?).await
     }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{BearerTokenError, NetworkError, Quote, Signature, SigningKey};
+use crate::{BearerTokenError, InputEncoding, NetworkError, Quote, Signature, SigningKey};
 
 /// Answers one connection with `answer` and closes it; gives the request.
 async fn serve_once(answer: impl Into<Vec<u8>>) -> (Client, JoinHandle<String>) {
@@ -334,7 +334,7 @@ fn an_input_is_decompressed_no_further_than_it_may() {
     let json = zstd::decode_all(&*body).unwrap();
     let size = json.len() as u64;
     let limit = MAX_INPUT_BYTES;
-    let encoded = EncodedInput { body: Some(body), form: InputForm::Json, encoding: input::Encoding::Zstd, limit };
+    let encoded = EncodedInput { body: Some(body), encoding: InputEncoding::zstd(InputForm::Json), limit };
     let decoded = encoded.decode(size).unwrap();
     assert_eq!((decoded.bytes, decoded.input), (size, BatchInput::from_json(&json).unwrap()));
     let cut = encoded.decode(size - 1);

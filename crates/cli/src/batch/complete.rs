@@ -23,12 +23,12 @@ pub(crate) struct Args {
 
 #[tokio::main]
 pub(crate) async fn run(args: &Args) -> Result<Exit> {
-    batch_file::form(&args.output).with_context(|| args.output.display().to_string())?;
+    batch_file::encoding(&args.output).with_context(|| args.output.display().to_string())?;
     let node = NodeRpc::new(&args.l2_rpc, PROGRAM).context("--l2-rpc")?;
     let input = match batch_file::read(&args.file) {
         Ok(input) => input,
         Err(error) => {
-            eprintln!("unreadable: {error} ({})", args.file.display());
+            eprintln!("unreadable: {} ({})", chain(&error), args.file.display());
             return Ok(Exit::Unreadable);
         }
     };

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use tee_api::chain;
 use tee_verifier::{
     BatchInput, ChainPins, CodeHashes, CodePin,
     input::{ExecuteTransactionCommon, Transaction},
@@ -17,7 +18,7 @@ pub(crate) fn run(file: &Path) -> Result<Exit> {
             Ok(Exit::Success)
         }
         Err(error) => {
-            eprintln!("unreadable: {error} ({})", file.display());
+            eprintln!("unreadable: {} ({})", chain(&error), file.display());
             Ok(Exit::Unreadable)
         }
     }

@@ -103,7 +103,7 @@ fn report<'a>(file: &'a Path, options: &Options) -> Report<'a> {
         peak_rss_bytes: None,
     };
     match batch_file::read(file) {
-        Err(error) => report.error = Some(error.to_string()),
+        Err(error) => report.error = Some(tee_api::chain(&error)),
         Ok(input) => {
             report.batch = Some(input.l1_batch_env.number.0);
             report.transactions = Some(input.transaction_count());

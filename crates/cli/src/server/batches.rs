@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use hex::{FromHex, FromHexError};
-use tee_api::{BatchUpload, Client};
+use tee_api::{BatchUpload, Client, Compression, InputEncoding};
 use tee_verifier::H256;
 
 use super::connection::ServerArgs;
@@ -57,12 +57,14 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
 }
 
 async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static str> {
-    let (form, is_zstd) = batch_file::form(file)?;
-    let bytes = fs::read(file).context("cannot read it")?;
-    // A tenth of the size on the line, and servers limit that.
-    let bytes = if is_zstd { bytes } else { zstd::encode_all(&*bytes, zstd::DEFAULT_COMPRESSION_LEVEL)? };
+    let InputEncoding { form, compression } = batch_file::encoding(file)?;
+    let mut bytes = fs::read(file).context("cannot read it")?;
+    if compression == Compression::None {
+        // A tenth of the size on the line, and servers limit that.
+        bytes = zstd::encode_all(&*bytes, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    }
     let (expected_root, source) = (args.expected_root, args.source.clone());
-    let upload = BatchUpload { bytes, form, is_zstd: true, expected_root, source };
+    let upload = BatchUpload { bytes, encoding: InputEncoding::zstd(form), expected_root, source };
     let added = client.add_batch(upload).await?;
     Ok(if added.new { "added" } else { "was there" })
 }

@@ -1,14 +1,14 @@
 //! Taking batches in.
 
-use std::{io, pin::Pin};
+use std::io;
 
-use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use object_store::Error as ObjectStoreError;
-use tee_verifier::{BatchInput, H256, InputError, InputForm, MAX_INPUT_BYTES, completes};
+use tee_api::{InputEncoding, UnreadableInput};
+use tee_verifier::{BatchInput, H256, InputForm, MAX_INPUT_BYTES, completes};
 use thiserror::Error;
-use tokio::{io::AsyncRead, sync::OwnedSemaphorePermit, task};
+use tokio::{sync::OwnedSemaphorePermit, task};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::blobs::{self, CorruptInput, EncodedInput, ObjectStoreFault, OpenInputError, input_key};
@@ -39,10 +39,8 @@ pub struct NewBatch {
 pub struct EncodedBatch<S> {
     /// The input's bytes, as they arrive.
     pub body: S,
-    /// The input's form.
-    pub form: InputForm,
-    /// How the bytes are compressed.
-    pub compression: Compression,
+    /// How the input is written down.
+    pub encoding: InputEncoding,
     /// The number that the input must have, where one was asked for.
     pub number: Option<u32>,
     /// The root after the batch, where it is known.
@@ -51,17 +49,6 @@ pub struct EncodedBatch<S> {
     pub sealed_at_ms: Option<i64>,
     /// Where the batch comes from, for people.
     pub source: String,
-}
-
-/// How bytes are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// They are not.
-    None,
-    /// `gzip`.
-    Gzip,
-    /// `zstd`.
-    Zstd,
 }
 
 /// What became of a batch.
@@ -87,7 +74,7 @@ pub enum AddBatchError {
     Read(#[source] io::Error),
     /// The bytes are not a batch input, are too many for one, or ended early.
     #[error(transparent)]
-    Input(InputError),
+    Input(UnreadableInput),
     /// The input is another batch's.
     #[error("asked for batch {asked}, got batch {got}")]
     Number {
@@ -127,7 +114,7 @@ where
 {
     let received = service.receiving.receive(new.body).await?;
     let _permit = decoding_permit(service).await;
-    let input = decode(received.body, new.form, new.compression).await?;
+    let input = decode(received.body, new.encoding).await?;
     drop(received.room);
     let got = input.l1_batch_env.number.0;
     if let Some(asked) = new.number.filter(|asked| *asked != got) {
@@ -261,11 +248,8 @@ pub(super) async fn read_known(
         }
         Err(error) => return Err(AddBatchError::KnownInput(error.to_string())),
     };
-    Ok(blocking(move || {
-        let plain = zstd::Decoder::with_buffer(&*blob).map_err(|error| error.to_string())?;
-        BatchInput::read(plain, form, MAX_INPUT_BYTES).map_err(|error| error.to_string())
-    })
-    .await)
+    let decoded = blocking(move || InputEncoding::zstd(form).decode(&*blob, MAX_INPUT_BYTES)).await;
+    Ok(decoded.map(|decoded| decoded.input).map_err(|error| tee_api::chain(&error)))
 }
 
 async fn put_back(service: &Service, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
@@ -313,22 +297,16 @@ enum KnownInput {
 }
 
 /// Decodes as the bytes arrive, and no more of them than an input may have.
-async fn decode<S>(body: S, form: InputForm, compression: Compression) -> Result<BatchInput, AddBatchError>
+async fn decode<S>(body: S, encoding: InputEncoding) -> Result<BatchInput, AddBatchError>
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
 {
-    let compressed = StreamReader::new(body);
-    let plain: Pin<Box<dyn AsyncRead + Send>> = match compression {
-        Compression::None => Box::pin(compressed),
-        Compression::Gzip => Box::pin(GzipDecoder::new(compressed)),
-        Compression::Zstd => Box::pin(ZstdDecoder::new(compressed)),
-    };
-    let plain = SyncIoBridge::new(plain);
-    let read = blocking(move || BatchInput::read(plain, form, MAX_UNFOLDED_BYTES)).await;
-    read.map_err(|error| match error {
-        InputError::Read(error) => AddBatchError::Read(error),
-        error => AddBatchError::Input(error),
-    })
+    let body = SyncIoBridge::new(StreamReader::new(body));
+    match blocking(move || encoding.decode(body, MAX_UNFOLDED_BYTES)).await {
+        Ok(decoded) => Ok(decoded.input),
+        Err(UnreadableInput::Compression(error)) => Err(AddBatchError::Read(error)),
+        Err(error) => Err(AddBatchError::Input(error)),
+    }
 }
 
 async fn read_all(blob: impl Stream<Item = io::Result<Bytes>>) -> io::Result<Vec<u8>> {

@@ -4,17 +4,14 @@
 mod marker;
 mod url;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use sha2::{Digest, Sha256};
+use tee_api::InputEncoding;
 use tee_verifier::{BatchInput, InputForm};
 use thiserror::Error;
 use tokio_util::io::ReaderStream;
@@ -25,8 +22,6 @@ pub use self::{
     url::{ObjectStoreUrl, ObjectStoreUrlError},
 };
 use crate::database::{Batch, BlobInfo};
-
-const COMPRESSION_LEVEL: i32 = 3;
 
 /// How much of the content's hash stands in a key.
 const KEY_HASH_BYTES: usize = 16;
@@ -105,7 +100,7 @@ fn path(key: &str, form: InputForm) -> ObjectPath {
 }
 
 fn ending(form: InputForm) -> String {
-    format!(".{}.zst", form.extension())
+    InputEncoding::zstd(form).file_ending()
 }
 
 /// The key of an input that is written now. Of two that add the same input at a time each writes what the other writes; who
@@ -135,21 +130,14 @@ impl BlobName {
 impl EncodedInput {
     /// Encodes in both forms. Takes a while: for a blocking thread.
     pub(crate) fn of(input: &BatchInput) -> io::Result<Self> {
-        Ok(Self {
-            json: compress(|to| input.write(to, InputForm::Json))?,
-            cbor: compress(|to| input.write(to, InputForm::Cbor))?,
-        })
+        Ok(Self { json: compressed(input, InputForm::Json)?, cbor: compressed(input, InputForm::Cbor)? })
     }
 }
 
-fn compress(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Bytes> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
-    // The encoder takes small writes badly.
-    let mut buffer = io::BufWriter::with_capacity(1 << 16, &mut encoder);
-    write(&mut buffer)?;
-    buffer.flush()?;
-    drop(buffer);
-    Ok(encoder.finish()?.into())
+fn compressed(input: &BatchInput, form: InputForm) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    InputEncoding::zstd(form).encode(input, &mut bytes)?;
+    Ok(bytes.into())
 }
 
 impl BlobInfo {

@@ -8,8 +8,8 @@ use std::{
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tee_api::{
-    BatchUpload, Client, ClientError, ClientOptions, JobAction, JobsRequest, ResolveDisagreement, TeeType,
-    TeeTypeAction,
+    BatchUpload, Client, ClientError, ClientOptions, InputEncoding, JobAction, JobsRequest, ResolveDisagreement,
+    TeeType, TeeTypeAction,
 };
 use tee_server::JobStatus::{Failed, Generated, PermanentlyIgnored, PickedByProver, ReadyToBeProven};
 use tee_verifier::{H256, InputForm};
@@ -185,8 +185,7 @@ async fn our_own_client_adds_lists_and_changes() {
     let admin = client(&tokens.admin);
     let upload = BatchUpload {
         bytes: zstd::encode_all(&*json_of(1), 1).unwrap(),
-        form: InputForm::Json,
-        is_zstd: true,
+        encoding: InputEncoding::zstd(InputForm::Json),
         expected_root: Some(ROOT),
         source: "a & b".to_owned(),
     };

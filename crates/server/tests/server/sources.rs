@@ -11,7 +11,8 @@ use axum::{Router, body::Bytes, extract::State, routing::post};
 use futures::stream;
 use reqwest::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
-use tee_server::{AddBatchError, AddedBatch, Compression, EncodedBatch, ImportError, MirrorConfig, ObjectStoreUrl};
+use tee_api::{Compression, InputEncoding};
+use tee_server::{AddBatchError, AddedBatch, EncodedBatch, ImportError, MirrorConfig, ObjectStoreUrl};
 use tee_verifier::{BatchInput, H256, InputForm};
 
 use crate::world::{ROOT, World, input, new_batch};
@@ -310,8 +311,7 @@ fn encoded(
     let pieces: Vec<_> = bytes.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     EncodedBatch {
         body: stream::iter(pieces),
-        form,
-        compression,
+        encoding: InputEncoding { form, compression },
         number: None,
         expected_root: None,
         sealed_at_ms: None,

@@ -6,19 +6,16 @@ use axum::{
     Json,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderName, StatusCode,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
-    },
+    http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
 };
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use tee_api::BatchAdded;
-use tee_verifier::{H256, InputError, InputForm};
+use tee_api::{BatchAdded, EncodingError, InputEncoding, UnreadableInput};
+use tee_verifier::H256;
 use utoipa::IntoParams;
 
 use crate::{
-    batches::{AddBatchError, AddedBatch, Compression, EncodedBatch},
+    batches::{AddBatchError, AddedBatch, EncodedBatch},
     http::{
         App, Problem,
         request::{QueryParameters, malformed_query},
@@ -57,13 +54,14 @@ pub(crate) async fn add(
     if source.chars().count() > 200 || source.chars().any(char::is_control) {
         return Err(malformed_query("source: more than 200 characters, or characters that cannot be shown"));
     }
-    let (form, compression) = (form(request.headers())?, compression(request.headers())?);
+    // A type must be said: pages of other servers cannot say it without asking first.
+    let encoding = InputEncoding::of_headers(request.headers(), None).map_err(unsupported)?;
     let max_bytes = app.limits.max_upload_bytes;
     if declared_bytes(request.headers()).is_some_and(|declared| declared > max_bytes as u64) {
         return Err(too_large());
     }
     let body = Box::pin(limited(request.into_body(), max_bytes));
-    let new = EncodedBatch { body, form, compression, number: None, expected_root, sealed_at_ms: None, source };
+    let new = EncodedBatch { body, encoding, number: None, expected_root, sealed_at_ms: None, source };
     match app.service.add_encoded(new).await {
         Ok(AddedBatch::New) => Ok((StatusCode::CREATED, Json(BatchAdded { new: true }))),
         Ok(AddedBatch::Known) => Ok((StatusCode::OK, Json(BatchAdded { new: false }))),
@@ -85,34 +83,13 @@ fn refusal(error: AddBatchError) -> Problem {
             }
             _ => malformed("the body did not arrive whole, or cannot be decompressed"),
         },
-        AddBatchError::Input(InputError::TooLarge { .. }) => too_large(),
+        AddBatchError::Input(UnreadableInput::TooLarge { .. }) => too_large(),
         AddBatchError::Input(error) => malformed(error),
         AddBatchError::ObjectStore(error) => error.into(),
         AddBatchError::ObjectStoreFault(fault) => fault.into(),
         AddBatchError::Database(error) => error.into(),
         error => Problem::internal(tee_api::chain(&error)),
     }
-}
-
-/// A type must be said: pages of other servers cannot say it without asking first.
-fn form(headers: &HeaderMap) -> Result<InputForm, Problem> {
-    let media_type = text(headers, CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim);
-    media_type
-        .and_then(InputForm::of_media_type)
-        .ok_or_else(|| unsupported("Content-Type: neither application/json nor application/cbor"))
-}
-
-fn compression(headers: &HeaderMap) -> Result<Compression, Problem> {
-    match text(headers, CONTENT_ENCODING) {
-        None | Some("identity") => Ok(Compression::None),
-        Some("zstd") => Ok(Compression::Zstd),
-        Some("gzip") => Ok(Compression::Gzip),
-        Some(_) => Err(unsupported("Content-Encoding: none of identity, zstd, gzip")),
-    }
-}
-
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or("?").trim())
 }
 
 /// The body, until it is larger than it may be.
@@ -129,8 +106,8 @@ fn limited(body: Body, max_bytes: usize) -> impl Stream<Item = io::Result<Bytes>
     })
 }
 
-fn unsupported(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+fn unsupported(error: EncodingError) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", error.to_string())
 }
 
 fn malformed(error: impl std::fmt::Display) -> Problem {

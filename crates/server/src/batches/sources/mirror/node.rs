@@ -13,19 +13,20 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode, Url,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName},
+    header::{ACCEPT, ACCEPT_ENCODING},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tee_api::{
-    BearerToken, BearerTokenError, ClientSetupError, NetworkError, PresentBatches,
+    BearerToken, BearerTokenError, ClientSetupError, Compression, EncodingError, InputEncoding, NetworkError,
+    PresentBatches,
     http::{self, HttpOptions, Pace},
 };
 use tee_verifier::{H256, InputForm};
 use thiserror::Error;
 
 use crate::{
-    batches::{AddBatchError, Compression, EncodedBatch, NodeRpc, NodeRpcError, sources::node_rpc::node_http},
+    batches::{AddBatchError, EncodedBatch, NodeRpc, NodeRpcError, sources::node_rpc::node_http},
     config::{MirrorConfig, PROGRAM},
 };
 
@@ -180,16 +181,17 @@ impl Node {
         if answer.status() != StatusCode::OK {
             return Err(MirrorError::NoInput(answer.status()));
         }
-        let form = InputForm::of_media_type(header(&answer, CONTENT_TYPE)).unwrap_or(InputForm::Json);
-        let compression = match header(&answer, CONTENT_ENCODING) {
-            "" | "identity" => Compression::None,
-            "gzip" => Compression::Gzip,
-            "zstd" => Compression::Zstd,
-            other => return Err(MirrorError::Answer(format!("content-encoding {other:?}"))),
+        let malformed = |error: EncodingError| MirrorError::Answer(error.to_string());
+        let encoding = match InputEncoding::of_headers(answer.headers(), Some(InputForm::Json)) {
+            // A node's inputs are JSON, whatever it calls them.
+            Err(EncodingError::Form) => {
+                let compression = Compression::of_headers(answer.headers()).map_err(malformed)?;
+                InputEncoding { form: InputForm::Json, compression }
+            }
+            encoding => encoding.map_err(malformed)?,
         };
         Ok(EncodedBatch {
-            form,
-            compression,
+            encoding,
             body: answer.bytes_stream().map_err(|error| io::Error::other(NetworkError::from(error))).boxed(),
             number: Some(number),
             expected_root: details.root,
@@ -212,10 +214,6 @@ impl Node {
 fn token(path: &Path) -> Result<BearerToken, MirrorError> {
     let text = fs::read_to_string(path).map_err(|error| MirrorError::Token(error.to_string()))?;
     text.parse().map_err(|error: BearerTokenError| MirrorError::Token(error.to_string()))
-}
-
-fn header(answer: &Response, name: HeaderName) -> &str {
-    answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 async fn json_answer<T: DeserializeOwned>(answer: Response) -> Result<T, MirrorError> {

@@ -1,0 +1,227 @@
+//! A batch input in bytes: how it is written down, and reading it as it comes.
+
+use std::{
+    io::{self, BufRead, BufWriter, Read, Write},
+    path::Path,
+};
+
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
+use tee_verifier::{BatchInput, InputError, InputForm};
+use thiserror::Error;
+
+/// How an input is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputEncoding {
+    /// Its form.
+    pub form: InputForm,
+    /// How the form's bytes are compressed.
+    pub compression: Compression,
+}
+
+/// How bytes are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// They are not.
+    None,
+    /// `gzip`, which is read alone, and not by provers: they do not ask for it.
+    Gzip,
+    /// `zstd`.
+    Zstd,
+}
+
+/// Why headers do not say how an input is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum EncodingError {
+    /// Another type, or none.
+    #[error("Content-Type: neither application/json nor application/cbor")]
+    Form,
+    /// Another coding.
+    #[error("Content-Encoding: none of identity, zstd, gzip")]
+    Compression,
+}
+
+/// An input that was read.
+#[derive(Debug, PartialEq)]
+pub struct DecodedInput {
+    /// The input.
+    pub input: BatchInput,
+    /// How many bytes it was after decompression.
+    pub bytes: u64,
+}
+
+/// Why a batch input's bytes cannot be read.
+#[derive(Debug, Error)]
+pub enum UnreadableInput {
+    /// Larger than allowed, before or after decompression.
+    #[error("the batch input is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The bytes do not come, or cannot be decompressed.
+    #[error("the batch input cannot be decompressed")]
+    Compression(#[source] io::Error),
+    /// Not a batch input.
+    #[error(transparent)]
+    Input(InputError),
+    /// Decoding panicked.
+    #[error("decoding the batch input panicked")]
+    Panicked,
+}
+
+impl InputEncoding {
+    /// A form, compressed with zstd: as inputs are kept and sent.
+    pub fn zstd(form: InputForm) -> Self {
+        Self { form, compression: Compression::Zstd }
+    }
+
+    /// As HTTP's headers say; `untyped` is the form of a body without a type, where one is taken.
+    pub fn of_headers(headers: &HeaderMap, untyped: Option<InputForm>) -> Result<Self, EncodingError> {
+        let form = match header(headers, CONTENT_TYPE) {
+            None => untyped,
+            Some(value) => InputForm::of_media_type(value.split(';').next().unwrap_or_default().trim()),
+        };
+        let compression = Compression::of_headers(headers)?;
+        Ok(Self { form: form.ok_or(EncodingError::Form)?, compression })
+    }
+
+    /// As a file's name says: it ends in `.json` or `.cbor`, and in `.zst` after that where it is compressed.
+    pub fn of_file_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy();
+        let (stem, compression) = match name.strip_suffix(".zst") {
+            Some(stem) => (stem, Compression::Zstd),
+            None => (&*name, Compression::None),
+        };
+        let (_, extension) = stem.rsplit_once('.')?;
+        let form = [InputForm::Json, InputForm::Cbor].into_iter().find(|form| form.extension() == extension)?;
+        Some(Self { form, compression })
+    }
+
+    /// How names of files with it end.
+    pub fn file_ending(self) -> String {
+        let compression = match self.compression {
+            Compression::None => "",
+            Compression::Gzip => ".gz",
+            Compression::Zstd => ".zst",
+        };
+        format!(".{}{compression}", self.form.extension())
+    }
+
+    /// Its compression's name in HTTP's `Content-Encoding`, where there is one.
+    pub fn content_encoding(self) -> Option<&'static str> {
+        match self.compression {
+            Compression::None => None,
+            Compression::Gzip => Some("gzip"),
+            Compression::Zstd => Some("zstd"),
+        }
+    }
+
+    /// Reads an input, decompressed as it comes and no further than to `limit_bytes`: a small body cannot unfold without bound.
+    /// It takes a fraction of a second for a large one, so it is not for a thread that serves others.
+    pub fn decode(self, from: impl BufRead, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
+        match self.compression {
+            Compression::None => decode_plain(from, self.form, limit_bytes),
+            #[cfg(feature = "gzip")]
+            Compression::Gzip => decode_plain(flate2::bufread::GzDecoder::new(from), self.form, limit_bytes),
+            #[cfg(not(feature = "gzip"))]
+            Compression::Gzip => Err(UnreadableInput::Compression(io::ErrorKind::Unsupported.into())),
+            Compression::Zstd => {
+                let plain = zstd::Decoder::with_buffer(from).map_err(UnreadableInput::Compression)?;
+                decode_plain(plain, self.form, limit_bytes)
+            }
+        }
+    }
+
+    /// Writes an input.
+    pub fn encode(self, input: &BatchInput, mut to: impl Write) -> io::Result<()> {
+        match self.compression {
+            Compression::None => input.write(&mut to, self.form)?,
+            Compression::Gzip => return Err(io::ErrorKind::Unsupported.into()),
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(&mut to, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                // The encoder takes small writes badly.
+                let mut plain = BufWriter::with_capacity(1 << 16, &mut encoder);
+                input.write(&mut plain, self.form)?;
+                plain.flush()?;
+                drop(plain);
+                encoder.finish()?;
+            }
+        }
+        to.flush()
+    }
+}
+
+impl Compression {
+    /// As HTTP's headers say.
+    pub fn of_headers(headers: &HeaderMap) -> Result<Self, EncodingError> {
+        match header(headers, CONTENT_ENCODING).as_deref() {
+            None | Some("" | "identity") => Ok(Self::None),
+            Some("gzip") => Ok(Self::Gzip),
+            Some("zstd") => Ok(Self::Zstd),
+            Some(_) => Err(EncodingError::Compression),
+        }
+    }
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let value = headers.get(name)?;
+    // What is no text is no name that is known.
+    Some(value.to_str().unwrap_or("?").trim().to_ascii_lowercase())
+}
+
+fn decode_plain(plain: impl Read, form: InputForm, limit: u64) -> Result<DecodedInput, UnreadableInput> {
+    // Takes all, and counts it.
+    let mut counted = plain.take(u64::MAX);
+    match BatchInput::read(&mut counted, form, limit) {
+        Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),
+        Err(InputError::Read(error)) => Err(UnreadableInput::Compression(error)),
+        Err(error) => Err(UnreadableInput::Input(error)),
+        Ok(input) => Ok(DecodedInput { input, bytes: u64::MAX - counted.limit() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_say_how_an_input_is_written_down() {
+        let read = |content_type: Option<&'static str>, coding: Option<&'static str>, untyped| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(CONTENT_TYPE, content_type), (CONTENT_ENCODING, coding)] {
+                value.into_iter().for_each(|value| _ = headers.insert(&name, value.parse().unwrap()));
+            }
+            InputEncoding::of_headers(&headers, untyped)
+        };
+        let encoding = |form, compression| Ok(InputEncoding { form, compression });
+        for (content_type, coding, expected) in [
+            (Some("application/json"), None, encoding(InputForm::Json, Compression::None)),
+            (Some("Application/JSON; charset=utf-8"), Some("gzip"), encoding(InputForm::Json, Compression::Gzip)),
+            (Some("application/cbor"), Some("ZSTD"), encoding(InputForm::Cbor, Compression::Zstd)),
+            (Some("application/cbor"), Some("identity"), encoding(InputForm::Cbor, Compression::None)),
+            (Some("text/html"), None, Err(EncodingError::Form)),
+            (Some(""), None, Err(EncodingError::Form)),
+            (None, None, Err(EncodingError::Form)),
+            (Some("application/json"), Some("br"), Err(EncodingError::Compression)),
+            (Some("application/json"), Some("zstd, gzip"), Err(EncodingError::Compression)),
+        ] {
+            assert_eq!(read(content_type, coding, None), expected, "{content_type:?} {coding:?}");
+        }
+        assert_eq!(read(None, None, Some(InputForm::Json)), encoding(InputForm::Json, Compression::None));
+        assert_eq!(read(Some("text/html"), None, Some(InputForm::Json)), Err(EncodingError::Form));
+    }
+
+    #[test]
+    fn a_files_name_says_it_too() {
+        for form in [InputForm::Json, InputForm::Cbor] {
+            for compression in [Compression::None, Compression::Zstd] {
+                let encoding = InputEncoding { form, compression };
+                let name = format!("folder.zst/batch-7{}", encoding.file_ending());
+                assert_eq!(InputEncoding::of_file_name(Path::new(&name)), Some(encoding));
+            }
+        }
+        for name in ["batch", "batch.zst", "json", "batch.json.gz", "batch.cbor.zst.zst", "batch.JSON", ".."] {
+            assert_eq!(InputEncoding::of_file_name(Path::new(name)), None, "{name}");
+        }
+    }
+}
