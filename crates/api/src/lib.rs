@@ -9,6 +9,7 @@
 //! - [`SubmitProof`], [`RegisterAttestation`] and their neighbours are the bodies of requests.
 //! - [`Client`] asks a server: with time-outs, limits on bytes and a least rate, and never more than once for one call. When to try
 //!   again is its caller's decision.
+//! - [`settings`] is how programs read their configuration.
 //! - [`http`] has the rules by which all programs ask over HTTP, this client's and those of others.
 //!
 //! A submission, as a server reads and checks it:
@@ -38,6 +39,7 @@ mod listing;
 #[cfg(test)]
 mod onchain;
 mod published;
+pub mod settings;
 mod signature;
 mod statement;
 mod states;

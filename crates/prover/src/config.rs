@@ -1,15 +1,10 @@
 //! Configuration: a YAML file, and over it the environment with zksync-era's names.
 
-mod bytes;
 mod chain_file;
-mod interval;
 mod server;
-mod setting;
 mod settings;
-mod variables;
 
 pub use self::server::ServerConfig;
-use self::setting::{Line, Origin};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -19,7 +14,11 @@ use std::{
     str::FromStr,
     time::Duration,
 };
-use tee_api::{BearerTokenError, TeeType};
+pub use tee_api::settings::LogFormat;
+use tee_api::{
+    BearerTokenError, TeeType,
+    settings::{Line, Origin, VariableError},
+};
 use tee_verifier::Pins;
 use thiserror::Error;
 
@@ -84,17 +83,6 @@ pub enum Attestation {
     Simulation,
 }
 
-/// The form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 /// A configuration and where each of its values comes from. `Display` is YAML that loads to the same, with the origins as
 /// comments; secrets are not in it.
 #[derive(Debug, Clone)]
@@ -124,22 +112,9 @@ pub enum ConfigError {
         /// Where and what, without the file's text: that may hold a misplaced secret.
         error: String,
     },
-    /// A variable of the environment is not what it should be.
-    #[error("{name}: {error}")]
-    Environment {
-        /// The variable.
-        name: &'static str,
-        /// What it should be.
-        error: String,
-    },
-    /// A variable with the prover's prefix that it does not know: misspelt, most likely.
-    #[error("there is no variable {name}; the nearest is {nearest}")]
-    UnknownVariable {
-        /// Its name.
-        name: String,
-        /// The known one that is most like it.
-        nearest: &'static str,
-    },
+    /// A variable of the environment.
+    #[error(transparent)]
+    Environment(#[from] VariableError),
     /// Batches of any code would be signed.
     #[error(
         "no code is pinned: set chain: {{id: …, code: [{{protocol_version: …, bootloader: …, default_account: …, \
@@ -275,27 +250,6 @@ impl fmt::Display for Attestation {
             Self::Sgx => "sgx",
             Self::Tdx => "tdx",
             Self::Simulation => "simulation",
-        })
-    }
-}
-
-impl FromStr for LogFormat {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("none of text, json"),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
         })
     }
 }

@@ -55,7 +55,7 @@ pub use self::{
         ObjectStoreFault, ObjectStoreUrl, ObjectStoreUrlError, complete,
     },
     clock::{Clock, DatabaseClock, ManualClock},
-    config::{CompletionConfig, Config, ConfigError, LogFormat, MirrorConfig},
+    config::{CompletionConfig, Config, ConfigError, Loaded, LogFormat, MirrorConfig},
     database::{
         AttestationEntry, BatchEntry, DatabaseUrl, DatabaseUrlError, Disagreement, Job, JobChange, JobCount, JobCursor,
         JobFilter, Migrated, MigrationError, OverviewProof, OverviewRow, Proof, ProofFilter, ProverEntry, Requeued,

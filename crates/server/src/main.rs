@@ -1,8 +1,9 @@
 //! `tee-proof-server`: hands batches to provers and keeps their proofs.
 
 use std::{
+    env,
     io::{ErrorKind, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -10,7 +11,7 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tee_server::{
-    AddedBatch, Clock, Config, Garbage, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Service, TokenName,
+    AddedBatch, Clock, Config, Garbage, Loaded, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Service, TokenName,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{
@@ -27,9 +28,12 @@ const INTERRUPTED: i32 = 130;
 #[derive(Parser)]
 #[command(version = tee_api::long_version())]
 struct Arguments {
-    /// The configuration, in YAML.
+    /// The configuration, in YAML; variables of the environment (TEE_SERVER_DATABASE_URL, …) go over it.
     #[arg(long, value_name = "FILE", global = true)]
     config_path: Option<PathBuf>,
+    /// Show the configuration and where each value comes from, and exit.
+    #[arg(long)]
+    print_config: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -81,12 +85,15 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let configured = || {
-        let path = arguments.config_path.context("--config-path FILE is missing")?;
-        let config = Config::read(&path).with_context(|| format!("configuration {}", path.display()))?;
-        log_to_stderr(config.log_format);
-        Ok::<_, anyhow::Error>(config)
+        let loaded = load(arguments.config_path.as_deref())?;
+        log_to_stderr(loaded.config.log_format);
+        for warning in loaded.warnings() {
+            tracing::warn!("configuration: {warning}");
+        }
+        Ok::<_, anyhow::Error>(loaded.config)
     };
     match arguments.command {
+        None if arguments.print_config => print_config(&load(arguments.config_path.as_deref())?),
         None => serve(configured()?).await,
         Some(Command::Import { blobs, rest }) => {
             let service = Service::open(&configured()?, Clock::System).await?;
@@ -118,6 +125,22 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             print_token(&NewToken::random(name, role)).context("cannot print the token")
         }
     }
+}
+
+fn load(path: Option<&Path>) -> anyhow::Result<Loaded> {
+    let names: Vec<_> = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    let loaded = Config::load(path, |name| env::var(name).ok(), &names);
+    loaded.with_context(|| match path {
+        Some(path) => format!("configuration {}", path.display()),
+        None => "configuration without --config-path FILE".to_owned(),
+    })
+}
+
+fn print_config(loaded: &Loaded) -> anyhow::Result<()> {
+    for warning in loaded.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    print(&loaded.to_string()).context("cannot print the configuration")
 }
 
 /// Serves until the first signal, and then finishes what is in hand unless there is a second one.
@@ -156,6 +179,10 @@ impl Signals {
 
 fn print_token(token: &NewToken) -> std::io::Result<()> {
     let text = format!("token, shown this once: {}\nfor the tokens file:    {}\n", token.secret(), token.line());
+    print(&text)
+}
+
+fn print(text: &str) -> std::io::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // A reader who has seen enough is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),

@@ -40,7 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) mirror_put_off_batches: Gauge<usize>,
     /// Attempts to complete inputs that lack paths, by what became of them.
     pub(crate) completions: Family<CompletionOutcome, Counter>,
-    /// Inputs of finished batches that were deleted, as `keep_finished_inputs_days` says.
+    /// Inputs of finished batches that were deleted, as `keep_finished_inputs` says.
     pub(crate) inputs_retired: Counter,
     /// Their size in the object store, in bytes.
     pub(crate) input_bytes_retired: Counter,

@@ -145,7 +145,7 @@ impl Server {
         &self.service
     }
 
-    /// Takes no more requests, finishes those in hand within `limits.stop_grace_secs`, and closes the database.
+    /// Takes no more requests, finishes those in hand within `limits.stop_grace`, and closes the database.
     pub async fn stop(self) {
         self.service.stopping.cancel();
         match self.serving.await {

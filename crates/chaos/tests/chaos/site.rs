@@ -297,7 +297,7 @@ object_store: \"{object_store}\"
 listen: {address}
 tokens_file: {tokens}
 log_format: json
-proof_generation_timeout_secs: {LEASE_SECS}
+proof_generation_timeout: {LEASE_SECS}s
 max_attempts: 1000
 chain: {pins}
 mirror: {{ node_url: \"{node}\" }}
@@ -305,8 +305,8 @@ attestation:
   policy: {policy}
   collateral: {collateral}
   danger_root_certificate: {root}
-  rejudge_interval_secs: 1
-  suspend_after_secs: {SUSPEND_AFTER_SECS}
+  rejudge_interval: 1s
+  suspend_after: {SUSPEND_AFTER_SECS}s
 limits: {{ requests_per_sec: 10000, request_burst: 10000 }}
 ",
             tokens = at("tokens.yaml"),

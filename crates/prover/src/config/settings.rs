@@ -2,12 +2,8 @@
 
 use super::{
     Attestation, Config, ConfigError, Loaded, LogFormat,
-    bytes::Bytes,
     chain_file::PinsFromFile,
-    interval::Interval,
     server::{ServerConfig, ServerSetting},
-    setting::{Line, Origin, Setting},
-    variables::Variables,
 };
 use crate::memory::LEAST_SHARE_BYTES;
 use serde::Deserialize;
@@ -17,10 +13,15 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
-use tee_api::TeeType;
+use tee_api::{
+    TeeType,
+    settings::{Bytes, Interval, Line, Origin, Setting, VariableError, Variables},
+};
 use tee_verifier::{ChainPins, L2ChainId, Pins};
 use zeroize::Zeroizing;
 
+/// Begins the names of all variables but those of others.
+const PREFIX: &str = "TEE_PROVER_";
 const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
 /// The authorities to trust, the certificate to show and its key.
 const API_FILES: [&str; 3] =
@@ -69,7 +70,7 @@ pub(super) fn load(
     environment: &dyn Fn(&str) -> Option<String>,
     names: &[String],
 ) -> Result<Loaded, ConfigError> {
-    let environment = Variables::new(environment);
+    let environment = Variables::new(PREFIX, environment);
     let mut settings = path.map(read).transpose()?.unwrap_or_default();
     settings.overlay(&environment)?;
     let files = API_FILES.map(|name| environment.get(name).map(PathBuf::from));
@@ -85,7 +86,7 @@ fn read(path: &Path) -> Result<Settings, ConfigError> {
 }
 
 impl Settings {
-    fn overlay(&mut self, environment: &Variables<'_>) -> Result<(), ConfigError> {
+    fn overlay(&mut self, environment: &Variables<'_>) -> Result<(), VariableError> {
         self.overlay_servers(environment)?;
         self.max_retries.overlay(environment, &["TEE_PROVER_MAX_RETRIES"])?;
         // zksync-era's own deployments set the names without the final S.
@@ -115,14 +116,14 @@ impl Settings {
         port.overlay(environment, &[PROMETHEUS_LISTENER_PORT])?;
         if let Some(port) = port.value() {
             let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-            self.metrics_listen = Setting::Environment(PROMETHEUS_LISTENER_PORT, address);
+            self.metrics_listen = Setting::Environment(PROMETHEUS_LISTENER_PORT.to_owned(), address);
         }
         self.metrics_listen.overlay(environment, &["TEE_PROVER_METRICS_LISTEN"])?;
         self.log_format.overlay(environment, &["TEE_PROVER_LOG_FORMAT"])
     }
 
     /// Servers of the environment stand in for all of the file's.
-    fn overlay_servers(&mut self, environment: &Variables<'_>) -> Result<(), ConfigError> {
+    fn overlay_servers(&mut self, environment: &Variables<'_>) -> Result<(), VariableError> {
         let (mut url, mut urls) = (Setting::Unset, Setting::<UrlList>::Unset);
         url.overlay(environment, &["TEE_PROVER_API_URL"])?;
         urls.overlay(environment, &["TEE_PROVER_API_URLS"])?;
@@ -259,13 +260,15 @@ fn servers(
     let [(_, token), _] = &secrets;
     if let Some(token) = token {
         let [server] = &mut servers[..] else { return Err(ConfigError::TokenForWhom) };
-        let error =
-            |error: tee_api::BearerTokenError| ConfigError::Environment { name: API_TOKEN, error: error.to_string() };
+        let error = |error: tee_api::BearerTokenError| VariableError::Invalid {
+            name: API_TOKEN.to_owned(),
+            error: error.to_string(),
+        };
         server.token = Some(token.parse().map_err(error)?);
     }
     for (key, (name, secret)) in ["api_token (hidden)", "signing_key (hidden)"].into_iter().zip(&secrets) {
         if secret.is_some() {
-            lines.push(Line::new("# secret", Some(key.to_owned()), Origin::Environment(name)));
+            lines.push(Line::new("# secret", Some(key.to_owned()), Origin::Environment((*name).to_owned())));
         }
     }
     Ok(servers)

@@ -186,7 +186,10 @@ fn values_that_make_no_sense_are_refused_by_the_name_of_their_variable() {
         ("PROMETHEUS_LISTENER_PORT", "99999"),
     ] {
         let error = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (name, value)]).unwrap_err();
-        assert!(matches!(error, ConfigError::Environment { name: named, .. } if named == name), "{error}");
+        assert!(
+            matches!(&error, ConfigError::Environment(VariableError::Invalid { name: named, .. }) if named == name),
+            "{error}"
+        );
     }
 }
 
@@ -199,8 +202,10 @@ fn a_misspelt_variable_is_refused_with_the_name_that_it_is_most_like() {
         ("TEE_PROVER_SIGNINGKEY", "TEE_PROVER_SIGNING_KEY"),
     ] {
         let error = from_environment(&[("TEE_PROVER_API_URL", "http://host"), (misspelt, "s3cret")]).unwrap_err();
-        let ConfigError::UnknownVariable { name, nearest } = &error else { panic!("{misspelt}: {error}") };
-        assert_eq!((name.as_str(), *nearest), (misspelt, meant));
+        let ConfigError::Environment(VariableError::Unknown { name, nearest }) = &error else {
+            panic!("{misspelt}: {error}")
+        };
+        assert_eq!((name.as_str(), nearest.as_str()), (misspelt, meant));
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
     // Others' variables are others'.
@@ -265,5 +270,5 @@ fn code_is_pinned_or_said_not_to_be_and_never_both() {
     assert!(matches!(load("chain: {id: 300, code: []}\n"), Err(ConfigError::File { .. })));
     assert_eq!(load("danger_any_code: true\n").unwrap(), Pins::danger_any_code());
     let nowhere = [("TEE_PROVER_API_URL", "http://a"), ("TEE_PROVER_CHAIN_FILE", "/nowhere")];
-    assert!(matches!(load_strictly(None, &nowhere), Err(ConfigError::Environment { .. })));
+    assert!(matches!(load_strictly(None, &nowhere), Err(ConfigError::Environment(VariableError::Invalid { .. }))));
 }

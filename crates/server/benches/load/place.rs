@@ -145,7 +145,7 @@ impl Place {
     pub(crate) async fn start_at(&self, address: SocketAddr) -> ServerProcess {
         let config = self.folder.path().join(format!("{}.yaml", address.port()));
         let yaml = format!(
-            "database_url: \"{}\"\nobject_store: \"file://{}\"\nlisten: {address}\nproof_generation_timeout_secs: {}\n\
+            "database_url: \"{}\"\nobject_store: \"file://{}\"\nlisten: {address}\nproof_generation_timeout: {}s\n\
              max_attempts: 1000\ndanger_unjudged_quotes: true\ndanger_any_code: true\ndanger_bare_roots: true\n",
             self.url,
             self.folder.path().join("objects").display(),

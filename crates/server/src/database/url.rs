@@ -1,11 +1,9 @@
 //! Where the database is.
 
-use serde::Deserialize;
 use thiserror::Error;
 
 /// Where the database is. It may hold a password, so it is not shown.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
 /// Not the URL of a database.

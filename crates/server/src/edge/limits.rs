@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
 use thiserror::Error;
 
 use crate::edge::{LeastRate, TokenName};
@@ -15,9 +14,8 @@ use crate::edge::{LeastRate, TokenName};
 /// The most askers that a [`RateLimiter`] remembers.
 const MAX_ASKERS: usize = 65_536;
 
-/// Limits that protect the server from its peers. Unknown keys are errors.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// Limits that protect the server from its peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The largest request body but for uploads, in bytes.
     pub max_body_bytes: usize,

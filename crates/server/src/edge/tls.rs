@@ -11,14 +11,12 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use serde::Deserialize;
 use thiserror::Error;
 
 use crate::watched::{self, Source, Watched};
 
-/// The files that TLS needs, in PEM. Unknown keys are errors.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The files that TLS needs, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
     /// The certificate, followed by those between it and its root.
     pub certificate: PathBuf,

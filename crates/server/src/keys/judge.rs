@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use tee_api::{PublicKey, Quote};
 use tee_attestation::{
     Case, Collateral, CollateralCache, CollateralSource, Key, PlatformKind, Policy, PolicyError, Rule, SourceError,
@@ -33,25 +32,20 @@ const MOST_PATIENCE: Duration = Duration::from_secs(60);
 const MAX_KINDS: usize = 256;
 
 /// How quotes are judged.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestationConfig {
     /// The policy, in YAML. It is read again when it changes.
     pub policy: PathBuf,
     /// Where collateral comes from: the URL of a PCS or PCCS, a folder, or a file, which may be replaced.
     pub collateral: String,
     /// Collateral is fetched anew when it has no more than this left.
-    #[serde(default = "day")]
     pub refresh_before_secs: u64,
     /// How often collateral is fetched and registered keys are judged again, besides when the policy changes.
-    #[serde(default = "hour")]
     pub rejudge_interval_secs: u64,
     /// A key that could not be judged for this long, for lack of good collateral, makes no new proofs until it can be. What
     /// it proved counts.
-    #[serde(default = "week")]
     pub suspend_after_secs: u64,
     /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
-    #[serde(default)]
     pub danger_root_certificate: Option<PathBuf>,
 }
 
@@ -140,9 +134,9 @@ impl AttestationConfig {
         Self {
             policy,
             collateral,
-            refresh_before_secs: day(),
-            rejudge_interval_secs: hour(),
-            suspend_after_secs: week(),
+            refresh_before_secs: 24 * 60 * 60,
+            rejudge_interval_secs: 60 * 60,
+            suspend_after_secs: 7 * 24 * 60 * 60,
             danger_root_certificate: None,
         }
     }
@@ -345,16 +339,4 @@ impl Source for PolicyFile {
 
 pub(crate) fn secs(ms: i64) -> u64 {
     u64::try_from(ms / 1000).unwrap_or(0)
-}
-
-fn day() -> u64 {
-    24 * 60 * 60
-}
-
-fn week() -> u64 {
-    7 * 24 * 60 * 60
-}
-
-fn hour() -> u64 {
-    60 * 60
 }

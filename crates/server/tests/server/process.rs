@@ -141,7 +141,7 @@ async fn a_token_made_by_the_program_works_and_no_log_line_shows_it_or_a_lease()
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let process = Process::start(&folder, "limits: { stop_grace_secs: 600 }\n");
+    let process = Process::start(&folder, "limits: { stop_grace: 10min }\n");
     // In hand, so that the first signal alone does not end it.
     let mut stream = TcpStream::connect(&process.address).await.unwrap();
     let head =

@@ -1,6 +1,5 @@
 //! What decides over jobs.
 
-use serde::Deserialize;
 use tee_api::TeeType;
 
 /// What decides over jobs, from the configuration.
@@ -23,8 +22,7 @@ pub(crate) struct JobRules {
 
 /// How many keys must prove a batch, by TEE type. One suffices of a type that is not listed, from when its first prover
 /// asks for work. With 0 its provers get none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequiredProofs {
     /// Of Intel SGX.
     pub sgx: Option<u32>,

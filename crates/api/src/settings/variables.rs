@@ -1,40 +1,41 @@
-//! The variables of the environment that are the prover's, and those that look like it.
+//! The variables of the environment that are a program's, and those that look like it.
 
-use super::ConfigError;
+use super::VariableError;
 use std::cell::RefCell;
 
-const PREFIX: &str = "TEE_PROVER_";
-
 /// The environment, and which of its variables have been asked for: those are the known ones.
-pub(super) struct Variables<'a> {
+pub struct Variables<'a> {
+    prefix: &'static str,
     get: &'a dyn Fn(&str) -> Option<String>,
-    known: RefCell<Vec<&'static str>>,
+    known: RefCell<Vec<String>>,
 }
 
 impl<'a> Variables<'a> {
-    pub(super) fn new(get: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { get, known: RefCell::default() }
+    /// `get` gives a variable, and `prefix` begins the names of the program's own.
+    pub fn new(prefix: &'static str, get: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { prefix, get, known: RefCell::default() }
     }
 
-    pub(super) fn get(&self, name: &'static str) -> Option<String> {
-        self.known.borrow_mut().push(name);
+    /// A variable, which is known from now on.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.known.borrow_mut().push(name.to_owned());
         (self.get)(name)
     }
 
     /// A misspelt variable says nothing, and the default counts in its place without a word. Once all have been asked for, one of
-    /// the prover's prefix that has not is an error.
-    pub(super) fn refuse_unknown(&self, names: &[String]) -> Result<(), ConfigError> {
+    /// the program's prefix that has not is an error.
+    pub fn refuse_unknown(&self, names: &[String]) -> Result<(), VariableError> {
         let known = self.known.borrow();
-        let unknown = names.iter().find(|name| {
-            name.starts_with(PREFIX) && !known.contains(&name.as_str()) && !is_of_a_kubernetes_service(name)
-        });
+        let unknown = names
+            .iter()
+            .find(|name| name.starts_with(self.prefix) && !known.contains(name) && !is_of_a_kubernetes_service(name));
         let Some(name) = unknown else { return Ok(()) };
-        let nearest = known.iter().min_by_key(|known| distance(name, known)).copied().unwrap_or_default();
-        Err(ConfigError::UnknownVariable { name: name.clone(), nearest })
+        let nearest = known.iter().min_by_key(|known| distance(name, known)).cloned().unwrap_or_default();
+        Err(VariableError::Unknown { name: name.clone(), nearest })
     }
 }
 
-/// For a service `tee-prover…` Kubernetes sets such variables in every container (Kubernetes, "Service", "Environment variables").
+/// For a service `tee-prover…`, say, Kubernetes sets such variables in every container (Kubernetes, "Service", "Environment variables").
 fn is_of_a_kubernetes_service(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_kubernetes_sets_for_a_service_of_that_name_is_not_taken_for_ours() {
-        let variables = Variables::new(&|_| None);
+        let variables = Variables::new("TEE_PROVER_", &|_| None);
         variables.get("TEE_PROVER_PREFETCH");
         let names = [
             "TEE_PROVER_SERVICE_HOST",

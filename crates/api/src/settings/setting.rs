@@ -1,49 +1,69 @@
 //! A value together with where it comes from.
 
-use super::{ConfigError, variables::Variables};
+use super::{VariableError, Variables};
 use serde::{Deserialize, Deserializer};
 use std::{fmt, str::FromStr};
 
 /// What was said of one key, before defaults.
 #[derive(Debug, Default)]
-pub(super) enum Setting<T> {
+pub enum Setting<T> {
+    /// Nothing.
     #[default]
     Unset,
+    /// By the file.
     File(T),
-    Environment(&'static str, T),
+    /// By a variable, which is named.
+    Environment(String, T),
 }
 
 /// One line of the configuration as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub struct Line {
     key: &'static str,
     /// In YAML; `None` for what is not set and has no default.
     value: Option<String>,
     origin: Origin,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
     Default,
+    /// The file.
     File,
-    Environment(&'static str),
+    /// A variable of the environment.
+    Environment(String),
+    /// An option.
     CommandLine(&'static str),
 }
 
 impl<T> Setting<T> {
-    pub(super) fn origin(&self) -> Origin {
+    /// Where it was said.
+    pub fn origin(&self) -> Origin {
         match self {
             Self::Unset => Origin::Default,
             Self::File(_) => Origin::File,
-            Self::Environment(name, _) => Origin::Environment(name),
+            Self::Environment(name, _) => Origin::Environment(name.clone()),
         }
     }
 
-    pub(super) fn is_set(&self) -> bool {
+    /// Whether anything was said.
+    pub fn is_set(&self) -> bool {
         !matches!(self, Self::Unset)
     }
 
-    pub(super) fn value(self) -> Option<T> {
+    /// The same, said otherwise.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        match self {
+            Self::Unset => Setting::Unset,
+            Self::File(value) => Setting::File(change(value)),
+            Self::Environment(name, value) => Setting::Environment(name, change(value)),
+        }
+    }
+
+    /// What was said.
+    pub fn value(self) -> Option<T> {
         match self {
             Self::Unset => None,
             Self::File(value) | Self::Environment(_, value) => Some(value),
@@ -51,7 +71,7 @@ impl<T> Setting<T> {
     }
 
     /// The value, or `default`; written down as a line.
-    pub(super) fn or(self, key: &'static str, default: T, lines: &mut Vec<Line>) -> T
+    pub fn or(self, key: &'static str, default: T, lines: &mut Vec<Line>) -> T
     where
         T: fmt::Display,
     {
@@ -62,7 +82,7 @@ impl<T> Setting<T> {
     }
 
     /// The value, which may be missing; written down as a line.
-    pub(super) fn optional(self, key: &'static str, lines: &mut Vec<Line>) -> Option<T>
+    pub fn optional(self, key: &'static str, lines: &mut Vec<Line>) -> Option<T>
     where
         T: fmt::Display,
     {
@@ -73,27 +93,29 @@ impl<T> Setting<T> {
     }
 
     /// Takes the first of the variables that is set, over what the file says.
-    pub(super) fn overlay(&mut self, environment: &Variables<'_>, names: &[&'static str]) -> Result<(), ConfigError>
+    pub fn overlay(&mut self, environment: &Variables<'_>, names: &[&str]) -> Result<(), VariableError>
     where
         T: FromStr<Err: fmt::Display>,
     {
+        // All of them, so that all are known.
         let values: Vec<_> = names.iter().map(|name| (*name, environment.get(name))).collect();
         let Some((name, text)) = values.into_iter().find_map(|(name, value)| Some((name, value?))) else {
             return Ok(());
         };
-        let value =
-            text.parse().map_err(|error: T::Err| ConfigError::Environment { name, error: error.to_string() })?;
-        *self = Self::Environment(name, value);
+        let invalid = |error: T::Err| VariableError::Invalid { name: name.to_owned(), error: error.to_string() };
+        *self = Self::Environment(name.to_owned(), text.parse().map_err(invalid)?);
         Ok(())
     }
 }
 
 impl Line {
-    pub(super) fn new(key: &'static str, value: Option<String>, origin: Origin) -> Self {
+    /// `value` is in YAML; `None` for what is not set and has no default.
+    pub fn new(key: &'static str, value: Option<String>, origin: Origin) -> Self {
         Self { key, value, origin }
     }
 
-    pub(super) fn is_of(&self, key: &str) -> bool {
+    /// Whether it is this key's.
+    pub fn is_of(&self, key: &str) -> bool {
         self.key == key
     }
 }
@@ -120,7 +142,8 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File => f.write_str("file"),
-            Self::Environment(name) | Self::CommandLine(name) => f.write_str(name),
+            Self::Environment(name) => f.write_str(name),
+            Self::CommandLine(option) => f.write_str(option),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 /// An amount of memory: a number of bytes, or a number with a unit (`512 MiB`, `4GB`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bytes(pub(crate) u64);
+pub struct Bytes(pub u64);
 
 impl FromStr for Bytes {
     type Err = &'static str;
@@ -33,6 +33,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => write!(f, "{}MiB", bytes >> 20),
+            bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => write!(f, "{}KiB", bytes >> 10),
             bytes => write!(f, "{bytes}B"),
         }
     }
@@ -50,9 +51,14 @@ mod tests {
 
     #[test]
     fn amounts_have_units() {
-        for (text, bytes) in
-            [("7", 7), ("512 MiB", 512 << 20), ("4GB", 4_000_000_000), (" 1GiB ", 1 << 30), ("2kB", 2000)]
-        {
+        for (text, bytes) in [
+            ("7", 7),
+            ("512 MiB", 512 << 20),
+            ("4GB", 4_000_000_000),
+            (" 1GiB ", 1 << 30),
+            ("2kB", 2000),
+            ("3KiB", 3072),
+        ] {
             assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
             assert_eq!(Bytes(bytes).to_string().parse(), Ok(Bytes(bytes)));
         }

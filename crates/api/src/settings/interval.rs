@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 /// A time span: a number of seconds, or a number with a unit (`90s`, `5 min`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Interval(pub(crate) Duration);
+pub struct Interval(pub Duration);
 
 impl FromStr for Interval {
     type Err = &'static str;
