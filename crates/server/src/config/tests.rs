@@ -256,7 +256,7 @@ fn pins_are_in_the_file_or_in_one_that_the_environment_names() {
 #[test]
 fn unknown_keys_and_garbage_are_errors() {
     for yaml in [
-        "listen_adress: 127.0.0.1:1\n",
+        "listen_on: 127.0.0.1:1\n",
         "required_proofs: {sev: 1}\n",
         "listen: nowhere\n",
         "proof_generation_timeout_secs: -1\n",
