@@ -390,10 +390,17 @@ impl Reader<'_> {
         resolve: impl FnOnce(S, &mut Self) -> Result<Result<C, ConfigError>, ConfigError>,
     ) -> Result<Option<C>, ConfigError> {
         self.said = settings.is_set();
-        match resolve(settings.value().unwrap_or_default(), self)? {
-            Err(_) if !self.said => Ok(None),
-            resolved => resolved.map(Some),
+        let before = self.lines.len();
+        let resolved = resolve(settings.value().unwrap_or_default(), self)?;
+        if self.said {
+            return resolved.map(Some);
         }
+        // Its defaults are none of the configuration, and would call for the rest of it when they are read again.
+        let first = self.lines.drain(before..).next();
+        if let Some((Some(section), _)) = first {
+            self.lines.push((None, Line::new(section, None, Origin::Default)));
+        }
+        Ok(None)
     }
 
     fn overlay<T: FromStr<Err: fmt::Display>>(

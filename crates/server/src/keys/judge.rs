@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fmt, fs,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -32,7 +32,7 @@ const MOST_PATIENCE: Duration = Duration::from_secs(60);
 const MAX_KINDS: usize = 256;
 
 /// How quotes are judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AttestationConfig {
     /// The policy, in YAML. It is read again when it changes.
     pub policy: PathBuf,
@@ -47,6 +47,20 @@ pub struct AttestationConfig {
     pub suspend_after_secs: u64,
     /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
     pub danger_root_certificate: Option<PathBuf>,
+}
+
+/// Without the source of collateral, whose URL may hold a secret.
+impl fmt::Debug for AttestationConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { policy, collateral: _, refresh_before_secs, rejudge_interval_secs, suspend_after_secs, .. } = self;
+        f.debug_struct("AttestationConfig")
+            .field("policy", policy)
+            .field("refresh_before_secs", refresh_before_secs)
+            .field("rejudge_interval_secs", rejudge_interval_secs)
+            .field("suspend_after_secs", suspend_after_secs)
+            .field("danger_root_certificate", &self.danger_root_certificate)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why quotes cannot be judged.

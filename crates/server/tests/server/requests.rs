@@ -55,7 +55,7 @@ async fn a_body_cut_short_does_no_harm() {
 #[tokio::test]
 async fn unknown_paths_methods_and_leases_are_problems() {
     let world = World::start().await;
-    world.get("/").await.assert_problem(405, "method_not_allowed");
+    world.send(Method::PUT, "/", &[], "").await.assert_problem(405, "method_not_allowed");
     world.get("/nothing").await.assert_problem(404, "not_found");
     world.get("/tee/../../etc/passwd").await.assert_problem(404, "not_found");
     world.get("/tee/proof_inputs").await.assert_problem(405, "method_not_allowed");
