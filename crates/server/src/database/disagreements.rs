@@ -213,11 +213,11 @@ impl Database {
         rows.iter().map(Disagreement::read).collect()
     }
 
-    /// The disagreements on a batch, by TEE type and key.
+    /// The disagreements on a batch, those that nobody has explained first.
     pub(crate) async fn disagreements_of(&self, number: u32, limit: u32) -> Result<Vec<Disagreement>, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d
-             WHERE l1_batch_number = $1 ORDER BY tee_type, pubkey LIMIT $2"
+             WHERE l1_batch_number = $1 ORDER BY resolved_at IS NOT NULL, tee_type, pubkey LIMIT $2"
         )))
         .bind(i64::from(number))
         .bind(i64::from(limit));

@@ -61,7 +61,13 @@ pub struct AttestationEntry {
     pub registered_at_ms: i64,
     /// When it was revoked, in milliseconds since 1970.
     pub revoked_at_ms: Option<i64>,
+    /// When its quote last passed, in milliseconds since 1970.
+    pub passed_at_ms: Option<i64>,
 }
+
+/// What an [`AttestationEntry`] is read from: collateral and verdict, many times as large, are left where they are.
+const ENTRY_COLUMNS: &str = "pubkey, tee_type, quote, standing, standing_reason, tcb_status, advisories, judged_at, \
+                             registered_at, revoked_at, passed_at";
 
 impl Judged {
     /// Until when the collateral is good, in milliseconds since 1970.
@@ -82,8 +88,6 @@ pub(crate) struct KeyRecord {
     pub(crate) verdict: Option<String>,
     /// The collateral that the quote was judged with, in JSON.
     pub(crate) collateral: Option<Vec<u8>>,
-    /// When its quote last passed, in milliseconds since 1970.
-    pub(crate) passed_at_ms: Option<i64>,
     /// Until when the collateral of that judgement is good, in milliseconds since 1970.
     pub(crate) valid_until_ms: Option<i64>,
     /// When it was suspended, in milliseconds since 1970.
@@ -165,7 +169,9 @@ impl Database {
         after: Option<&PublicKey>,
         limit: u32,
     ) -> Result<Vec<AttestationEntry>, sqlx::Error> {
-        let query = sqlx::query("SELECT * FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2")
+        let statement =
+            format!("SELECT {ENTRY_COLUMNS} FROM tee_attestations WHERE pubkey > $1 ORDER BY pubkey LIMIT $2");
+        let query = sqlx::query(AssertSqlSafe(statement))
             .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
             .bind(i64::from(limit));
         let rows = self.readers.fetch_all(query).await?;
@@ -216,8 +222,10 @@ impl Database {
 
     /// The keys that registered last, the latest first.
     pub(crate) async fn latest_attestations(&self, limit: u32) -> Result<Vec<AttestationEntry>, sqlx::Error> {
-        let query = sqlx::query("SELECT * FROM tee_attestations ORDER BY registered_at DESC, pubkey LIMIT $1");
-        let rows = self.readers.fetch_all(query.bind(i64::from(limit))).await?;
+        let statement =
+            format!("SELECT {ENTRY_COLUMNS} FROM tee_attestations ORDER BY registered_at DESC, pubkey LIMIT $1");
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(limit));
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter().map(AttestationEntry::read).collect()
     }
 
@@ -227,7 +235,7 @@ impl Database {
             return Ok(vec![]);
         }
         let places: Vec<_> = (1..=pubkeys.len()).map(|place| format!("${place}")).collect();
-        let statement = format!("SELECT * FROM tee_attestations WHERE pubkey IN ({})", places.join(", "));
+        let statement = format!("SELECT {ENTRY_COLUMNS} FROM tee_attestations WHERE pubkey IN ({})", places.join(", "));
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for pubkey in pubkeys {
             query = query.bind(pubkey.to_bytes().to_vec());
@@ -243,7 +251,6 @@ impl KeyRecord {
             entry: AttestationEntry::read(row)?,
             verdict: row.try_get("measurements")?,
             collateral: row.try_get("collateral")?,
-            passed_at_ms: row.try_get("passed_at")?,
             valid_until_ms: row.try_get("valid_until")?,
             suspended_at_ms: row.try_get("suspended_at")?,
         })
@@ -263,6 +270,7 @@ impl AttestationEntry {
             judged_at_ms: row.try_get("judged_at")?,
             registered_at_ms: row.try_get("registered_at")?,
             revoked_at_ms: row.try_get("revoked_at")?,
+            passed_at_ms: row.try_get("passed_at")?,
         })
     }
 }

@@ -12,6 +12,8 @@ use super::{Database, columns};
 pub struct OverviewRow {
     /// The batch's number.
     pub number: u32,
+    /// Whether it is known from elsewhere than proofs which root the batch has.
+    pub root_is_known: bool,
     /// The job's TEE type.
     pub tee_type: Option<TeeType>,
     /// Where the job stands.
@@ -45,6 +47,8 @@ pub struct OverviewProof {
     pub received_at_ms: i64,
     /// Whether the key may sign now.
     pub key_standing: KeyStanding,
+    /// Whether the key's quote ever passed here.
+    pub key_has_passed: bool,
 }
 
 impl Database {
@@ -52,8 +56,10 @@ impl Database {
     pub(crate) async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
         let query = sqlx::query(
             "SELECT b.number, j.tee_type, j.status, j.attempts, j.error_kind, j.error, j.prover_taken_at,
-                 j.updated_at, p.signature, p.pubkey, p.proof, p.statement, p.received_at, a.standing
-             FROM (SELECT number FROM batches WHERE number >= $1 ORDER BY number LIMIT $2) b
+                 j.updated_at, p.signature, p.pubkey, p.proof, p.statement, p.received_at, a.standing, a.passed_at,
+                 COALESCE(b.expected_root, n.previous_root) AS known_root
+             FROM (SELECT number, expected_root FROM batches WHERE number >= $1 ORDER BY number LIMIT $2) b
+             LEFT JOIN batches n ON n.number = b.number + 1
              LEFT JOIN tee_proof_generation_details j ON j.l1_batch_number = b.number
              LEFT JOIN tee_proofs p ON p.l1_batch_number = b.number AND p.tee_type = j.tee_type
              LEFT JOIN tee_attestations a ON a.pubkey = p.pubkey
@@ -72,6 +78,7 @@ impl OverviewRow {
         let has_proof = row.try_get::<Option<&[u8]>, _>("signature")?.is_some();
         Ok(Self {
             number: columns::number(row, "number")?,
+            root_is_known: row.try_get::<Option<&[u8]>, _>("known_root")?.is_some(),
             tee_type: has_job.then(|| columns::tee_type(row, "tee_type")).transpose()?,
             status: if has_job { columns::job_status(row, "status")? } else { JobStatus::ReadyToBeProven },
             attempts: columns::optional_number(row, "attempts")?.unwrap_or(0),
@@ -93,6 +100,7 @@ impl OverviewProof {
             statement: row.try_get("statement")?,
             received_at_ms: row.try_get("received_at")?,
             key_standing: columns::standing(row, "standing")?,
+            key_has_passed: row.try_get::<Option<i64>, _>("passed_at")?.is_some(),
         })
     }
 }

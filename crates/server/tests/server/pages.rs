@@ -108,6 +108,66 @@ async fn a_disputed_batch_is_called_disputed_until_somebody_explains_it() {
     assert!(!explained.contains("<strong>Disputed</strong>") && explained.contains("a test machine"), "{explained}");
 }
 
+/// However many were explained before: the page has room for some.
+#[tokio::test]
+async fn one_open_disagreement_among_many_is_seen() {
+    let world = World::start().await;
+    world.add(1).await;
+    let honest = world.registered_key(99).await;
+    world.submit(1, &honest.proof(ROOT), None).await.assert_success();
+    let service = world.server.service();
+    let mut keys: Vec<_> = (1..=26).map(Key::new).collect();
+    keys.sort_by_key(|key| key.public());
+    for (number, key) in keys.iter().enumerate() {
+        world.post("/tee/register_attestation", &key.registration()).await.assert_success();
+        world.submit(1, &key.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
+        if number < 25 {
+            service.resolve_disagreement(1, TeeType::Sgx, &key.public(), "a test machine").await.unwrap();
+        }
+    }
+    let disputed = page(&world, "/batches/1").await;
+    assert!(disputed.contains("<strong>Disputed</strong>"), "{disputed}");
+}
+
+/// What a revoked key says is shown as its own, and is nobody else's.
+#[tokio::test]
+async fn a_revoked_key_stands_neither_for_the_root_nor_for_the_statement() {
+    let world = World::start().await;
+    world.add(1).await;
+    let (revoked, good) = (world.registered_key(1).await, world.registered_key(2).await);
+    world.claim("sgx").await.unwrap();
+    world.submit(1, &stating(&revoked, 1, ROOT), None).await.assert_success();
+    let service = world.server.service();
+    service.revoke_key(&revoked.public(), "lost", false).await.unwrap();
+    for path in ["/", "/batches/1"] {
+        assert!(page(&world, path).await.contains("Not proven: its keys were revoked"), "{path}");
+    }
+    assert!(!page(&world, "/").await.contains(&hex::encode(ROOT)));
+    assert!(!page(&world, "/batches/1").await.contains("Protocol version"));
+    world.submit(1, &stating(&good, 1, ROOT), None).await.assert_success();
+    assert!(page(&world, "/").await.contains(&hex::encode(ROOT)));
+    assert!(page(&world, "/batches/1").await.contains("Protocol version"));
+}
+
+/// Keys that came while nothing was judged are worth no more once it is.
+#[tokio::test]
+async fn keys_whose_quote_never_passed_prove_nothing_where_quotes_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = attestations::world(folder.path()).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    world.claim("sgx").await.unwrap();
+    world.submit(1, &stating(&key, 1, ROOT), None).await.assert_success();
+    for path in ["/", "/batches/1"] {
+        assert!(page(&world, path).await.contains("Proven by 1 key (SGX)"), "{path}");
+    }
+    world.execute("UPDATE tee_attestations SET standing = 'unjudged', passed_at = NULL").await;
+    for path in ["/", "/batches/1"] {
+        let shown = page(&world, path).await;
+        assert!(shown.contains("Signed by 1 key (SGX), not attested") && !shown.contains("Proven by"), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_bare_root_that_nothing_else_says_is_not_called_proven() {
     let world = World::start().await;
@@ -118,6 +178,13 @@ async fn a_bare_root_that_nothing_else_says_is_not_called_proven() {
     for path in ["/", "/batches/1"] {
         let shown = page(&world, path).await;
         assert!(shown.contains("Root signed by 1 key (SGX)") && !shown.contains("Proven by"), "{path}");
+    }
+    // The next batch starts from it.
+    let mut next = new_batch(2, None);
+    next.input.l1_batch_env.previous_batch_hash = Some(ROOT);
+    world.server.service().add_batch(next).await.unwrap();
+    for path in ["/", "/batches/1"] {
+        assert!(page(&world, path).await.contains("Proven by 1 key (SGX)"), "{path}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tee_api::{JobStatus, KeyStanding, TeeType};
 
-use super::shown::{Tone, counted};
+use super::shown::{self, Tone, counted};
 
 /// What is said of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(super) struct Signer {
     pub(super) tee_type: TeeType,
     pub(super) standing: KeyStanding,
     pub(super) has_statement: bool,
+    /// Whether its quote passed here, if only once. Where none is judged, the page says that of all.
+    pub(super) is_vouched_for: bool,
 }
 
 impl Badge {
@@ -52,9 +54,17 @@ impl Badge {
                           other source of the root.";
             return badge(Tone::Warning, format!("Root signed by {signed_by}"), detail);
         }
+        if counting.iter().all(|signer| !signer.is_vouched_for) {
+            let detail = "No quote of these keys ever passed here: nothing shows that an enclave did the work.";
+            return badge(Tone::Warning, format!("Signed by {signed_by}, not attested"), detail);
+        }
         if facts.jobs.iter().all(|status| *status == JobStatus::Generated) {
-            let detail =
-                "As many keys as this server requires signed the root after the batch, and nothing contradicts them.";
+            let detail = "As many keys as this server requires signed the root after the batch, and what contradicts them, if \
+                          anything, was explained.";
+            return badge(Tone::Good, format!("Proven by {signed_by}"), detail);
+        }
+        if facts.jobs.iter().all(|status| matches!(status, JobStatus::Generated | JobStatus::PermanentlyIgnored)) {
+            let detail = "The proofs that are there hold. More were asked for, and were given up.";
             return badge(Tone::Good, format!("Proven by {signed_by}"), detail);
         }
         let detail =
@@ -90,7 +100,7 @@ fn types_of(signers: &[Signer]) -> String {
     let names: Vec<_> = [TeeType::Sgx, TeeType::Tdx]
         .into_iter()
         .filter(|tee_type| signers.iter().any(|signer| signer.tee_type == *tee_type))
-        .map(|tee_type| tee_type.as_str().to_ascii_uppercase())
+        .map(shown::tee)
         .collect();
     names.join(", ")
 }
@@ -99,7 +109,8 @@ fn types_of(signers: &[Signer]) -> String {
 mod tests {
     use super::*;
 
-    const SGX: Signer = Signer { tee_type: TeeType::Sgx, standing: KeyStanding::Accepted, has_statement: true };
+    const SGX: Signer =
+        Signer { tee_type: TeeType::Sgx, standing: KeyStanding::Accepted, has_statement: true, is_vouched_for: true };
 
     fn badge(jobs: &[JobStatus], signers: &[Signer], is_disputed: bool, root_is_known: bool) -> (Tone, String) {
         let facts = Facts { jobs: jobs.to_vec(), signers: signers.to_vec(), is_disputed, root_is_known };
@@ -114,11 +125,24 @@ mod tests {
         let bare = Signer { has_statement: false, ..SGX };
         let revoked = Signer { standing: KeyStanding::Revoked, ..SGX };
         let refused = Signer { standing: KeyStanding::Refused, ..SGX };
+        let never_passed = Signer { standing: KeyStanding::Unjudged, is_vouched_for: false, ..SGX };
         for (jobs, signers, is_disputed, root_is_known, expected) in [
             (&[Generated][..], &[SGX][..], false, false, "Proven by 1 key (SGX)"),
             (&[Generated, Generated], &[SGX, tdx], false, true, "Proven by 2 keys (SGX, TDX)"),
             (&[Generated, ReadyToBeProven], &[SGX], false, true, "Proven by 1 key (SGX), more to come"),
             (&[Generated], &[SGX, refused], false, false, "Proven by 2 keys (SGX)"),
+            (&[Generated], &[refused], false, false, "Proven by 1 key (SGX)"),
+            (&[Generated], &[never_passed], false, true, "Signed by 1 key (SGX), not attested"),
+            (
+                &[Generated],
+                &[Signer { is_vouched_for: false, ..refused }],
+                false,
+                true,
+                "Signed by 1 key (SGX), not attested",
+            ),
+            (&[Generated], &[never_passed, SGX], false, true, "Proven by 2 keys (SGX)"),
+            (&[Generated, PermanentlyIgnored], &[SGX], false, true, "Proven by 1 key (SGX)"),
+            (&[Generated, PermanentlyIgnored, Failed], &[SGX], false, true, "Proven by 1 key (SGX), more to come"),
             (&[Generated], &[bare], false, true, "Proven by 1 key (SGX)"),
             (&[Generated], &[bare], false, false, "Root signed by 1 key (SGX)"),
             (&[Generated], &[SGX, SGX], true, true, "Disputed"),

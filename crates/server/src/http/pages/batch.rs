@@ -16,13 +16,13 @@ use axum::{
     },
     response::IntoResponse,
 };
-use tee_api::{JobStatus, KeyStanding, PublicKey, TeeType};
+use tee_api::{JobStatus, KeyStanding, PublicKey, SignedStatement, Statement, TeeType};
 
 use self::{roots::RootsOf, statements::Stated, timeline::Moment};
 use super::{
     badge::{Badge, Facts, Signer},
     frame::{Frame, Page},
-    shown::{At, Bytes, Short, Span, Tone, counted, key_tone, tee},
+    shown::{self, At, Bytes, Short, Span, Tone, counted, key_tone, tee},
 };
 use crate::{
     database::{AttestationEntry, BatchEntry, Disagreement, Job, JobFilter, Proof, ProofFilter},
@@ -65,6 +65,8 @@ struct Found {
     /// What was signed of the batch before.
     proofs_before: Vec<Proof>,
     disagreements: Vec<Disagreement>,
+    /// Whether any is open, be it shown or not.
+    is_disputed: bool,
     keys: HashMap<PublicKey, AttestationEntry>,
 }
 
@@ -111,13 +113,13 @@ pub(super) async fn page(
     let found = Found::read(&app.service, number).await?.ok_or_else(Problem::unknown_batch)?;
     let frame = Frame::of(&asking);
     let trust = app.service.trust();
-    let disputing = found.disagreements.iter().filter(|disagreement| disagreement.resolved_at_ms.is_none());
     let badge = Badge::of(&Facts {
         jobs: found.jobs.iter().map(|job| job.status).collect(),
-        signers: found.signers().collect(),
-        is_disputed: disputing.count() > 0,
+        signers: found.signers(trust).collect(),
+        is_disputed: found.is_disputed,
         root_is_known: found.batch.expected_root.is_some() || found.next_starts_from().is_some(),
     });
+    let statements = found.statements();
     Ok(Page(BatchPage {
         frame,
         badge,
@@ -125,11 +127,11 @@ pub(super) async fn page(
         took: found.took(),
         is_latest: found.next.is_none(),
         jobs: found.jobs.iter().map(|job| JobLine::of(job, frame.may_read)).collect(),
-        signers: found.proofs.iter().map(|proof| SignerLine::of(proof, found.keys.get(&proof.pubkey))).collect(),
+        signers: found.proofs.iter().map(|proof| SignerLine::of(proof, &found)).collect(),
         more_signers: found.more_proofs,
-        disagreements: found.disagreements.iter().map(DisagreementLine::of).collect(),
-        stated: Stated::of(&found.proofs),
-        roots: [RootsOf::after(&found), RootsOf::before(&found)],
+        disagreements: found.disagreements.iter().map(|one| DisagreementLine::of(one, frame.may_read)).collect(),
+        roots: [RootsOf::after(&found), RootsOf::before(&found, &statements)],
+        stated: Stated::of(statements),
         timeline: timeline::of(&found, frame.may_read),
         check: check_line(&server_url(&headers, app.speaks_tls), number, trust),
         batch: found.batch,
@@ -166,11 +168,12 @@ impl Found {
             None => vec![],
         };
         let disagreements = service.disagreements_of(number, MAX_SHOWN).await?;
+        let is_disputed = !service.disputed_batches(number, number).await?.is_empty();
         let mut signed: Vec<_> = proofs.iter().chain(&proofs_before).map(|proof| proof.pubkey).collect();
         signed.sort();
         signed.dedup();
         let keys = service.attestations_of(&signed).await?.into_iter().map(|key| (key.pubkey, key)).collect();
-        Ok(Some(Self { batch, next, jobs, proofs, more_proofs, proofs_before, disagreements, keys }))
+        Ok(Some(Self { batch, next, jobs, proofs, more_proofs, proofs_before, disagreements, is_disputed, keys }))
     }
 
     /// A batch, with the next one where it is there.
@@ -185,12 +188,20 @@ impl Found {
         self.keys.get(key).map_or(KeyStanding::Unjudged, |key| key.standing)
     }
 
-    fn signers(&self) -> impl Iterator<Item = Signer> {
-        self.proofs.iter().map(|proof| Signer {
+    fn signers(&self, trust: Trust) -> impl Iterator<Item = Signer> {
+        self.proofs.iter().map(move |proof| Signer {
             tee_type: proof.tee_type,
             standing: self.standing(&proof.pubkey),
             has_statement: proof.statement.is_some(),
+            is_vouched_for: trust == Trust::Nobody
+                || self.keys.get(&proof.pubkey).is_some_and(|key| key.passed_at_ms.is_some()),
         })
+    }
+
+    /// What was stated with the proofs that count.
+    fn statements(&self) -> Vec<Statement> {
+        let read = |proof: &Proof| serde_json::from_str::<SignedStatement>(proof.statement.as_deref()?).ok();
+        self.counting(&self.proofs).filter_map(read).map(|signed| signed.statement).collect()
     }
 
     /// Accepted proofs whose keys were not revoked.
@@ -228,8 +239,9 @@ impl JobLine {
 }
 
 impl SignerLine {
-    fn of(proof: &Proof, key: Option<&AttestationEntry>) -> Self {
-        let standing = key.map_or(KeyStanding::Unjudged, |key| key.standing);
+    fn of(proof: &Proof, found: &Found) -> Self {
+        let key = found.keys.get(&proof.pubkey);
+        let standing = found.standing(&proof.pubkey);
         Self {
             key: proof.pubkey.to_string(),
             tee: tee(proof.tee_type),
@@ -246,7 +258,8 @@ impl SignerLine {
 }
 
 impl DisagreementLine {
-    fn of(disagreement: &Disagreement) -> Self {
+    /// How it was explained is an operator's text: for readers alone.
+    fn of(disagreement: &Disagreement, may_read: bool) -> Self {
         Self {
             key: disagreement.pubkey.to_string(),
             tee: tee(disagreement.tee_type),
@@ -255,19 +268,16 @@ impl DisagreementLine {
             is_accepted: disagreement.is_accepted,
             received_at: At(disagreement.received_at_ms),
             resolved_at: disagreement.resolved_at_ms.map(At),
-            resolution: disagreement.resolution.clone(),
+            resolution: disagreement.resolution.clone().filter(|_| may_read),
         }
     }
 }
 
 /// What an outsider runs.
 fn check_line(server: &str, number: u32, trust: Trust) -> String {
-    let root = match trust {
-        Trust::Intel => "",
-        Trust::AnotherRoot | Trust::Nobody => " --danger-root-certificate root.der",
-    };
+    let option = shown::root_option(trust);
     format!(
-        "teectl proofs verify --rpc {server} --batch {number} --policy policy.yaml --chain-file chain.yaml --l2-rpc NODE{root}"
+        "teectl proofs verify --rpc {server} --batch {number} --policy policy.yaml --chain-file chain.yaml --l2-rpc NODE{option}"
     )
 }
 

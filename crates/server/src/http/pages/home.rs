@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use askama::Template;
 use axum::{Extension, extract::State, response::IntoResponse};
 use serde::Deserialize;
-use tee_api::TeeType;
+use tee_api::{KeyStanding, TeeType};
 
 use super::{
     badge::{Badge, Facts, Signer},
@@ -59,17 +59,16 @@ pub(super) async fn page(
     let lowest = highest.saturating_sub(BATCHES - 1);
     let rows = service.overview(lowest, BATCHES).await?;
     let disputed = service.disputed_batches(lowest, highest).await?;
-    // A bare root is taken without another source of it only where that is allowed.
-    let root_is_known = !service.danger_bare_roots;
+    let trust = service.trust();
     let mut batches: Vec<_> = rows
         .chunk_by(|one, other| one.number == other.number)
         .filter(|rows| rows.iter().all(|row| row.number <= highest))
-        .map(|rows| Line::of(rows, &disputed, root_is_known))
+        .map(|rows| Line::of(rows, &disputed, trust))
         .collect();
     batches.reverse();
     Ok(Page(HomePage {
         frame: Frame::of(&asking),
-        trust: service.trust(),
+        trust,
         batches,
         older: (lowest > oldest).then(|| lowest.saturating_sub(1)),
         newer: (highest < latest).then(|| highest.saturating_add(BATCHES).min(latest)),
@@ -78,8 +77,8 @@ pub(super) async fn page(
 
 impl Line {
     /// `rows` are of one batch, and there is one at least.
-    fn of(rows: &[OverviewRow], disputed: &HashSet<u32>, root_is_known: bool) -> Self {
-        let number = rows.first().map_or(0, |row| row.number);
+    fn of(rows: &[OverviewRow], disputed: &HashSet<u32>, trust: Trust) -> Self {
+        let (number, root_is_known) = rows.first().map_or((0, false), |row| (row.number, row.root_is_known));
         let proofs = || rows.iter().filter_map(|row| row.proof.as_ref().zip(row.tee_type));
         let mut jobs: Vec<_> = rows
             .iter()
@@ -94,12 +93,16 @@ impl Line {
                     tee_type,
                     standing: proof.key_standing,
                     has_statement: proof.statement.is_some(),
+                    is_vouched_for: trust == Trust::Nobody || proof.key_has_passed,
                 })
                 .collect(),
             is_disputed: disputed.contains(&number),
             root_is_known,
         });
-        let first = proofs().map(|(proof, _)| proof).min_by_key(|proof| proof.received_at_ms);
+        let first = proofs()
+            .map(|(proof, _)| proof)
+            .filter(|proof| proof.key_standing != KeyStanding::Revoked)
+            .min_by_key(|proof| proof.received_at_ms);
         Self {
             number,
             badge,

@@ -106,10 +106,7 @@ pub(super) async fn page(
     proofs.truncate(PROOFS as usize);
     let now = service.verdict_now(&record).await;
     let trust = service.trust();
-    let root = match trust {
-        Trust::Intel => "",
-        Trust::AnotherRoot | Trust::Nobody => " --danger-root-certificate root.der",
-    };
+    let option = shown::root_option(trust);
     Ok(Page(KeyPage {
         frame: Frame::of(&asking),
         trust,
@@ -127,7 +124,7 @@ pub(super) async fn page(
         older: proofs.last().filter(|_| goes_on).map(|proof| proof.number),
         proofs,
         check: format!(
-            "teectl quote verify quote.bin --collateral collateral.json --policy policy.yaml --key {pubkey}{root}"
+            "teectl quote verify quote.bin --collateral collateral.json --policy policy.yaml --key {pubkey}{option}"
         ),
         record,
     }))
@@ -180,7 +177,9 @@ fn file(content_type: &'static str, name: &str) -> [(HeaderName, String); 3] {
 fn meaning(standing: KeyStanding) -> &'static str {
     match standing {
         KeyStanding::Accepted => "Its quote passed under this server's policy. It may sign, and what it signed counts.",
-        KeyStanding::Unjudged => "This server judges no quotes. The key may sign, whatever its quote is worth.",
+        KeyStanding::Unjudged => {
+            "No quote of it was judged when it registered. It may sign, whatever its quote is worth."
+        }
         KeyStanding::Suspended => {
             "Its quote passed once, and could not be judged again since for lack of collateral. It makes no new proofs until it \
              can be; what it signed counts."

@@ -114,15 +114,13 @@ impl Seen {
             }
         };
         let finished = service.finished_jobs(now_ms.saturating_sub(pace::WEEK_MS), pace::MAX_JOBS).await?;
-        let mut keys = service.latest_attestations(MAX_SHOWN).await?;
-        keys.sort_by_key(|key| std::cmp::Reverse(key.registered_at_ms));
         Ok(Self {
             now_ms,
             jobs,
             provers_at_work: service.prover_counts().await?,
             state: service.state_counts().await?,
             provers: service.provers(None, MAX_SHOWN).await?,
-            keys,
+            keys: service.latest_attestations(MAX_SHOWN).await?,
             failures: service.failures_by_kind().await?,
             pace: Pace::of(&finished, now_ms),
             oldest,

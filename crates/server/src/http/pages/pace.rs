@@ -112,13 +112,11 @@ impl FinishedJob {
 
 #[cfg(test)]
 mod tests {
-    use tee_api::TeeType;
-
     use super::*;
 
     fn job(ago_ms: i64, took_ms: i64) -> FinishedJob {
         let finished_at_ms = WEEK_MS - ago_ms;
-        FinishedJob { tee_type: TeeType::Sgx, came_at_ms: finished_at_ms - took_ms, finished_at_ms }
+        FinishedJob { came_at_ms: finished_at_ms - took_ms, finished_at_ms }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::DateTime;
 use tee_api::{KeyStanding, TeeType};
 
-use crate::clock::rfc3339;
+use crate::{clock::rfc3339, keys::Trust};
 
 /// A time, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +96,14 @@ impl fmt::Display for Tone {
 /// A type of enclave, as people write it.
 pub(super) fn tee(tee_type: TeeType) -> String {
     tee_type.as_str().to_ascii_uppercase()
+}
+
+/// What a command line needs besides, where a quote's root is not Intel's.
+pub(super) fn root_option(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Intel => "",
+        Trust::AnotherRoot | Trust::Nobody => " --danger-root-certificate root.der",
+    }
 }
 
 /// How good a key's standing is.

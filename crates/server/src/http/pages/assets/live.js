@@ -1,21 +1,22 @@
-// Keeps the overview current: when jobs change, the page is read again and what is shown of it replaced. Without this the page
-// says the same, as of when it was loaded.
+// Keeps the overview current: when jobs change, and every half minute, for much goes wrong without any job's change, the page is
+// read again and what is shown of it replaced. Without this the page says the same, as of when it was loaded.
 "use strict";
 
 const QUIET_MS = 1500;
+const OFTEN_MS = 30000;
+const STALE = "not live: reload to see more";
 const live = document.getElementById("live");
 // The page's own address may hold a password, which nothing may be asked with.
 const here = (path) => new URL(path, location.origin);
 let due = null;
 
 async function refresh() {
-  due = null;
   const answer = await fetch(here(location.pathname), { headers: { accept: "text/html" } });
-  if (!answer.ok) return;
+  if (!answer.ok) return say(STALE);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
-  if (fresh === null) return;
+  if (fresh === null) return say(STALE);
   // Who reads or selects is not interrupted.
-  if (live.contains(document.activeElement) || String(getSelection()) !== "") return;
+  if (live.contains(document.activeElement) || String(getSelection()) !== "") return say("paused while you read");
   live.replaceChildren(...fresh.childNodes);
   say("live");
 }
@@ -25,10 +26,17 @@ function say(text) {
   if (pulse !== null && pulse.textContent !== ` · ${text}`) pulse.textContent = ` · ${text}`;
 }
 
+// Many changes make one reading.
+function readSoon() {
+  if (due !== null) return;
+  due = setTimeout(() => {
+    due = null;
+    refresh().catch(() => say(STALE));
+  }, QUIET_MS);
+}
+
 const events = new EventSource(here("/api/events"));
 events.addEventListener("open", () => say("live"));
-events.addEventListener("error", () => say("not live: reload to see more"));
-events.addEventListener("job", () => {
-  // Many changes make one reading.
-  if (due === null) due = setTimeout(() => refresh().catch(() => say("not live: reload to see more")), QUIET_MS);
-});
+events.addEventListener("error", () => say(STALE));
+events.addEventListener("job", () => readSoon());
+setInterval(readSoon, OFTEN_MS);

@@ -1,6 +1,6 @@
 //! A batch's roots, by who says them.
 
-use tee_api::SignedStatement;
+use tee_api::Statement;
 use tee_verifier::H256;
 
 use super::{Found, counted};
@@ -21,23 +21,17 @@ pub(super) struct RootLine {
 
 impl RootsOf {
     /// The root before the batch.
-    pub(super) fn before(found: &Found) -> Self {
-        let mut stated: Vec<_> = found
-            .counting(&found.proofs)
-            .filter_map(|proof| serde_json::from_str::<SignedStatement>(proof.statement.as_deref()?).ok())
-            .map(|signed| signed.statement.previous_root)
-            .collect();
-        stated.dedup();
+    pub(super) fn before(found: &Found, statements: &[Statement]) -> Self {
+        let stated = grouped(statements.iter().map(|statement| statement.previous_root));
         let mut said: Vec<_> =
-            stated.into_iter().map(|root| ("The statement starts from".to_owned(), Some(root))).collect();
+            stated.into_iter().map(|(root, _)| ("The statement starts from".to_owned(), Some(root))).collect();
         said.push(("The batch's input starts from".to_owned(), found.batch.previous_root));
         if let Some(before) = found.batch.number.checked_sub(1) {
-            let mut signed: Vec<_> = found.counting(&found.proofs_before).map(|proof| proof.root).collect();
-            signed.dedup();
+            let signed = grouped(found.counting(&found.proofs_before).map(|proof| proof.root));
             let who = || format!("Signed as the root after batch {before}");
             match signed.is_empty() {
                 true => said.push((who(), None)),
-                false => said.extend(signed.into_iter().map(|root| (who(), Some(root)))),
+                false => said.extend(signed.into_iter().map(|(root, _)| (who(), Some(root)))),
             }
         }
         Self::compared("Before the batch", said)
@@ -45,12 +39,9 @@ impl RootsOf {
 
     /// The root after the batch.
     pub(super) fn after(found: &Found) -> Self {
-        let mut said: Vec<(String, Option<H256>)> = vec![];
-        let mut signed: Vec<_> = found.counting(&found.proofs).map(|proof| proof.root).collect();
-        signed.sort();
-        for same in signed.chunk_by(|one, other| one == other) {
-            said.push((format!("Signed by {}", counted(same.len(), "key", "keys")), same.first().copied()));
-        }
+        let signed = grouped(found.counting(&found.proofs).map(|proof| proof.root));
+        let by = |(root, keys)| (format!("Signed by {}", counted(keys, "key", "keys")), Some(root));
+        let mut said: Vec<_> = signed.into_iter().map(by).collect();
         said.push(("Said with the batch, by where it came from".to_owned(), found.batch.expected_root));
         let next = found.batch.number.saturating_add(1);
         said.push((format!("Batch {next} starts from"), found.next_starts_from()));
@@ -73,6 +64,13 @@ impl RootsOf {
     }
 }
 
+/// The different roots, with how often each is there.
+fn grouped(roots: impl Iterator<Item = H256>) -> Vec<(H256, usize)> {
+    let mut roots: Vec<_> = roots.collect();
+    roots.sort();
+    roots.chunk_by(|one, other| one == other).filter_map(|same| Some((*same.first()?, same.len()))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +81,11 @@ mod tests {
         let said = [None, root(1), root(1), None, root(2)].map(|root| (String::new(), root)).to_vec();
         let compared: Vec<_> = RootsOf::compared("", said).lines.iter().map(|line| line.is_same).collect();
         assert_eq!(compared, [None, None, Some(true), None, Some(false)]);
+    }
+
+    #[test]
+    fn each_root_is_said_once_whoever_says_it_in_between() {
+        let roots = [1, 2, 1].map(H256::repeat_byte);
+        assert_eq!(grouped(roots.into_iter()), [(H256::repeat_byte(1), 2), (H256::repeat_byte(2), 1)]);
     }
 }

@@ -1,9 +1,8 @@
 //! Statements, field by field.
 
-use tee_api::{SignedStatement, SystemLog};
+use tee_api::{Statement, SystemLog};
 
 use super::{Short, counted};
-use crate::database::Proof;
 
 /// A statement, and how many keys signed it.
 pub(super) struct Stated {
@@ -35,11 +34,9 @@ const MAX_STATEMENTS: usize = 4;
 const MAX_LOGS: usize = 32;
 
 impl Stated {
-    /// The different statements among proofs, those that most keys signed first.
-    pub(super) fn of(proofs: &[Proof]) -> Vec<Self> {
-        let read = |proof: &Proof| serde_json::from_str::<SignedStatement>(proof.statement.as_deref()?).ok();
-        let mut statements: Vec<_> = proofs.iter().filter_map(read).map(|signed| signed.statement).collect();
-        statements.sort_by_key(tee_api::Statement::digest);
+    /// The different ones among statements, those that most keys signed first.
+    pub(super) fn of(mut statements: Vec<Statement>) -> Vec<Self> {
+        statements.sort_by_cached_key(Statement::digest);
         let mut groups: Vec<_> = statements.chunk_by(|one, other| one == other).collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
         groups
@@ -49,7 +46,7 @@ impl Stated {
             .collect()
     }
 
-    fn one(statement: &tee_api::Statement, signed: usize) -> Self {
+    fn one(statement: &Statement, signed: usize) -> Self {
         let hash = |hash: tee_verifier::H256| hex::encode(hash);
         let codes = statement.code_hashes;
         let new_leaves = statement.index.saturating_sub(statement.previous_index);

@@ -3,7 +3,7 @@
 use tee_api::{JobStatus, TeeType};
 
 use super::{Seen, Tone};
-use crate::http::pages::shown::{Span, counted};
+use crate::http::pages::shown::{self, Span, counted};
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,8 @@ pub(super) fn of(seen: &Seen) -> Vec<Alarm> {
             "One of the signatures is forged, or the node's data were changed. Find out which before you resolve it.";
         alarm(Tone::Bad, what, todo, "TeeServerDisagreement");
     }
-    for (tee_type, name) in [(TeeType::Sgx, "SGX"), (TeeType::Tdx, "TDX")] {
+    for tee_type in [TeeType::Sgx, TeeType::Tdx] {
+        let name = shown::tee(tee_type);
         let of_type = |status| {
             let counts = seen.jobs.iter().filter(|count| count.tee_type == tee_type && count.status == status);
             counts.map(|count| count.jobs).sum::<u64>()
