@@ -7,13 +7,14 @@ mod setting;
 mod variables;
 
 use thiserror::Error;
+pub use tracing_subscriber::filter::LevelFilter;
 
 pub use self::{
     bytes::Bytes,
     interval::Interval,
     log_format::LogFormat,
     setting::{Line, Origin, Setting},
-    variables::Variables,
+    variables::{Variables, environment, variable_names},
 };
 
 /// Why a variable of the environment is refused.

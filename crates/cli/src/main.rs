@@ -21,12 +21,7 @@ mod server;
 use std::{env, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
-    fmt,
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
+use tee_api::settings::{LevelFilter, LogFormat};
 
 use crate::exit::Exit;
 
@@ -69,9 +64,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse_from(moved::renamed(env::args_os().collect()));
-    let asked = env::var("RUST_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
-    let registry = tracing_subscriber::registry().with(asked.unwrap_or(Targets::new().with_default(LevelFilter::WARN)));
-    registry.with(fmt::layer().with_writer(std::io::stderr)).init();
+    LogFormat::Text.log_to_stderr(LevelFilter::WARN);
     let done = match args.command {
         Command::Demo(args) => demo::run(args),
         Command::Devnet(args) => devnet::run(&args).map(|()| Exit::Success),

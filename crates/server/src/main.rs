@@ -1,7 +1,6 @@
 //! `tee-proof-server`: hands batches to provers and keeps their proofs.
 
 use std::{
-    env,
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -10,16 +9,11 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use tee_api::settings::{self, LevelFilter};
 use tee_server::{
-    AddedBatch, Clock, Config, Garbage, Loaded, LogFormat, NewToken, ObjectStoreUrl, Role, Server, Service, TokenName,
+    AddedBatch, Clock, Config, Garbage, Loaded, NewToken, ObjectStoreUrl, Role, Server, Service, TokenName,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
-    fmt,
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
 
 /// Exit code after a second signal.
 const INTERRUPTED: i32 = 130;
@@ -86,7 +80,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let configured = || {
         let loaded = load(arguments.config_path.as_deref())?;
-        log_to_stderr(loaded.config.log_format);
+        loaded.config.log_format.log_to_stderr(LevelFilter::INFO);
         for warning in loaded.warnings() {
             tracing::warn!("configuration: {warning}");
         }
@@ -128,8 +122,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn load(path: Option<&Path>) -> anyhow::Result<Loaded> {
-    let names: Vec<_> = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-    let loaded = Config::load(path, |name| env::var(name).ok(), &names);
+    let loaded = Config::load(path, settings::environment, &settings::variable_names());
     loaded.with_context(|| match path {
         Some(path) => format!("configuration {}", path.display()),
         None => "configuration without --config-path FILE".to_owned(),
@@ -187,15 +180,5 @@ fn print(text: &str) -> std::io::Result<()> {
         // A reader who has seen enough is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
-    }
-}
-
-fn log_to_stderr(format: LogFormat) {
-    let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse::<Targets>().ok());
-    let registry = tracing_subscriber::registry().with(asked.unwrap_or(Targets::new().with_default(LevelFilter::INFO)));
-    let log = fmt::layer().with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => registry.with(log).init(),
-        LogFormat::Json => registry.with(log.json()).init(),
     }
 }

@@ -1,7 +1,16 @@
-//! The form of log lines.
+//! The log, and the form of its lines.
+
+use std::{fmt, io::stderr, str::FromStr};
 
 use serde::Deserialize;
-use std::{fmt, str::FromStr};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt as log,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+use super::environment;
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -12,6 +21,24 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl LogFormat {
+    /// From now on the process logs to stderr: what `RUST_LOG` asks for, or what is at least so grave.
+    pub fn log_to_stderr(self, least: LevelFilter) {
+        let asked = environment("RUST_LOG").map(|asked| asked.parse::<Targets>());
+        let wrong = asked.as_ref().and_then(|asked| asked.as_ref().err().map(ToString::to_string));
+        let filter = asked.and_then(Result::ok).unwrap_or(Targets::new().with_default(least));
+        let registry = tracing_subscriber::registry().with(filter);
+        let lines = log::layer().with_writer(stderr);
+        match self {
+            Self::Text => registry.with(lines).init(),
+            Self::Json => registry.with(lines.json()).init(),
+        }
+        if let Some(error) = wrong {
+            tracing::warn!(error, "RUST_LOG says nothing: it is no list of levels by target");
+        }
+    }
 }
 
 impl FromStr for LogFormat {

@@ -1,7 +1,19 @@
 //! The variables of the environment that are a program's, and those that look like it.
 
+use std::{cell::RefCell, env};
+
 use super::VariableError;
-use std::cell::RefCell;
+
+/// A variable of the process's environment. Bytes that are no text stand in it as such: whoever parses it refuses it, and it is
+/// not taken for one that is not set.
+pub fn environment(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// The names of all variables of the process's environment.
+pub fn variable_names() -> Vec<String> {
+    env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+}
 
 /// The environment, and which of its variables have been asked for: those are the known ones.
 pub struct Variables<'a> {

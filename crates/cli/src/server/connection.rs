@@ -1,9 +1,9 @@
 //! The server that a command talks to.
 
-use std::{env, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
-use tee_api::{Client, ClientCertificate, ClientOptions, TlsFiles};
+use tee_api::{Client, ClientCertificate, ClientOptions, TlsFiles, settings};
 
 use crate::PROGRAM;
 
@@ -33,7 +33,7 @@ impl ServerArgs {
     pub(super) fn client(&self) -> Result<Client> {
         let text = match &self.token_file {
             Some(path) => Some(fs::read_to_string(path).with_context(|| format!("token file {}", path.display()))?),
-            None => env::var(TOKEN).ok().filter(|text| !text.is_empty()),
+            None => settings::environment(TOKEN).filter(|text| !text.is_empty()),
         };
         let token = text.map(|text| text.parse()).transpose().context("token")?;
         let client = self.client_certificate_file.clone().zip(self.client_key_file.clone());

@@ -10,7 +10,10 @@ use std::{
     process::{Command, ExitCode},
     time::Duration,
 };
-use tee_api::{KeyError, SigningKey, TeeType};
+use tee_api::{
+    KeyError, SigningKey, TeeType,
+    settings::{LevelFilter, LogFormat},
+};
 use tee_attestation::{Platform, PlatformError};
 use tee_prover::{Enclave, IdentityError};
 use thiserror::Error;
@@ -80,7 +83,7 @@ fn main() -> ExitCode {
         // Gramine does not know all of it, and an enclave's memory is encrypted outside.
         eprintln!("tee-key-preexec: core dumps cannot be forbidden: {error}");
     }
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    LogFormat::Text.log_to_stderr(LevelFilter::INFO);
     let failure = match run(Args::parse()) {
         Ok(never) => match never {},
         Err(failure) => failure,

@@ -1,8 +1,10 @@
 //! The program itself: its commands, its signals, its log.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read},
+    os::unix::ffi::OsStrExt,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -90,6 +92,20 @@ fn token(name: &str, role: &str) -> (String, String) {
     assert_eq!(code, Some(0));
     let part = |line: usize| said.lines().nth(line).unwrap().split_once(": ").unwrap().1.trim().to_owned();
     (part(0), part(1))
+}
+
+/// A path of bytes that are no text would be no path, and the server open to everyone.
+#[test]
+fn a_variable_that_is_no_text_is_not_taken_for_one_that_is_not_set() {
+    let output = program()
+        .arg("--print-config")
+        .env("TEE_SERVER_DATABASE_URL", "sqlite://tee.sqlite")
+        .env("TEE_SERVER_OBJECT_STORE", "memory://")
+        .env("TEE_SERVER_TOKENS_FILE", OsStr::from_bytes(b"\xff"))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("# TEE_SERVER_TOKENS_FILE"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
+use tee_api::settings;
 use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
 
 /// Proves ZK Stack batches inside an enclave: fetches them from servers, re-executes them, signs the results and submits
@@ -40,8 +41,7 @@ fn main() -> ExitCode {
     // Before anything looks at the key.
     let no_core_dumps = tee_prover::forbid_core_dumps();
     let args = Args::parse();
-    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-    let loaded = Config::load(args.config_path.as_deref(), |name| std::env::var(name).ok(), &names);
+    let loaded = Config::load(args.config_path.as_deref(), settings::environment, &settings::variable_names());
     logging::to_stderr(loaded.as_ref().map_or(LogFormat::Text, |loaded| loaded.config.log_format));
     if let Err(error) = no_core_dumps {
         // Gramine does not know all of it, and an enclave's memory is encrypted outside.
@@ -79,7 +79,7 @@ fn start(args: Args, mut loaded: Loaded) -> Result<(), Failure> {
 
 async fn prove(config: Config) -> Result<(), Failure> {
     let stop = signals::stop()?;
-    let identity = Identity::of(&config, |name| std::env::var(name).ok());
+    let identity = Identity::of(&config, settings::environment);
     let Some(identity) = stop.run_until_cancelled(identity).await.transpose()? else {
         tracing::info!("stopped before there was a quote");
         return Ok(());
