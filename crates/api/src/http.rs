@@ -107,7 +107,7 @@ pub fn base_url(text: &str) -> Result<Url, ClientSetupError> {
 }
 
 /// Whether a URL is of this machine.
-pub fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())

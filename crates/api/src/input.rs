@@ -120,14 +120,20 @@ impl InputEncoding {
     /// It takes a fraction of a second for a large one, so it is not for a thread that serves others.
     pub fn decode(self, from: impl BufRead, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
         match self.compression {
-            Compression::None => decode_plain(from, self.form, limit_bytes),
+            Compression::None => {
+                read(from, self.form, limit_bytes, |error| UnreadableInput::Input(InputError::Read(error)))
+            }
             #[cfg(feature = "gzip")]
-            Compression::Gzip => decode_plain(flate2::bufread::GzDecoder::new(from), self.form, limit_bytes),
+            Compression::Gzip => {
+                // All of its members: what follows the first is not left unread.
+                let plain = flate2::bufread::MultiGzDecoder::new(from);
+                read(plain, self.form, limit_bytes, UnreadableInput::Compression)
+            }
             #[cfg(not(feature = "gzip"))]
             Compression::Gzip => Err(UnreadableInput::Compression(io::ErrorKind::Unsupported.into())),
             Compression::Zstd => {
                 let plain = zstd::Decoder::with_buffer(from).map_err(UnreadableInput::Compression)?;
-                decode_plain(plain, self.form, limit_bytes)
+                read(plain, self.form, limit_bytes, UnreadableInput::Compression)
             }
         }
     }
@@ -169,12 +175,18 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     Some(value.to_str().unwrap_or("?").trim().to_ascii_lowercase())
 }
 
-fn decode_plain(plain: impl Read, form: InputForm, limit: u64) -> Result<DecodedInput, UnreadableInput> {
+/// `fault` says what it means that the bytes cannot be read.
+fn read(
+    plain: impl Read,
+    form: InputForm,
+    limit: u64,
+    fault: impl FnOnce(io::Error) -> UnreadableInput,
+) -> Result<DecodedInput, UnreadableInput> {
     // Takes all, and counts it.
     let mut counted = plain.take(u64::MAX);
     match BatchInput::read(&mut counted, form, limit) {
         Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),
-        Err(InputError::Read(error)) => Err(UnreadableInput::Compression(error)),
+        Err(InputError::Read(error)) => Err(fault(error)),
         Err(error) => Err(UnreadableInput::Input(error)),
         Ok(input) => Ok(DecodedInput { input, bytes: u64::MAX - counted.limit() }),
     }

@@ -155,9 +155,15 @@ async fn a_service_with_a_certificate_of_its_own_is_trusted_by_a_file_and_not_wi
         let error = CollateralSource::open(&other, "test").unwrap().collateral(&quote, now).await.unwrap_err();
         assert!(matches!(error, SourceError::Network { .. }), "{other}: {error}");
     }
-    for wrong in [format!("{url}#ca=/nowhere"), format!("{url}#pin=00"), file("none.pem", &certificate) + "x"] {
+    for wrong in [
+        format!("{url}#ca=/nowhere"),
+        format!("{url}?key=s3cret#pin=00"),
+        "http://?key=s3cret".to_owned(),
+        file("none.pem", &certificate) + "x",
+    ] {
         let error = CollateralSource::open(&wrong, "test").unwrap_err();
         assert!(matches!(error, SourceError::Url { .. }), "{wrong}: {error}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     }
 }
 
@@ -199,21 +205,25 @@ async fn parameters_of_the_url_go_with_the_questions() {
 async fn a_service_that_asks_to_be_left_alone_is_left_alone() {
     let machine = Platform::new(SystemTime::now()).unwrap();
     let quote = machine.quote(&NAMED).unwrap();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
-    let busy = Router::new().fallback(move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-        async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1800")]) }
-    });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async { axum::serve(listener, busy).await.unwrap() });
-    let source = CollateralSource::open(&url, "test").unwrap();
-    for _ in 0..3 {
-        let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
-        assert!(matches!(error, SourceError::Busy { wait, .. } if wait > Duration::from_secs(1000)), "{error}");
+    // A date that has passed says as little as nothing.
+    for (retry_after, least_secs) in [("1800", 1000), ("Thu, 01 Jan 1970 00:00:00 GMT", 30)] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        let busy = Router::new().fallback(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", retry_after)]) }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async { axum::serve(listener, busy).await.unwrap() });
+        let source = CollateralSource::open(&url, "test").unwrap();
+        for _ in 0..3 {
+            let error = source.collateral(&quote, secs(SystemTime::now())).await.unwrap_err();
+            let least = Duration::from_secs(least_secs);
+            assert!(matches!(error, SourceError::Busy { wait, .. } if wait > least), "{error}");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{retry_after}");
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

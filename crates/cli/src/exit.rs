@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Exit codes of all commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     Success = 0,
     Failure = 1,

@@ -97,6 +97,9 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     assert_eq!((text(&of_before), of_before.status.code()), (list(&["--json"]).await, Some(0)));
     let warning = String::from_utf8_lossy(&of_before.stderr);
     assert!(warning.contains("`teectl jobs` is `teectl server jobs` now"), "{warning}");
+    let of_before = teectl(&reader, &["attestations", "list", "--server", &url, "--json"]).await;
+    let of_now = teectl(&reader, &["server", "keys", "list", "--server", &url, "--json"]).await;
+    assert_eq!((text(&of_before), of_before.status.code()), (text(&of_now), Some(0)));
     assert_eq!(teectl(&reader, &["keys", "list", "--server", &url]).await.status.code(), Some(2), "it never was");
 
     let token_file = folder.path().join("token");

@@ -38,8 +38,9 @@ impl Service {
     /// By its URL, which may end in `/sgx/certification/v4`. Behind `#ca=` it may name a file in PEM, with the certificate of the
     /// service itself or of an authority that is trusted for it instead of the system's.
     pub(super) fn open(place: &str, program: &'static str) -> Result<Self, SourceError> {
-        let wrong =
-            |error: &dyn std::fmt::Display| SourceError::Url { url: place.to_owned(), error: error.to_string() };
+        // What is in the query may be a secret.
+        let url = place.split(['?', '#']).next().unwrap_or_default();
+        let wrong = |error: &dyn std::fmt::Display| SourceError::Url { url: url.to_owned(), error: error.to_string() };
         let mut base_url = tee_api::http::url(place).map_err(|error| wrong(&error))?;
         let http = match base_url.fragment().map(|fragment| fragment.split_once('=')) {
             None => http::client(&base_url, None, program),
@@ -109,7 +110,8 @@ impl Service {
         let response = self.http.get(url).send().await.map_err(|error| network(error.into()))?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            let wait = retry_after(response.headers()).unwrap_or(RETRY_AFTER_DEFAULT).min(RETRY_AFTER_MOST);
+            let asked = retry_after(response.headers()).filter(|wait| !wait.is_zero());
+            let wait = asked.unwrap_or(RETRY_AFTER_DEFAULT).min(RETRY_AFTER_MOST);
             *self.lock() = Instant::now().checked_add(wait);
             return Err(SourceError::Busy { path, wait });
         }

@@ -11,7 +11,7 @@ use tee_verifier::{H256, L2ChainId, Options, Pins, VerifiedBatch, verify};
 
 use crate::{
     batch_file,
-    exit::Exit,
+    exit::{self, Exit},
     pins::{HOW_TO_PIN, PinArgs},
     rss,
 };
@@ -65,10 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let chain_id = args.chain_id.map(|id| id.as_u64());
     let pins = match args.pins.given(chain_id) {
         Ok(pins) => pins,
-        Err(error) => {
-            eprintln!("unreadable: {error:#}");
-            return Ok(Exit::Unreadable);
-        }
+        Err(error) => return Ok(exit::unreadable(&error)),
     };
     if pins.is_none() {
         eprintln!("note: nothing pins the code, so a batch may bring a bootloader of its own: {HOW_TO_PIN}");

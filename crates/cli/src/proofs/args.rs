@@ -46,7 +46,7 @@ pub(crate) struct Args {
     pub(super) rate_limit: Duration,
     /// How much to say of each batch on standard error: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(super) log_level: tracing_subscriber::filter::LevelFilter,
+    pub(super) log_level: tee_api::settings::LevelFilter,
     /// Trust this certificate instead of Intel's root: whoever has its key makes quotes of anything.
     #[arg(long, value_name = "FILE")]
     pub(super) danger_root_certificate: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use tracing_subscriber::filter::LevelFilter;
+use tee_api::settings::LevelFilter;
 
 use super::{
     batch::{Examined, Verdict},

@@ -60,8 +60,9 @@ struct Refusal {
 }
 
 impl Rpc {
-    pub(super) fn new(url: &str, rate_limit: Duration) -> Result<Self> {
-        let parsed = http::url(url).with_context(|| url.to_owned())?;
+    /// `option` is the one that the URL was given with, which may hold a secret.
+    pub(super) fn new(option: &'static str, url: &str, rate_limit: Duration) -> Result<Self> {
+        let parsed = http::url(url).context(option)?;
         Ok(Self {
             http: HttpOptions { total_timeout: TOTAL_TIMEOUT, ..HttpOptions::new(PROGRAM) }.client(&parsed)?,
             url: parsed,

@@ -72,8 +72,8 @@ pub(super) async fn run(args: Args) -> Result<Exit> {
     let pins = args.pins.required(args.chain_id)?;
     let source = args.collateral.as_deref().map(|place| CollateralSource::open(place, PROGRAM)).transpose()?;
     let checker = Checker {
-        publisher: Rpc::new(&args.rpc, args.rate_limit)?,
-        other_source: args.l2_rpc.as_deref().map(|url| Rpc::new(url, args.rate_limit)).transpose()?,
+        publisher: Rpc::new("--rpc", &args.rpc, args.rate_limit)?,
+        other_source: args.l2_rpc.as_deref().map(|url| Rpc::new("--l2-rpc", url, args.rate_limit)).transpose()?,
         attestations: Attestations {
             policy: read_policy(&args.policy)?,
             root: read_root(args.danger_root_certificate.as_deref())?,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use object_store::Error as ObjectStoreError;
 use tee_api::{InputEncoding, UnreadableInput};
-use tee_verifier::{BatchInput, H256, InputForm, MAX_INPUT_BYTES, completes};
+use tee_verifier::{BatchInput, H256, InputError, InputForm, MAX_INPUT_BYTES, completes};
 use thiserror::Error;
 use tokio::{sync::OwnedSemaphorePermit, task};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -304,7 +304,9 @@ where
     let body = SyncIoBridge::new(StreamReader::new(body));
     match blocking(move || encoding.decode(body, MAX_UNFOLDED_BYTES)).await {
         Ok(decoded) => Ok(decoded.input),
-        Err(UnreadableInput::Compression(error)) => Err(AddBatchError::Read(error)),
+        Err(UnreadableInput::Compression(error) | UnreadableInput::Input(InputError::Read(error))) => {
+            Err(AddBatchError::Read(error))
+        }
         Err(error) => Err(AddBatchError::Input(error)),
     }
 }

@@ -37,7 +37,7 @@ fn cbor_of(number: u32) -> Vec<u8> {
     cbor
 }
 
-async fn gzip(plain: &[u8]) -> Vec<u8> {
+pub(crate) async fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = async_compression::tokio::write::GzipEncoder::new(vec![]);
     encoder.write_all(plain).await.unwrap();
     encoder.shutdown().await.unwrap();

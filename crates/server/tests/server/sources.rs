@@ -15,6 +15,7 @@ use tee_api::{Compression, InputEncoding};
 use tee_server::{AddBatchError, AddedBatch, EncodedBatch, ImportError, MirrorConfig, ObjectStoreUrl};
 use tee_verifier::{BatchInput, H256, InputForm};
 
+use crate::admin::gzip;
 use crate::world::{ROOT, World, input, new_batch};
 
 async fn mirror_of(node: &World, first_batch: u32, rpc_url: Option<String>) -> World {
@@ -349,6 +350,10 @@ async fn an_input_is_read_as_it_arrives_in_every_form() {
         encoded(json.clone(), InputForm::Json, Compression::Zstd),
         encoded(json.clone(), InputForm::Json, Compression::Gzip),
         encoded([cbor.clone(), vec![0]].concat(), InputForm::Cbor, Compression::None),
+        encoded([zstd(&json), vec![0]].concat(), InputForm::Json, Compression::Zstd),
+        encoded([zstd(&cbor), zstd(&cbor)].concat(), InputForm::Cbor, Compression::Zstd),
+        encoded([gzip(&json).await, vec![0]].concat(), InputForm::Json, Compression::Gzip),
+        encoded([gzip(&cbor).await, gzip(&cbor).await].concat(), InputForm::Cbor, Compression::Gzip),
     ] {
         let refused = service.add_encoded(wrong).await;
         assert!(matches!(refused, Err(AddBatchError::Read(_) | AddBatchError::Input(_))), "{refused:?}");
