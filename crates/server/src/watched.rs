@@ -1,7 +1,9 @@
 //! Files that are taken over when they change, while the server runs: tokens, certificates, the policy.
 
 use std::{
-    fmt, fs, io,
+    fmt,
+    fs::File,
+    io::{self, Read},
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -99,16 +101,15 @@ impl<S: Source> fmt::Debug for Watched<S> {
 
 /// The bytes of a file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.len() > MAX_FILE_BYTES {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    fs::read(path)
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{num::ParseIntError, path::PathBuf};
+    use std::{fs, num::ParseIntError, path::PathBuf};
 
     /// A file with a number.
     struct Number(PathBuf);
