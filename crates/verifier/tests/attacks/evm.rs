@@ -92,6 +92,10 @@ fn first_slot(chain: &Chain, address: Address) -> U256 {
     slot(chain, address, 0)
 }
 
+fn is_deployed(chain: &Chain, address: Address) -> bool {
+    chain.prove(&slots::account_code(&address).hashed_key_u256()).value_read != [0; 32]
+}
+
 /// Calls a contract, calls it as one that may change nothing, runs its code as its own, asks for its size, and creates an empty
 /// contract. What it is told goes into slots 1 to 5.
 fn caller_of(contract: Address) -> Vec<u8> {
@@ -156,11 +160,7 @@ fn contracts_of_the_evm_call_create_and_fail_each_other_as_the_legacy_vm_has_it(
         transaction(1, None, init_code(&caller_of(counter)), 60_000_000),
     ];
     sealed(&mut chain, deployments).unwrap();
-    for address in [counter, caller] {
-        assert!(
-            !chain.prove(&slots::account_code(&address).hashed_key_u256()).value_read.iter().all(|byte| *byte == 0)
-        );
-    }
+    assert!(is_deployed(&chain, counter) && is_deployed(&chain, caller));
     let call = |gas_limit| transaction(2, Some(caller), vec![], gas_limit);
     let mut counts = Vec::new();
     for step in 0..14 {
@@ -196,8 +196,7 @@ fn deployments_that_fail_end_as_the_legacy_vm_has_them() {
         let mut chain = chain.clone();
         let after = Account::new(4).sign(Call::transfer(Address::repeat_byte(1), U256::one()), 270_u32.into());
         let input = sealed(&mut chain, vec![transaction(0, None, code, gas_limit), after]);
-        let key = slots::account_code(&deployed(0)).hashed_key_u256();
-        ends.push(input.map(|_| !chain.prove(&key).value_read.iter().all(|byte| *byte == 0)));
+        ends.push(input.map(|_| is_deployed(&chain, deployed(0))));
     }
     println!("in the batch, and deployed: {ends:?}");
     assert!(ends.contains(&None) && ends.contains(&Some(false)) && ends.contains(&Some(true)), "{ends:?}");
