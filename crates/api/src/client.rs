@@ -21,8 +21,8 @@ pub use self::{
     operator::{BatchUpload, JobsRequest},
 };
 use crate::{
-    FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, ProofInputsRequest, RegisterAttestation,
-    SUCCESS, SubmitProof, TeeType, UnreadableInput,
+    FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, MAX_CONTRACTS, ProofInputsRequest,
+    RegisterAttestation, RegistrationSignature, SUCCESS, SigningRequest, SubmitProof, TeeType, UnreadableInput,
     http::{self, BearerToken, ClientSetupError, HttpOptions, Pace, TlsFiles, Trust, is_loopback, read_body},
 };
 
@@ -126,6 +126,23 @@ impl Client {
     /// Registers a key with its quote. Registering the same again is fine.
     pub async fn register_attestation(&self, registration: &RegisterAttestation) -> Result<(), ClientError> {
         let request = json(self.request(Method::POST, "tee/register_attestation"), registration)?;
+        success(self.send(request).await?).await
+    }
+
+    /// What relayers want signed, at most [`MAX_CONTRACTS`] requests. Servers of zksync-era answer with 404.
+    pub async fn signing_requests(&self) -> Result<Vec<SigningRequest>, ClientError> {
+        let response = self.send(self.request(Method::GET, "tee/signing_requests")).await?;
+        let body = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await?.unwrap_or_default();
+        let requests: Vec<SigningRequest> = serde_json::from_slice(&body).map_err(|_| AnswerError::Body)?;
+        if requests.len() > MAX_CONTRACTS {
+            return Err(AnswerError::Body.into());
+        }
+        Ok(requests)
+    }
+
+    /// Hands in what a key signed to be registered with a contract.
+    pub async fn submit_registration_signature(&self, signature: &RegistrationSignature) -> Result<(), ClientError> {
+        let request = json(self.request(Method::POST, "tee/registration_signatures"), signature)?;
         success(self.send(request).await?).await
     }
 

@@ -8,7 +8,7 @@ use tee_verifier::{Address, H256, VerifiedBatch, keccak256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{Signature, SignedStatement, Statement};
+use crate::{BoundSignature, Contract, RegistrationSignature, Signature, SignedStatement, SigningRequest, Statement};
 
 /// The signing key. It exists in one enclave only: it is not shown by `Debug`, and erased when dropped.
 pub struct SigningKey(SecretKey);
@@ -81,15 +81,34 @@ impl SigningKey {
         PublicKey(self.0.public_key(SECP256K1))
     }
 
-    /// Signs a verified batch: the bare root and the statement. Nothing else can be signed.
-    pub fn sign(&self, batch: &VerifiedBatch) -> SignedBatch {
-        self.sign_statement(Statement::of(batch))
+    /// Signs a verified batch: the bare root, the statement, and the statement for each of the contracts. Of a batch nothing can be
+    /// signed that was not verified.
+    pub fn sign(&self, batch: &VerifiedBatch, contracts: &[Contract]) -> SignedBatch {
+        self.sign_statement(Statement::of(batch), contracts)
     }
 
-    pub(crate) fn sign_statement(&self, statement: Statement) -> SignedBatch {
+    pub(crate) fn sign_statement(&self, statement: Statement, contracts: &[Contract]) -> SignedBatch {
+        let bound = contracts.iter().map(|contract| BoundSignature {
+            contract: *contract,
+            signature: self.sign_hash(statement.bound_digest(contract)),
+        });
         SignedBatch {
             signature: self.sign_hash(statement.root),
-            statement: SignedStatement { signature: self.sign_hash(statement.digest()), statement },
+            statement: SignedStatement {
+                signature: self.sign_hash(statement.digest()),
+                bound: bound.collect(),
+                statement,
+            },
+        }
+    }
+
+    /// Shows that the key is there, to be registered. The digest has a domain of its own, so whatever is asked for, the signature
+    /// is none of a batch.
+    pub fn sign_registration(&self, request: &SigningRequest) -> RegistrationSignature {
+        RegistrationSignature {
+            pubkey: self.public_key(),
+            request: *request,
+            signature: self.sign_hash(request.registration_digest()),
         }
     }
 
@@ -229,8 +248,8 @@ mod tests {
     #[test]
     fn signing_is_deterministic_and_both_signatures_verify() {
         let key = SigningKey::random().unwrap();
-        let signed = key.sign_statement(example());
-        assert_eq!(signed, key.sign_statement(example()));
+        let signed = key.sign_statement(example(), &[]);
+        assert_eq!(signed, key.sign_statement(example(), &[]));
         assert_eq!(signed.signature.to_bytes().len(), 65);
         assert_eq!(signed.signature.verify(example().root, &key.public_key()), Ok(()));
         assert_eq!(signed.statement.verify(&key.public_key()), Ok(()));

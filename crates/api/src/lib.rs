@@ -4,8 +4,8 @@
 //! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
 //! parsed, here and once.
 //!
-//! - [`SigningKey`] signs a [`VerifiedBatch`](tee_verifier::VerifiedBatch) and nothing else. The outcome is a [`SignedBatch`]: the
-//!   root's signature, and the [`Statement`] with its own.
+//! - [`SigningKey`] signs a [`VerifiedBatch`](tee_verifier::VerifiedBatch), and that it is there to be registered. The outcome of the
+//!   first is a [`SignedBatch`]: the root's signature, and the [`Statement`] with its own, also for each [`Contract`] that asks for one.
 //! - [`SubmitProof`], [`RegisterAttestation`] and their neighbours are the bodies of requests.
 //! - [`Client`] asks a server: with time-outs, limits on bytes and a least rate, and never more than once for one call. When to try
 //!   again is its caller's decision.
@@ -32,6 +32,7 @@
 mod build;
 mod chain;
 mod client;
+mod contract;
 pub mod http;
 mod input;
 mod key;
@@ -52,6 +53,10 @@ pub use self::{
     build::{BUILD, Build, long_version},
     chain::chain,
     client::{AnswerError, BatchUpload, Claim, Client, ClientError, ClientOptions, EncodedInput, JobsRequest, Work},
+    contract::{
+        BoundSignature, Contract, ContractError, MAX_CONTRACTS, RegistrationEntry, RegistrationSignature,
+        SigningRequest,
+    },
     http::{BearerToken, BearerTokenError, ClientCertificate, ClientSetupError, NetworkError, Pace, TlsFiles},
     input::{Compression, DecodedInput, EncodingError, InputEncoding, UnreadableInput},
     key::{KeyError, PublicKey, SignedBatch, SigningKey},

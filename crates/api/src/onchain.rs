@@ -6,7 +6,7 @@ use ethabi::Token;
 use serde_json::{Value, json};
 use tee_verifier::{CodeHashes, H256, keccak256};
 
-use crate::{Signature, SignedStatement, SigningKey, Statement};
+use crate::{Contract, Signature, SignedStatement, SigningKey, Statement};
 
 /// The committed cases. `TEE_WRITE_VECTORS=1` writes them anew.
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/test/vectors/statements.json");
@@ -99,9 +99,8 @@ fn hex_0x(bytes: impl AsRef<[u8]>) -> String {
 
 /// A statement with all that a contract makes of it, for a person to read.
 fn described(statement: Statement, key: &SigningKey) -> Value {
-    let settlement_chain_id = 1;
-    let contract = [0xc0; 20];
-    let bound = bound_digest(&statement, settlement_chain_id, contract);
+    let contract = Contract { settlement_chain_id: 1, address: [0xc0; 20].into() };
+    let bound = statement.bound_digest(&contract);
     json!({
         "chainId": statement.chain_id.to_string(),
         "batchNumber": statement.batch_number,
@@ -117,23 +116,13 @@ fn described(statement: Statement, key: &SigningKey) -> Value {
         "codeHash": hex_0x(statement.code_hash()),
         "systemLogsHash": hex_0x(statement.system_logs_hash()),
         "digest": hex_0x(statement.digest()),
-        "settlementChainId": settlement_chain_id,
-        "contract": hex_0x(contract),
+        "settlementChainId": contract.settlement_chain_id,
+        "contract": hex_0x(contract.address),
         "boundDigest": hex_0x(bound),
         "signer": hex_0x(key.public_key().address()),
         "signature": hex_0x(key.sign_hash(statement.digest()).to_bytes()),
         "boundSignature": hex_0x(key.sign_hash(bound).to_bytes()),
     })
-}
-
-/// What a prover has to sign for one contract alone.
-fn bound_digest(statement: &Statement, settlement_chain_id: u64, contract: [u8; 20]) -> H256 {
-    H256(keccak256(&ethabi::encode(&[
-        Token::FixedBytes(keccak256(b"tee-prover-gateway/statement/bound/v1").to_vec()),
-        Token::Uint(settlement_chain_id.into()),
-        Token::Address(contract.into()),
-        Token::FixedBytes(statement.digest().as_bytes().to_vec()),
-    ])))
 }
 
 #[test]
@@ -173,8 +162,9 @@ fn case(random: &mut Random) -> Token {
     }
     // As a server takes them: a signature of 64 bytes is one of an older prover, which a contract does not know.
     let accepted = signature.len() == 65
-        && Signature::from_bytes(&signature)
-            .is_ok_and(|signature| SignedStatement { statement: statement.clone(), signature }.verify(&signer).is_ok());
+        && Signature::from_bytes(&signature).is_ok_and(|signature| {
+            SignedStatement { statement: statement.clone(), signature, bound: vec![] }.verify(&signer).is_ok()
+        });
     let word = |hash: H256| Token::FixedBytes(hash.as_bytes().to_vec());
     let digest = statement.digest();
     Token::Tuple(vec![

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tee_verifier::{CodeHashes, H256, VerifiedBatch, keccak256};
 use thiserror::Error;
 
-use crate::{PublicKey, Signature, SignatureError, wire::plain_hex};
+use crate::{BoundSignature, MAX_CONTRACTS, PublicKey, Signature, SignatureError, wire::plain_hex};
 
 /// Size of one system log, as L1's `commitBatches` receives it (`L2_TO_L1_LOG_SERIALIZE_SIZE`).
 pub const SYSTEM_LOG_BYTES: usize = 88;
@@ -46,6 +46,8 @@ pub struct SignedStatement {
     pub statement: Statement,
     /// Signature of [`Statement::digest`].
     pub signature: Signature,
+    /// Signatures for one contract each, where a relayer asked for them: at most [`MAX_CONTRACTS`].
+    pub bound: Vec<BoundSignature>,
 }
 
 /// Why a JSON object is not a statement.
@@ -66,6 +68,12 @@ pub enum StatementError {
     /// A zero hash of the EVM emulator: absence is written by leaving it out.
     #[error("statement: the EVM emulator's hash is zero")]
     ZeroEvmEmulator,
+    /// Signatures for more than [`MAX_CONTRACTS`].
+    #[error("statement: signatures for {got} contracts where {limit} are allowed", limit = MAX_CONTRACTS)]
+    TooManyContracts {
+        /// The number of signatures.
+        got: usize,
+    },
 }
 
 impl Statement {
@@ -123,14 +131,16 @@ impl Statement {
 }
 
 impl SignedStatement {
-    /// Checks that `key` signed the statement.
+    /// Checks that `key` signed the statement, for each contract too.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureError> {
-        self.signature.verify(self.statement.digest(), key)
+        self.signature.verify(self.statement.digest(), key)?;
+        let mut bound = self.bound.iter();
+        bound.try_for_each(|bound| bound.signature.verify(self.statement.bound_digest(&bound.contract), key))
     }
 }
 
 /// Words of 32 bytes are their own ABI encoding.
-fn hash_words(words: &[H256]) -> H256 {
+pub(crate) fn hash_words(words: &[H256]) -> H256 {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.0).collect();
     H256(keccak256(&bytes))
 }
@@ -164,6 +174,9 @@ pub(crate) struct WireStatement {
     system_logs: Vec<u8>,
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     signature: Signature,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bound: Vec<BoundSignature>,
 }
 
 impl TryFrom<WireStatement> for SignedStatement {
@@ -179,6 +192,9 @@ impl TryFrom<WireStatement> for SignedStatement {
         }
         if wire.evm_emulator_hash == Some(H256::zero()) {
             return Err(StatementError::ZeroEvmEmulator);
+        }
+        if wire.bound.len() > MAX_CONTRACTS {
+            return Err(StatementError::TooManyContracts { got: wire.bound.len() });
         }
         Ok(Self {
             statement: Statement {
@@ -197,12 +213,13 @@ impl TryFrom<WireStatement> for SignedStatement {
                 system_logs: wire.system_logs,
             },
             signature: wire.signature,
+            bound: wire.bound,
         })
     }
 }
 
 impl From<SignedStatement> for WireStatement {
-    fn from(SignedStatement { statement, signature }: SignedStatement) -> Self {
+    fn from(SignedStatement { statement, signature, bound }: SignedStatement) -> Self {
         Self {
             chain_id: statement.chain_id,
             batch_number: statement.batch_number,
@@ -216,6 +233,7 @@ impl From<SignedStatement> for WireStatement {
             evm_emulator_hash: statement.code_hashes.evm_emulator,
             system_logs: statement.system_logs,
             signature,
+            bound,
         }
     }
 }
@@ -225,6 +243,7 @@ pub(crate) mod tests {
     use ethabi::Token;
 
     use super::*;
+    use crate::Contract;
 
     pub(crate) fn example() -> Statement {
         Statement {
@@ -321,7 +340,8 @@ pub(crate) mod tests {
     fn the_json_form_is_flat_with_plain_hex_and_reads_back() {
         let key = crate::SigningKey::from_hex(&"07".repeat(32)).unwrap();
         let signature = key.public_key().to_string(); // A key is no signature.
-        let signed = SignedStatement { statement: example(), signature: Signature::from_bytes(&[1; 64]).unwrap() };
+        let signature_of_ones = Signature::from_bytes(&[1; 64]).unwrap();
+        let signed = SignedStatement { statement: example(), signature: signature_of_ones, bound: vec![] };
         let mut json = serde_json::to_value(&signed).unwrap();
         assert_eq!(json["batch_number"], 14034);
         assert_eq!(json["root"], "22".repeat(32));
@@ -338,7 +358,8 @@ pub(crate) mod tests {
             let mut statement = example();
             change(&mut statement);
             let wire: WireStatement =
-                SignedStatement { statement, signature: Signature::from_bytes(&[1; 64]).unwrap() }.into();
+                SignedStatement { statement, signature: Signature::from_bytes(&[1; 64]).unwrap(), bound: vec![] }
+                    .into();
             SignedStatement::try_from(wire)
         };
         assert_eq!(signed(|s| s.system_logs.truncate(87)).err(), Some(StatementError::SystemLogs { got: 87 }));
@@ -351,5 +372,30 @@ pub(crate) mod tests {
             Some(StatementError::ZeroEvmEmulator)
         );
         assert!(signed(|s| s.system_logs.clear()).is_ok());
+    }
+
+    #[test]
+    fn what_is_signed_for_a_contract_is_checked_with_the_rest_and_bounded() {
+        let key = crate::SigningKey::from_hex(&"07".repeat(32)).unwrap();
+        let contract = Contract { settlement_chain_id: 1, address: [0xc0; 20].into() };
+        let signed = key.sign_statement(example(), &[contract]).statement;
+        assert_eq!(signed.verify(&key.public_key()), Ok(()));
+        let json = serde_json::to_value(&signed).unwrap();
+        assert_eq!(json["bound"][0]["settlement_chain_id"], 1);
+        assert_eq!(json["bound"][0]["contract"], "c0".repeat(20));
+        assert_eq!(serde_json::from_value::<SignedStatement>(json).unwrap(), signed);
+
+        let mut for_another = signed.clone();
+        for_another.bound[0].contract.settlement_chain_id = 2;
+        assert_eq!(for_another.verify(&key.public_key()), Err(SignatureError::Mismatch));
+        // Nor does a statement's own signature pass for one that is bound.
+        let mut unbound = signed.clone();
+        unbound.bound[0].signature = signed.signature;
+        assert_eq!(unbound.verify(&key.public_key()), Err(SignatureError::Mismatch));
+
+        let mut many = signed.clone();
+        many.bound = vec![signed.bound[0].clone(); MAX_CONTRACTS + 1];
+        let many = SignedStatement::try_from(WireStatement::from(many));
+        assert_eq!(many.err(), Some(StatementError::TooManyContracts { got: MAX_CONTRACTS + 1 }));
     }
 }

@@ -18,7 +18,7 @@ fn made() -> Value {
     let statement = example();
     let digest = statement.digest();
     let (code_hash, system_logs_hash) = (statement.code_hash(), statement.system_logs_hash());
-    let signed = key.sign_statement(statement);
+    let signed = key.sign_statement(statement, &[]);
     let proof = signed.statement.statement.root;
     json!({
         "secret_key": SECRET,

@@ -263,7 +263,7 @@ impl fmt::Display for LeaseId {
 /// 32-byte hashes as hex without `0x`.
 pub(crate) mod plain_hex {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use tee_verifier::H256;
+    use tee_verifier::{Address, H256};
 
     pub(crate) fn serialize<S: Serializer>(hash: &H256, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(hash))
@@ -278,6 +278,22 @@ pub(crate) mod plain_hex {
         hex::decode_to_slice(text, hash.as_bytes_mut())
             .map_err(|_| E::custom("root or hash: not 32 bytes in hexadecimal"))?;
         Ok(hash)
+    }
+
+    /// Addresses.
+    pub(crate) mod address {
+        use super::*;
+
+        pub(crate) fn serialize<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(&hex::encode(address))
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+            let mut address = Address::zero();
+            hex::decode_to_slice(String::deserialize(deserializer)?, address.as_bytes_mut())
+                .map_err(|_| D::Error::custom("address: not 20 bytes in hexadecimal"))?;
+            Ok(address)
+        }
     }
 
     /// The same, where it may be absent.

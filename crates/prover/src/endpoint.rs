@@ -7,6 +7,7 @@ use crate::{
     identity::Identity,
     memory,
     metrics::ProverMetrics,
+    signing_requests::SigningRequests,
 };
 use std::{
     fmt,
@@ -16,14 +17,16 @@ use std::{
     },
     time::Duration,
 };
-use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, NetworkError, RegisterAttestation};
+use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, Contract, NetworkError, RegisterAttestation};
 use tee_verifier::InputForm;
 use tokio::{
     sync::{Notify, futures::Notified},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use vise::EncodeLabelValue;
 
+/// How long a server may take to say what is to be signed for contracts, before it is asked for batches.
+const SIGNING_PATIENCE: Duration = Duration::from_secs(10);
 /// A guess at what the first batch takes, in bytes.
 const FIRST_BATCH_BYTES: u64 = 512 << 20;
 
@@ -34,6 +37,8 @@ pub(crate) struct Endpoint {
     pub(crate) metrics: ProverMetrics,
     /// For this server's batches.
     pub(crate) budget: Arc<Budget>,
+    /// What relayers want signed, as the server last said it.
+    pub(crate) signing_requests: SigningRequests,
     registered: AtomicBool,
     last_memory_bytes: AtomicU64,
     contacted: Notify,
@@ -110,6 +115,7 @@ impl Endpoint {
             client: Client::new(&server.url, options)?,
             budget: Budget::new(share_bytes, metrics.memory_reserved.clone()),
             metrics,
+            signing_requests: SigningRequests::default(),
             registered: registered.into(),
             last_memory_bytes: FIRST_BATCH_BYTES.into(),
             contacted: Notify::new(),
@@ -131,9 +137,16 @@ impl Endpoint {
         let registration = RegisterAttestation { attestation: enclave.quote.clone(), pubkey: enclave.key.public_key() };
         self.client.register_attestation(&registration).await?;
         tracing::info!(server = self.url, public_key = %registration.pubkey, tee_type = %enclave.tee_type, "registered");
+        // Before the first batch, or its statement would be signed for no contract. Batches do not wait longer for it.
+        let _ = timeout(SIGNING_PATIENCE, self.signing_requests.answer(self, enclave)).await;
         self.registered.store(true, Ordering::Relaxed);
         self.contact();
         Ok(())
+    }
+
+    /// The contracts that statements are signed for.
+    pub(crate) fn contracts(&self) -> Vec<Contract> {
+        self.signing_requests.contracts()
     }
 
     pub(crate) fn is_registered(&self) -> bool {

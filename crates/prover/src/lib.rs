@@ -27,6 +27,7 @@ mod prover;
 mod queue;
 mod run_error;
 mod shared;
+mod signing_requests;
 
 pub use self::{
     config::{Attestation, Config, ConfigError, Loaded, LogFormat, ServerConfig},

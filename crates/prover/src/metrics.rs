@@ -93,6 +93,7 @@ pub(crate) enum Request {
     Read,
     Submit,
     Report,
+    Sign,
 }
 
 /// How an attempt at renewing a lease ends.
@@ -151,6 +152,7 @@ impl Request {
             Self::Read => "read",
             Self::Submit => "submit",
             Self::Report => "report",
+            Self::Sign => "sign",
         }
     }
 }
@@ -206,6 +208,7 @@ mod tests {
             (Request::Read, "read"),
             (Request::Submit, "submit"),
             (Request::Report, "report"),
+            (Request::Sign, "sign"),
         ] {
             for (fault, kind) in faults {
                 metrics.retries[&(request, fault)].inc();

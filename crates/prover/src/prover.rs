@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config, endpoint::Endpoint, event::Event, fetch::Fetcher, identity::Identity, metrics::ProverMetrics,
-    monitor::Monitor, queue::Queues, run_error::RunError, shared::Shared,
+    monitor::Monitor, queue::Queues, run_error::RunError, shared::Shared, signing_requests,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc::channel, task::JoinSet, time::timeout};
@@ -89,7 +89,10 @@ impl Prover {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self { shared, endpoints, monitor } = self;
         let (mut fetchers, mut queues) = (JoinSet::new(), Vec::new());
+        // Ends with this function.
+        let mut followers = JoinSet::new();
         for endpoint in endpoints {
+            followers.spawn(signing_requests::follow(shared.clone(), endpoint.clone()));
             let (sender, receiver) = channel(shared.config.prefetch.get());
             fetchers.spawn(Fetcher::new(shared.clone(), endpoint, sender).run());
             queues.push(receiver);

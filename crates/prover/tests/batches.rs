@@ -3,14 +3,14 @@
 mod peer;
 
 use axum::{body::Bytes, response::IntoResponse};
-use peer::{Answer, INPUTS, Peer, Running, config, leased, one_at_a_time, status, test_data};
+use peer::{Answer, INPUTS, Peer, Running, SIGNING_REQUESTS, config, leased, one_at_a_time, status, test_data};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
-use tee_api::{FailReport, SubmitProof, TeeType};
+use tee_api::{FailReport, RegistrationSignature, SigningRequest, SubmitProof, TeeType};
 use tee_prover::{Config, Event, RunError};
-use tee_verifier::{H256, L1BatchNumber, Pins};
+use tee_verifier::{Address, H256, L1BatchNumber, Pins};
 
 const BATCH: L1BatchNumber = L1BatchNumber(14034);
 const SUBMIT: &str = "/tee/submit_proofs/14034";
@@ -56,6 +56,36 @@ async fn a_proof_is_kept_and_offered_until_the_server_takes_it() {
     assert_eq!(prover.event().await, Event::Started { batch: BATCH });
     assert!(matches!(prover.event().await, Event::Verified { batch: BATCH, .. }));
     assert_eq!(prover.event().await, Event::Submitted { batch: BATCH });
+    prover.stops_within_a_second().await;
+}
+
+#[tokio::test]
+async fn what_relayers_want_signed_is_signed_before_the_first_batch_and_with_each() {
+    let Some(input) = input() else { return };
+    let request = SigningRequest {
+        settlement_chain_id: 1,
+        proof_verifier: Address::repeat_byte(0xc0),
+        key_registry: Address::repeat_byte(0xc1),
+        block_number: 100,
+        block_hash: H256::repeat_byte(0xbb),
+    };
+    let asked = AtomicUsize::new(0);
+    let mut peer = Peer::start_with_contracts(move |asking| match asking.path.as_str() {
+        SIGNING_REQUESTS => Answer::Full(axum::Json([request]).into_response()),
+        INPUTS if asked.fetch_add(1, Ordering::Relaxed) == 0 => batch(&input, "abc"),
+        INPUTS => status(204),
+        _ => status(200),
+    })
+    .await;
+    let prover = Running::start(config(&peer));
+    let signed = peer.request_to("/tee/registration_signatures").await;
+    let signed: RegistrationSignature = serde_json::from_slice(&signed.body).unwrap();
+    assert_eq!((signed.request, signed.verify()), (request, Ok(())));
+    let proof: SubmitProof = serde_json::from_slice(&peer.request_to(SUBMIT).await.body).unwrap();
+    assert_eq!(proof.pubkey, signed.pubkey);
+    let statement = proof.statement.unwrap();
+    statement.verify(&proof.pubkey).unwrap();
+    assert_eq!(statement.bound.iter().map(|bound| bound.contract).collect::<Vec<_>>(), [request.contract()]);
     prover.stops_within_a_second().await;
 }
 

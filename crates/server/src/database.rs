@@ -22,6 +22,7 @@ mod proofs;
 mod provers;
 mod published;
 mod readers;
+mod signing_requests;
 mod sqlite_writer;
 mod tee_types;
 mod url;
@@ -59,6 +60,7 @@ pub(crate) use self::{
     proofs::{NewProof, ProofOfKey, RecordedProof, RootFit, Roots},
     provers::{ProverCount, ProverName},
     published::PublishedProof,
+    signing_requests::RecordedSignature,
 };
 use self::{patience::Within, provers::AskedProvers, readers::Readers, sqlite_writer::SqliteWriter};
 use crate::clock::{Clock, millis};

@@ -84,6 +84,8 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .routes(routes!(prover::proof_inputs::handle))
         .routes(routes!(prover::submit_proofs::handle))
         .routes(routes!(prover::register_attestation::handle))
+        .routes(routes!(prover::signing_requests::handle))
+        .routes(routes!(prover::registration_signatures::handle))
         .routes(routes!(prover::leases::renew))
         .routes(routes!(prover::leases::fail))
         .routes(routes!(prover::leases::give_back));
@@ -98,13 +100,15 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .routes(routes!(reads::provers::list))
         .routes(routes!(reads::disagreements::list))
         .routes(routes!(reads::attestations::list))
+        .routes(routes!(reads::registration_signatures::list))
         .routes(routes!(reads::events::follow))
         .routes(routes!(operating::metrics::handle));
     let administer = OpenApiRouter::new()
         .routes(routes!(admin::jobs::change))
         .routes(routes!(admin::attestations::revoke))
         .routes(routes!(admin::disagreements::resolve))
-        .routes(routes!(admin::tee_types::change));
+        .routes(routes!(admin::tee_types::change))
+        .routes(routes!(admin::signing_requests::request));
     let upload = OpenApiRouter::new().routes(routes!(admin::batches::add));
     let anyone =
         OpenApiRouter::new().routes(routes!(operating::health::live)).routes(routes!(operating::health::ready));

@@ -2,15 +2,17 @@
 
 mod judge;
 mod judgeable;
+mod on_chain;
 mod register;
 mod standing;
 
-use tee_api::{PublicKey, RegisterAttestation};
+use tee_api::{Contract, PublicKey, RegisterAttestation, RegistrationEntry, RegistrationSignature, SigningRequest};
 use tee_attestation::Verdict;
 
 pub use self::judge::{AttestationConfig, AttestationSetupError};
 pub(crate) use self::{
     judge::{Attestor, secs},
+    on_chain::RefusedSignature,
     register::RefusedKey,
     standing::watch,
 };
@@ -82,6 +84,34 @@ impl Service {
     /// What becomes of a key's quote when it is judged at this moment; nothing changes by it.
     pub(crate) async fn verdict_now(&self, record: &KeyRecord) -> Option<Verdict> {
         self.attestor.clone()?.verdict_now(record, secs(self.clock.now_ms())).await
+    }
+
+    /// Asks provers to sign for a contract. False where they sign for as many others as they can.
+    pub(crate) async fn request_signatures(&self, request: &SigningRequest) -> Result<bool, sqlx::Error> {
+        self.database.request_signatures(*request, self.clock.now_ms()).await
+    }
+
+    /// What provers are asked to sign.
+    pub(crate) async fn signing_requests(&self) -> Result<Vec<SigningRequest>, sqlx::Error> {
+        self.database.signing_requests(self.clock.now_ms()).await
+    }
+
+    /// Keeps what a key signed to be registered with a contract.
+    pub(crate) async fn take_registration_signature(
+        &self,
+        signed: RegistrationSignature,
+    ) -> Result<(), RefusedSignature> {
+        on_chain::take(self, signed).await
+    }
+
+    /// What keys signed to be registered with a contract, those after `after`, by key.
+    pub(crate) async fn registration_signatures(
+        &self,
+        contract: &Contract,
+        after: Option<&PublicKey>,
+        limit: u32,
+    ) -> Result<Vec<RegistrationEntry>, sqlx::Error> {
+        self.database.registration_signatures(contract, after, limit).await
     }
 
     /// Whose word counts for quotes.

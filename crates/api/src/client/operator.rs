@@ -9,8 +9,9 @@ use tee_verifier::H256;
 
 use super::{AnswerError, Client, ClientError, done};
 use crate::{
-    AttestationEntry, BatchAdded, DisagreementEntry, InputEncoding, JobAction, JobEntry, JobStatus, KeyRevoked, Page,
-    ProverEntry, PublicKey, ResolveDisagreement, RevokeKey, TeeType, TeeTypeAction,
+    AttestationEntry, BatchAdded, Contract, DisagreementEntry, InputEncoding, JobAction, JobEntry, JobStatus,
+    KeyRevoked, Page, ProverEntry, PublicKey, RegistrationEntry, ResolveDisagreement, RevokeKey, SigningRequest,
+    TeeType, TeeTypeAction,
     http::{Pace, read_body},
 };
 
@@ -101,6 +102,24 @@ impl Client {
     pub async fn change_tee_type(&self, tee_type: TeeType, action: TeeTypeAction) -> Result<(), ClientError> {
         let path = format!("admin/tee_types/{tee_type}/{}", action.as_str());
         done(self.send(self.request(Method::POST, &path)).await?).await
+    }
+
+    /// Asks provers to sign for a contract. Needs an admin's token where the server asks for one.
+    pub async fn request_signatures(&self, request: &SigningRequest) -> Result<(), ClientError> {
+        done(self.send(super::json(self.request(Method::POST, "admin/signing_requests"), request)?).await?).await
+    }
+
+    /// A page of what keys signed to be registered with a contract. Needs a reader's token where the server asks for one.
+    pub async fn registration_signatures(
+        &self,
+        contract: &Contract,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<RegistrationEntry>, ClientError> {
+        let mut url = self.url("api/registration_signatures");
+        url.query_pairs_mut().append_pair("contract", &contract.to_string()).append_pair("limit", &limit.to_string());
+        after.into_iter().for_each(|after| _ = url.query_pairs_mut().append_pair("after", after));
+        read(self.send(self.http.get(url)).await?).await
     }
 
     /// A page of provers. Needs a reader's token where the server asks for one.

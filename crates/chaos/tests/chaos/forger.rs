@@ -43,7 +43,7 @@ impl<'a> Forger<'a> {
     pub(crate) async fn forge(&self, batch: u32) {
         let wrong = H256::repeat_byte(0xf0);
         let statement = self.statement(batch, wrong);
-        let signed = SignedStatement { signature: self.sign(statement.digest()), statement };
+        let signed = SignedStatement { signature: self.sign(statement.digest()), bound: vec![], statement };
         for statement in [None, Some(signed)] {
             let bare = statement.is_none();
             let proof = SubmitProof {

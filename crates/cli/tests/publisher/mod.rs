@@ -200,7 +200,7 @@ impl SimulatedKey {
             system_logs: number_of_l1_transactions(6),
         };
         let signature = tee_api::Signature::from_bytes(&self.sign(statement.digest())).unwrap();
-        let statement = SignedStatement { statement, signature };
+        let statement = SignedStatement { statement, signature, bound: vec![] };
         Published(json!({
             "l1BatchNumber": number,
             "teeType": "sgx",

@@ -53,15 +53,33 @@ impl Peer {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
     }
 
+    /// One that also answers what is wanted signed for contracts. The others know nothing of it, as servers of zksync-era.
+    pub(crate) async fn start_with_contracts(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), true, answer)
+    }
+
     pub(crate) fn start_on(listener: TcpListener, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::serve(listener, false, answer)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        has_contracts: bool,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (log, requests) = unbounded_channel();
         let answer = Arc::new(answer);
         let handler = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let (path, query) = (uri.path().to_owned(), uri.query().map(str::to_owned));
             let request = Request { at: Instant::now(), method, path, query, headers, body };
-            let answered = answer(&request);
-            let _ = log.send(request);
+            let answered = if has_contracts || request.path != SIGNING_REQUESTS {
+                let answered = answer(&request);
+                let _ = log.send(request);
+                answered
+            } else {
+                status(404)
+            };
             async move {
                 match answered {
                     Answer::Status(StatusCode::OK) => axum::Json("Success").into_response(),
@@ -108,6 +126,7 @@ impl Peer {
 }
 
 pub(crate) const REGISTER: &str = "/tee/register_attestation";
+pub(crate) const SIGNING_REQUESTS: &str = "/tee/signing_requests";
 pub(crate) const INPUTS: &str = "/tee/proof_inputs";
 
 pub(crate) fn status(status: u16) -> Answer {

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use sqlx::{ColumnIndex, Row, any::AnyRow};
 use tee_api::{JobStatus, KeyStanding, PublicKey, Signature, TeeType};
-use tee_verifier::H256;
+use tee_verifier::{Address, H256};
 
 /// Reads what this crate wrote.
 pub(super) fn decoded<T, E: Error + Send + Sync + 'static>(value: Result<T, E>) -> Result<T, sqlx::Error> {
@@ -39,6 +39,11 @@ pub(super) fn hash(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<H25
 /// The same, where there may be none.
 pub(super) fn optional_hash(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<Option<H256>, sqlx::Error> {
     row.try_get::<Option<&[u8]>, _>(column)?.map(|bytes| decoded(<[u8; 32]>::try_from(bytes)).map(H256)).transpose()
+}
+
+/// An address.
+pub(super) fn address(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<Address, sqlx::Error> {
+    decoded(<[u8; 20]>::try_from(row.try_get::<&[u8], _>(column)?)).map(Address::from)
 }
 
 /// A type of enclave.

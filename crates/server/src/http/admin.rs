@@ -4,6 +4,7 @@ pub(super) mod attestations;
 pub(super) mod batches;
 pub(super) mod disagreements;
 pub(super) mod jobs;
+pub(super) mod signing_requests;
 pub(super) mod tee_types;
 
 use axum::http::StatusCode;

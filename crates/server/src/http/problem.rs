@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     batches::{NoStoredInput, ObjectStoreFault},
     database::is_unavailable,
-    keys::RefusedKey,
+    keys::{RefusedKey, RefusedSignature},
     leases::HandOutError,
     proofs::RefusedProof,
 };
@@ -185,6 +185,18 @@ impl From<RefusedKey> for Problem {
             RefusedKey::QuoteRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "quote_refused"),
             RefusedKey::NoCollateral => (StatusCode::SERVICE_UNAVAILABLE, "no_collateral"),
             RefusedKey::RevokedKey => (StatusCode::FORBIDDEN, "revoked_key"),
+        };
+        Self::new(status, code, refused.to_string())
+    }
+}
+
+impl From<RefusedSignature> for Problem {
+    fn from(refused: RefusedSignature) -> Self {
+        let (status, code) = match refused {
+            RefusedSignature::Database(error) => return error.into(),
+            RefusedSignature::Signature(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_signature"),
+            RefusedSignature::NotRequested => (StatusCode::CONFLICT, "not_requested"),
+            RefusedSignature::NotStanding => (StatusCode::FORBIDDEN, "unknown_key"),
         };
         Self::new(status, code, refused.to_string())
     }

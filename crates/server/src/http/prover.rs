@@ -6,4 +6,6 @@ pub(super) mod present_batches;
 pub(super) mod proof_inputs;
 pub(super) mod proof_inputs_no_lock;
 pub(super) mod register_attestation;
+pub(super) mod registration_signatures;
+pub(super) mod signing_requests;
 pub(super) mod submit_proofs;

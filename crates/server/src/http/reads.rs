@@ -7,6 +7,7 @@ pub(super) mod events;
 pub(super) mod jobs;
 pub(super) mod proofs;
 pub(super) mod provers;
+pub(super) mod registration_signatures;
 
 use std::{fmt::Display, str::FromStr};
 

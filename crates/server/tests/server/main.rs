@@ -32,6 +32,7 @@ mod reads;
 mod requests;
 mod retention;
 mod s3;
+mod signing_requests;
 mod sources;
 mod tee_types;
 mod tls;

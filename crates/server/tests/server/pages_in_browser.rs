@@ -59,7 +59,7 @@ async fn prove(world: &World, input: &BatchInput) {
     let key = SigningKey::from_hex(&hex::encode([SEED; 32])).unwrap();
     let (claimed, lease) = world.claim("sgx").await.unwrap();
     assert_eq!(claimed, input.l1_batch_env.number.0);
-    let signed = key.sign(&verify(input.clone(), &Options::danger_any_code()).unwrap());
+    let signed = key.sign(&verify(input.clone(), &Options::danger_any_code()).unwrap(), &[]);
     let proof = SubmitProof {
         signature: signed.signature,
         pubkey: key.public_key(),

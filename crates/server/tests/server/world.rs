@@ -312,7 +312,7 @@ impl Key {
             system_logs: vec![7; 88],
         };
         change(&mut statement);
-        SignedStatement { signature: self.sign(statement.digest()), statement }
+        SignedStatement { signature: self.sign(statement.digest()), bound: vec![], statement }
     }
 }
 

@@ -1,0 +1,92 @@
+//! What relayers want signed for contracts: fetched from a server, and answered.
+//!
+//! Whatever a server asks for, nothing is given away: a statement is signed of a batch that was verified, and for the contract
+//! that the signature names; and that a key is there says no more than that.
+
+use crate::{
+    endpoint::{Endpoint, Fault},
+    identity::{Enclave, Identity},
+    metrics::Request,
+    shared::Shared,
+};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tee_api::{ClientError, Contract, SigningRequest};
+use tokio::time::sleep;
+
+/// How often a server is asked. A block that is signed has to be one of the last 255.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// How often one is asked that does not know such requests.
+const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// What one server's relayers want signed.
+#[derive(Debug, Default)]
+pub(crate) struct SigningRequests(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    requests: Vec<SigningRequest>,
+    /// Those by which the key has shown that it is there, among `requests`.
+    answered: Vec<SigningRequest>,
+    is_unknown: bool,
+}
+
+/// Asks a server again and again, for as long as it is polled.
+pub(crate) async fn follow(shared: Arc<Shared>, endpoint: Arc<Endpoint>) {
+    let Identity::Enclave(enclave) = &shared.identity else { return };
+    loop {
+        let is_unknown = endpoint.signing_requests.state().is_unknown;
+        sleep(if is_unknown { UNKNOWN_INTERVAL } else { INTERVAL }).await;
+        if endpoint.is_registered() {
+            endpoint.signing_requests.answer(&endpoint, enclave).await;
+        }
+    }
+}
+
+impl SigningRequests {
+    /// The contracts that statements are signed for.
+    pub(crate) fn contracts(&self) -> Vec<Contract> {
+        self.state().requests.iter().map(SigningRequest::contract).collect()
+    }
+
+    /// Fetches the requests, and shows that the key is there by those that are new. What fails is tried again with the next
+    /// question: proofs do not wait for it.
+    pub(crate) async fn answer(&self, endpoint: &Endpoint, enclave: &Enclave) {
+        let failed = |error: ClientError| {
+            endpoint.metrics.retries[&(Request::Sign, Fault::of(&error))].inc();
+            tracing::warn!(server = endpoint.url, %error, "cannot answer what is wanted signed for contracts");
+        };
+        let requests = match endpoint.client.signing_requests().await {
+            Ok(requests) => requests,
+            Err(ClientError::Refused { status: 404 | 405, .. }) => {
+                *self.state() = State { is_unknown: true, ..State::default() };
+                return;
+            }
+            Err(error) => return failed(error),
+        };
+        let new = self.replace(requests);
+        for request in new {
+            let signature = enclave.key.sign_registration(&request);
+            match endpoint.client.submit_registration_signature(&signature).await {
+                Ok(()) => self.state().answered.push(request),
+                Err(error) => failed(error),
+            }
+        }
+    }
+
+    /// Keeps what is wanted now, and gives what is new.
+    fn replace(&self, requests: Vec<SigningRequest>) -> Vec<SigningRequest> {
+        let mut state = self.state();
+        state.is_unknown = false;
+        state.answered.retain(|answered| requests.contains(answered));
+        let new = requests.iter().filter(|request| !state.answered.contains(request)).copied().collect();
+        state.requests = requests;
+        new
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,33 @@
+//! Keys on an EVM: what they sign to be registered with a contract.
+
+use tee_api::{RegistrationSignature, SignatureError};
+use thiserror::Error;
+
+use crate::{database::RecordedSignature, service::Service};
+
+/// Why a signature for a registration was refused.
+#[derive(Debug, Error)]
+pub(crate) enum RefusedSignature {
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    #[error("nobody asks for this signature, or not any more")]
+    NotRequested,
+    #[error("the key is not registered, or may not sign")]
+    NotStanding,
+    #[error("database")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Keeps what a key signed to be registered with a contract:
+///
+/// 1. the key signed it;
+/// 2. a relayer asks for it, now;
+/// 3. the key may sign.
+pub(super) async fn take(service: &Service, signed: RegistrationSignature) -> Result<(), RefusedSignature> {
+    signed.verify()?;
+    match service.database.record_registration_signature(signed).await? {
+        RecordedSignature::Stored => Ok(()),
+        RecordedSignature::NotRequested => Err(RefusedSignature::NotRequested),
+        RecordedSignature::NotStanding => Err(RefusedSignature::NotStanding),
+    }
+}
