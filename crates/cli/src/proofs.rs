@@ -1,11 +1,7 @@
 //! `teectl proofs`: checks what somebody published, trusting nobody but the processor's maker.
 
 mod args;
-mod attestations;
-mod batch;
-mod proof;
 mod report;
-mod rpc;
 mod run;
 mod system_logs;
 

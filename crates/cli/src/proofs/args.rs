@@ -3,8 +3,9 @@
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tee_api::TeeType;
+use tee_checker::{AsOf, time};
 
-use crate::{pins::PinArgs, quote::time};
+use crate::pins::PinArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -53,14 +54,6 @@ pub(crate) struct Args {
     /// Print one JSON object a batch, and a summary.
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// When a quote has to be good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AsOf {
-    Registration,
-    Today,
-    At(u64),
 }
 
 fn range(text: &str) -> Result<RangeInclusive<u32>, String> {

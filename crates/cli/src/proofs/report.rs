@@ -3,12 +3,9 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tee_api::settings::LevelFilter;
+use tee_checker::{Checked, Examined, Problem, Verdict};
 
-use super::{
-    batch::{Examined, Verdict},
-    proof::Checked,
-    system_logs,
-};
+use super::system_logs;
 
 /// What proofs are compared with, beside their quotes.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +157,7 @@ fn name(verdict: Verdict) -> &'static str {
 
 fn line_of(examined: &Examined, compared: Compared) -> Value {
     let proof = |checked: &Checked| {
-        let problem = |problem: &super::proof::Problem| json!({"code": problem.code(), "detail": problem.to_string()});
+        let problem = |problem: &Problem| json!({"code": problem.code(), "detail": problem.to_string()});
         json!({
             "tee_type": checked.tee_type,
             "pubkey": checked.key.map(|key| key.to_string()),

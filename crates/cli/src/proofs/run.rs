@@ -9,22 +9,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tee_api::{TEE_PROOFS_METHOD, TeeType};
+use serde_json::json;
+use tee_api::TeeType;
 use tee_attestation::{CollateralCache, CollateralSource};
+use tee_checker::{Attestations, Batch, Examined, Rpc, RpcError, Verdict, check, published};
 use tee_verifier::{H256, Pins};
 use tokio::time::{Instant, sleep};
 
 use super::{
     args::Args,
-    attestations::Attestations,
-    batch::{Examined, Verdict},
-    proof::{self, Batch},
     report::{Compared, Report},
-    rpc::{Rpc, RpcError},
 };
 use crate::{
     PROGRAM,
@@ -39,8 +36,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// How often, at the chain's end, batches far ahead are looked for.
 const LOOK_AHEAD_INTERVAL: Duration = Duration::from_secs(10);
-/// The most proofs of a batch that are looked at.
-const MAX_PROOFS: usize = 64;
 /// Collateral of a service is fetched anew a day before its end.
 const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
 
@@ -72,15 +67,14 @@ pub(super) async fn run(args: Args) -> Result<Exit> {
     let pins = args.pins.required(args.chain_id)?;
     let source = args.collateral.as_deref().map(|place| CollateralSource::open(place, PROGRAM)).transpose()?;
     let checker = Checker {
-        publisher: Rpc::new("--rpc", &args.rpc, args.rate_limit)?,
-        other_source: args.l2_rpc.as_deref().map(|url| Rpc::new("--l2-rpc", url, args.rate_limit)).transpose()?,
-        attestations: Attestations {
-            policy: read_policy(&args.policy)?,
-            root: read_root(args.danger_root_certificate.as_deref())?,
-            as_of: args.as_of,
-            source: source.map(|source| CollateralCache::new(source, u64::MAX, REFRESH_BEFORE_SECS)),
-            kept: Mutex::new(HashMap::new()),
-        },
+        publisher: rpc("--rpc", &args.rpc, args.rate_limit)?,
+        other_source: args.l2_rpc.as_deref().map(|url| rpc("--l2-rpc", url, args.rate_limit)).transpose()?,
+        attestations: Attestations::new(
+            read_policy(&args.policy)?,
+            read_root(args.danger_root_certificate.as_deref())?,
+            args.as_of,
+            source.map(|source| CollateralCache::new(source, u64::MAX, REFRESH_BEFORE_SECS)),
+        ),
         tee_types: args.tee_types,
         pins,
         patience: args.patience,
@@ -127,6 +121,11 @@ pub(super) async fn run(args: Args) -> Result<Exit> {
     // A range that was not looked at to its end is not proven; without an end, what was seen counts.
     let ok = all && (!interrupted || checker.continuous);
     Ok(if ok { Exit::Success } else { Exit::Failure })
+}
+
+/// `option` is the one that the URL was given with, which may hold a secret.
+fn rpc(option: &'static str, url: &str, rate_limit: Duration) -> Result<Rpc> {
+    Rpc::new(PROGRAM, url, rate_limit).context(option)
 }
 
 impl Checker {
@@ -179,7 +178,11 @@ impl Checker {
     }
 
     async fn try_examine(&self, number: u32) -> Result<Option<Examined>, (&'static str, RpcError)> {
-        let entries = self.entries(number).await.map_err(|error| ("the publisher", error))?;
+        let one_type = match self.tee_types.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        };
+        let entries = published(&self.publisher, number, one_type).await.map_err(|error| ("the publisher", error))?;
         if entries.is_empty() {
             return Ok(None);
         }
@@ -198,24 +201,9 @@ impl Checker {
         let batch = Batch { number, expected_root, pins: &self.pins };
         let mut checked = Vec::new();
         for entry in entries {
-            checked.push(proof::check(entry, &batch, &self.attestations).await);
+            checked.push(check(entry, &batch, &self.attestations).await);
         }
         Ok(Examined::weigh(&batch, checked))
-    }
-
-    async fn entries(&self, number: u32) -> Result<Vec<Value>, RpcError> {
-        // Null asks for all kinds at once.
-        let kinds: Vec<_> = match self.tee_types.as_slice() {
-            [one] => vec![Some(*one)],
-            _ => vec![None],
-        };
-        let mut entries = Vec::new();
-        for kind in kinds {
-            let found: Option<Vec<Value>> = self.publisher.call(TEE_PROOFS_METHOD, json!([number, kind])).await?;
-            entries.extend(found.unwrap_or_default());
-        }
-        entries.truncate(MAX_PROOFS);
-        Ok(entries)
     }
 
     fn missing(&self) -> &'static str {

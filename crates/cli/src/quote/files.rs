@@ -1,11 +1,6 @@
 //! Files that judging a quote needs.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use base64::{
@@ -41,19 +36,6 @@ pub(crate) fn read_root(path: Option<&Path>) -> Result<TrustedRoot> {
     let Some(path) = path else { return Ok(TrustedRoot::intel()) };
     let bytes = read(path, MAX_CERTIFICATE_BYTES)?;
     TrustedRoot::danger_from_bytes(&bytes).ok_or_else(|| anyhow!("{}: not a certificate", path.display()))
-}
-
-/// Unix seconds, or a date like 2025-04-03T08:13:30Z.
-pub(crate) fn time(text: &str) -> Result<u64, String> {
-    if let Ok(secs) = text.parse() {
-        return Ok(secs);
-    }
-    let date = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| "neither Unix seconds nor a date".to_owned())?;
-    u64::try_from(date.timestamp()).map_err(|_| "before 1970".to_owned())
-}
-
-pub(crate) fn now_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A file of at most `limit` bytes.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use tee_api::PublicKey;
 use tee_attestation::{Case, CollateralSource, Key, Rule, Verdict, judge};
+use tee_checker::{now_secs, time};
 
 use super::{
-    files::{now_secs, read_policy, read_quote, read_root, time},
+    files::{read_policy, read_quote, read_root},
     known_builds::KnownBuilds,
 };
 use crate::{

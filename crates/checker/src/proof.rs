@@ -4,75 +4,106 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tee_api::{
-    JobStatus, KeyError, MAX_QUOTE_BYTES, OrOther, PublicKey, Signature, SignatureError, SignedStatement, Statement,
-    TeeProof, TeeType,
+    BoundSignature, JobStatus, KeyError, MAX_QUOTE_BYTES, OrOther, PublicKey, Signature, SignatureError,
+    SignedStatement, Statement, TeeProof, TeeType,
 };
 use tee_attestation::Tee;
 use tee_verifier::{H256, PinMismatch, Pins};
 use thiserror::Error;
 
-use super::attestations::{AttestationError, Attestations};
+use crate::attestations::{AttestationError, Attestations};
 
 /// What is known of a batch beforehand.
-pub(super) struct Batch<'a> {
-    pub(super) number: u32,
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Its number.
+    pub number: u32,
     /// The root that somebody else knows.
-    pub(super) expected_root: Option<H256>,
+    pub expected_root: Option<H256>,
     /// The chain and the code that statements must be of.
-    pub(super) pins: &'a Pins,
+    pub pins: &'a Pins,
 }
 
 /// A proof, checked.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
-    pub(super) tee_type: Option<TeeType>,
-    pub(super) key: Option<PublicKey>,
+pub struct Checked {
+    /// The kind of environment that it says it comes from.
+    pub tee_type: Option<TeeType>,
+    /// Who signed.
+    pub key: Option<PublicKey>,
     /// What the key signed, if it did.
-    pub(super) signed_root: Option<H256>,
+    pub signed_root: Option<H256>,
     /// What the key stated, if it did.
-    pub(super) statement: Option<Statement>,
+    pub statement: Option<Statement>,
+    /// The key's signatures of the statement for one contract each.
+    pub bound: Vec<BoundSignature>,
     /// None for a proof that holds.
-    pub(super) problems: Vec<Problem>,
+    pub problems: Vec<Problem>,
 }
 
 /// Why a proof does not hold.
 #[derive(Debug, Error)]
-pub(super) enum Problem {
+pub enum Problem {
+    /// Not a published proof.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
+    /// Of another batch than the one that was asked for.
     #[error("it is of batch {0}")]
     OtherBatch(u32),
+    /// Something that a proof has.
     #[error("it has no {0}")]
     Missing(&'static str),
+    /// Its key is none.
     #[error("{0}")]
     Key(#[from] KeyError),
+    /// Its root is none.
     #[error("what was signed has {0} bytes, not 32")]
     RootLength(usize),
+    /// Its signature of the root.
     #[error("{0}")]
     Signature(#[from] SignatureError),
+    /// Another root than somebody else knows.
     #[error("its root is {got:?}, the other source says {expected:?}")]
-    Root { got: H256, expected: H256 },
+    Root {
+        /// The proof's.
+        got: H256,
+        /// The other source's.
+        expected: H256,
+    },
+    /// The key was revoked, at that time.
     #[error("the key was revoked at {0}")]
     Revoked(String),
+    /// It contradicts another.
     #[error("the publisher itself refused it, for it contradicts another")]
     Disagrees,
+    /// Nothing vouches for its key.
     #[error("the key is not attested: {0}")]
     Attestation(Arc<AttestationError>),
+    /// Another kind of environment than its quote is of.
     #[error("its quote is of {quoted}, it says {said}")]
-    TeeType { said: TeeType, quoted: Tee },
+    TeeType {
+        /// What the proof says.
+        said: TeeType,
+        /// What the quote is of.
+        quoted: Tee,
+    },
+    /// Its statement is none.
     #[error("its statement cannot be read: {0}")]
     UnreadableStatement(String),
+    /// The signatures of its statement.
     #[error("its statement: {0}")]
     StatementSignature(#[source] SignatureError),
+    /// Its statement is of another batch or root.
     #[error("its statement is of another {0}")]
     OtherStatement(&'static str),
+    /// Its statement is of another chain, version or code.
     #[error("its statement: {0}")]
     NotPinned(#[from] PinMismatch),
 }
 
 impl Problem {
     /// Its stable name.
-    pub(super) fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "unreadable",
             Self::OtherBatch(_) => "other_batch",
@@ -96,9 +127,11 @@ impl Problem {
 }
 
 /// What a published entry is.
-pub(super) enum Entry {
+#[derive(Debug)]
+pub enum Entry {
     /// A job without a proof: its status.
     Job(OrOther<JobStatus>),
+    /// A proof, whatever is wrong with it.
     Proof(Box<Checked>),
 }
 
@@ -112,7 +145,7 @@ pub(super) enum Entry {
 ///    protocol version and code.
 ///
 /// All of it is checked, whatever else is wrong.
-pub(super) async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attestations) -> Entry {
+pub async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attestations) -> Entry {
     let proof: TeeProof = match serde_json::from_value(entry) {
         Ok(proof) => proof,
         Err(error) => {
@@ -210,5 +243,6 @@ impl Checked {
         let judged = batch.pins.judge(statement.chain_id, statement.protocol_version, &statement.code_hashes);
         self.problems.extend(judged.err().map(Problem::NotPinned));
         self.statement = Some(statement);
+        self.bound = signed.bound;
     }
 }

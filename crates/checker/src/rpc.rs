@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tee_api::{
-    NetworkError,
+    ClientSetupError, NetworkError,
     http::{self, HttpOptions, Pace},
 };
 use thiserror::Error;
@@ -16,8 +15,6 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::PROGRAM;
-
 /// The most that is read of an answer.
 const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
 
@@ -25,7 +22,8 @@ const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server. Requests to it keep a distance in time.
-pub(super) struct Rpc {
+#[derive(Debug)]
+pub struct Rpc {
     http: Client,
     url: Url,
     rate_limit: Duration,
@@ -34,17 +32,29 @@ pub(super) struct Rpc {
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub(super) enum RpcError {
+pub enum RpcError {
+    /// The network's fault.
     #[error("no answer: {0}")]
     Network(#[from] NetworkError),
+    /// Not a success of HTTP.
     #[error("status {0}")]
     Status(StatusCode),
+    /// More than is read.
     #[error("an answer of more than {MAX_ANSWER_BYTES} bytes")]
     TooLarge,
+    /// Not JSON-RPC, or not the type that was asked for.
     #[error("not an answer: {0}")]
     Json(String),
+    /// The server refused.
     #[error("error {code}: {message}")]
-    Refused { code: i64, message: String },
+    Refused {
+        /// The code of JSON-RPC.
+        code: i64,
+        /// What the server says of it: at most 200 characters.
+        message: String,
+        /// What a contract answered that refused, as nodes of Ethereum give it: at most 2,048 characters.
+        data: Option<String>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -57,14 +67,22 @@ struct Answer<T> {
 struct Refusal {
     code: i64,
     message: String,
+    #[serde(default)]
+    data: Value,
 }
 
 impl Rpc {
-    /// `option` is the one that the URL was given with, which may hold a secret.
-    pub(super) fn new(option: &'static str, url: &str, rate_limit: Duration) -> Result<Self> {
-        let parsed = http::url(url).context(option)?;
+    /// A client of the server at `url`, which is told that `program` asks. Nothing is sent yet. No error shows the URL: it may hold a
+    /// secret.
+    pub fn new(program: &'static str, url: &str, rate_limit: Duration) -> Result<Self, ClientSetupError> {
+        Self::with(HttpOptions::new(program), url, rate_limit)
+    }
+
+    /// The same for a server that asks for a token, or whose certificate the system's authorities do not vouch for.
+    pub fn with(options: HttpOptions, url: &str, rate_limit: Duration) -> Result<Self, ClientSetupError> {
+        let parsed = http::url(url)?;
         Ok(Self {
-            http: HttpOptions { total_timeout: TOTAL_TIMEOUT, ..HttpOptions::new(PROGRAM) }.client(&parsed)?,
+            http: HttpOptions { total_timeout: TOTAL_TIMEOUT, ..options }.client(&parsed)?,
             url: parsed,
             rate_limit,
             next: Mutex::new(Instant::now()),
@@ -72,7 +90,7 @@ impl Rpc {
     }
 
     /// Calls a method; `None` is a result of null.
-    pub(super) async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<Option<T>, RpcError> {
+    pub async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<Option<T>, RpcError> {
         self.wait_for_turn().await;
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let request = self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
@@ -83,9 +101,11 @@ impl Rpc {
         let body = http::read_body(response, MAX_ANSWER_BYTES, Pace::default()).await?.ok_or(RpcError::TooLarge)?;
         let answer: Answer<T> = serde_json::from_slice(&body).map_err(|error| RpcError::Json(error.to_string()))?;
         match answer.error {
-            Some(Refusal { code, message }) => {
-                let message = message.chars().filter(|letter| !letter.is_control()).take(200).collect();
-                Err(RpcError::Refused { code, message })
+            Some(Refusal { code, message, data }) => {
+                let printable =
+                    |text: &str, limit| text.chars().filter(|letter| !letter.is_control()).take(limit).collect();
+                let data = data.as_str().map(|data| printable(data, 2048));
+                Err(RpcError::Refused { code, message: printable(&message, 200), data })
             }
             None => Ok(answer.result),
         }
@@ -107,7 +127,7 @@ impl Rpc {
 
 impl RpcError {
     /// Whether to ask again: a server that is away may come back, one that says no has said it.
-    pub(super) fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::Network(_) => true,
             Self::Status(status) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,

@@ -6,12 +6,12 @@ use serde::Serialize;
 use tee_api::{JobStatus, Statement};
 use tee_verifier::H256;
 
-use super::proof::{Batch, Checked, Entry};
+use crate::proof::{Batch, Checked, Entry};
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// A proof holds, and none contradicts it. Its statement, or another source, says that the root is this batch's.
     Proven,
     /// Proofs hold, and nothing says that their root is this batch's: a bare root of one batch passes for all.
@@ -30,29 +30,32 @@ pub(super) enum Verdict {
 
 /// A batch, checked.
 #[derive(Debug)]
-pub(super) struct Examined {
-    pub(super) number: u32,
-    pub(super) verdict: Verdict,
+pub struct Examined {
+    /// Its number.
+    pub number: u32,
+    /// What became of it.
+    pub verdict: Verdict,
     /// The root that a proof which holds is about.
-    pub(super) root: Option<H256>,
+    pub root: Option<H256>,
     /// What a proof which holds states.
-    pub(super) statement: Option<Statement>,
+    pub statement: Option<Statement>,
     /// Whether the statement follows the one of the batch before; none where either is not there.
-    pub(super) follows: Option<bool>,
-    pub(super) proofs: Vec<Checked>,
+    pub follows: Option<bool>,
+    /// All proofs that were looked at.
+    pub proofs: Vec<Checked>,
     /// What else there is to say.
-    pub(super) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 impl Examined {
     /// A batch of which nothing could be checked.
-    pub(super) fn without_proofs(number: u32, verdict: Verdict, note: String) -> Self {
+    pub fn without_proofs(number: u32, verdict: Verdict, note: String) -> Self {
         let (proofs, notes) = (Vec::new(), vec![note]);
         Self { number, verdict, root: None, statement: None, follows: None, proofs, notes }
     }
 
     /// Weighs a batch's proofs. `None` when there is none yet.
-    pub(super) fn weigh(batch: &Batch<'_>, entries: Vec<Entry>) -> Option<Self> {
+    pub fn weigh(batch: &Batch<'_>, entries: Vec<Entry>) -> Option<Self> {
         let (mut proofs, mut statuses) = (Vec::new(), Vec::new());
         for entry in entries {
             match entry {
@@ -102,7 +105,7 @@ impl Examined {
     }
 
     /// Compares with all batches before: a root is one batch's.
-    pub(super) fn compare_root(&mut self, seen: &mut HashMap<H256, u32>) {
+    pub fn compare_root(&mut self, seen: &mut HashMap<H256, u32>) {
         let Some(root) = self.root else { return };
         let other = *seen.entry(root).or_insert(self.number);
         if other != self.number {
@@ -112,7 +115,7 @@ impl Examined {
     }
 
     /// Compares with the batch before.
-    pub(super) fn follow(&mut self, before: Option<&Self>) {
+    pub fn follow(&mut self, before: Option<&Self>) {
         let Some(before) = before.filter(|before| before.number.checked_add(1) == Some(self.number)) else { return };
         let (Some(earlier), Some(later)) = (&before.statement, &self.statement) else { return };
         let follows = earlier.chains_to(later);

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tee_api::{PublicKey, TeeProof};
@@ -12,53 +13,80 @@ use tee_attestation::{
 use tee_verifier::{H256, keccak256};
 use thiserror::Error;
 
-use super::args::AsOf;
-use crate::quote::{now_secs, time};
-
 /// The most verdicts that are kept. Provers have a key each; whoever has more keys than this only wastes his own time.
 const MAX_KEPT: usize = 4096;
 /// How far another's clock may be ahead.
 const CLOCK_TOLERANCE_SECS: u64 = 300;
 
+/// When a quote has to be good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// When the publisher judged it; now where it does not say.
+    Registration,
+    /// Now.
+    Today,
+    /// At a time in Unix seconds.
+    At(u64),
+}
+
 /// Judges quotes.
-pub(super) struct Attestations {
-    pub(super) policy: Policy,
-    pub(super) root: TrustedRoot,
-    pub(super) as_of: AsOf,
-    /// Instead of what the publisher has archived.
-    pub(super) source: Option<CollateralCache>,
-    pub(super) kept: Mutex<HashMap<H256, Judged>>,
+#[derive(Debug)]
+pub struct Attestations {
+    policy: Policy,
+    root: TrustedRoot,
+    as_of: AsOf,
+    source: Option<CollateralCache>,
+    kept: Mutex<HashMap<H256, Judged>>,
 }
 
 /// What became of a key.
-pub(super) type Judged = Result<Tee, Arc<AttestationError>>;
+pub type Judged = Result<Tee, Arc<AttestationError>>;
 
 /// Why a key may not be believed.
 #[derive(Debug, Error)]
-pub(super) enum AttestationError {
+pub enum AttestationError {
+    /// The time of the publisher's judgement.
     #[error("the publisher says it judged the quote at {0:?}, which is no time in the past")]
     JudgedAt(String),
+    /// Nothing to judge by.
     #[error("the publisher has no collateral archived: --collateral tells where else there is some")]
     NoCollateral,
+    /// What the publisher has archived cannot be read.
     #[error("archived {0}")]
     Collateral(#[from] CollateralError),
+    /// The source of collateral gives none.
     #[error("collateral: {0}")]
     Source(#[from] SourceError),
+    /// The rules of the policy that the quote breaks.
     #[error("{0}")]
     Refused(String),
 }
 
 impl Attestations {
+    /// Judges by a policy and up to a root of trust. Collateral comes from `source`, or where there is none from what the publisher has
+    /// archived.
+    pub fn new(policy: Policy, root: TrustedRoot, as_of: AsOf, source: Option<CollateralCache>) -> Self {
+        Self { policy, root, as_of, source, kept: Mutex::new(HashMap::new()) }
+    }
+
     /// Whether the quote beside a proof attests the key, and for which kind of environment.
-    pub(super) async fn judge(&self, quote: &[u8], key: &PublicKey, proof: &TeeProof) -> Judged {
+    pub async fn judge(&self, quote: &[u8], key: &PublicKey, proof: &TeeProof) -> Judged {
         let archived = proof.collateral.as_ref().map(|collateral| collateral.to_string()).unwrap_or_default();
-        let judged_at = proof.judged_at.as_deref().unwrap_or_default();
+        self.judge_with(quote, key, proof.judged_at.as_deref().unwrap_or_default(), &archived).await
+    }
+
+    /// The same of a quote alone, of which nobody says anything.
+    pub async fn judge_quote(&self, quote: &[u8], key: &PublicKey) -> Judged {
+        self.judge_with(quote, key, "", "").await
+    }
+
+    async fn judge_with(&self, quote: &[u8], key: &PublicKey, judged_at: &str, archived: &str) -> Judged {
         let hashes = [quote, archived.as_bytes(), judged_at.as_bytes(), &key.to_bytes()].map(keccak256);
         let case = H256(keccak256(hashes.as_flattened()));
         if let Some(judged) = self.kept().get(&case) {
             return judged.clone();
         }
-        let judged = self.judge_anew(quote, key, judged_at, &archived).await.map_err(Arc::new);
+        let judged = self.judge_anew(quote, key, judged_at, archived).await.map_err(Arc::new);
         if matches!(&judged, Err(error) if matches!(**error, AttestationError::Source(_))) {
             // A service that is away may come back.
             return judged;
@@ -107,4 +135,18 @@ impl Attestations {
         let attested = verdict.attested_key().filter(|attested| attested.is(&key.to_bytes(), &key.address().0));
         attested.map(|attested| attested.tee()).ok_or_else(|| AttestationError::Refused(verdict.refusal()))
     }
+}
+
+/// Unix seconds, or a date like 2025-04-03T08:13:30Z.
+pub fn time(text: &str) -> Result<u64, String> {
+    if let Ok(secs) = text.parse() {
+        return Ok(secs);
+    }
+    let date = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| "neither Unix seconds nor a date".to_owned())?;
+    u64::try_from(date.timestamp()).map_err(|_| "before 1970".to_owned())
+}
+
+/// The time now, in Unix seconds.
+pub fn now_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

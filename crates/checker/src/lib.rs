@@ -1,0 +1,30 @@
+//! Checks what somebody publishes of batches: proofs, statements, quotes. Nobody is trusted but the processor's maker.
+//!
+//! [`published`] asks a publisher for a batch's proofs, [`check`] checks each of them, and [`Examined::weigh`] says what they come to
+//! together. `teectl proofs verify` shows that to people, and the relayer hands on to contracts what it calls proven.
+
+mod attestations;
+mod batch;
+mod proof;
+mod rpc;
+
+use serde_json::{Value, json};
+use tee_api::{TEE_PROOFS_METHOD, TeeType};
+
+pub use self::{
+    attestations::{AsOf, AttestationError, Attestations, Judged, now_secs, time},
+    batch::{Examined, Verdict},
+    proof::{Batch, Checked, Entry, Problem, check},
+    rpc::{Rpc, RpcError},
+};
+
+/// The most proofs of a batch that are looked at.
+const MAX_PROOFS: usize = 64;
+
+/// What a publisher has of a batch, as it sends it: of one type of enclave, or of all.
+pub async fn published(publisher: &Rpc, batch: u32, tee_type: Option<TeeType>) -> Result<Vec<Value>, RpcError> {
+    let found: Option<Vec<Value>> = publisher.call(TEE_PROOFS_METHOD, json!([batch, tee_type])).await?;
+    let mut found = found.unwrap_or_default();
+    found.truncate(MAX_PROOFS);
+    Ok(found)
+}
