@@ -1,0 +1,161 @@
+//! The relayer's configuration: a YAML file.
+
+use std::{
+    fs::File,
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use alloy_primitives::Address;
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+use tee_api::settings::{Interval, LogFormat};
+use tee_verifier::ChainPins;
+
+/// More than any configuration has.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What the relayer needs to know. `docs/RELAYER.md` says what each key does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The server that has the proofs.
+    pub server: ServerConfig,
+    /// Where the contracts are.
+    pub settlement_chain: SettlementChainConfig,
+    /// The `ProofVerifier`.
+    pub proof_verifier: Address,
+    /// The `SecondFactor`, where executions are approved.
+    pub second_factor: Option<Address>,
+    /// Files that each say what is to be executed, for `second_factor`.
+    pub executions_folder: Option<PathBuf>,
+    /// Who pays.
+    pub signer: SignerConfig,
+    /// The chain and the code that statements must be of.
+    pub chain: ChainPins,
+    /// Which quotes are accepted.
+    pub policy: PathBuf,
+    /// Where collateral comes from: a file, a folder, or the URL of a PCS or PCCS. Quotes are judged with it as of now, as the
+    /// contracts do.
+    pub collateral: String,
+    /// Trust this certificate instead of Intel's root.
+    pub danger_root_certificate: Option<PathBuf>,
+    /// The most that is paid for gas, in gwei. What costs more waits.
+    #[serde(default = "default_max_fee")]
+    pub max_fee_per_gas_gwei: u64,
+    /// How long a transaction may wait for a block before it is sent again with a higher fee.
+    #[serde(default = "default_resend_after")]
+    pub resend_after: Interval,
+    /// How often the server and the chain are looked at.
+    #[serde(default = "default_poll_interval")]
+    pub poll_interval: Interval,
+    /// The most batches that are proven by one transaction.
+    #[serde(default = "default_batches")]
+    pub batches_per_transaction: u32,
+    /// Where metrics and health are served, if at all.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The form of log lines.
+    #[serde(default)]
+    pub log_format: LogFormat,
+}
+
+/// The server that has the proofs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Its address.
+    pub url: String,
+    /// A file with an admin's token.
+    pub token_file: Option<PathBuf>,
+    /// Who vouches for its certificate, instead of the system's authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where the contracts are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettlementChainConfig {
+    /// JSON-RPC of a node of it. May hold a secret.
+    pub rpc_url: String,
+    /// Its number (EIP-155).
+    pub chain_id: u64,
+}
+
+/// Who signs transactions.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SignerConfig {
+    /// A file with the key, 64 hexadecimal digits.
+    KeyFile(PathBuf),
+    /// A variable of the environment with the same.
+    KeyVariable(String),
+    /// A signer that is asked by `eth_signTransaction`.
+    Remote {
+        /// Its JSON-RPC. May hold a secret.
+        url: String,
+        /// The account that it signs for.
+        address: Address,
+    },
+}
+
+impl Config {
+    /// Reads a file. Paths in it are relative to its folder.
+    pub fn read(path: &Path) -> Result<Self> {
+        let said = || path.display().to_string();
+        let mut text = String::new();
+        File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)).with_context(said)?;
+        // Nothing of the text is shown: it may hold a secret.
+        let mut config: Self =
+            serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}", error.without_snippet())).with_context(said)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let places =
+            [Some(&mut config.policy), config.executions_folder.as_mut(), config.danger_root_certificate.as_mut()];
+        let places = places.into_iter().chain([config.server.token_file.as_mut(), config.server.ca_file.as_mut()]);
+        places.flatten().for_each(|place| *place = folder.join(&*place));
+        if let SignerConfig::KeyFile(place) = &mut config.signer {
+            *place = folder.join(&*place);
+        }
+        Ok(config)
+    }
+
+    /// The most that is paid for gas, in wei.
+    pub(crate) fn max_fee_per_gas(&self) -> u128 {
+        u128::from(self.max_fee_per_gas_gwei).saturating_mul(1_000_000_000)
+    }
+}
+
+/// The key's file or variable, or the remote signer's account: no URL.
+impl std::fmt::Debug for SignerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::KeyFile(path) => f.debug_tuple("KeyFile").field(path).finish(),
+            Self::KeyVariable(name) => f.debug_tuple("KeyVariable").field(name).finish(),
+            Self::Remote { address, .. } => f.debug_tuple("Remote").field(address).finish(),
+        }
+    }
+}
+
+/// Without the URL.
+impl std::fmt::Debug for SettlementChainConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SettlementChainConfig").field("chain_id", &self.chain_id).finish_non_exhaustive()
+    }
+}
+
+fn default_max_fee() -> u64 {
+    100
+}
+
+fn default_resend_after() -> Interval {
+    Interval(Duration::from_secs(60))
+}
+
+fn default_poll_interval() -> Interval {
+    Interval(Duration::from_secs(12))
+}
+
+fn default_batches() -> u32 {
+    10
+}

@@ -1,0 +1,180 @@
+//! The contracts' interfaces, as `contracts/` declares them.
+
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_sol_types::sol;
+use tee_api::{BoundSignature, Contract, PublicKey};
+use tee_verifier::H256;
+
+sol! {
+    #[derive(Debug)]
+    struct Statement {
+        uint64 chainId;
+        uint32 batchNumber;
+        uint16 protocolVersion;
+        bytes32 previousRoot;
+        uint64 previousIndex;
+        bytes32 root;
+        uint64 index;
+        bytes32 codeHash;
+        bytes systemLogs;
+    }
+
+    #[derive(Debug)]
+    struct Proof {
+        Statement statement;
+        bool isBound;
+        bytes[] signatures;
+    }
+
+    #[derive(Debug)]
+    struct Quorum {
+        uint8 keys;
+        uint8 teeTypes;
+    }
+
+    #[derive(Debug)]
+    struct StoredBatchInfo {
+        uint64 batchNumber;
+        bytes32 batchHash;
+        uint64 indexRepeatedStorageChanges;
+        uint256 numberOfLayer1Txs;
+        bytes32 priorityOperationsHash;
+        bytes32 dependencyRootsRollingHash;
+        bytes32 l2LogsTreeRoot;
+        uint256 timestamp;
+        bytes32 commitment;
+    }
+
+    #[derive(Debug)]
+    struct Opening {
+        bool zkPorterIsAvailable;
+        bytes32 bootloader;
+        bytes32 defaultAccount;
+        bytes32 evmEmulator;
+        bytes32 systemLogsHash;
+        bytes32 stateDiffHash;
+        bytes32 bootloaderHeapInitialContentsHash;
+        bytes32 eventsQueueStateHash;
+        bytes32[32] blobs;
+    }
+
+    #[derive(Debug)]
+    interface ProofVerifier {
+        error IsPaused();
+        error OtherChain(uint256 chainId);
+        error CodeNotAllowed(uint256 protocolVersion, bytes32 codeHash);
+        error NotTheNextBatch(uint256 batchNumber, uint256 expected);
+        error DoesNotChain(bytes32 previousRoot, uint256 previousIndex);
+        error PreviousBatchHash(bytes32 logged, bytes32 previousRoot);
+        error Unbound();
+        error SignersOutOfOrder(address signer);
+        error DoesNotCount(address signer);
+        error TooFewKeys(uint256 keys);
+        error TooFewTeeTypes(uint256 teeTypes);
+        error NotProven(uint256 batchNumber);
+        error NotCommitted(uint256 batchNumber);
+        error OpeningMismatch(bytes32 commitment);
+        error UnknownVersion(uint256 protocolVersion);
+        error MissingLogs(uint256 seen);
+
+        function REGISTRY() external view returns (address);
+        function CHAIN() external view returns (address);
+        function CHAIN_ID() external view returns (uint64);
+        function headBatch() external view returns (uint32);
+        function headIndex() external view returns (uint64);
+        function headRoot() external view returns (bytes32);
+        function paused() external view returns (bool);
+        function quorum() external view returns (Quorum memory);
+        function prove(Proof[] calldata proofs) external;
+    }
+
+    #[derive(Debug)]
+    interface KeyRegistry {
+        error NotRegistrar(address caller);
+        error NotVerified(bytes reason);
+        error VerifierFailed();
+        error TooLittleGas(uint256 wanted);
+        error Refused(uint8 refusal);
+        error AlreadyRegistered(address signer);
+        error NotFresh(uint256 blockNumber);
+        error NotTheKey(address signer);
+
+        function teeOf(address signer) external view returns (uint8);
+        function isRegistrar(address account) external view returns (bool);
+        function keys(address signer) external view returns (
+            uint32 measurement, uint32 generation, uint40 countsFrom, uint40 expiresAt, uint40 collateralIssuedAt,
+            uint16 isvSvn, uint8 tee, bool revoked, bytes32 quoteHash
+        );
+        function register(bytes calldata rawQuote, uint256 blockNumber, bytes calldata possession) external;
+    }
+
+    #[derive(Debug)]
+    interface SecondFactor {
+        error UnknownEncoding();
+        error NotOneOpeningEach(uint256 batches, uint256 openings);
+        error OtherBatches(uint256 batchNumber, uint256 expected);
+
+        event Approved(uint256 indexed from, uint256 indexed to, bytes32 hash);
+
+        function VERIFIER() external view returns (address);
+        function VALIDATOR() external view returns (address);
+        function approve(uint256 from, uint256 to, bytes calldata batchData, Opening[] calldata openings)
+            external returns (bool approved);
+    }
+
+    interface MultisigValidator {
+        function calculateHash(address chainAddress, uint256 processBatchFrom, uint256 processBatchTo, bytes calldata batchData)
+            external view returns (bytes32);
+    }
+}
+
+impl Proof {
+    /// A statement with the signatures of keys for one contract, which takes them in the order of the signers' addresses. `None` where
+    /// there is no signature for it.
+    pub(crate) fn bound(
+        contract: &Contract,
+        statement: &tee_api::Statement,
+        signed: &[(PublicKey, &[BoundSignature])],
+    ) -> Option<Self> {
+        let of_contract = |(key, bound): &(PublicKey, &[BoundSignature])| {
+            let bound = bound.iter().find(|bound| bound.contract == *contract)?;
+            Some((key.address(), bound.signature.to_bytes()))
+        };
+        let mut signatures: Vec<_> = signed.iter().filter_map(of_contract).collect();
+        signatures.sort_unstable();
+        signatures.dedup_by_key(|(signer, _)| *signer);
+        if signatures.is_empty() {
+            return None;
+        }
+        Some(Self {
+            statement: Statement {
+                chainId: statement.chain_id,
+                batchNumber: statement.batch_number,
+                protocolVersion: statement.protocol_version,
+                previousRoot: word(statement.previous_root),
+                previousIndex: statement.previous_index,
+                root: word(statement.root),
+                index: statement.index,
+                codeHash: word(statement.code_hash()),
+                systemLogs: statement.system_logs.clone().into(),
+            },
+            isBound: true,
+            signatures: signatures.into_iter().map(|(_, signature)| Bytes::from(signature)).collect(),
+        })
+    }
+}
+
+/// A hash as contracts have it.
+pub(crate) fn word(hash: H256) -> B256 {
+    B256::new(hash.0)
+}
+
+/// An address as contracts have it.
+pub(crate) fn account(address: tee_verifier::Address) -> Address {
+    Address::new(address.0)
+}
+
+/// An address as the provers' protocol has it.
+pub(crate) fn address(account: Address) -> tee_verifier::Address {
+    account.into_array().into()
+}

@@ -1,0 +1,135 @@
+//! `tee-relayer`: between a server of proofs and contracts on a settlement chain.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use tee_api::settings::LevelFilter;
+use tee_relayer::{Config, Relayer, Status};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Hands the proofs of a server to contracts on a settlement chain: registers keys, proves batches, approves executions.
+///
+/// Exit codes: 0 done, or told to stop; 1 not all of it could be done; 2 command line or configuration.
+#[derive(Parser)]
+#[command(version = tee_api::long_version())]
+struct Args {
+    /// YAML file.
+    #[arg(long, value_name = "FILE", global = true, default_value = "relayer.yaml")]
+    config_path: PathBuf,
+    /// Send no transaction: say what would be sent.
+    #[arg(long, global = true)]
+    dry_run: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Do all of it, again and again, until SIGINT or SIGTERM.
+    Run,
+    /// Show how things stand.
+    Status {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask provers to sign for the contracts, and register the keys that have.
+    Register,
+    /// Prove the batches that follow, in one transaction.
+    Submit,
+    /// Print what the ProofVerifier's `prove` would be called with now, in hexadecimal.
+    Calldata,
+    /// Approve what files say is to be executed.
+    Approve {
+        /// JSON: from, to, batch_data, openings.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let config = Config::read(&args.config_path);
+    let log_format = config.as_ref().map(|config| config.log_format).unwrap_or_default();
+    log_format.log_to_stderr(LevelFilter::INFO);
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(args, config) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{}", tee_api::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all of it was done.
+#[tokio::main]
+async fn run(args: Args, config: Config) -> Result<bool> {
+    let stop = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(stop.clone()));
+    let work = async {
+        let mut relayer = Relayer::open(config, args.dry_run).await?;
+        match args.command {
+            Command::Run => relayer.run(stop.clone()).await?,
+            Command::Status { json: true } => println!("{}", serde_json::to_string(&relayer.status().await?)?),
+            Command::Status { json: false } => print(&relayer.status().await?),
+            Command::Register => {
+                relayer.request_signatures().await?;
+                println!("{} keys registered", relayer.register().await?);
+            }
+            Command::Submit => println!("{} batches proven", relayer.submit().await?),
+            Command::Calldata => match relayer.calldata().await? {
+                Some(calldata) => println!("{calldata}"),
+                None => return Ok(false),
+            },
+            Command::Approve { files } => {
+                let mut all = true;
+                for file in files {
+                    let is_approved = relayer.approve(&file).await.with_context(|| file.display().to_string())?;
+                    println!("{}: {}", file.display(), if is_approved { "approved" } else { "not approved" });
+                    all &= is_approved;
+                }
+                return Ok(all);
+            }
+        }
+        Ok(true)
+    };
+    stop.run_until_cancelled(work).await.unwrap_or(Ok(true))
+}
+
+async fn cancel_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+}
+
+fn print(status: &Status) {
+    println!("proven up to    batch {}, root {}, index {}", status.head_batch, status.head_root, status.head_index);
+    println!("paused          {}", if status.is_paused { "YES" } else { "no" });
+    println!("quorum          {} keys of {} types of enclave", status.quorum_keys, status.quorum_tee_types);
+    let role = if status.is_registrar { "may register keys" } else { "MAY NOT register keys" };
+    println!("account         {}, {} wei, {role}", status.account, status.balance_wei);
+    for key in &status.keys {
+        let standing = match (key.is_registered, key.counts) {
+            (_, true) => "counts",
+            (true, false) => "registered, does not count now",
+            (false, false) => "not registered",
+        };
+        println!("key             {} ({}): {standing}", key.address, key.pubkey);
+    }
+}

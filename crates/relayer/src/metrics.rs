@@ -1,0 +1,111 @@
+//! What a relayer counts, and where that is served.
+
+use std::{
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
+use tee_api::BUILD;
+use tokio::net::TcpListener;
+use vise::{Counter, EncodeLabelSet, Format, Gauge, Info, LabeledFamily, Metrics, Registry, Unit};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A relayer that has not been through its work for so long is not ready, in seconds.
+const READY_WITHIN_SECS: f64 = 20.0 * 60.0;
+
+/// The text of each metric's comment is its help.
+#[derive(Debug, Clone, Metrics)]
+#[metrics(prefix = "tee_relayer")]
+pub(crate) struct RelayerMetrics {
+    /// Rounds that ended, by outcome: done, or failed.
+    #[metrics(labels = ["outcome"])]
+    pub(crate) rounds: LabeledFamily<&'static str, Counter>,
+    /// When a round was last done, in seconds since 1970.
+    #[metrics(unit = Unit::Seconds)]
+    pub(crate) last_done: Gauge<f64>,
+    /// The last batch that the contract has as proven.
+    pub(crate) proven_batch: Gauge<u64>,
+    /// Batches behind it that the server has good proofs of.
+    pub(crate) batches_to_prove: Gauge<u64>,
+    /// Whether the ProofVerifier is paused: 1, and nothing is proven or approved until its owner ends that.
+    pub(crate) verifier_paused: Gauge<u64>,
+    /// Keys that provers have shown to be there and that the registry does not have.
+    pub(crate) keys_to_register: Gauge<u64>,
+    /// Batches whose proofs the relayer's own check refuses, when it last looked.
+    pub(crate) batches_refused: Gauge<u64>,
+    /// Transactions that were sent, replacements too.
+    pub(crate) transactions_sent: Counter,
+    /// Gas that transactions took.
+    pub(crate) gas_used: Counter,
+    /// What the account has left, in ether.
+    pub(crate) balance_ether: Gauge<f64>,
+    /// What runs.
+    pub(crate) build: Info<Build>,
+}
+
+/// What runs.
+#[derive(Debug, EncodeLabelSet)]
+pub(crate) struct Build {
+    version: &'static str,
+    commit: &'static str,
+    toolchain: &'static str,
+}
+
+impl RelayerMetrics {
+    pub(crate) fn new() -> Self {
+        let metrics = Self::default();
+        // Set once, at the start.
+        let (commit, toolchain) = (BUILD.commit_label(), BUILD.toolchain_label());
+        let _ = metrics.build.set(Build { version: BUILD.version, commit, toolchain });
+        metrics
+    }
+
+    /// A round has ended.
+    pub(crate) fn ended(&self, is_done: bool) {
+        self.rounds[&if is_done { "done" } else { "failed" }].inc();
+        if is_done {
+            self.last_done.set(now_secs());
+        }
+    }
+
+    /// Serves `/metrics`, `/health/live` and `/health/ready` for ever.
+    pub(crate) async fn serve(self, address: SocketAddr) -> Result<()> {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("metrics_listen: {address}"))?;
+        let mut registry = Registry::empty();
+        registry.register_metrics(&self);
+        let registry = std::sync::Arc::new(registry);
+        let scrape = move || {
+            let registry = registry.clone();
+            async move {
+                let mut text = String::new();
+                match registry.encode(&mut text, Format::OpenMetrics) {
+                    Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+                    Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                }
+            }
+        };
+        let ready = move || {
+            let is_ready = now_secs() - self.last_done.get() < READY_WITHIN_SECS;
+            std::future::ready(match is_ready {
+                true => (StatusCode::OK, "ready\n"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no round was done within 20 minutes\n"),
+            })
+        };
+        let router = Router::new()
+            .route("/metrics", get(scrape))
+            .route("/health/live", get(async || "live\n"))
+            .route("/health/ready", get(ready));
+        axum::serve(listener, router).await.context("metrics")
+    }
+}
+
+fn now_secs() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,517 @@
+//! What a relayer does: keys are registered, batches proven, executions approved.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::SolEvent;
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Serialize;
+use tee_api::{
+    BearerToken, BoundSignature, Client, ClientOptions, Contract, PublicKey, RegistrationEntry, SigningRequest,
+    Statement, TlsFiles, chain,
+    http::{HttpOptions, Trust},
+};
+use tee_attestation::{CollateralCache, CollateralSource, MAX_POLICY_BYTES, Policy, TrustedRoot};
+use tee_checker::{AsOf, Attestations, Batch, Examined, Rpc, Verdict, check, published};
+use tee_verifier::{H256, Pins};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    PROGRAM,
+    config::Config,
+    contracts::{
+        KeyRegistry, MultisigValidator, Proof, ProofVerifier, SecondFactor, SecondFactor::Approved, account, address,
+    },
+    execution::{self, Execution},
+    metrics::RelayerMetrics,
+    sender::Sender,
+    settlement::{SettlementChain, encoded, expect_code},
+    signer::Signer,
+};
+
+/// A block that is signed for registrations is renewed after so many more: the contract takes one of the last 255.
+const NEW_BLOCK_AFTER: u64 = 100;
+/// An older one is not sent: it may be too old by the time that the transaction is in a block.
+const FRESH_BLOCKS: u64 = 220;
+/// Signatures on a page of the server.
+const PAGE: u32 = 100;
+/// Collateral of a service is fetched anew a day before its end.
+const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
+/// The largest token, in bytes.
+const MAX_TOKEN_BYTES: u64 = 4096;
+/// The largest certificate, in bytes.
+const MAX_CERTIFICATE_BYTES: u64 = 64 * 1024;
+
+/// Between a server of proofs and contracts.
+#[derive(Debug)]
+pub struct Relayer {
+    config: Config,
+    server: Client,
+    publisher: Rpc,
+    attestations: Attestations,
+    pins: Pins,
+    chain: SettlementChain,
+    /// The `ProofVerifier`, as provers sign for it.
+    contract: Contract,
+    registry: Address,
+    sender: Sender,
+    metrics: RelayerMetrics,
+    /// The block that provers were last asked to sign.
+    asked: Option<u64>,
+    /// Keys that were refused, with the block of the signature: a newer one is tried again.
+    refused_keys: HashMap<PublicKey, u64>,
+    /// Executions that are approved.
+    approved: HashMap<PathBuf, B256>,
+}
+
+/// How things stand.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// The last batch that is proven.
+    pub head_batch: u32,
+    /// The root after it.
+    pub head_root: B256,
+    /// The next free leaf index after it.
+    pub head_index: u64,
+    /// Whether nothing is proven or approved until the owner ends that.
+    pub is_paused: bool,
+    /// How many keys must sign.
+    pub quorum_keys: u8,
+    /// Of how many kinds their environments are.
+    pub quorum_tee_types: u8,
+    /// Who pays.
+    pub account: Address,
+    /// What the account has, in wei.
+    pub balance_wei: U256,
+    /// Whether the account may register keys.
+    pub is_registrar: bool,
+    /// The keys that have shown that they are there.
+    pub keys: Vec<KeyStatus>,
+}
+
+/// A key, as the registry has it.
+#[derive(Debug, Serialize)]
+pub struct KeyStatus {
+    /// The key.
+    pub pubkey: PublicKey,
+    /// Its address.
+    pub address: Address,
+    /// Whether it is registered.
+    pub is_registered: bool,
+    /// Whether its signatures count now.
+    pub counts: bool,
+}
+
+impl Relayer {
+    /// Reads what the configuration names, and looks whether the contracts are there and fit together.
+    pub async fn open(config: Config, is_dry_run: bool) -> Result<Self> {
+        let token = config.server.token_file.as_deref().map(read_token).transpose()?;
+        let tls = TlsFiles { ca_file: config.server.ca_file.clone(), client: None };
+        let options = ClientOptions { program: PROGRAM, token: token.clone(), tls, ..ClientOptions::default() };
+        let server = Client::new(&config.server.url, options).context("server.url")?;
+        if server.exposes_token() {
+            tracing::warn!("the token goes to the server unencrypted, for anyone on the way to take");
+        }
+        let trust = config.server.ca_file.clone().map_or(Trust::System, Trust::Authorities);
+        let http = HttpOptions { token, trust, ..HttpOptions::new(PROGRAM) };
+        let publisher = Rpc::with(http, &config.server.url, Duration::ZERO).context("server.url")?;
+        let source = CollateralSource::open(&config.collateral, PROGRAM).context("collateral")?;
+        let attestations = Attestations::new(
+            read_policy(&config.policy)?,
+            read_root(config.danger_root_certificate.as_deref())?,
+            AsOf::Today,
+            Some(CollateralCache::new(source, u64::MAX, REFRESH_BEFORE_SECS)),
+        );
+        let signer = Signer::open(&config.signer).context("signer")?;
+        let settlement = &config.settlement_chain;
+        let chain = SettlementChain::open(&settlement.rpc_url, settlement.chain_id).await?;
+        expect_code(&chain, "proof_verifier", config.proof_verifier).await?;
+        let verifier = config.proof_verifier;
+        let proven_chain = chain.call(verifier, ProofVerifier::CHAIN_IDCall {}).await?;
+        if proven_chain != config.chain.id() {
+            bail!("proof_verifier: it is of chain {proven_chain}, the configuration pins chain {}", config.chain.id());
+        }
+        if let Some(second_factor) = config.second_factor {
+            expect_code(&chain, "second_factor", second_factor).await?;
+            let asks = chain.call(second_factor, SecondFactor::VERIFIERCall {}).await?;
+            if asks != verifier {
+                bail!("second_factor: it asks another ProofVerifier, {asks}");
+            }
+        }
+        let metrics = RelayerMetrics::new();
+        Ok(Self {
+            contract: Contract { settlement_chain_id: settlement.chain_id, address: address(verifier) },
+            registry: chain.call(verifier, ProofVerifier::REGISTRYCall {}).await?,
+            sender: Sender {
+                signer,
+                max_fee_per_gas: config.max_fee_per_gas(),
+                resend_after: config.resend_after.0,
+                is_dry_run,
+                metrics: metrics.clone(),
+            },
+            pins: Pins::Chain(config.chain.clone()),
+            server,
+            publisher,
+            attestations,
+            chain,
+            metrics,
+            asked: None,
+            refused_keys: HashMap::new(),
+            approved: HashMap::new(),
+            config,
+        })
+    }
+
+    /// Works until it is told to stop. What fails is tried again: all that counts is on the chain, so nothing is lost by a restart.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
+        if let Some(listen) = self.config.metrics_listen {
+            let serving = self.metrics.clone().serve(listen);
+            let failed = stop.clone();
+            tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!("{}", chain_of(&error));
+                    failed.cancel();
+                }
+            });
+        }
+        while !stop.is_cancelled() {
+            let Some(()) = stop.run_until_cancelled(self.round()).await else { break };
+            stop.run_until_cancelled(tokio::time::sleep(self.config.poll_interval.0)).await;
+        }
+        Ok(())
+    }
+
+    /// All there is to do now. What one part lacks holds up no other.
+    async fn round(&mut self) {
+        let done = [
+            ("signatures cannot be requested", self.request_signatures().await),
+            ("keys cannot be registered", self.register().await.map(drop)),
+            ("batches cannot be proven", self.submit().await.map(drop)),
+            ("executions cannot be approved", self.approve_folder().await),
+            ("the account cannot be looked at", self.look_at_account().await),
+        ];
+        for (what, result) in &done {
+            if let Err(error) = result {
+                tracing::warn!("{what}: {}", chain_of(error));
+            }
+        }
+        self.metrics.ended(done.iter().all(|(_, result)| result.is_ok()));
+    }
+
+    /// Asks provers to sign for the contracts, and a recent block.
+    pub async fn request_signatures(&mut self) -> Result<()> {
+        let block = self.chain.latest_block().await?;
+        let number = block.number();
+        if self.asked.is_some_and(|asked| (asked..asked.saturating_add(NEW_BLOCK_AFTER)).contains(&number)) {
+            return Ok(());
+        }
+        let request = SigningRequest {
+            settlement_chain_id: self.chain.chain_id,
+            proof_verifier: address(self.config.proof_verifier),
+            key_registry: address(self.registry),
+            block_number: number,
+            block_hash: H256(block.hash.0),
+        };
+        // A digest takes a block before the one that the transaction is in, so the latest will do.
+        self.server.request_signatures(&request).await.context("the server")?;
+        self.asked = Some(number);
+        Ok(())
+    }
+
+    /// Registers the keys that have shown that they are there; how many.
+    pub async fn register(&mut self) -> Result<usize> {
+        let latest = self.chain.latest_block().await?.number();
+        let mut waiting = Vec::new();
+        for entry in self.signatures().await? {
+            let signer = account(entry.signed.pubkey.address());
+            if self.chain.call(self.registry, KeyRegistry::keysCall { signer }).await?.expiresAt.is_zero() {
+                waiting.push(entry);
+            }
+        }
+        self.metrics.keys_to_register.set(waiting.len() as u64);
+        let mut registered = 0;
+        for entry in waiting {
+            let (key, block) = (entry.signed.pubkey, entry.signed.request.block_number);
+            if self.refused_keys.get(&key) == Some(&block) || block.saturating_add(FRESH_BLOCKS) < latest {
+                continue;
+            }
+            match self.register_key(&entry).await {
+                Ok(()) => registered += 1,
+                Err(error) => {
+                    tracing::warn!(%key, "not registered: {}", chain_of(&error));
+                    self.refused_keys.insert(key, block);
+                }
+            }
+        }
+        Ok(registered)
+    }
+
+    async fn register_key(&self, entry: &RegistrationEntry) -> Result<()> {
+        let signed = &entry.signed;
+        signed.verify()?;
+        if account(signed.request.key_registry) != self.registry {
+            bail!("the signature is for another registry");
+        }
+        let judged = self.attestations.judge_quote(entry.attestation.as_bytes(), &signed.pubkey).await;
+        judged.map_err(|error| anyhow!("its quote: {error}"))?;
+        let call = KeyRegistry::registerCall {
+            rawQuote: entry.attestation.as_bytes().to_vec().into(),
+            blockNumber: U256::from(signed.request.block_number),
+            possession: signed.signature.to_bytes().into(),
+        };
+        self.sender.send(&self.chain, "register", self.registry, &call).await?;
+        Ok(())
+    }
+
+    /// Proves the batches that follow, as many as one transaction takes; how many.
+    pub async fn submit(&mut self) -> Result<usize> {
+        let verifier = self.config.proof_verifier;
+        let is_paused = self.chain.call(verifier, ProofVerifier::pausedCall {}).await?;
+        self.metrics.verifier_paused.set(is_paused.into());
+        let head = self.chain.call(verifier, ProofVerifier::headBatchCall {}).await?;
+        self.metrics.proven_batch.set(head.into());
+        let proofs = self.next_proofs(head).await?;
+        self.metrics.batches_to_prove.set(proofs.len() as u64);
+        if is_paused {
+            tracing::error!("ALARM: the ProofVerifier is paused: nothing is proven or approved");
+            return Ok(0);
+        }
+        if proofs.is_empty() {
+            return Ok(0);
+        }
+        let count = proofs.len();
+        self.sender.send(&self.chain, "prove", verifier, &ProofVerifier::proveCall { proofs }).await?;
+        Ok(count)
+    }
+
+    /// What `prove` would be called with now; nothing where there is nothing to prove.
+    pub async fn calldata(&self) -> Result<Option<Bytes>> {
+        let head = self.chain.call(self.config.proof_verifier, ProofVerifier::headBatchCall {}).await?;
+        let proofs = self.next_proofs(head).await?;
+        Ok((!proofs.is_empty()).then(|| encoded(&ProofVerifier::proveCall { proofs })))
+    }
+
+    /// Good proofs of the batches after the head, each following from the one before.
+    async fn next_proofs(&self, head: u32) -> Result<Vec<Proof>> {
+        let verifier = self.config.proof_verifier;
+        let mut root = self.chain.call(verifier, ProofVerifier::headRootCall {}).await?;
+        let mut index = self.chain.call(verifier, ProofVerifier::headIndexCall {}).await?;
+        let quorum = self.chain.call(verifier, ProofVerifier::quorumCall {}).await?;
+        let mut counting = HashMap::new();
+        let mut proofs = Vec::new();
+        self.metrics.batches_refused.set(0);
+        for step in 1..=self.config.batches_per_transaction {
+            let Some(number) = head.checked_add(step) else { break };
+            let Some((statement, signed)) = self.good_proofs(number).await? else { break };
+            if (statement.previous_root.0, statement.previous_index) != (root.0, index) {
+                self.metrics.batches_refused.set(1);
+                tracing::error!(
+                    batch = number,
+                    "ALARM: the batch's proof starts from another state than the contract has"
+                );
+                break;
+            }
+            let mut counted = Vec::new();
+            let mut tee_types = Vec::new();
+            for (key, bound) in &signed {
+                let signer = account(key.address());
+                let tee = match counting.get(&signer) {
+                    Some(tee) => *tee,
+                    None => self.chain.call(self.registry, KeyRegistry::teeOfCall { signer }).await?,
+                };
+                counting.insert(signer, tee);
+                if tee != 0 && bound.iter().any(|bound| bound.contract == self.contract) {
+                    counted.push((*key, bound.as_slice()));
+                    tee_types.push(tee);
+                }
+            }
+            tee_types.sort_unstable();
+            tee_types.dedup();
+            if counted.len() < usize::from(quorum.keys) || tee_types.len() < usize::from(quorum.teeTypes) {
+                tracing::debug!(
+                    batch = number,
+                    keys = counted.len(),
+                    "not enough keys that count have signed for the contract"
+                );
+                break;
+            }
+            let Some(proof) = Proof::bound(&self.contract, &statement, &counted) else { break };
+            (root, index) = (proof.statement.root, proof.statement.index);
+            proofs.push(proof);
+        }
+        Ok(proofs)
+    }
+
+    /// A batch's statement and who signed it, if the check of what is published calls it proven.
+    async fn good_proofs(&self, number: u32) -> Result<Option<(Statement, Vec<(PublicKey, Vec<BoundSignature>)>)>> {
+        let entries = published(&self.publisher, number, None).await.context("the server")?;
+        let batch = Batch { number, expected_root: None, pins: &self.pins };
+        let mut checked = Vec::new();
+        for entry in entries {
+            checked.push(check(entry, &batch, &self.attestations).await);
+        }
+        let Some(examined) = Examined::weigh(&batch, checked) else { return Ok(None) };
+        let Some(statement) = examined.statement.filter(|_| examined.verdict == Verdict::Proven) else {
+            self.metrics.batches_refused.set(1);
+            let problems = examined.proofs.iter().flat_map(|proof| &proof.problems).map(ToString::to_string);
+            let why: Vec<_> = problems.chain(examined.notes).take(8).collect();
+            tracing::warn!(batch = number, verdict = ?examined.verdict, "not handed on: {}", why.join("; "));
+            return Ok(None);
+        };
+        let good = examined.proofs.into_iter().filter(|proof| proof.problems.is_empty());
+        let signed = good.filter(|proof| proof.statement.as_ref() == Some(&statement));
+        let signed = signed.filter_map(|proof| Some((proof.key?, proof.bound))).collect();
+        Ok(Some((statement, signed)))
+    }
+
+    async fn approve_folder(&mut self) -> Result<()> {
+        let Some(folder) = self.config.executions_folder.clone() else { return Ok(()) };
+        let mut failed = None;
+        for file in execution::files(&folder)? {
+            // One file that cannot be read stops no other.
+            if let Err(error) = self.approve(&file).await {
+                tracing::warn!("{}: {}", file.display(), chain_of(&error));
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Approves what a file says is to be executed, once all of it is proven; whether it is approved.
+    pub async fn approve(&mut self, file: &Path) -> Result<bool> {
+        if self.approved.contains_key(file) {
+            return Ok(true);
+        }
+        let second_factor = self.config.second_factor.ok_or_else(|| anyhow!("second_factor is missing"))?;
+        let execution = Execution::read(file)?;
+        let verifier = self.config.proof_verifier;
+        let head = self.chain.call(verifier, ProofVerifier::headBatchCall {}).await?;
+        if execution.to > u64::from(head) || self.chain.call(verifier, ProofVerifier::pausedCall {}).await? {
+            return Ok(false);
+        }
+        let (from, to) = (U256::from(execution.from), U256::from(execution.to));
+        let hash = self.hash(second_factor, &execution).await?;
+        let topics = [Approved::SIGNATURE_HASH, B256::from(from), B256::from(to)];
+        if !self.chain.has_log(second_factor, &topics, hash).await? {
+            let openings = execution.openings();
+            let call = SecondFactor::approveCall { from, to, batchData: execution.batch_data.clone(), openings };
+            if !self.chain.simulate(self.sender.signer.address(), second_factor, &call).await? {
+                // Sent all the same: it pauses the verifier, which is what has to happen.
+                tracing::error!(
+                    from = execution.from,
+                    to = execution.to,
+                    "ALARM: a batch that is committed is not the one that is proven; nothing is approved any more"
+                );
+            }
+            if self.sender.send(&self.chain, "approve", second_factor, &call).await?.is_none() {
+                return Ok(false);
+            }
+            if !self.chain.has_log(second_factor, &topics, hash).await? {
+                return Ok(false);
+            }
+        }
+        self.approved.insert(file.to_owned(), hash);
+        Ok(true)
+    }
+
+    /// What the chain's multisig counts approvals of.
+    async fn hash(&self, second_factor: Address, execution: &Execution) -> Result<B256> {
+        let validator = self.chain.call(second_factor, SecondFactor::VALIDATORCall {}).await?;
+        let chain_address = self.chain.call(self.config.proof_verifier, ProofVerifier::CHAINCall {}).await?;
+        let call = MultisigValidator::calculateHashCall {
+            chainAddress: chain_address,
+            processBatchFrom: U256::from(execution.from),
+            processBatchTo: U256::from(execution.to),
+            batchData: execution.batch_data.clone(),
+        };
+        Ok(self.chain.call(validator, call).await?)
+    }
+
+    async fn look_at_account(&self) -> Result<()> {
+        let wei = self.chain.balance(self.sender.signer.address()).await?;
+        self.metrics.balance_ether.set(f64::from(wei) / 1e18);
+        Ok(())
+    }
+
+    /// How things stand, on the chain and at the server.
+    pub async fn status(&self) -> Result<Status> {
+        let (chain, verifier, from) = (&self.chain, self.config.proof_verifier, self.sender.signer.address());
+        let quorum = chain.call(verifier, ProofVerifier::quorumCall {}).await?;
+        let mut keys = Vec::new();
+        for entry in self.signatures().await? {
+            let signer = account(entry.signed.pubkey.address());
+            let key = chain.call(self.registry, KeyRegistry::keysCall { signer }).await?;
+            keys.push(KeyStatus {
+                pubkey: entry.signed.pubkey,
+                address: signer,
+                is_registered: !key.expiresAt.is_zero(),
+                counts: chain.call(self.registry, KeyRegistry::teeOfCall { signer }).await? != 0,
+            });
+        }
+        Ok(Status {
+            head_batch: chain.call(verifier, ProofVerifier::headBatchCall {}).await?,
+            head_root: chain.call(verifier, ProofVerifier::headRootCall {}).await?,
+            head_index: chain.call(verifier, ProofVerifier::headIndexCall {}).await?,
+            is_paused: chain.call(verifier, ProofVerifier::pausedCall {}).await?,
+            quorum_keys: quorum.keys,
+            quorum_tee_types: quorum.teeTypes,
+            account: from,
+            balance_wei: chain.balance(from).await?,
+            is_registrar: chain.call(self.registry, KeyRegistry::isRegistrarCall { account: from }).await?,
+            keys,
+        })
+    }
+
+    /// All signatures that keys gave to be registered with this contract.
+    async fn signatures(&self) -> Result<Vec<RegistrationEntry>> {
+        let mut all = Vec::new();
+        let mut after = None;
+        // Keys come and go with provers' processes; so many are another's doing.
+        while all.len() < 10_000 {
+            let page = self.server.registration_signatures(&self.contract, after.as_deref(), PAGE).await;
+            let page = page.context("the server")?;
+            all.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn read_token(path: &Path) -> Result<BearerToken> {
+    let said = || path.display().to_string();
+    String::from_utf8(read(path, MAX_TOKEN_BYTES)?).with_context(said)?.parse().with_context(said)
+}
+
+fn read_policy(path: &Path) -> Result<Policy> {
+    let said = || path.display().to_string();
+    let text = String::from_utf8(read(path, MAX_POLICY_BYTES as u64)?).with_context(said)?;
+    Policy::from_yaml(&text).with_context(said)
+}
+
+fn read_root(path: Option<&Path>) -> Result<TrustedRoot> {
+    let Some(path) = path else { return Ok(TrustedRoot::intel()) };
+    let bytes = read(path, MAX_CERTIFICATE_BYTES)?;
+    TrustedRoot::danger_from_bytes(&bytes).ok_or_else(|| anyhow!("{}: not a certificate", path.display()))
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let said = || path.display().to_string();
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).with_context(said)?;
+    if bytes.len() as u64 > limit {
+        bail!("{}: larger than {limit} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
+fn chain_of(error: &anyhow::Error) -> String {
+    chain(error.as_ref())
+}
