@@ -14,16 +14,17 @@ use crate::exit::{self, Exit};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Verify batch inputs. The worst of them makes the exit code.
-    #[command(after_help = exit::table())]
+    #[command(after_help = exit::table_after(verify::EXAMPLES))]
     Verify(verify::Args),
     /// Show what is inside a batch input. Nothing is verified.
+    #[command(after_help = "Examples:\n  teectl batch inspect batch-14034.json.zst")]
     Inspect {
         /// A batch input: .json or .cbor, also .zst.
         file: PathBuf,
     },
     /// Add paths from a node to a batch input that is rejected as unproven_cost: of slots that were written and rolled back, which
     /// the node's own data leaves out.
-    #[command(after_help = exit::table())]
+    #[command(after_help = exit::table_after(complete::EXAMPLES))]
     Complete(complete::Args),
 }
 

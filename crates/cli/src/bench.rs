@@ -16,8 +16,12 @@ use clap::Subcommand;
 
 use self::measure::Measure;
 
+const EXAMPLES: &str = "Examples:
+  teectl bench decode batch-14035.json.zst
+  teectl bench growth --txs 10,100,1000 --runs 3 --json";
+
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,

@@ -29,7 +29,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{devnet::LoadArgs, exit::Exit};
 use progress::Progress;
 
+const EXAMPLES: &str = "Examples:
+  teectl demo
+  teectl demo --batches 20 --txs 200
+  teectl demo --serve";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Number of batches.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]

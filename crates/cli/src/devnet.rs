@@ -7,7 +7,12 @@ use tee_devnet::{Chain, Genesis, Load};
 
 use crate::batch_file;
 
+const EXAMPLES: &str = "Examples:
+  teectl devnet --out batches
+  teectl devnet --out batches --batches 2 --txs 2000 --l1-txs 5";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Folder for the batches; it is made if it is not there.
     #[arg(long, value_name = "DIR")]

@@ -39,6 +39,11 @@ pub(crate) fn table() -> String {
     table
 }
 
+/// What stands below a command's options where it has examples and exit codes.
+pub(crate) fn table_after(examples: &str) -> String {
+    format!("{examples}\n\n{}", table())
+}
+
 /// Says why something cannot be read.
 pub(crate) fn unreadable(error: &anyhow::Error) -> Exit {
     eprintln!("unreadable: {error:#}");

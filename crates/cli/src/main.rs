@@ -7,9 +7,11 @@ mod print;
 mod batch;
 mod batch_file;
 mod bench;
+mod completions;
 mod demo;
 mod devnet;
 mod exit;
+mod man;
 mod measure;
 mod moved;
 mod pins;
@@ -17,6 +19,8 @@ mod proofs;
 mod quote;
 mod rss;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::{env, process::ExitCode};
 
@@ -28,9 +32,16 @@ use crate::exit::Exit;
 /// What servers are told of who asks.
 const PROGRAM: &str = "teectl";
 
+const EXAMPLES: &str = "Examples:
+  teectl demo --serve
+  teectl batch verify --chain-file chain.yaml batch-14034.json.zst
+  teectl server jobs list --status failed
+  teectl quote verify quote.bin --policy policy.yaml --collateral https://api.trustedservices.intel.com
+  teectl proofs verify --rpc https://proofs.example.org --batch 100-199 --policy policy.yaml --chain-file chain.yaml";
+
 /// Proofs from trusted enclaves for ZK Stack rollups.
 #[derive(Parser)]
-#[command(name = "teectl", version = tee_api::long_version(), after_help = exit::table())]
+#[command(name = "teectl", version = tee_api::long_version(), after_help = exit::table_after(EXAMPLES))]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -60,6 +71,10 @@ enum Command {
     /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. The commands measure
     /// one thing each.
     Bench(bench::Args),
+    /// Print what a shell completes command lines by.
+    Completions(completions::Args),
+    /// Write the manual pages of all commands.
+    Man(man::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +89,8 @@ fn main() -> ExitCode {
         Command::Measure(command) => measure::run(command),
         Command::Proofs(command) => proofs::run(command),
         Command::Bench(args) => bench::run(&args).map(|()| Exit::Success),
+        Command::Completions(args) => completions::run(&args).map(|()| Exit::Success),
+        Command::Man(args) => man::run(&args).map(|()| Exit::Success),
     };
     let exit = done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -17,6 +17,7 @@ pub(crate) use files::{read, read_policy, read_quote, read_root};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show what a quote says. Nothing is verified.
+    #[command(after_help = "Examples:\n  teectl quote inspect quote.bin")]
     Inspect {
         /// A quote: bytes, hex or base64, in one line or several.
         file: PathBuf,
@@ -25,7 +26,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Judge a quote.
-    #[command(after_help = exit::table())]
+    #[command(after_help = exit::table_after(verify::EXAMPLES))]
     Verify(verify::Args),
 }
 

@@ -8,6 +8,9 @@ use tee_server::{NodeRpc, complete};
 
 use crate::{PROGRAM, batch_file, exit::Exit};
 
+pub(super) const EXAMPLES: &str = "Examples:
+  teectl batch complete batch-7.json.zst --l2-rpc http://127.0.0.1:3050 --output completed-7.json.zst";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A batch input: .json or .cbor, also .zst.

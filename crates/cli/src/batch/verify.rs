@@ -16,6 +16,10 @@ use crate::{
     rss,
 };
 
+pub(super) const EXAMPLES: &str = "Examples:
+  teectl batch verify --chain-file chain.yaml batch-14034.json.zst
+  teectl batch verify --danger-any-code --json batches/*.json.zst";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Batch inputs: .json or .cbor, also .zst.

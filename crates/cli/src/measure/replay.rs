@@ -14,6 +14,9 @@ use crate::{
     quote::{read, read_quote},
 };
 
+pub(super) const EXAMPLES: &str = "Examples:
+  teectl measure replay /sys/firmware/acpi/tables/data/CCEL --quote quote.bin --explain";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// What firmware and boot loader wrote down: /sys/firmware/acpi/tables/data/CCEL of the machine.

@@ -11,6 +11,9 @@ use crate::{
     quote::read,
 };
 
+pub(super) const EXAMPLES: &str = "Examples:
+  teectl measure sgx tee-prover-gateway.sig > policy.yaml";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// An enclave's SIGSTRUCT: 1808 bytes, as signing tools write them (Gramine: the .sig file).

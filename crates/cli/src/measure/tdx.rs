@@ -18,6 +18,10 @@ use crate::{
 const COMPARED: &str = "MRTD: for Ubuntu's ovmf 2025.02-3ubuntu2 and ovmf-inteltdx 2025.02-8ubuntu3 this gives public values. RTMR1 \
                         and RTMR2: not compared with a public value.";
 
+pub(super) const EXAMPLES: &str = "Examples:
+  teectl measure tdx --firmware OVMF.inteltdx.fd --kernel vmlinuz --initrd initrd.img --cmdline quiet --rtmr0-of quote.bin > policy.yaml
+  teectl measure tdx --firmware OVMF.inteltdx.fd --uki linux.efi --explain";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The firmware that the host starts the domain with, such as OVMF.inteltdx.fd.

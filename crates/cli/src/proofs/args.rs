@@ -7,6 +7,10 @@ use tee_checker::{AsOf, time};
 
 use crate::pins::PinArgs;
 
+pub(super) const EXAMPLES: &str = "Examples:
+  teectl proofs verify --rpc https://proofs.example.org --batch 100-199 --policy policy.yaml --chain-file chain.yaml
+  teectl proofs verify --rpc https://proofs.example.org --continuous 100 --policy policy.yaml --chain-file chain.yaml --l2-rpc https://node.example.org --json";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Who publishes the proofs: a JSON-RPC server with unstable_getTeeProofs.

@@ -16,6 +16,10 @@ use crate::{
     exit::{self, Exit},
 };
 
+pub(super) const EXAMPLES: &str = "Examples:
+  teectl quote verify quote.bin --policy policy.yaml --collateral https://api.trustedservices.intel.com
+  teectl quote verify quote.hex --policy policy.yaml --collateral collateral.json --at 2025-04-03T08:13:30Z --json";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A quote: bytes, hex or base64, in one line or several.

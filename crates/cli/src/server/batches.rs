@@ -20,7 +20,12 @@ pub(crate) enum Command {
     Add(AddArgs),
 }
 
+const EXAMPLES: &str = "Examples:
+  teectl server batches add batch-14034.json.zst
+  teectl server batches add --server https://proofs.example.org --token-file admin.token batches/*.json.zst";
+
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     server: ServerArgs,

@@ -11,9 +11,17 @@ use super::{
 };
 use crate::{exit::Exit, print::shown};
 
+const LIST_EXAMPLES: &str = "Examples:
+  teectl server disagreements list
+  teectl server disagreements list --all --json";
+
+const RESOLVE_EXAMPLES: &str = "Examples:
+  teectl server disagreements resolve 14034 sgx KEY --reason \"the node's data were changed\"";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List disagreements: those that nobody has explained are an alarm.
+    #[command(after_help = LIST_EXAMPLES)]
     List {
         #[command(flatten)]
         server: ServerArgs,
@@ -25,6 +33,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Note how a disagreement was explained. It stays listed, and is no alarm any more.
+    #[command(after_help = RESOLVE_EXAMPLES)]
     Resolve {
         #[command(flatten)]
         server: ServerArgs,

@@ -18,6 +18,7 @@ pub(crate) enum Command {
     /// List jobs.
     List(ListArgs),
     /// Make failed or given-up jobs ready again.
+    #[command(after_help = RETRY_EXAMPLES)]
     Retry(ChangeArgs),
     /// Give up jobs that have no proof.
     Ignore(ChangeArgs),
@@ -25,7 +26,15 @@ pub(crate) enum Command {
     Requeue(ChangeArgs),
 }
 
+const LIST_EXAMPLES: &str = "Examples:
+  teectl server jobs list --status failed
+  teectl server jobs list --batch 14034 --json";
+
+const RETRY_EXAMPLES: &str = "Examples:
+  teectl server jobs retry --tee-type sgx 14034 14040-14049";
+
 #[derive(clap::Args)]
+#[command(after_help = LIST_EXAMPLES)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     server: ServerArgs,

@@ -11,9 +11,20 @@ use super::{
 };
 use crate::{exit::Exit, print::shown};
 
+const LIST_EXAMPLES: &str = "Examples:
+  teectl server keys list
+  teectl server keys list --json";
+
+const SHOW_EXAMPLES: &str = "Examples:
+  teectl server keys show KEY";
+
+const REVOKE_EXAMPLES: &str = "Examples:
+  teectl server keys revoke KEY --reason \"the machine was sold\"";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List registered keys.
+    #[command(after_help = LIST_EXAMPLES)]
     List {
         #[command(flatten)]
         server: ServerArgs,
@@ -22,6 +33,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Show a key, what became of it, and what its quote says.
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         #[command(flatten)]
         server: ServerArgs,
@@ -29,6 +41,7 @@ pub(crate) enum Command {
         key: PublicKey,
     },
     /// Revoke a key for good: its proofs are refused from now on.
+    #[command(after_help = REVOKE_EXAMPLES)]
     Revoke {
         #[command(flatten)]
         server: ServerArgs,

@@ -11,9 +11,14 @@ use super::{
 };
 use crate::{exit::Exit, print::shown};
 
+const EXAMPLES: &str = "Examples:
+  teectl server provers list
+  teectl server provers list --server https://proofs.example.org --token-file reader.token --json";
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List provers, and those that are paused because they only fail.
+    #[command(after_help = EXAMPLES)]
     List {
         #[command(flatten)]
         server: ServerArgs,

@@ -10,10 +10,14 @@ use crate::exit::Exit;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Have no more batches proven by enclaves of a type: its jobs that have no proof are removed.
+    #[command(after_help = RETIRE_EXAMPLES)]
     Retire(ChangeArgs),
     /// Undo that.
     Serve(ChangeArgs),
 }
+
+const RETIRE_EXAMPLES: &str = "Examples:
+  teectl server tee-types retire tdx";
 
 #[derive(clap::Args)]
 pub(crate) struct ChangeArgs {
