@@ -6,7 +6,7 @@ mod operator;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
@@ -207,6 +207,14 @@ impl Client {
     /// Ends the lease so that another prover can have the batch.
     pub async fn give_back_lease(&self, lease_id: &LeaseId) -> Result<(), ClientError> {
         done(self.send(self.request(Method::DELETE, &format!("tee/leases/{lease_id}"))).await?).await
+    }
+
+    /// Asks whether the server can do its work. Gives the server's time, where it says one.
+    pub async fn ready(&self) -> Result<Option<SystemTime>, ClientError> {
+        let response = self.send(self.request(Method::GET, "health/ready")).await?;
+        let date = http::date(response.headers());
+        done(response).await?;
+        Ok(date)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

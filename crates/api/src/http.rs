@@ -5,7 +5,10 @@ mod error;
 mod tls;
 mod token;
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use reqwest::{
     Client, Response, Url,
@@ -150,9 +153,13 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
     }
-    let now = headers.get(DATE)?.to_str().ok()?;
-    let (at, now) = (httpdate::parse_http_date(text).ok()?, httpdate::parse_http_date(now).ok()?);
-    Some(at.duration_since(now).unwrap_or_default())
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(date(headers)?).unwrap_or_default())
+}
+
+/// A server's time, to the second, when it answered: `Date` (RFC 9110, section 6.6.1).
+pub fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 #[macro_use]
 mod print;
 
+mod advice;
 mod batch;
 mod batch_file;
 mod bench;
 mod completions;
 mod demo;
 mod devnet;
+mod doctor;
 mod exit;
 mod man;
 mod measure;
@@ -71,6 +73,9 @@ enum Command {
     /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. The commands measure
     /// one thing each.
     Bench(bench::Args),
+    /// Look for what this machine lacks to prove, and say what to do about it.
+    #[command(after_help = exit::table_after(doctor::EXAMPLES))]
+    Doctor(doctor::Args),
     /// Print what a shell completes command lines by.
     Completions(completions::Args),
     /// Write the manual pages of all commands.
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         Command::Measure(command) => measure::run(command),
         Command::Proofs(command) => proofs::run(command),
         Command::Bench(args) => bench::run(&args).map(|()| Exit::Success),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args).map(|()| Exit::Success),
         Command::Man(args) => man::run(&args).map(|()| Exit::Success),
     };

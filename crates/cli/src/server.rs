@@ -11,6 +11,7 @@ mod tee_types;
 
 use anyhow::Result;
 use clap::Subcommand;
+pub(crate) use connection::{ConnectionArgs, ServerArgs};
 
 use crate::exit::Exit;
 

@@ -3,12 +3,12 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use percent_encoding::percent_decode_str;
 use reqwest::{Client, StatusCode, Url, header::HeaderMap};
-use tee_api::http::{NetworkError, Pace, read_body, retry_after};
+use tee_api::http::{NetworkError, Pace, date, read_body, retry_after};
 
 use super::{PlatformKind, SourceError, http};
 use crate::collateral::{Collateral, PcsAnswers};
@@ -57,6 +57,14 @@ impl Service {
         let path = format!("{}/", path.trim_end_matches('/'));
         base_url.set_path(&path);
         Ok(Self { http, base_url, left_alone_until: Arc::default() })
+    }
+
+    /// Asks whether the service is there, for something that all of them have: the identity of SGX's quoting enclave. Gives
+    /// the service's time, where it says one.
+    pub async fn reach(&self) -> Result<Option<SystemTime>, SourceError> {
+        let identity = self.get(self.at("sgx/certification/v4/qe/identity", &[])).await?;
+        identity.pem("SGX-Enclave-Identity-Issuer-Chain")?;
+        Ok(date(&identity.headers))
     }
 
     /// Intel, "PCS API", version 4; the answers of a PCCS differ in the root's revocation list, which it gives in hex.

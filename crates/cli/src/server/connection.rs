@@ -10,11 +10,19 @@ use crate::PROGRAM;
 /// The variable that holds the token where no file is named.
 const TOKEN: &str = "TEECTL_TOKEN";
 
+/// A server, by default one on this machine.
 #[derive(clap::Args)]
 pub(crate) struct ServerArgs {
     /// The server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3320")]
-    server: String,
+    pub(crate) server: String,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// How to speak to a server.
+#[derive(clap::Args)]
+pub(crate) struct ConnectionArgs {
     /// The file that holds the token, where the server asks for one; without it, the variable TEECTL_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -30,7 +38,13 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    pub(super) fn client(&self) -> Result<Client> {
+    pub(crate) fn client(&self) -> Result<Client> {
+        self.connection.client(&self.server)
+    }
+}
+
+impl ConnectionArgs {
+    pub(crate) fn client(&self, server: &str) -> Result<Client> {
         let text = match &self.token_file {
             Some(path) => Some(fs::read_to_string(path).with_context(|| format!("token file {}", path.display()))?),
             None => settings::environment(TOKEN).filter(|text| !text.is_empty()),
@@ -39,11 +53,10 @@ impl ServerArgs {
         let client = self.client_certificate_file.clone().zip(self.client_key_file.clone());
         let client = client.map(|(certificate_file, key_file)| ClientCertificate { certificate_file, key_file });
         let tls = TlsFiles { ca_file: self.ca_file.clone(), client };
-        let client =
-            Client::new(&self.server, ClientOptions { program: PROGRAM, token, tls, ..ClientOptions::default() })
-                .with_context(|| format!("server {}", self.server))?;
+        let client = Client::new(server, ClientOptions { program: PROGRAM, token, tls, ..ClientOptions::default() })
+            .with_context(|| format!("server {server}"))?;
         if client.exposes_token() {
-            eprintln!("warning: the token goes to {} unencrypted, for anyone on the way to take", self.server);
+            eprintln!("warning: the token goes to {server} unencrypted, for anyone on the way to take");
         }
         Ok(client)
     }

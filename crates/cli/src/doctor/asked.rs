@@ -1,0 +1,169 @@
+//! What the command line asks for: files, services and servers.
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result};
+use tee_api::ClientError;
+use tee_attestation::{CollateralSource, SourceError};
+
+use super::{
+    Args,
+    check::{Check, Part},
+};
+use crate::{PROGRAM, advice, quote::read_policy, server::ConnectionArgs};
+
+/// A clock this far off makes certificates and quotes look as if they were not valid yet, or no longer. `Date` is to the second.
+const MOST_SKEW: Duration = Duration::from_secs(5);
+
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    policy: Option<&'a Path>,
+    pccs: Option<&'a str>,
+    server: Option<&'a str>,
+    connection: &'a ConnectionArgs,
+}
+
+/// Whose time is compared, and what it is at ours.
+struct Time {
+    whose: String,
+    theirs: SystemTime,
+    ours: SystemTime,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(args: &'a Args) -> Self {
+        let Args { policy, pccs, server, connection, .. } = args;
+        Self { policy: policy.as_deref(), pccs: pccs.as_deref(), server: server.as_deref(), connection }
+    }
+
+    pub(super) async fn checks(&self) -> Vec<Check> {
+        let mut checks: Vec<_> = self.policy.map(policy).into_iter().collect();
+        let mut time = None;
+        if let Some(url) = self.server {
+            let (check, said) = self.server(url).await;
+            checks.push(check);
+            time = said;
+        }
+        if let Some(urls) = self.pccs {
+            let (check, said) = collateral(urls).await;
+            checks.push(check);
+            time = time.or(said);
+        }
+        checks.extend(time.map(|time| time.check()));
+        checks
+    }
+
+    async fn server(&self, url: &str) -> (Check, Option<Time>) {
+        let asked = async { Ok::<_, anyhow::Error>(self.connection.client(url)?.ready().await?) };
+        match asked.await {
+            Ok(date) => (Check::ok(Part::Asked, "server", format!("{} is ready", plain(url))), Time::now(url, date)),
+            Err(error) => {
+                let todo = match error.downcast_ref() {
+                    Some(ClientError::Refused { status: 404, .. }) => {
+                        "see that this is the address of a tee-proof-server: it does not know /health/ready"
+                    }
+                    _ => advice::of(&error).unwrap_or("see that --server and the options beside it are right"),
+                };
+                (Check::todo(Part::Asked, "server", format!("{error:#}"), todo), None)
+            }
+        }
+    }
+}
+
+fn policy(path: &Path) -> Check {
+    match read_policy(path) {
+        Ok(_) => Check::ok(Part::Asked, "policy", path.display().to_string()),
+        Err(error) => Check::todo(
+            Part::Asked,
+            "policy",
+            format!("{error:#}"),
+            "mend the file: teectl measure prints a policy of a program, and docs/ATTESTATION.md has all keys",
+        ),
+    }
+}
+
+/// One of several services is enough, as it is when quotes are judged.
+async fn collateral(urls: &str) -> (Check, Option<Time>) {
+    match reach(urls).await {
+        Ok(date) => (Check::ok(Part::Asked, "collateral", format!("{} answers", plain(urls))), Time::now(urls, date)),
+        Err(error) => {
+            let todo = match error.downcast_ref() {
+                Some(SourceError::Busy { .. }) => {
+                    "the service wants to be left alone: ask again later, or use a PCCS of your own"
+                }
+                Some(SourceError::Answer { .. }) => {
+                    "see that this is the address of a PCS or PCCS; Intel's is https://api.trustedservices.intel.com"
+                }
+                _ => {
+                    "see that the service runs and that the way to it is open; behind #ca=FILE stands the certificate of one that \
+                     signs its own. Intel's is https://api.trustedservices.intel.com"
+                }
+            };
+            (Check::todo(Part::Asked, "collateral", format!("{error:#}"), todo), None)
+        }
+    }
+}
+
+async fn reach(urls: &str) -> Result<Option<SystemTime>> {
+    let CollateralSource::Services(services) = CollateralSource::open(urls, PROGRAM)? else {
+        anyhow::bail!("--pccs: not an http:// or https:// URL")
+    };
+    let mut last = Err(anyhow::anyhow!("--pccs: no URL"));
+    for service in services {
+        last = service.reach().await.map_err(Into::into);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last.context("no service of collateral")
+}
+
+/// URLs without what may be a secret in their queries.
+fn plain(urls: &str) -> String {
+    let plain = urls.split([' ', ',']).filter_map(|url| url.split(['?', '#']).next());
+    plain.collect::<Vec<_>>().join(" ")
+}
+
+impl Time {
+    fn now(whose: &str, date: Option<SystemTime>) -> Option<Self> {
+        Some(Self { whose: plain(whose), theirs: date?, ours: SystemTime::now() })
+    }
+
+    fn check(&self) -> Check {
+        // A time to the second has gone on for half of one on average.
+        let theirs = self.theirs + Duration::from_millis(500);
+        let (skew, which) = match self.ours.duration_since(theirs) {
+            Ok(ahead) => (ahead, "ahead of"),
+            Err(behind) => (behind.duration(), "behind"),
+        };
+        if skew <= MOST_SKEW {
+            return Check::ok(Part::Asked, "clock", format!("as that of {}", self.whose));
+        }
+        let found = format!("{} s {which} that of {}", skew.as_secs(), self.whose);
+        Check::todo(Part::Asked, "clock", found, "set the wrong one of the two right, by a time service (timedatectl)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_may_be_off_by_seconds_in_either_direction() {
+        let theirs = SystemTime::now();
+        let check = |ours| Time { whose: "a server".to_owned(), theirs, ours }.check();
+        let secs = Duration::from_secs;
+        for ours in [theirs, theirs + secs(5), theirs - secs(4)] {
+            assert!(check(ours).ok);
+        }
+        for (ours, found) in
+            [(theirs + secs(61), "60 s ahead of that of a server"), (theirs - secs(60), "60 s behind that of a server")]
+        {
+            let check = check(ours);
+            assert!(!check.ok && check.found == found && check.todo.is_some(), "{check:?}");
+        }
+    }
+}
