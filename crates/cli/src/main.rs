@@ -23,6 +23,7 @@ mod rss;
 mod server;
 #[cfg(test)]
 mod tests;
+mod top;
 
 use std::{env, process::ExitCode};
 
@@ -73,6 +74,8 @@ enum Command {
     /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. The commands measure
     /// one thing each.
     Bench(bench::Args),
+    /// Watch a server: its queue, provers, rates and alarms.
+    Top(top::Args),
     /// Look for what this machine lacks to prove, and say what to do about it.
     #[command(after_help = exit::table_after(doctor::EXAMPLES))]
     Doctor(doctor::Args),
@@ -94,12 +97,16 @@ fn main() -> ExitCode {
         Command::Measure(command) => measure::run(command),
         Command::Proofs(command) => proofs::run(command),
         Command::Bench(args) => bench::run(&args).map(|()| Exit::Success),
+        Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args).map(|()| Exit::Success),
         Command::Man(args) => man::run(&args).map(|()| Exit::Success),
     };
     let exit = done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
+        if let Some(advice) = advice::of(&error) {
+            eprintln!("note: {advice}");
+        }
         Exit::Failure
     });
     ExitCode::from(exit.code())

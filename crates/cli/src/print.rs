@@ -2,8 +2,9 @@
 //! concerned, as they would be if SIGPIPE ended it.
 
 use std::{
+    env,
     fmt::Arguments,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     process,
 };
 
@@ -27,7 +28,30 @@ pub(crate) fn line(text: Arguments<'_>) {
     }
 }
 
-/// What others wrote must not move the cursor of the terminal that shows it.
+/// What others wrote must not move the cursor of the terminal that shows it, nor turn the rest of the line around.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
+}
+
+/// Marks of direction, breaks of lines, and what joins or has no width.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Whether what is printed may have colours: a terminal shows it, and nobody objects (<https://no-color.org>).
+pub(crate) fn may_have_colours() -> bool {
+    let objects = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !objects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_moves_no_cursor_and_turns_no_line_around() {
+        let hostile = "a\u{1b}[2Jb\r\nc\u{9b}31md\u{202e}e\u{2066}f\u{200b}g\u{2028}h";
+        assert_eq!(shown(hostile), "a [2Jb  c 31md e f g h");
+        assert_eq!(shown("größer, 証明 ok"), "größer, 証明 ok");
+    }
 }

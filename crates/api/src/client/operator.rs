@@ -127,6 +127,13 @@ impl Client {
         self.page("api/provers", after, limit).await
     }
 
+    /// What the server counts and how things stand, in OpenMetrics' text. Needs a reader's token where the server asks for one.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let response = self.send(self.request(Method::GET, "metrics")).await?;
+        let body = read_body(response, MAX_PAGE_BYTES, Pace::default()).await?.ok_or(AnswerError::Body)?;
+        String::from_utf8(body).map_err(|_| AnswerError::Body.into())
+    }
+
     async fn page<T: DeserializeOwned>(
         &self,
         path: &str,
