@@ -2,7 +2,10 @@
 pragma solidity 0.8.30;
 
 import {Refusal, Tee} from "../src/Attestations.sol";
+import {Delayed} from "../src/Delayed.sol";
 import {KeyRegistry, Policy} from "../src/KeyRegistry.sol";
+import {IAttestationVerifier} from "../src/interfaces/IAttestationVerifier.sol";
+import {ICollateral} from "../src/interfaces/ICollateral.sol";
 import {Outputs} from "./support/Outputs.sol";
 import {World} from "./support/World.sol";
 
@@ -159,6 +162,32 @@ contract KeyRegistryTest is World {
         vm.expectRevert(abi.encodeWithSelector(KeyRegistry.AlreadyAllowed.selector, Outputs.sgxMeasurement()));
         vm.prank(OWNER);
         registry.allowMeasurement(Outputs.sgxMeasurement(), 3);
+    }
+
+    function test_no_program_has_the_identity_zero() public {
+        bytes memory call = abi.encodeCall(KeyRegistry.allowMeasurement, (bytes32(0), 3));
+        vm.prank(OWNER);
+        registry.announce(call);
+        vm.warp(block.timestamp + DELAY_SECS);
+        vm.expectRevert(abi.encodeWithSelector(KeyRegistry.InvalidPolicy.selector));
+        vm.prank(OWNER);
+        registry.allowMeasurement(0, 3);
+    }
+
+    function test_neither_verifier_nor_collateral_can_be_the_zero_address() public {
+        refusesVerifier(IAttestationVerifier(address(0)), collateral);
+        refusesVerifier(verifier, ICollateral(address(0)));
+        vm.assertEq(address(registry.verifier()), address(verifier));
+        vm.assertEq(address(registry.collateral()), address(collateral));
+    }
+
+    function refusesVerifier(IAttestationVerifier verifier_, ICollateral collateral_) internal {
+        vm.prank(OWNER);
+        registry.announce(abi.encodeCall(KeyRegistry.setVerifier, (verifier_, collateral_)));
+        vm.warp(block.timestamp + DELAY_SECS);
+        vm.expectRevert(abi.encodeWithSelector(Delayed.ZeroAddress.selector));
+        vm.prank(OWNER);
+        registry.setVerifier(verifier_, collateral_);
     }
 
     function test_a_raised_isvsvn_ends_keys_of_older_releases() public {
