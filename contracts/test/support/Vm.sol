@@ -21,6 +21,7 @@ interface Vm {
     function assertTrue(bool condition) external pure;
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
+    function deal(address account, uint256 balance) external;
     function envOr(string calldata name, bool otherwise) external view returns (bool);
     function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
     function expectRevert(bytes calldata data) external;
@@ -32,10 +33,12 @@ interface Vm {
     function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
     function parseUint(string calldata text) external pure returns (uint256);
     function prank(address sender) external;
+    function publicKeyP256(uint256 secret) external pure returns (uint256 x, uint256 y);
     function readFile(string calldata path) external view returns (string memory);
     function readFileBinary(string calldata path) external view returns (bytes memory);
     function roll(uint256 number) external;
     function sign(uint256 secret, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function signP256(uint256 secret, bytes32 digest) external pure returns (bytes32 r, bytes32 s);
     function skip(bool skipTest) external;
     function snapshotGasLastCall(string calldata name) external returns (uint256);
     function toString(uint256 value) external pure returns (string memory);
