@@ -159,3 +159,46 @@ fn default_poll_interval() -> Interval {
 fn default_batches() -> u32 {
     10
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YAML: &str = "
+server: {url: 'http://127.0.0.1:3320'}
+settlement_chain: {rpc_url: 'https://l1.example/s3cret', chain_id: 1}
+proof_verifier: '0x0000000000000000000000000000000000000001'
+signer: {remote: {url: 'https://signer.example/s3cret', address: '0x0000000000000000000000000000000000000002'}}
+chain: {id: 324, code: [{protocol_version: 29, bootloader: '0x0100000000000000000000000000000000000000000000000000000000000001', \
+                        default_account: '0x0100000000000000000000000000000000000000000000000000000000000002'}]}
+policy: policy.yaml
+collateral: collateral.json
+";
+
+    fn read(text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relayer.yaml");
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path)
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_defaults_hold() {
+        let config = read(YAML).unwrap();
+        assert!(config.policy.is_absolute() && config.policy.ends_with("policy.yaml"), "{config:?}");
+        assert_eq!((config.max_fee_per_gas(), config.batches_per_transaction), (100_000_000_000, 10));
+    }
+
+    #[test]
+    fn secrets_are_in_no_debug_print_and_no_error() {
+        assert!(!format!("{:?}", read(YAML).unwrap()).contains("s3cret"));
+        for wrong in [
+            YAML.replace("chain_id: 1", "chain_id: x"),
+            YAML.replace("rpc_url", "rcp_url"),
+            YAML.replace("policy:", "polic:"),
+        ] {
+            let error = read(&wrong).unwrap_err();
+            assert!(!format!("{error:#} {error:?}").contains("s3cret"), "{error:#}");
+        }
+    }
+}

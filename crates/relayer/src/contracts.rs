@@ -114,8 +114,6 @@ sol! {
         error NotOneOpeningEach(uint256 batches, uint256 openings);
         error OtherBatches(uint256 batchNumber, uint256 expected);
 
-        event Approved(uint256 indexed from, uint256 indexed to, bytes32 hash);
-
         function VERIFIER() external view returns (address);
         function VALIDATOR() external view returns (address);
         function approve(uint256 from, uint256 to, bytes calldata batchData, Opening[] calldata openings)
@@ -123,6 +121,7 @@ sol! {
     }
 
     interface MultisigValidator {
+        function individualApprovals(address member, bytes32 hash) external view returns (bool);
         function calculateHash(address chainAddress, uint256 processBatchFrom, uint256 processBatchTo, bytes calldata batchData)
             external view returns (bytes32);
     }

@@ -1,13 +1,12 @@
 //! What a relayer does: keys are registered, batches proven, executions approved.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::SolEvent;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use tee_api::{
@@ -23,9 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     PROGRAM,
     config::Config,
-    contracts::{
-        KeyRegistry, MultisigValidator, Proof, ProofVerifier, SecondFactor, SecondFactor::Approved, account, address,
-    },
+    contracts::{KeyRegistry, MultisigValidator, Proof, ProofVerifier, SecondFactor, account, address},
     execution::{self, Execution},
     metrics::RelayerMetrics,
     sender::Sender,
@@ -65,7 +62,7 @@ pub struct Relayer {
     /// Keys that were refused, with the block of the signature: a newer one is tried again.
     refused_keys: HashMap<PublicKey, u64>,
     /// Executions that are approved.
-    approved: HashMap<PathBuf, B256>,
+    approved: HashSet<PathBuf>,
 }
 
 /// How things stand.
@@ -161,7 +158,7 @@ impl Relayer {
             metrics,
             asked: None,
             refused_keys: HashMap::new(),
-            approved: HashMap::new(),
+            approved: HashSet::new(),
             config,
         })
     }
@@ -383,7 +380,7 @@ impl Relayer {
 
     /// Approves what a file says is to be executed, once all of it is proven; whether it is approved.
     pub async fn approve(&mut self, file: &Path) -> Result<bool> {
-        if self.approved.contains_key(file) {
+        if self.approved.contains(file) {
             return Ok(true);
         }
         let second_factor = self.config.second_factor.ok_or_else(|| anyhow!("second_factor is missing"))?;
@@ -394,9 +391,7 @@ impl Relayer {
             return Ok(false);
         }
         let (from, to) = (U256::from(execution.from), U256::from(execution.to));
-        let hash = self.hash(second_factor, &execution).await?;
-        let topics = [Approved::SIGNATURE_HASH, B256::from(from), B256::from(to)];
-        if !self.chain.has_log(second_factor, &topics, hash).await? {
+        if !self.is_approved(second_factor, &execution).await? {
             let openings = execution.openings();
             let call = SecondFactor::approveCall { from, to, batchData: execution.batch_data.clone(), openings };
             if !self.chain.simulate(self.sender.signer.address(), second_factor, &call).await? {
@@ -407,19 +402,17 @@ impl Relayer {
                     "ALARM: a batch that is committed is not the one that is proven; nothing is approved any more"
                 );
             }
-            if self.sender.send(&self.chain, "approve", second_factor, &call).await?.is_none() {
-                return Ok(false);
-            }
-            if !self.chain.has_log(second_factor, &topics, hash).await? {
+            let sent = self.sender.send(&self.chain, "approve", second_factor, &call).await?;
+            if sent.is_none() || !self.is_approved(second_factor, &execution).await? {
                 return Ok(false);
             }
         }
-        self.approved.insert(file.to_owned(), hash);
+        self.approved.insert(file.to_owned());
         Ok(true)
     }
 
-    /// What the chain's multisig counts approvals of.
-    async fn hash(&self, second_factor: Address, execution: &Execution) -> Result<B256> {
+    /// Whether the chain's multisig has the second factor's approval.
+    async fn is_approved(&self, second_factor: Address, execution: &Execution) -> Result<bool> {
         let validator = self.chain.call(second_factor, SecondFactor::VALIDATORCall {}).await?;
         let chain_address = self.chain.call(self.config.proof_verifier, ProofVerifier::CHAINCall {}).await?;
         let call = MultisigValidator::calculateHashCall {
@@ -428,6 +421,8 @@ impl Relayer {
             processBatchTo: U256::from(execution.to),
             batchData: execution.batch_data.clone(),
         };
+        let hash = self.chain.call(validator, call).await?;
+        let call = MultisigValidator::individualApprovalsCall { member: second_factor, hash };
         Ok(self.chain.call(validator, call).await?)
     }
 

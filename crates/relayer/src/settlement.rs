@@ -139,13 +139,6 @@ impl SettlementChain {
         self.rpc.call("eth_getTransactionReceipt", json!([hash])).await.map_err(CallError::of)
     }
 
-    /// Whether a contract emitted an event with these topics.
-    pub(crate) async fn has_log(&self, contract: Address, topics: &[B256], data: B256) -> Result<bool, CallError> {
-        let filter = json!([{ "address": contract, "topics": topics, "fromBlock": "0x0", "toBlock": "latest" }]);
-        let logs: Vec<Value> = self.ask("eth_getLogs", filter).await?;
-        Ok(logs.iter().any(|log| log["data"].as_str().and_then(|text| text.parse().ok()) == Some(data)))
-    }
-
     /// Whether there is a contract.
     pub(crate) async fn has_code(&self, address: Address) -> Result<bool, CallError> {
         let code: Bytes = self.ask("eth_getCode", json!([address, "latest"])).await?;

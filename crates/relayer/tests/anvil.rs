@@ -196,6 +196,31 @@ impl Anvil {
         let _: Option<Value> = self.rpc.call("evm_mine", json!([])).await.unwrap();
     }
 
+    async fn mine(&self, by_itself: bool) {
+        let _: Option<Value> = self.rpc.call("evm_setAutomine", json!([by_itself])).await.unwrap();
+    }
+
+    /// What the relayer's waiting transaction pays for gas, first and when it has been replaced; then blocks come again.
+    async fn fees_until_they_grow(&self) -> (U256, U256) {
+        let mut fees = Vec::new();
+        let watch = async {
+            while fees.len() < 2 {
+                let pool: Value = self.rpc.call("txpool_content", json!([])).await.unwrap().unwrap();
+                let waiting =
+                    pool["pending"].as_object().unwrap().values().flat_map(|of| of.as_object().unwrap().values());
+                let paid = waiting.map(|transaction| transaction["maxFeePerGas"].as_str().unwrap().parse().unwrap());
+                for fee in paid.filter(|fee: &U256| !fees.contains(fee)).collect::<Vec<_>>() {
+                    fees.push(fee);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, watch).await.unwrap();
+        self.mine(true).await;
+        let _: Option<Value> = self.rpc.call("evm_mine", json!([])).await.unwrap();
+        (fees[0], fees[1])
+    }
+
     /// How many transactions the relayer has sent.
     async fn transactions(&self) -> u64 {
         let count: Option<U64> =
@@ -396,6 +421,7 @@ chain:
 policy: policy.yaml
 collateral: {}
 danger_root_certificate: root.der
+resend_after: 1s
 ",
         server.local_addr(),
         anvil.url,
@@ -449,7 +475,11 @@ async fn a_batch_is_proven_and_executed_a_forged_one_and_a_revoked_keys_are_not(
     assert!(!relayer.approve(&first).await.unwrap(), "nothing is proven yet");
     assert!(anvil.execute(contracts.validator, &execution).await.is_err());
     assert!(relayer.calldata().await.unwrap().is_some());
-    assert_eq!(relayer.submit().await.unwrap(), 3);
+    // No block comes, until the transaction has been sent again for a higher fee.
+    anvil.mine(false).await;
+    let (proven, fees) = tokio::join!(relayer.submit(), anvil.fees_until_they_grow());
+    assert_eq!(proven.unwrap(), 3);
+    assert!(fees.1 >= fees.0 + fees.0 / U256::from(10), "{fees:?}");
     assert_eq!(anvil.ask(contracts.verifier, headBatchCall {}).await, stated[2].batch_number);
     assert!(relayer.approve(&first).await.unwrap());
     anvil.execute(contracts.validator, &execution).await.unwrap();
