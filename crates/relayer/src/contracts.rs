@@ -33,19 +33,6 @@ sol! {
     }
 
     #[derive(Debug)]
-    struct StoredBatchInfo {
-        uint64 batchNumber;
-        bytes32 batchHash;
-        uint64 indexRepeatedStorageChanges;
-        uint256 numberOfLayer1Txs;
-        bytes32 priorityOperationsHash;
-        bytes32 dependencyRootsRollingHash;
-        bytes32 l2LogsTreeRoot;
-        uint256 timestamp;
-        bytes32 commitment;
-    }
-
-    #[derive(Debug)]
     struct Opening {
         bool zkPorterIsAvailable;
         bytes32 bootloader;
