@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use tee_api::PublicKey;
 use tee_attestation::simulated::{self, Platform};
 use tee_devnet::{Chain, Genesis, Load};
@@ -23,6 +23,7 @@ use tee_verifier::{ChainPins, H256, Pins};
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
     task::JoinHandle,
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +33,8 @@ use progress::Progress;
 const EXAMPLES: &str = "Examples:
   teectl demo
   teectl demo --batches 20 --txs 200
-  teectl demo --serve";
+  teectl demo --serve
+  teectl demo --slow 2";
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -45,6 +47,15 @@ pub(crate) struct Args {
     /// Leave the server up until interrupted.
     #[arg(long)]
     serve: bool,
+    /// Then keep batches coming, one every so many seconds, with the server up until interrupted.
+    #[arg(
+        long = "slow",
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "5",
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    slow_secs: Option<u64>,
 }
 
 /// A batch that the devnet sealed: what a proof of it must say.
@@ -66,24 +77,47 @@ struct RunningProver {
 
 #[tokio::main]
 pub(crate) async fn run(args: Args) -> Result<Exit> {
+    println!("{}", opening(args.batches));
     let folder = tempfile::Builder::new().prefix("tee-demo-").tempdir().context("cannot make a folder")?.keep();
     println!("Everything is kept in {}", folder.display());
     let machine = Platform::new(SystemTime::now()).context("cannot simulate a platform")?;
     let chain = Chain::new(Genesis::sepolia()?);
     let server = start_server(&folder, &machine, chain.pins()).await?;
     println!("The server listens on http://{}", server.local_addr());
+    let shown = show(&args, &server, &machine, chain).await;
+    server.stop().await;
+    shown.map(|()| Exit::Success)
+}
 
-    let outcome = tokio::select! {
-        outcome = prove_batches(&args, &server, &machine, chain) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+/// What is about to be seen.
+fn opening(batches: u32) -> String {
+    let batches = if batches == 1 { "one batch".to_owned() } else { format!("{batches} batches") };
+    format!(
+        "A small chain makes {batches}; a server hands out each one, a prover in a simulated enclave proves it, and the proof is checked."
+    )
+}
+
+/// All that is between the server's start and its stop.
+async fn show(args: &Args, server: &Server, machine: &Platform, chain: Chain) -> Result<()> {
+    let mut prover = start_prover(server, machine, chain.pins())?;
+    let chain = tokio::select! {
+        chain = prove_batches(args, server, &mut prover, chain) => chain?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
-    if outcome.is_ok() && args.serve {
-        println!("The dashboard: http://{}/overview", server.local_addr());
+    if args.serve || args.slow_secs.is_some() {
         println!("The server stays up: http://{} (stop it with Ctrl-C)", server.local_addr());
+        println!("The dashboard: http://{}/overview", server.local_addr());
+    }
+    if let Some(secs) = args.slow_secs {
+        let batches = keep_coming(server, &mut prover, chain, args.load.load(), Duration::from_secs(secs));
+        tokio::select! {
+            ended = batches => ended?,
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+        }
+    } else if args.serve {
         tokio::signal::ctrl_c().await?;
     }
-    server.stop().await;
-    outcome.map(|()| Exit::Success)
+    prover.end().await
 }
 
 /// The usual port, or any free one where that is taken.
@@ -117,10 +151,10 @@ fn attestation(folder: &Path, machine: &Platform) -> Result<AttestationConfig> {
     })
 }
 
-async fn prove_batches(args: &Args, server: &Server, machine: &Platform, chain: Chain) -> Result<()> {
+/// Gives back the chain, as it is after the batches.
+async fn prove_batches(args: &Args, server: &Server, prover: &mut RunningProver, chain: Chain) -> Result<Chain> {
     let started = Instant::now();
     let progress = Progress::new(args.batches);
-    let mut prover = start_prover(server, machine, chain.pins())?;
     let (to_store, from_devnet) = mpsc::unbounded_channel();
     let load = args.load.load();
     let batches = args.batches;
@@ -128,14 +162,12 @@ async fn prove_batches(args: &Args, server: &Server, machine: &Platform, chain: 
 
     let sealed = async {
         let sealed = store_batches(server.service(), from_devnet, &progress).await?;
-        devnet.await.context("the devnet panicked")??;
-        Ok::<_, anyhow::Error>(sealed)
+        let chain = devnet.await.context("the devnet panicked")??;
+        Ok::<_, anyhow::Error>((chain, sealed))
     };
-    let (sealed, ()) = tokio::try_join!(sealed, follow(&mut prover.events, batches, &progress))?;
+    let ((chain, sealed), ()) = tokio::try_join!(sealed, follow(&mut prover.events, batches, Some(&progress)))?;
     progress.finish();
     let elapsed = started.elapsed();
-    prover.stop.cancel();
-    prover.run.await.context("the prover panicked")?.context("the prover stopped")?;
 
     let first = sealed.first().context("no batch was sealed")?.number;
     let rows = server.service().overview(first, batches).await?;
@@ -157,7 +189,41 @@ async fn prove_batches(args: &Args, server: &Server, machine: &Platform, chain: 
     if !proven.problems.is_empty() || disagreements > 0 || proven.count != sealed.len() {
         bail!("{} of {batches} batches have a proof that holds, {disagreements} proofs disagree", proven.count);
     }
-    Ok(())
+    Ok(chain)
+}
+
+/// Makes a batch at a time and has it proven, until something fails.
+async fn keep_coming(
+    server: &Server,
+    prover: &mut RunningProver,
+    mut chain: Chain,
+    load: Load,
+    interval: Duration,
+) -> Result<()> {
+    loop {
+        let next = Instant::now() + interval;
+        let sealing = tokio::task::spawn_blocking(move || seal(&mut chain, load).map(|batch| (chain, batch)));
+        let (sealed_chain, (new, sealed)) = sealing.await.context("the devnet panicked")??;
+        chain = sealed_chain;
+        let number = sealed.number;
+        let stored = Instant::now();
+        server.service().add_batch(new).await.with_context(|| format!("cannot store batch {number}"))?;
+        follow(&mut prover.events, 1, None).await?;
+        let secs = stored.elapsed().as_secs_f64();
+        let rows = server.service().overview(number, 1).await?;
+        if let Some(problem) = check::proofs(&rows, &[sealed], &prover.key).problems.first() {
+            bail!("{problem}");
+        }
+        println!("proven batch {number} in {secs:.1} s");
+        sleep(next.saturating_duration_since(Instant::now())).await;
+    }
+}
+
+impl RunningProver {
+    async fn end(self) -> Result<()> {
+        self.stop.cancel();
+        self.run.await.context("the prover panicked")?.context("the prover stopped")
+    }
 }
 
 fn start_prover(server: &Server, machine: &Platform, pins: ChainPins) -> Result<RunningProver> {
@@ -176,29 +242,34 @@ fn start_prover(server: &Server, machine: &Platform, pins: ChainPins) -> Result<
     Ok(RunningProver { key, events, stop, run })
 }
 
+/// Gives back the chain, as it is after the batches.
 fn seal_batches(
     mut chain: Chain,
     batches: u32,
     load: Load,
     to_store: &UnboundedSender<(NewBatch, Sealed)>,
-) -> Result<()> {
+) -> Result<Chain> {
     for _ in 0..batches {
-        let previous_root = chain.root();
-        let batch = chain.seal(load)?;
-        let sealed = Sealed {
-            number: batch.input.l1_batch_env.number.0,
-            previous_root,
-            root: batch.root,
-            transactions: batch.input.transaction_count(),
-            recorded_transaction: batch.recorded_transaction,
-        };
-        // The server judges the proofs without knowing the roots: the demo's own check compares them.
-        let new = NewBatch { input: batch.input, expected_root: None, sealed_at_ms: None, source: "devnet".to_owned() };
-        if to_store.send((new, sealed)).is_err() {
+        if to_store.send(seal(&mut chain, load)?).is_err() {
             bail!("the demo ended early");
         }
     }
-    Ok(())
+    Ok(chain)
+}
+
+fn seal(chain: &mut Chain, load: Load) -> Result<(NewBatch, Sealed)> {
+    let previous_root = chain.root();
+    let batch = chain.seal(load)?;
+    let sealed = Sealed {
+        number: batch.input.l1_batch_env.number.0,
+        previous_root,
+        root: batch.root,
+        transactions: batch.input.transaction_count(),
+        recorded_transaction: batch.recorded_transaction,
+    };
+    // The server judges the proofs without knowing the roots: the demo's own check compares them.
+    let new = NewBatch { input: batch.input, expected_root: None, sealed_at_ms: None, source: "devnet".to_owned() };
+    Ok((new, sealed))
 }
 
 async fn store_batches(
@@ -216,14 +287,14 @@ async fn store_batches(
 }
 
 /// Waits until the prover has submitted as many proofs as there are batches.
-async fn follow(events: &mut UnboundedReceiver<Event>, batches: u32, progress: &Progress) -> Result<()> {
+async fn follow(events: &mut UnboundedReceiver<Event>, batches: u32, progress: Option<&Progress>) -> Result<()> {
     let mut submitted = 0;
     while submitted < batches {
         match events.recv().await.context("the prover stopped early")? {
-            Event::Verified { .. } => progress.verified(),
+            Event::Verified { .. } => progress.into_iter().for_each(Progress::verified),
             Event::Submitted { .. } => {
                 submitted += 1;
-                progress.submitted();
+                progress.into_iter().for_each(Progress::submitted);
             }
             Event::Failed { batch, kind, error } => {
                 let batch = batch.map_or_else(|| "a batch".to_owned(), |batch| format!("batch {batch}"));

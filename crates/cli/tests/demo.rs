@@ -25,6 +25,9 @@ fn finished(demo: Child) -> String {
 #[test]
 fn every_batch_is_proven_and_shown() {
     let text = finished(demo(&["--batches", "3", "--txs", "10", "--l1-txs", "1", "--cold-reads", "20"]));
+    let opening = "A small chain makes 3 batches; a server hands out each one, a prover in a simulated enclave proves it, and the proof is \
+                   checked.";
+    assert_eq!(text.lines().next(), Some(opening));
     assert_eq!(text.lines().last(), Some("proven 3/3 batches"));
     for batch in ["14034 *", "14035", "14036"] {
         let row = text.lines().find(|line| line.contains(batch)).unwrap();
@@ -46,9 +49,9 @@ fn two_demos_at_once_and_one_after_them_do_not_disturb_each_other() {
 fn with_serve_the_server_stays_up_until_interrupted() {
     let mut demo = demo(&["--batches", "1", "--txs", "1", "--serve"]);
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let folder = lines.next().unwrap().strip_prefix("Everything is kept in ").unwrap().to_owned();
-    let dashboard = lines.find_map(|line| line.strip_prefix("The dashboard: ").map(str::to_owned)).unwrap();
+    let folder = lines.find_map(|line| line.strip_prefix("Everything is kept in ").map(str::to_owned)).unwrap();
     let up = lines.find_map(|line| line.strip_prefix("The server stays up: http://").map(str::to_owned)).unwrap();
+    let dashboard = lines.find_map(|line| line.strip_prefix("The dashboard: ").map(str::to_owned)).unwrap();
     let address = up.split_whitespace().next().unwrap();
 
     let get = |path: &str| {
@@ -62,7 +65,27 @@ fn with_serve_the_server_stays_up_until_interrupted() {
     let answer = get(dashboard.strip_prefix(&format!("http://{address}")).unwrap());
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("Simulated."), "{answer}");
 
+    interrupt(demo);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn slowly_batches_keep_coming_until_interrupted() {
+    let mut demo = demo(&["--batches", "1", "--txs", "1", "--slow", "1"]);
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let folder = lines.find_map(|line| line.strip_prefix("Everything is kept in ").map(str::to_owned)).unwrap();
+    assert!(lines.any(|line| line == "proven 1/1 batches"));
+    assert!(lines.any(|line| line.starts_with("The dashboard: http://")));
+    for number in [14035, 14036] {
+        let line = lines.next().unwrap();
+        assert!(line.starts_with(&format!("proven batch {number} in ")), "{line}");
+    }
+    interrupt(demo);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Ends a demo as Ctrl-C does, which is no failure.
+fn interrupt(mut demo: Child) {
     let interrupt = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
     assert!(interrupt.success() && demo.wait().unwrap().success());
-    std::fs::remove_dir_all(folder).unwrap();
 }
