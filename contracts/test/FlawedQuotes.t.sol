@@ -182,8 +182,8 @@ contract FlawedQuotesTest is SimulatedQuotes {
         assembly ("memory-safe") {
             mstore(add(contents, 64), add(order, s))
         }
-        (bool success,) = address(verifier).call(abi.encodeCall(verifier.verifyAndAttestOnChain, (sized(made.statement, contents), 0)));
-        vm.assertTrue(success);
+        (bool isGenuine,) = verifier.verifyAndAttestOnChain(sized(made.statement, contents), 0);
+        vm.assertTrue(!isGenuine);
     }
 
     function test_pem_has_one_form() public {
@@ -213,7 +213,7 @@ contract FlawedQuotesTest is SimulatedQuotes {
         // The last line is shortened until there is padding; what is cut off is refused in any case. So try each spare bit of a good one.
         bytes memory text = bytes(Base64.encode(contents));
         uint256 last = text.length - 1;
-        if (text[last] != "=") return;
+        vm.assertTrue(text[last] == "=");
         while (text[last] == "=") --last;
         text[last] = bytes1(uint8(text[last]) + 1);
         chained(framed(lines(text, 64)));
