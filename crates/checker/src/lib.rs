@@ -5,6 +5,7 @@
 
 mod attestations;
 mod batch;
+mod files;
 mod proof;
 mod rpc;
 
@@ -14,6 +15,7 @@ use tee_api::{TEE_PROOFS_METHOD, TeeType};
 pub use self::{
     attestations::{AsOf, AttestationError, Attestations, Judged, now_secs, time},
     batch::{Examined, Verdict},
+    files::{FileError, read, read_policy, read_root, read_text},
     proof::{Batch, Checked, Entry, Problem, check},
     rpc::{Rpc, RpcError},
 };

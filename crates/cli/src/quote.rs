@@ -12,7 +12,7 @@ use clap::Subcommand;
 
 use crate::exit::{self, Exit};
 
-pub(crate) use files::{read, read_policy, read_quote, read_root};
+pub(crate) use files::read_quote;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

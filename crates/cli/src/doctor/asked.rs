@@ -6,14 +6,15 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tee_api::ClientError;
+use tee_api::{ClientError, chain};
 use tee_attestation::{CollateralSource, SourceError};
+use tee_checker::read_policy;
 
 use super::{
     Args,
     check::{Check, Part},
 };
-use crate::{PROGRAM, advice, quote::read_policy, server::ConnectionArgs};
+use crate::{PROGRAM, advice, server::ConnectionArgs};
 
 /// A clock this far off makes certificates and quotes look as if they were not valid yet, or no longer. `Date` is to the second.
 const MOST_SKEW: Duration = Duration::from_secs(5);
@@ -79,7 +80,7 @@ fn policy(path: &Path) -> Check {
         Err(error) => Check::todo(
             Part::Asked,
             "policy",
-            format!("{error:#}"),
+            chain(&error),
             "mend the file: teectl measure prints a policy of a program, and docs/ATTESTATION.md has all keys",
         ),
     }

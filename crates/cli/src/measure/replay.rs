@@ -8,10 +8,11 @@ use tee_attestation::{
     Quote, Report,
     measure::{Event, EventLog, MAX_EVENT_LOG_BYTES},
 };
+use tee_checker::read;
 
 use crate::{
     exit::{self, Exit},
-    quote::{read, read_quote},
+    quote::read_quote,
 };
 
 pub(super) const EXAMPLES: &str = "Examples:

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use tee_attestation::measure::{Debugging, SIGSTRUCT_BYTES, Sigstruct};
+use tee_checker::read;
 
-use crate::{
-    exit::{self, Exit},
-    quote::read,
-};
+use crate::exit::{self, Exit};
 
 pub(super) const EXAMPLES: &str = "Examples:
   teectl measure sgx tee-prover-gateway.sig > policy.yaml";

@@ -7,12 +7,10 @@ use serde_json::{Map, Value};
 use tee_attestation::measure::{
     Firmware, MAX_FIRMWARE_BYTES, MAX_IMAGE_BYTES, Measured, PageOrder, kernel_arguments, register, started_kernel,
 };
+use tee_checker::read;
 
 use super::replay::quoted_registers;
-use crate::{
-    exit::{self, Exit},
-    quote::read,
-};
+use crate::exit::{self, Exit};
 
 /// What the values were compared with. The numbers are in `docs/ATTESTATION.md`.
 const COMPARED: &str = "MRTD: for Ubuntu's ovmf 2025.02-3ubuntu2 and ovmf-inteltdx 2025.02-8ubuntu3 this gives public values. RTMR1 \

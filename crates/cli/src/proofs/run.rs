@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tee_api::TeeType;
 use tee_attestation::{CollateralCache, CollateralSource};
-use tee_checker::{Attestations, Batch, Examined, Rpc, RpcError, Verdict, check, published};
+use tee_checker::{Attestations, Batch, Examined, Rpc, RpcError, Verdict, check, published, read_policy, read_root};
 use tee_verifier::{H256, Pins};
 use tokio::time::{Instant, sleep};
 
@@ -23,11 +23,7 @@ use super::{
     args::Args,
     report::{Compared, Report},
 };
-use crate::{
-    PROGRAM,
-    exit::Exit,
-    quote::{read_policy, read_root},
-};
+use crate::{PROGRAM, exit::Exit};
 
 /// How many batches are looked at together.
 const WINDOW: usize = 16;

@@ -6,8 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use tee_attestation::{Hex, Quote, Report};
-
-use super::files::read;
+use tee_checker::read;
 
 /// The list as it was when this program was built.
 const OURS: &str = include_str!("../../../../deploy/measurements.json");

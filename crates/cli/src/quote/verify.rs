@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use tee_api::PublicKey;
 use tee_attestation::{Case, CollateralSource, Key, Rule, Verdict, judge};
-use tee_checker::{now_secs, time};
+use tee_checker::{now_secs, read_policy, read_root, time};
 
-use super::{
-    files::{read_policy, read_quote, read_root},
-    known_builds::KnownBuilds,
-};
+use super::{files::read_quote, known_builds::KnownBuilds};
 use crate::{
     PROGRAM,
     exit::{self, Exit},

@@ -1,0 +1,92 @@
+//! Files that judging needs.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    str::Utf8Error,
+};
+
+use tee_attestation::{MAX_POLICY_BYTES, Policy, PolicyError, TrustedRoot};
+use thiserror::Error;
+
+/// The largest certificate, in bytes.
+const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
+
+/// Why a file is of no use.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("{}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        error: io::Error,
+    },
+    /// It is larger than what it should hold.
+    #[error("{}: larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The largest size.
+        limit: usize,
+    },
+    /// It is no text.
+    #[error("{}", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Where it is none.
+        #[source]
+        error: Utf8Error,
+    },
+    /// It holds no policy.
+    #[error("{}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: PolicyError,
+    },
+    /// It holds no certificate.
+    #[error("{}: not a certificate", path.display())]
+    NotACertificate {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A file of at most `limit` bytes.
+pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| FileError::Read { path: path.to_owned(), error })?;
+    if bytes.len() > limit {
+        return Err(FileError::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+/// A text of at most `limit` bytes.
+pub fn read_text(path: &Path, limit: usize) -> Result<String, FileError> {
+    // Without the bytes: they may be a secret.
+    String::from_utf8(read(path, limit)?)
+        .map_err(|error| FileError::NotText { path: path.to_owned(), error: error.utf8_error() })
+}
+
+/// Which quotes are accepted.
+pub fn read_policy(path: &Path) -> Result<Policy, FileError> {
+    let yaml = read_text(path, MAX_POLICY_BYTES)?;
+    Policy::from_yaml(&yaml).map_err(|error| FileError::Policy { path: path.to_owned(), error })
+}
+
+/// A certificate to trust instead of Intel's root, in DER or PEM; Intel's where there is none.
+pub fn read_root(path: Option<&Path>) -> Result<TrustedRoot, FileError> {
+    let Some(path) = path else { return Ok(TrustedRoot::intel()) };
+    let bytes = read(path, MAX_CERTIFICATE_BYTES)?;
+    TrustedRoot::danger_from_bytes(&bytes).ok_or_else(|| FileError::NotACertificate { path: path.to_owned() })
+}
