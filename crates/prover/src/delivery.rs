@@ -58,7 +58,7 @@ impl Delivery {
     /// The proof is kept and offered until the server takes it or refuses it for good, or the lease is gone.
     pub(crate) async fn submit(self, enclave: &Enclave, verified: &VerifiedBatch) {
         let batch = verified.number();
-        let signed = enclave.key.sign(verified, &self.endpoint.contracts());
+        let signed = enclave.key.sign(verified, &self.endpoint.signing_requests.contracts());
         let proof = SubmitProof {
             signature: signed.signature,
             pubkey: enclave.key.public_key(),

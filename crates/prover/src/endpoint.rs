@@ -17,7 +17,7 @@ use std::{
     },
     time::Duration,
 };
-use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, Contract, NetworkError, RegisterAttestation};
+use tee_api::{Client, ClientError, ClientOptions, ClientSetupError, NetworkError, RegisterAttestation};
 use tee_verifier::InputForm;
 use tokio::{
     sync::{Notify, futures::Notified},
@@ -142,11 +142,6 @@ impl Endpoint {
         self.registered.store(true, Ordering::Relaxed);
         self.contact();
         Ok(())
-    }
-
-    /// The contracts that statements are signed for.
-    pub(crate) fn contracts(&self) -> Vec<Contract> {
-        self.signing_requests.contracts()
     }
 
     pub(crate) fn is_registered(&self) -> bool {

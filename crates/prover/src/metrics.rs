@@ -29,7 +29,7 @@ pub(crate) struct ProverMetrics {
     /// Seconds that a batch spent in a stage: fetch, decode, queue, verify, submit.
     #[metrics(labels = ["stage"], buckets = SECONDS, unit = Unit::Seconds)]
     pub(crate) stage: LabeledFamily<Stage, Histogram<Duration>>,
-    /// Requests that failed and are sent again, by request (register, claim, read, submit, report) and by the fault's kind.
+    /// Requests that failed and are sent again, by request (register, claim, read, submit, report, sign) and by the fault's kind.
     #[metrics(labels = ["request", "kind"])]
     pub(crate) retries: LabeledFamily<(Request, Fault), Counter, 2>,
     /// Lease renewals by outcome: renewed, failed, lost.

@@ -1,21 +1,20 @@
 //! The relayer's configuration: a YAML file.
 
 use std::{
-    fs::File,
-    io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use alloy_primitives::Address;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use tee_api::settings::{Interval, LogFormat};
+use tee_checker::read_text;
 use tee_verifier::ChainPins;
 
 /// More than any configuration has.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 /// What the relayer needs to know. `docs/RELAYER.md` says what each key does.
 #[derive(Debug, Deserialize)]
@@ -103,12 +102,10 @@ pub enum SignerConfig {
 impl Config {
     /// Reads a file. Paths in it are relative to its folder.
     pub fn read(path: &Path) -> Result<Self> {
-        let said = || path.display().to_string();
-        let mut text = String::new();
-        File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)).with_context(said)?;
+        let text = read_text(path, MAX_BYTES)?;
         // Nothing of the text is shown: it may hold a secret.
-        let mut config: Self =
-            serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}", error.without_snippet())).with_context(said)?;
+        let mut config: Self = serde_saphyr::from_str(&text)
+            .map_err(|error| anyhow!("{}: {}", path.display(), error.without_snippet()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let places =
             [Some(&mut config.policy), config.executions_folder.as_mut(), config.danger_root_certificate.as_mut()];

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::sol;
-use tee_api::{BoundSignature, Contract, PublicKey};
+use tee_api::Signature;
 use tee_verifier::H256;
 
 sol! {
@@ -115,24 +115,9 @@ sol! {
 }
 
 impl Proof {
-    /// A statement with the signatures of keys for one contract, which takes them in the order of the signers' addresses. `None` where
-    /// there is no signature for it.
-    pub(crate) fn bound(
-        contract: &Contract,
-        statement: &tee_api::Statement,
-        signed: &[(PublicKey, &[BoundSignature])],
-    ) -> Option<Self> {
-        let of_contract = |(key, bound): &(PublicKey, &[BoundSignature])| {
-            let bound = bound.iter().find(|bound| bound.contract == *contract)?;
-            Some((key.address(), bound.signature.to_bytes()))
-        };
-        let mut signatures: Vec<_> = signed.iter().filter_map(of_contract).collect();
-        signatures.sort_unstable();
-        signatures.dedup_by_key(|(signer, _)| *signer);
-        if signatures.is_empty() {
-            return None;
-        }
-        Some(Self {
+    /// A statement with signatures of it for one contract, in the order of the signers' addresses: the contract takes no other.
+    pub(crate) fn new(statement: &tee_api::Statement, signatures: Vec<(Address, Signature)>) -> Self {
+        Self {
             statement: Statement {
                 chainId: statement.chain_id,
                 batchNumber: statement.batch_number,
@@ -145,8 +130,8 @@ impl Proof {
                 systemLogs: statement.system_logs.clone().into(),
             },
             isBound: true,
-            signatures: signatures.into_iter().map(|(_, signature)| Bytes::from(signature)).collect(),
-        })
+            signatures: signatures.into_iter().map(|(_, signature)| Bytes::from(signature.to_bytes())).collect(),
+        }
     }
 }
 

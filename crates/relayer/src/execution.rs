@@ -1,19 +1,19 @@
 //! What is to be executed, in files: for the second factor's approval.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
 
 use alloy_primitives::{B256, Bytes};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use tee_checker::read_text;
 
 use crate::contracts::Opening;
 
 /// Many times what batches have that are executed together.
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 /// The most files that are looked at.
 const MAX_FILES: usize = 1000;
 
@@ -49,10 +49,8 @@ struct OpeningFile {
 
 impl Execution {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let said = || path.display().to_string();
-        let mut text = String::new();
-        File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)).with_context(said)?;
-        let execution: Self = serde_json::from_str(&text).with_context(said)?;
+        let text = read_text(path, MAX_BYTES)?;
+        let execution: Self = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         if let Some(opening) = execution.openings.iter().find(|opening| opening.blobs.len() != 32) {
             bail!("{}: an opening with {} hashes of blobs, not 32", path.display(), opening.blobs.len());
         }

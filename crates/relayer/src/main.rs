@@ -1,6 +1,11 @@
 //! `tee-relayer`: between a server of proofs and contracts on a settlement chain.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -80,22 +85,26 @@ async fn run(args: Args, config: Config) -> Result<bool> {
         let mut relayer = Relayer::open(config, args.dry_run).await?;
         match args.command {
             Command::Run => relayer.run(stop.clone()).await?,
-            Command::Status { json: true } => println!("{}", serde_json::to_string(&relayer.status().await?)?),
-            Command::Status { json: false } => print(&relayer.status().await?),
+            Command::Status { json: true } => print(serde_json::to_string(&relayer.status().await?)?)?,
+            Command::Status { json: false } => print(shown(&relayer.status().await?))?,
             Command::Register => {
                 relayer.request_signatures().await?;
-                println!("{} keys registered", relayer.register().await?);
+                print(format_args!("{} keys registered", relayer.register().await?))?;
             }
-            Command::Submit => println!("{} batches proven", relayer.submit().await?),
+            Command::Submit => print(format_args!("{} batches proven", relayer.submit().await?))?,
             Command::Calldata => match relayer.calldata().await? {
-                Some(calldata) => println!("{calldata}"),
+                Some(calldata) => print(calldata)?,
                 None => return Ok(false),
             },
             Command::Approve { files } => {
                 let mut all = true;
                 for file in files {
                     let is_approved = relayer.approve(&file).await.with_context(|| file.display().to_string())?;
-                    println!("{}: {}", file.display(), if is_approved { "approved" } else { "not approved" });
+                    print(format_args!(
+                        "{}: {}",
+                        file.display(),
+                        if is_approved { "approved" } else { "not approved" }
+                    ))?;
                     all &= is_approved;
                 }
                 return Ok(all);
@@ -118,18 +127,29 @@ async fn cancel_on_signal(stop: CancellationToken) {
     stop.cancel();
 }
 
-fn print(status: &Status) {
-    println!("proven up to    batch {}, root {}, index {}", status.head_batch, status.head_root, status.head_index);
-    println!("paused          {}", if status.is_paused { "YES" } else { "no" });
-    println!("quorum          {} keys of {} types of enclave", status.quorum_keys, status.quorum_tee_types);
+/// A line for a reader who may have gone away: that is no failure.
+fn print(line: impl fmt::Display) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn shown(status: &Status) -> String {
     let role = if status.is_registrar { "may register keys" } else { "MAY NOT register keys" };
-    println!("account         {}, {} wei, {role}", status.account, status.balance_wei);
+    let mut lines = vec![
+        format!("proven up to    batch {}, root {}, index {}", status.head_batch, status.head_root, status.head_index),
+        format!("paused          {}", if status.is_paused { "YES" } else { "no" }),
+        format!("quorum          {} keys of {} types of enclave", status.quorum_keys, status.quorum_tee_types),
+        format!("account         {}, {} wei, {role}", status.account, status.balance_wei),
+    ];
     for key in &status.keys {
         let standing = match (key.is_registered, key.counts) {
             (_, true) => "counts",
             (true, false) => "registered, does not count now",
             (false, false) => "not registered",
         };
-        println!("key             {} ({}): {standing}", key.address, key.pubkey);
+        lines.push(format!("key             {} ({}): {standing}", key.address, key.pubkey));
     }
+    lines.join("\n")
 }

@@ -1,11 +1,7 @@
 //! What a relayer counts, and where that is served.
 
-use std::{
-    net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
 use axum::{
     Router,
     http::{StatusCode, header::CONTENT_TYPE},
@@ -76,8 +72,7 @@ impl RelayerMetrics {
     }
 
     /// Serves `/metrics`, `/health/live` and `/health/ready` for ever.
-    pub(crate) async fn serve(self, address: SocketAddr) -> Result<()> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("metrics_listen: {address}"))?;
+    pub(crate) async fn serve(self, listener: TcpListener) {
         let mut registry = Registry::empty();
         registry.register_metrics(&self);
         let registry = std::sync::Arc::new(registry);
@@ -102,7 +97,9 @@ impl RelayerMetrics {
             .route("/metrics", get(scrape))
             .route("/health/live", get(async || "live\n"))
             .route("/health/ready", get(ready));
-        axum::serve(listener, router).await.context("metrics")
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
     }
 }
 

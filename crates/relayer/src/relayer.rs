@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,9 +15,13 @@ use tee_api::{
     Statement, TlsFiles, chain,
     http::{HttpOptions, Trust},
 };
-use tee_attestation::{CollateralCache, CollateralSource, MAX_POLICY_BYTES, Policy, TrustedRoot};
-use tee_checker::{AsOf, Attestations, Batch, Examined, Rpc, Verdict, check, published};
+use tee_attestation::{CollateralCache, CollateralSource};
+use tee_checker::{
+    AsOf, AttestationError, Attestations, Batch, Examined, Rpc, Verdict, check, published, read_policy, read_root,
+    read_text,
+};
 use tee_verifier::{H256, Pins};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,7 +31,7 @@ use crate::{
     execution::{self, Execution},
     metrics::RelayerMetrics,
     sender::Sender,
-    settlement::{SettlementChain, encoded, expect_code},
+    settlement::{CallError, SettlementChain, encoded, expect_code},
     signer::Signer,
 };
 
@@ -39,9 +44,7 @@ const PAGE: u32 = 100;
 /// Collateral of a service is fetched anew a day before its end.
 const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
 /// The largest token, in bytes.
-const MAX_TOKEN_BYTES: u64 = 4096;
-/// The largest certificate, in bytes.
-const MAX_CERTIFICATE_BYTES: u64 = 64 * 1024;
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Between a server of proofs and contracts.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ pub struct Relayer {
     asked: Option<u64>,
     /// Keys that were refused, with the block of the signature: a newer one is tried again.
     refused_keys: HashMap<PublicKey, u64>,
+    /// Keys that the registry has.
+    registered: HashSet<PublicKey>,
     /// Executions that are approved.
     approved: HashSet<PathBuf>,
 }
@@ -158,6 +163,7 @@ impl Relayer {
             metrics,
             asked: None,
             refused_keys: HashMap::new(),
+            registered: HashSet::new(),
             approved: HashSet::new(),
             config,
         })
@@ -166,14 +172,8 @@ impl Relayer {
     /// Works until it is told to stop. What fails is tried again: all that counts is on the chain, so nothing is lost by a restart.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
         if let Some(listen) = self.config.metrics_listen {
-            let serving = self.metrics.clone().serve(listen);
-            let failed = stop.clone();
-            tokio::spawn(async move {
-                if let Err(error) = serving.await {
-                    tracing::error!("{}", chain_of(&error));
-                    failed.cancel();
-                }
-            });
+            let listener = TcpListener::bind(listen).await.with_context(|| format!("metrics_listen: {listen}"))?;
+            tokio::spawn(self.metrics.clone().serve(listener));
         }
         while !stop.is_cancelled() {
             let Some(()) = stop.run_until_cancelled(self.round()).await else { break };
@@ -224,9 +224,14 @@ impl Relayer {
         let latest = self.chain.latest_block().await?.number();
         let mut waiting = Vec::new();
         for entry in self.signatures().await? {
+            if self.registered.contains(&entry.signed.pubkey) {
+                continue;
+            }
             let signer = account(entry.signed.pubkey.address());
-            if self.chain.call(self.registry, KeyRegistry::keysCall { signer }).await?.expiresAt.is_zero() {
-                waiting.push(entry);
+            match self.chain.call(self.registry, KeyRegistry::keysCall { signer }).await?.expiresAt.is_zero() {
+                true => waiting.push(entry),
+                // It stays so: a key is registered once.
+                false => _ = self.registered.insert(entry.signed.pubkey),
             }
         }
         self.metrics.keys_to_register.set(waiting.len() as u64);
@@ -240,7 +245,9 @@ impl Relayer {
                 Ok(()) => registered += 1,
                 Err(error) => {
                     tracing::warn!(%key, "not registered: {}", chain_of(&error));
-                    self.refused_keys.insert(key, block);
+                    if !may_pass(&error) {
+                        self.refused_keys.insert(key, block);
+                    }
                 }
             }
         }
@@ -254,7 +261,7 @@ impl Relayer {
             bail!("the signature is for another registry");
         }
         let judged = self.attestations.judge_quote(entry.attestation.as_bytes(), &signed.pubkey).await;
-        judged.map_err(|error| anyhow!("its quote: {error}"))?;
+        judged.context("its quote")?;
         let call = KeyRegistry::registerCall {
             rawQuote: entry.attestation.as_bytes().to_vec().into(),
             blockNumber: U256::from(signed.request.block_number),
@@ -312,31 +319,32 @@ impl Relayer {
                 );
                 break;
             }
-            let mut counted = Vec::new();
+            let mut signatures = Vec::new();
             let mut tee_types = Vec::new();
             for (key, bound) in &signed {
+                let Some(bound) = bound.iter().find(|bound| bound.contract == self.contract) else { continue };
                 let signer = account(key.address());
                 let tee = match counting.get(&signer) {
                     Some(tee) => *tee,
                     None => self.chain.call(self.registry, KeyRegistry::teeOfCall { signer }).await?,
                 };
                 counting.insert(signer, tee);
-                if tee != 0 && bound.iter().any(|bound| bound.contract == self.contract) {
-                    counted.push((*key, bound.as_slice()));
+                if tee != 0 {
+                    signatures.push((signer, bound.signature));
                     tee_types.push(tee);
                 }
             }
+            signatures.sort_unstable_by_key(|(signer, _)| *signer);
+            // Whoever publishes a proof twice adds no key.
+            signatures.dedup_by_key(|(signer, _)| *signer);
             tee_types.sort_unstable();
             tee_types.dedup();
-            if counted.len() < usize::from(quorum.keys) || tee_types.len() < usize::from(quorum.teeTypes) {
-                tracing::debug!(
-                    batch = number,
-                    keys = counted.len(),
-                    "not enough keys that count have signed for the contract"
-                );
+            let keys = signatures.len();
+            if keys < usize::from(quorum.keys) || tee_types.len() < usize::from(quorum.teeTypes) {
+                tracing::debug!(batch = number, keys, "not enough keys that count have signed for the contract");
                 break;
             }
-            let Some(proof) = Proof::bound(&self.contract, &statement, &counted) else { break };
+            let proof = Proof::new(&statement, signatures);
             (root, index) = (proof.statement.root, proof.statement.index);
             proofs.push(proof);
         }
@@ -480,31 +488,16 @@ impl Relayer {
 }
 
 fn read_token(path: &Path) -> Result<BearerToken> {
-    let said = || path.display().to_string();
-    String::from_utf8(read(path, MAX_TOKEN_BYTES)?).with_context(said)?.parse().with_context(said)
+    read_text(path, MAX_TOKEN_BYTES)?.parse().with_context(|| path.display().to_string())
 }
 
-fn read_policy(path: &Path) -> Result<Policy> {
-    let said = || path.display().to_string();
-    let text = String::from_utf8(read(path, MAX_POLICY_BYTES as u64)?).with_context(said)?;
-    Policy::from_yaml(&text).with_context(said)
-}
-
-fn read_root(path: Option<&Path>) -> Result<TrustedRoot> {
-    let Some(path) = path else { return Ok(TrustedRoot::intel()) };
-    let bytes = read(path, MAX_CERTIFICATE_BYTES)?;
-    TrustedRoot::danger_from_bytes(&bytes).ok_or_else(|| anyhow!("{}: not a certificate", path.display()))
-}
-
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    use std::io::Read;
-    let said = || path.display().to_string();
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).with_context(said)?;
-    if bytes.len() as u64 > limit {
-        bail!("{}: larger than {limit} bytes", path.display());
-    }
-    Ok(bytes)
+/// Whether the same may work the next time: a node, or a source of collateral, was away.
+fn may_pass(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| match (cause.downcast_ref(), cause.downcast_ref::<Arc<AttestationError>>()) {
+        (Some(CallError::Node(_) | CallError::Answer(_) | CallError::Replaced), _) => true,
+        (_, Some(judged)) => matches!(**judged, AttestationError::Source(_)),
+        _ => false,
+    })
 }
 
 fn chain_of(error: &anyhow::Error) -> String {

@@ -1,18 +1,18 @@
 //! Who signs transactions: a key, or a signer elsewhere.
 
-use std::{fmt, fs::File, io::Read, path::Path, time::Duration};
+use std::{fmt, time::Duration};
 
 use alloy_primitives::{Address, Bytes, U256, keccak256};
 use anyhow::{Context, Result, anyhow, bail};
 use secp256k1::{SECP256K1, SecretKey};
 use serde_json::json;
-use tee_checker::Rpc;
+use tee_checker::{Rpc, read_text};
 use zeroize::Zeroizing;
 
 use crate::{PROGRAM, config::SignerConfig, transaction::Transaction};
 
 /// More than a key in hexadecimal has.
-const MAX_KEY_BYTES: u64 = 128;
+const MAX_KEY_BYTES: usize = 128;
 
 /// Signs transactions.
 pub(crate) enum Signer {
@@ -25,7 +25,7 @@ pub(crate) enum Signer {
 impl Signer {
     pub(crate) fn open(config: &SignerConfig) -> Result<Self> {
         let text = match config {
-            SignerConfig::KeyFile(path) => read(path).with_context(|| path.display().to_string())?,
+            SignerConfig::KeyFile(path) => Zeroizing::new(read_text(path, MAX_KEY_BYTES)?),
             SignerConfig::KeyVariable(name) => {
                 let text = tee_api::settings::environment(name).map(Zeroizing::new);
                 text.ok_or_else(|| anyhow!("the variable {name} is not set"))?
@@ -91,10 +91,4 @@ impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Signer").field(&self.address()).finish()
     }
-}
-
-fn read(path: &Path) -> Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    File::open(path)?.take(MAX_KEY_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }

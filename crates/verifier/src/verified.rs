@@ -27,7 +27,7 @@ impl fmt::Display for CodeHashes {
 }
 
 /// A batch that was re-executed and found right. Only [`verify`](crate::verify()) makes one, so holding one is proof that
-/// every check passed; signing takes this and nothing else.
+/// every check passed; signing a batch takes this and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBatch {
     pub(crate) chain_id: L2ChainId,

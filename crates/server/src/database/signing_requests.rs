@@ -10,6 +10,9 @@ use super::{Database, columns, patience::Within};
 /// How long a request stands that nobody repeats, in milliseconds: 7 days.
 const STANDS_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
+/// How many blocks ago a contract takes a signature from: the EVM remembers 256.
+const FRESH_BLOCKS: i64 = 255;
+
 /// What became of a key's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordedSignature {
@@ -123,7 +126,8 @@ impl Database {
         .await
     }
 
-    /// What the keys that may sign signed to be registered with a contract, those after `after`, by key.
+    /// What the keys that may sign signed to be registered with a contract, those after `after`, by key. Of blocks that the contract
+    /// does not take any more there is nothing: keys end with their provers, and would only be looked at again and again.
     pub(crate) async fn registration_signatures(
         &self,
         contract: &Contract,
@@ -132,14 +136,17 @@ impl Database {
     ) -> Result<Vec<RegistrationEntry>, sqlx::Error> {
         let query = sqlx::query(
             "SELECT r.*, a.quote FROM registration_signatures r JOIN tee_attestations a ON a.pubkey = r.pubkey
+                 JOIN signing_requests s ON s.settlement_chain_id = r.settlement_chain_id
+                     AND s.proof_verifier = r.proof_verifier
              WHERE r.settlement_chain_id = $1 AND r.proof_verifier = $2 AND r.pubkey > $3
-                 AND a.standing IN ('accepted', 'unjudged')
+                 AND a.standing IN ('accepted', 'unjudged') AND r.block_number >= s.block_number - $5
              ORDER BY r.pubkey LIMIT $4",
         )
         .bind(contract.settlement_chain_id.cast_signed())
         .bind(contract.address.as_bytes().to_vec())
         .bind(after.map_or_else(Vec::new, |pubkey| pubkey.to_bytes().to_vec()))
-        .bind(i64::from(limit));
+        .bind(i64::from(limit))
+        .bind(FRESH_BLOCKS);
         let rows = self.readers.fetch_all(query).await?;
         let read = |row: &AnyRow| {
             let signed = RegistrationSignature {

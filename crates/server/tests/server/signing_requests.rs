@@ -67,6 +67,12 @@ async fn a_relayers_request_reaches_provers_and_their_signatures_reach_the_relay
         listed(&world, contract).await.into_iter().filter(|(key, _)| *key == one.public().to_string()).collect();
     assert_eq!(blocks, [(one.public().to_string(), 101)]);
     assert_eq!(listed(&world, request(0xc5, 1).contract()).await, []);
+
+    // One that the contract does not take any more is not listed.
+    ask(&world, request(0xc0, 356)).await;
+    assert_eq!(listed(&world, contract).await, [(one.public().to_string(), 101)]);
+    ask(&world, request(0xc0, 357)).await;
+    assert_eq!(listed(&world, contract).await, []);
 }
 
 #[tokio::test]
