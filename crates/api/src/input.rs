@@ -1,7 +1,7 @@
 //! A batch input in bytes: how it is written down, and reading it as it comes.
 
 use std::{
-    io::{self, BufRead, BufWriter, Read, Write},
+    io::{self, BufRead, Read, Write},
     path::Path,
 };
 
@@ -23,7 +23,7 @@ pub struct InputEncoding {
 pub enum Compression {
     /// They are not.
     None,
-    /// `gzip`, which is read alone, and not by provers: they do not ask for it.
+    /// `gzip`, which provers do not read: they do not ask for it.
     Gzip,
     /// `zstd`.
     Zstd,
@@ -85,13 +85,12 @@ impl InputEncoding {
         Ok(Self { form: form.ok_or(EncodingError::Form)?, compression })
     }
 
-    /// As a file's name says: it ends in `.json` or `.cbor`, and in `.zst` after that where it is compressed.
+    /// As a file's name says: it ends in `.json` or `.cbor`, and in `.zst` or `.gz` after that where it is compressed.
     pub fn of_file_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy();
-        let (stem, compression) = match name.strip_suffix(".zst") {
-            Some(stem) => (stem, Compression::Zstd),
-            None => (&*name, Compression::None),
-        };
+        let compressed = [(".zst", Compression::Zstd), (".gz", Compression::Gzip)];
+        let compressed = compressed.into_iter().find_map(|(end, by)| name.strip_suffix(end).map(|stem| (stem, by)));
+        let (stem, compression) = compressed.unwrap_or((&*name, Compression::None));
         let (_, extension) = stem.rsplit_once('.')?;
         let form = [InputForm::Json, InputForm::Cbor].into_iter().find(|form| form.extension() == extension)?;
         Some(Self { form, compression })
@@ -118,7 +117,11 @@ impl InputEncoding {
 
     /// Reads an input, decompressed as it comes and no further than to `limit_bytes`: a small body cannot unfold without bound.
     /// It takes a fraction of a second for a large one, so it is not for a thread that serves others.
-    pub fn decode(self, from: impl BufRead, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
+    pub fn decode(self, mut from: impl BufRead, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
+        self.decode_from(&mut from, limit_bytes)
+    }
+
+    fn decode_from(self, from: &mut dyn BufRead, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
         match self.compression {
             Compression::None => {
                 read(from, self.form, limit_bytes, |error| UnreadableInput::Input(InputError::Read(error)))
@@ -142,14 +145,17 @@ impl InputEncoding {
     pub fn encode(self, input: &BatchInput, mut to: impl Write) -> io::Result<()> {
         match self.compression {
             Compression::None => input.write(&mut to, self.form)?,
+            #[cfg(feature = "gzip")]
+            Compression::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(&mut to, flate2::Compression::default());
+                input.write(&mut encoder, self.form)?;
+                encoder.finish()?;
+            }
+            #[cfg(not(feature = "gzip"))]
             Compression::Gzip => return Err(io::ErrorKind::Unsupported.into()),
             Compression::Zstd => {
                 let mut encoder = zstd::Encoder::new(&mut to, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-                // The encoder takes small writes badly.
-                let mut plain = BufWriter::with_capacity(1 << 16, &mut encoder);
-                input.write(&mut plain, self.form)?;
-                plain.flush()?;
-                drop(plain);
+                input.write(&mut encoder, self.form)?;
                 encoder.finish()?;
             }
         }
@@ -226,13 +232,13 @@ mod tests {
     #[test]
     fn a_files_name_says_it_too() {
         for form in [InputForm::Json, InputForm::Cbor] {
-            for compression in [Compression::None, Compression::Zstd] {
+            for compression in [Compression::None, Compression::Zstd, Compression::Gzip] {
                 let encoding = InputEncoding { form, compression };
                 let name = format!("folder.zst/batch-7{}", encoding.file_ending());
                 assert_eq!(InputEncoding::of_file_name(Path::new(&name)), Some(encoding));
             }
         }
-        for name in ["batch", "batch.zst", "json", "batch.json.gz", "batch.cbor.zst.zst", "batch.JSON", ".."] {
+        for name in ["batch", "batch.zst", "json", "batch.json.gz.zst", "batch.cbor.zst.zst", "batch.JSON", ".."] {
             assert_eq!(InputEncoding::of_file_name(Path::new(name)), None, "{name}");
         }
     }

@@ -1,10 +1,19 @@
 //! The prover: what runs beside what, and how it stops.
 
 use crate::{
-    config::Config, endpoint::Endpoint, event::Event, fetch::Fetcher, identity::Identity, metrics::ProverMetrics,
-    monitor::Monitor, queue::Queues, run_error::RunError, shared::Shared, signing_requests,
+    config::Config,
+    endpoint::Endpoint,
+    event::Event,
+    fetch::Fetcher,
+    identity::Identity,
+    metrics::ProverMetrics,
+    monitor::Monitor,
+    queue::Queues,
+    run_error::RunError,
+    shared::{Observer, Shared},
+    signing_requests,
 };
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::channel, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -35,6 +44,10 @@ impl Prover {
         identity: Identity,
         observe: impl Fn(Event) + Send + Sync + 'static,
     ) -> Result<Self, RunError> {
+        Self::observed(config, identity, Box::new(observe))
+    }
+
+    fn observed(config: Config, identity: Identity, observe: Observer) -> Result<Self, RunError> {
         let metrics = ProverMetrics::default();
         let simulated = matches!(&identity, Identity::Enclave(enclave) if enclave.simulated);
         metrics.describe(identity.tee_type().as_str(), simulated);
@@ -66,7 +79,7 @@ impl Prover {
             stuck: CancellationToken::new(),
             hurry: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            observe: Box::new(observe),
+            observe,
         };
         Ok(Self { shared: Arc::new(shared), endpoints, monitor })
     }
@@ -86,7 +99,12 @@ impl Prover {
     ///
     /// Told to stop, it takes no new batch, gives back those that wait, and finishes those in work within the configured
     /// grace; then it gives those back as well.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+    // Boxed, so that a prover is compiled here and not in each program that runs one.
+    pub fn run(self, stop: CancellationToken) -> Pin<Box<dyn Future<Output = Result<(), RunError>> + Send>> {
+        Box::pin(self.prove_until(stop))
+    }
+
+    async fn prove_until(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self { shared, endpoints, monitor } = self;
         let (mut fetchers, mut queues) = (JoinSet::new(), Vec::new());
         // Ends with this function.

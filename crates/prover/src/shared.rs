@@ -3,6 +3,9 @@
 use crate::{config::Config, event::Event, identity::Identity, metrics::ProverMetrics, outcome::Outcome};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// Is told of each step.
+pub(crate) type Observer = Box<dyn Fn(Event) + Send + Sync>;
+
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
@@ -15,7 +18,7 @@ pub(crate) struct Shared {
     pub(crate) hurry: CancellationToken,
     /// Batches in work.
     pub(crate) tasks: TaskTracker,
-    pub(crate) observe: Box<dyn Fn(Event) + Send + Sync>,
+    pub(crate) observe: Observer,
 }
 
 impl Shared {

@@ -11,7 +11,7 @@ mod sources;
 use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, future::BoxFuture};
 use tee_verifier::InputForm;
 
 pub use self::{
@@ -37,8 +37,8 @@ use crate::{
 /// All that is done with batches.
 impl Service {
     /// Takes a batch in. Adding the same again does nothing.
-    pub async fn add_batch(&self, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
-        add::add(self, new).await
+    pub fn add_batch(&self, new: NewBatch) -> BoxFuture<'_, Result<AddedBatch, AddBatchError>> {
+        Box::pin(add::add(self, new))
     }
 
     /// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from

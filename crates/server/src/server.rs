@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -85,7 +86,12 @@ impl Server {
     }
 
     /// The same, with another clock.
-    pub async fn start_with_clock(config: Config, clock: Clock) -> Result<Self, StartError> {
+    // Boxed, so that a server is compiled here and not in each program that starts one.
+    pub fn start_with_clock(config: Config, clock: Clock) -> BoxFuture<'static, Result<Self, StartError>> {
+        Box::pin(Self::open(config, clock))
+    }
+
+    async fn open(config: Config, clock: Clock) -> Result<Self, StartError> {
         let address = config.listen;
         config.limits.check()?;
         let access = Arc::new(Access::open(&config)?);

@@ -142,7 +142,12 @@ pub enum InputError {
 
 impl BatchInput {
     /// Reads an input in one of its forms, and no more than `limit_bytes` of it, nor than [`MAX_INPUT_BYTES`].
-    pub fn read(from: impl Read, form: InputForm, limit_bytes: u64) -> Result<Self, InputError> {
+    pub fn read(mut from: impl Read, form: InputForm, limit_bytes: u64) -> Result<Self, InputError> {
+        Self::read_from(&mut from, form, limit_bytes)
+    }
+
+    /// Not generic, here and where it writes: the decoders are large, and each kind of reader would have its own in each program.
+    fn read_from(from: &mut dyn Read, form: InputForm, limit_bytes: u64) -> Result<Self, InputError> {
         let limit = limit_bytes.min(MAX_INPUT_BYTES);
         // One byte more than allowed tells that there is more.
         let mut from = from.take(limit.saturating_add(1));
@@ -190,22 +195,26 @@ impl BatchInput {
     }
 
     /// Writes one of the forms.
-    pub fn write(&self, to: impl Write, form: InputForm) -> Result<(), io::Error> {
-        match form {
-            InputForm::Json => self.to_json(to),
-            InputForm::Cbor => self.to_cbor(to),
-        }
+    pub fn write(&self, mut to: impl Write, form: InputForm) -> Result<(), io::Error> {
+        self.write_to(&mut to, form)
     }
 
     /// Writes the JSON form: flat from version 31 on.
     pub fn to_json(&self, to: impl Write) -> Result<(), io::Error> {
-        serde_json::to_writer(to, &Form(self)).map_err(io::Error::from)
+        self.write(to, InputForm::Json)
     }
 
     /// Writes the CBOR form.
     pub fn to_cbor(&self, to: impl Write) -> Result<(), io::Error> {
-        let mut buffered = BufWriter::new(to);
-        cbor4ii::serde::to_writer(&mut buffered, &Form(self)).map_err(io::Error::other)?;
+        self.write(to, InputForm::Cbor)
+    }
+
+    fn write_to(&self, to: &mut dyn Write, form: InputForm) -> Result<(), io::Error> {
+        let mut buffered = BufWriter::with_capacity(1 << 16, to);
+        match form {
+            InputForm::Json => serde_json::to_writer(&mut buffered, &Form(self))?,
+            InputForm::Cbor => cbor4ii::serde::to_writer(&mut buffered, &Form(self)).map_err(io::Error::other)?,
+        }
         buffered.flush()
     }
 

@@ -1,16 +1,39 @@
 //! The schema, and bringing a database to it.
 
-use std::borrow::Cow;
-
 use sqlx::{
-    AnyConnection, AssertSqlSafe, Connection, SqlSafeStr,
-    migrate::{MigrateError, Migration, Migrator},
+    AnyConnection, AssertSqlSafe, Connection, SqlSafeStr, SqlStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 use thiserror::Error;
 
 use super::{DatabaseUrl, DatabaseUrlError, sqlite_writer};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+/// Files of `migrations/`: their names begin with their versions.
+macro_rules! files {
+    ($($file:literal)*) => {
+        &[$(($file, include_str!(concat!("../../migrations/", $file)))),*]
+    };
+}
+
+// Listed here: `sqlx::migrate!` would build the database's library once more, for the compiler to link.
+static FILES: &[(&str, &str)] = files! {
+    "0001_initial.sql"
+    "0002_contradictions.sql"
+    "0003_write_probe.sql"
+    "0004_object_store_marker.sql"
+    "0005_suspension.sql"
+    "0006_provers.sql"
+    "0007_tee_types.sql"
+    "0008_resolutions.sql"
+    "0009_input_completions.sql"
+    "0010_retention.sql"
+    "0011_good_collateral.sql"
+    "0012_waiting_jobs.sql"
+    "0013_claims.sql"
+    "0014_key_standing.sql"
+    "0015_quote_hash.sql"
+    "0016_signing_requests.sql"
+};
 
 /// Any number that nothing else in the database locks by: the name of this server in ASCII.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(x'7465652d707276'::bigint)";
@@ -49,14 +72,15 @@ pub enum MigrationError {
 pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
     sqlx::any::install_default_drivers();
     let url = url.connection_url()?;
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let known = FILES.len() as i64;
     let (mut connection, begin, migrations);
     if url.starts_with("sqlite:") {
         connection = sqlite_writer::connect(&url).await?;
-        (begin, migrations) = ("BEGIN IMMEDIATE", MIGRATIONS.iter().cloned().collect());
+        (begin, migrations) = ("BEGIN IMMEDIATE", migrations_in(|sql| sql.into_sql_str()));
     } else {
         connection = AnyConnection::connect(&url).await?;
-        (begin, migrations) = ("BEGIN", MIGRATIONS.iter().map(for_postgres).collect());
+        (begin, migrations) =
+            ("BEGIN", migrations_in(|sql| AssertSqlSafe(sql.replace(" BLOB", " BYTEA")).into_sql_str()));
     }
     let mut transaction = connection.begin_with(begin).await?;
     if transaction.backend_name() == "PostgreSQL" {
@@ -75,8 +99,29 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
     Ok(Migrated { version: known })
 }
 
-fn for_postgres(migration: &Migration) -> Migration {
-    let sql = AssertSqlSafe(migration.sql.as_str().replace(" BLOB", " BYTEA")).into_sql_str();
-    let description: Cow<'static, str> = migration.description.clone();
-    Migration::new(migration.version, description, migration.migration_type, sql, migration.no_tx)
+/// All migrations, in a database's dialect.
+fn migrations_in(dialect: impl Fn(&'static str) -> SqlStr) -> Vec<Migration> {
+    let files = (1..).zip(FILES);
+    let migration = |(version, &(file, sql)): (i64, &(&'static str, &'static str))| {
+        let description = file.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_').trim_end_matches(".sql");
+        Migration::new(version, description.replace('_', " ").into(), MigrationType::Simple, dialect(sql), false)
+    };
+    files.map(migration).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_migration_of_the_folder_is_listed_under_its_number() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        files.sort();
+        assert_eq!(files, FILES.iter().map(|(file, _)| *file).collect::<Vec<_>>());
+        for (number, file) in (1..).zip(files) {
+            assert!(file.starts_with(&format!("{number:04}_")), "{file}");
+        }
+    }
 }

@@ -1,11 +1,8 @@
 //! Where objects are kept: a folder, a bucket, or the process's memory.
 
-use std::{fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
-use object_store::{
-    ObjectStore, RetryConfig, aws::AmazonS3Builder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem,
-    memory::InMemory, path::Path as ObjectPath, prefix::PrefixStore,
-};
+use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -91,18 +88,35 @@ impl ObjectStoreUrl {
                 Ok(Arc::new(LocalFileSystem::new_with_prefix(&self.place)?.with_fsync(true)))
             }
             Scheme::Memory => Ok(Arc::new(InMemory::new())),
-            Scheme::S3 => {
-                let (bucket, prefix) = self.bucket();
-                Ok(prefixed(AmazonS3Builder::from_env().with_retry(retry()).with_bucket_name(bucket).build()?, prefix))
-            }
-            Scheme::Gs => {
-                let (bucket, prefix) = self.bucket();
-                Ok(prefixed(
-                    GoogleCloudStorageBuilder::from_env().with_retry(retry()).with_bucket_name(bucket).build()?,
-                    prefix,
-                ))
-            }
+            #[cfg(feature = "shared-stores")]
+            Scheme::S3 | Scheme::Gs => self.open_bucket(),
+            #[cfg(not(feature = "shared-stores"))]
+            Scheme::S3 | Scheme::Gs => Err(object_store::Error::Generic {
+                store: "bucket",
+                source: "this program was built without buckets".into(),
+            }),
         }
+    }
+
+    #[cfg(feature = "shared-stores")]
+    fn open_bucket(&self) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+        use std::time::Duration;
+
+        use object_store::{
+            RetryConfig, aws::AmazonS3Builder, gcp::GoogleCloudStorageBuilder, path::Path as ObjectPath,
+            prefix::PrefixStore,
+        };
+        // Whoever waits for the store has less patience than its library's 3 minutes, and tries again.
+        let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() };
+        let (bucket, prefix) = self.place.split_once('/').unwrap_or((&self.place, ""));
+        let prefix = ObjectPath::from(prefix);
+        Ok(if self.scheme == Scheme::S3 {
+            let builder = AmazonS3Builder::from_env().with_retry(retry).with_bucket_name(bucket);
+            Arc::new(PrefixStore::new(builder.build()?, prefix))
+        } else {
+            let builder = GoogleCloudStorageBuilder::from_env().with_retry(retry).with_bucket_name(bucket);
+            Arc::new(PrefixStore::new(builder.build()?, prefix))
+        })
     }
 
     /// Whether it is gone when the process ends.
@@ -114,19 +128,6 @@ impl ObjectStoreUrl {
     pub(crate) fn as_folder(&self) -> Option<&Path> {
         (self.scheme == Scheme::File).then(|| Path::new(&self.place))
     }
-
-    fn bucket(&self) -> (&str, &str) {
-        self.place.split_once('/').unwrap_or((&self.place, ""))
-    }
-}
-
-/// Whoever waits for the store has less patience than its library's 3 minutes, and tries again.
-fn retry() -> RetryConfig {
-    RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() }
-}
-
-fn prefixed(bucket: impl ObjectStore, prefix: &str) -> Arc<dyn ObjectStore> {
-    Arc::new(PrefixStore::new(bucket, ObjectPath::from(prefix)))
 }
 
 #[cfg(test)]
@@ -144,7 +145,5 @@ mod tests {
         for parameter in ["file://inputs?mode=rw", "s3://bucket?region=eu", "gs://bucket/a?b=c", "memory://?"] {
             assert_eq!(parameter.parse::<ObjectStoreUrl>(), Err(ObjectStoreUrlError), "{parameter}");
         }
-        let url: ObjectStoreUrl = "s3://bucket/a/b".parse().unwrap();
-        assert_eq!(url.bucket(), ("bucket", "a/b"));
     }
 }
