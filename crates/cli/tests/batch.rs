@@ -1,11 +1,17 @@
 //! `teectl devnet`, `batch verify` and `batch inspect`, as a person runs them.
 
+mod documented;
+
 use std::{
     fs::{self, File},
+    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    slice,
 };
 
+use documented::assert_documented;
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use tee_verifier::BatchInput;
 
@@ -32,6 +38,20 @@ fn devnet() -> (tempfile::TempDir, PathBuf, BatchInput) {
     (folder, file, BatchInput::from_json(&json).unwrap())
 }
 
+/// Verifies what comes in by the standard input.
+fn fed(bytes: &[u8]) -> Output {
+    let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    teectl.args(["batch", "verify", "--json", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut teectl = teectl.spawn().unwrap();
+    let mut stdin = teectl.stdin.take().unwrap();
+    for piece in [&bytes[..bytes.len().min(1)], &bytes[bytes.len().min(1)..]] {
+        // Who has seen enough hangs up.
+        let _ = stdin.write_all(piece).and_then(|()| stdin.flush());
+    }
+    drop(stdin);
+    teectl.wait_with_output().unwrap()
+}
+
 #[test]
 fn a_batch_verifies_in_every_format() {
     let (folder, json_zst, input) = devnet();
@@ -42,13 +62,25 @@ fn a_batch_verifies_in_every_format() {
     fs::write(name("b.json"), &json).unwrap();
     fs::write(name("b.cbor"), &cbor).unwrap();
     fs::write(name("b.cbor.zst"), zstd::encode_all(&cbor[..], 3).unwrap()).unwrap();
+    for (file, plain) in [("b.json.gz", &json), ("b.cbor.gz", &cbor)] {
+        let mut gzip = GzEncoder::new(File::create(name(file)).unwrap(), Compression::default());
+        gzip.write_all(plain).unwrap();
+        gzip.finish().unwrap();
+    }
 
-    let files = [json_zst, name("b.json"), name("b.cbor"), name("b.cbor.zst")];
+    let files = [json_zst, name("b.json"), name("b.cbor"), name("b.cbor.zst"), name("b.json.gz"), name("b.cbor.gz")];
     let output = verify(&files.each_ref().map(PathBuf::as_path));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let lines = lines(&output);
-    assert_eq!(lines.len(), 4);
-    for line in &lines {
+    assert_eq!(lines.len(), 6);
+    assert_documented("teectl batch verify", &lines);
+    // The standard input has no name that would say what it holds, and may come in pieces.
+    let piped = files.each_ref().map(|file| {
+        let output = fed(&fs::read(file).unwrap());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        self::lines(&output).remove(0)
+    });
+    for line in lines.iter().chain(&piped) {
         assert_eq!(
             (&line["verdict"], &line["batch"], &line["transactions"]),
             (&json!("verified"), &json!(14034), &json!(5))
@@ -71,6 +103,7 @@ fn a_forged_batch_is_rejected_with_the_check_and_exit_code_1() {
     let lines = lines(&output);
     let first = (&lines[0]["verdict"], &lines[0]["check"], &lines[0]["root"]);
     assert_eq!(first, (&json!("rejected"), &json!("witness_value"), &Value::Null));
+    assert_documented("teectl batch verify", &lines);
     assert_eq!(lines[1]["verdict"], json!("verified"));
 
     let output = teectl([Path::new("batch"), Path::new("verify"), &forged]);
@@ -99,6 +132,7 @@ fn what_is_no_batch_input_is_unreadable_with_exit_code_2() {
         write("garbage.cbor.zst", &[0xff; 64]),
         write("truncated.json", &json[..json.len() / 2]),
         write("truncated.json.zst", &compressed[..compressed.len() / 2]),
+        write("garbage.cbor.gz", &[0xff; 64]),
         write("trailing.json", &[&json[..], b"{}"].concat()),
         write("another.json", b"{\"V2\":{}}"),
         write("name.txt", &json),
@@ -115,10 +149,17 @@ fn what_is_no_batch_input_is_unreadable_with_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{} {output:?}", file.display());
         let line = &lines(&output)[0];
         assert_eq!(line["verdict"], json!("unreadable"), "{}", file.display());
+        assert_documented("teectl batch verify", slice::from_ref(line));
         assert!(!line["error"].as_str().unwrap().is_empty());
         assert_eq!(teectl([Path::new("batch"), Path::new("inspect"), file]).status.code(), Some(2));
     }
     assert_eq!(verify(&[&files[0], &honest]).status.code(), Some(2));
+    let hostile = [&b""[..], b"\x28", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"{", b" ", &[0xff; 64]];
+    for piped in hostile.into_iter().chain([&compressed[..compressed.len() / 2], &json[..json.len() / 2]]) {
+        let output = fed(piped);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(lines(&output)[0]["verdict"], json!("unreadable"));
+    }
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_batch_that_lacks_paths_is_rejected_completed_and_verified_in_every_format()
     assert_eq!(verdict(&file), (json!("unproven_cost"), Value::Null));
     let output = teectl(["batch", "verify", file.to_str().unwrap()]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("teectl batch complete"));
-    for name in ["a.cbor", "a.json", "a.cbor.zst", "a.json.zst"] {
+    for name in ["a.cbor", "a.json", "a.cbor.zst", "a.json.zst", "a.json.gz"] {
         let completed = folder.path().join(name);
         let output = complete(&file, &url, &completed);
         assert_eq!(output.status.code(), Some(0), "{output:?}");

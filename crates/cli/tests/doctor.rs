@@ -1,12 +1,14 @@
 //! `teectl doctor` on machines that are folders, and what it is asked to look at.
 
+mod documented;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::Path,
     process::{Command, Output},
-    thread,
+    slice, thread,
 };
 
 use serde_json::{Value, json};
@@ -38,7 +40,9 @@ fn doctor(root: &Path, arguments: &[&str]) -> Output {
 /// The report in JSON, and the exit code.
 fn report(root: &Path, arguments: &[&str]) -> (Value, i32) {
     let output = doctor(root, &[arguments, &["--json"]].concat());
-    (serde_json::from_slice(&output.stdout).unwrap(), output.status.code().unwrap())
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    documented::assert_documented("teectl doctor", slice::from_ref(&report));
+    (report, output.status.code().unwrap())
 }
 
 /// What was found by a check that was asked for, and what to do.

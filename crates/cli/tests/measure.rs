@@ -1,5 +1,6 @@
 //! `teectl measure`, as a person runs it.
 
+mod documented;
 #[path = "../../attestation/tests/samples/firmware.rs"]
 mod firmware;
 #[path = "../../attestation/tests/samples/image.rs"]
@@ -125,6 +126,7 @@ fn a_log_that_gives_the_quotes_registers_matches() {
     let output = files.measure("replay ccel --quote quote.hex --json");
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&object["matches"], object.get("events")), (&true.into(), None));
+    documented::assert_documented("teectl measure replay", std::slice::from_ref(&object));
 }
 
 #[test]
@@ -144,6 +146,7 @@ fn a_log_that_leaves_something_out_does_not_match() {
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&object["matches"], &object["registers"][1]["matches"]), (&false.into(), &false.into()));
     assert_eq!(object["events"][1]["register"], "RTMR1");
+    documented::assert_documented("teectl measure replay", std::slice::from_ref(&object));
     assert_eq!(object["events"][1]["data_is_hashed"], true);
 }
 

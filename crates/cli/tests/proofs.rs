@@ -1,5 +1,6 @@
 //! `teectl proofs verify` against a server that publishes what a test makes it publish.
 
+mod documented;
 mod publisher;
 
 use std::{
@@ -7,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use documented::assert_documented;
 use publisher::{ERA_TIME, Files, Published, Publisher, SimulatedKey, era};
 use serde_json::{Value, json};
 
@@ -26,7 +28,11 @@ fn simulated(publisher: &Publisher, files: &Files, words: &str) -> Output {
 
 fn lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    if !lines.is_empty() {
+        assert_documented("teectl proofs verify", &lines);
+    }
+    lines
 }
 
 /// Verdicts of the batches in turn, and the exit code.

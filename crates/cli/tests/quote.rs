@@ -1,9 +1,12 @@
 //! `teectl quote`, as a person runs it.
 
+mod documented;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    slice,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,6 +14,7 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
 };
+use documented::assert_documented;
 use serde_json::Value;
 use tee_attestation::{
     ReportData,
@@ -66,11 +70,15 @@ impl Files {
         fs::write(self.at(name), bytes).unwrap();
     }
 
-    /// Runs `teectl quote verify` with words that end in a file's name taken for files here.
+    /// Runs `teectl quote verify` with words that are a file's name taken for files here.
     fn verify(&self, line: &str) -> Output {
+        self.verify_piped(line, Stdio::null())
+    }
+
+    fn verify_piped(&self, line: &str, stdin: impl Into<Stdio>) -> Output {
         let known = |word: &str| self.at(word).exists();
         let words = line.split(' ').map(|word| if known(word) { self.at(word) } else { Path::new(word).to_owned() });
-        Command::new(env!("CARGO_BIN_EXE_teectl")).args(["quote", "verify"]).args(words).output().unwrap()
+        Command::new(env!("CARGO_BIN_EXE_teectl")).args(["quote", "verify"]).args(words).stdin(stdin).output().unwrap()
     }
 }
 
@@ -94,6 +102,11 @@ fn a_quote_is_accepted_from_bytes_hex_and_base64_with_a_file_or_a_folder_of_coll
         let table = String::from_utf8(output.stdout).unwrap();
         assert!(table.contains("accepted: all") && table.contains("NOT INTEL'S"), "{table}");
     }
+    let line = "- --collateral both --policy policy.yaml --danger-root-certificate root.der";
+    let piped = files.verify_piped(line, fs::File::open(files.at("quote.hex")).unwrap());
+    assert_eq!(code(&piped), 0, "{piped:?}");
+    // Nothing came in, and it comes in once.
+    assert_eq!(code(&files.verify(line)), 2);
 }
 
 #[test]
@@ -123,6 +136,7 @@ fn a_refused_quote_is_exit_code_1_with_the_rule_that_refuses_it() {
         let output = files.verify(&format!("{line} --json"));
         assert_eq!(code(&output), 1, "{line}: {output:?}");
         let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_documented("teectl quote verify", slice::from_ref(&verdict));
         assert_eq!(verdict["passed"], false);
         let failed = verdict["checks"].as_array().unwrap().iter().find(|check| check["passed"] == false).unwrap();
         assert_eq!(failed["rule"], rule, "{line}");

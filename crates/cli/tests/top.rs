@@ -1,5 +1,7 @@
 //! `teectl top`, in a terminal of a test's own.
 
+mod documented;
+
 use std::{
     fs::File,
     io::Read,
@@ -181,6 +183,7 @@ async fn without_a_terminal_there_is_one_reading_in_json() {
     tokio::task::spawn_blocking(move || {
         let output = teectl(&url, &token, &["--json"]).output().unwrap();
         let reading: Value = serde_json::from_slice(&output.stdout).unwrap();
+        documented::assert_documented("teectl top", std::slice::from_ref(&reading));
         assert_eq!((&reading["alarms"], &reading["provers"]), (&json!([]), &json!([])), "{reading}");
         assert_eq!(reading["queue"][0]["tee_type"], "sgx");
         let output = teectl(&url, &token, &[]).output().unwrap();

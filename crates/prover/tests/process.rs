@@ -143,9 +143,7 @@ async fn assert_open_metrics(metrics: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), metrics).unwrap();
     if !python("import prometheus_client", file.path()).await.is_some_and(|found| found.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "prometheus-client is not there for python3");
-        eprintln!("skipped: prometheus-client is not there for python3");
-        return;
+        return test_skips::skip("prometheus-client for python3");
     }
     let read = "import sys; from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
 samples = [s.name for f in read(open(sys.argv[1]).read()) for s in f.samples]

@@ -126,20 +126,13 @@ fn tools() -> Option<Tools> {
     // Of the packages for each system and processor there is the one of this machine.
     let packages = fs::read_dir(contracts.join("node_modules/@foundry-rs")).into_iter().flatten().flatten();
     let anvil = packages.map(|package| package.path().join("bin/anvil")).find(|anvil| anvil.is_file());
-    match (anvil, std::env::var_os("TEE_TEST_DATA").map(PathBuf::from)) {
-        (Some(anvil), Some(data)) if out.join("ProofVerifier.sol").is_dir() => {
-            let batch = fs::read(data.join("era-batches/v29-chain-3.json.zst")).unwrap();
-            let batch = BatchInput::from_json(&zstd::decode_all(batch.as_slice()).unwrap()).unwrap();
-            Some(Tools { anvil, out, genesis: Genesis::from_batch(batch) })
-        }
-        _ if std::env::var_os("CI").is_some() => panic!("anvil, contracts/out or TEE_TEST_DATA is missing"),
-        _ => {
-            eprintln!(
-                "skipped: it wants anvil and the built contracts (npm ci && npm run build in contracts/), and recorded batches (TEE_TEST_DATA)"
-            );
-            None
-        }
-    }
+    let Some(anvil) = anvil.filter(|_| out.join("ProofVerifier.sol").is_dir()) else {
+        test_skips::skip("anvil and built contracts (npm ci && npm run build in contracts/)");
+        return None;
+    };
+    let batch = fs::read(test_skips::data()?.join("era-batches/v29-chain-3.json.zst")).unwrap();
+    let batch = BatchInput::from_json(&zstd::decode_all(batch.as_slice()).unwrap()).unwrap();
+    Some(Tools { anvil, out, genesis: Genesis::from_batch(batch) })
 }
 
 impl Anvil {

@@ -40,14 +40,7 @@ fn all() -> impl Iterator<Item = &'static str> {
 
 /// The folder with real batches, or nothing where `TEE_TEST_DATA` does not name it. CI must have it.
 fn data() -> Option<PathBuf> {
-    match std::env::var_os("TEE_TEST_DATA") {
-        Some(folder) => Some(PathBuf::from(folder).join("era-batches")),
-        None if std::env::var_os("CI").is_some() => panic!("TEE_TEST_DATA is not set"),
-        None => {
-            println!("skipped: TEE_TEST_DATA is not set");
-            None
-        }
-    }
+    test_skips::data().map(|folder| folder.join("era-batches"))
 }
 
 fn load(folder: &std::path::Path, name: &str) -> BatchInput {

@@ -320,12 +320,8 @@ fn a_token_is_exposed_only_over_plain_http_to_another_machine() {
 
 /// A real batch input in JSON and zstd, where the test data is at hand.
 fn real_input() -> Option<Vec<u8>> {
-    let Ok(data) = std::env::var("TEE_TEST_DATA") else {
-        assert!(std::env::var_os("CI").is_none(), "TEE_TEST_DATA is not set");
-        eprintln!("skipped: TEE_TEST_DATA is not set");
-        return None;
-    };
-    Some(std::fs::read(std::path::Path::new(&data).join("era-batches/v26-sepolia.json.zst")).unwrap())
+    let data = test_skips::data()?;
+    Some(std::fs::read(data.join("era-batches/v26-sepolia.json.zst")).unwrap())
 }
 
 #[test]

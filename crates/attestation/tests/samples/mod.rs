@@ -49,7 +49,7 @@ pub(crate) struct Era {
 pub(crate) const ERA_TIME: u64 = 1_743_668_010;
 
 pub(crate) fn era() -> Option<Era> {
-    let folder = test_data()?.join("attestation/tdx-650000");
+    let folder = test_skips::data()?.join("attestation/tdx-650000");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     // DER as it is, or in hex.
     let der = |name: &str| {
@@ -93,7 +93,7 @@ pub(crate) struct PublicQuote {
 
 /// All of them; none where the test data is not at hand.
 pub(crate) fn public_quotes() -> Vec<PublicQuote> {
-    let Some(folder) = test_data().map(|data| data.join("attestation/quotes")) else { return Vec::new() };
+    let Some(folder) = test_skips::data().map(|data| data.join("attestation/quotes")) else { return Vec::new() };
     let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
     let read = |expected: &Value| {
         let name = expected["quote"].as_str().unwrap().to_owned();
@@ -116,13 +116,4 @@ pub(crate) fn array<const N: usize>(text: &str) -> [u8; N] {
 
 fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(der))
-}
-
-pub(crate) fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from);
-    if folder.is_none() {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");
-        println!("skipped: TEE_TEST_DATA is not set");
-    }
-    folder
 }

@@ -16,8 +16,7 @@ impl FakeClock {
     /// A clock that is right for now. Nothing, said aloud, where the library is not installed.
     pub(crate) fn new(file: &Path) -> Option<Self> {
         if !Path::new(LIBRARY).exists() {
-            assert!(std::env::var_os("CI").is_none(), "libfaketime is not installed");
-            eprintln!("skipped: libfaketime is not installed, so no clock jumps");
+            test_skips::skip("libfaketime, so no clock jumps");
             return None;
         }
         let clock = Self { file: file.to_owned() };

@@ -22,8 +22,7 @@ impl Disk {
         if mount.status().is_ok_and(|status| status.success()) {
             return Some(Self { folder: folder.to_owned() });
         }
-        assert!(std::env::var_os("CI").is_none(), "a small disk cannot be mounted");
-        eprintln!("skipped: a small disk cannot be mounted, so none is ever full");
+        test_skips::skip("the right to mount a small disk, so none is ever full");
         None
     }
 

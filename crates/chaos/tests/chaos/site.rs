@@ -327,8 +327,7 @@ const BUCKET: &str = "inputs";
 /// An S3 server with a bucket, where one is installed.
 async fn bucket() -> Option<S3Server> {
     let Some(server) = S3Server::start() else {
-        assert!(std::env::var_os("CI").is_none(), "moto_server is not in the path");
-        eprintln!("skipped: moto_server is not in the path; inputs are kept in a folder");
+        test_skips::skip("moto_server in the path, so inputs are kept in a folder");
         return None;
     };
     let made = crate::operator::http().put(format!("{}/{BUCKET}", server.endpoint)).send().await.unwrap();

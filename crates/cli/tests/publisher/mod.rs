@@ -271,12 +271,7 @@ pub(crate) struct Era {
 }
 
 pub(crate) fn era() -> Option<Era> {
-    let Some(data) = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from) else {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");
-        println!("skipped: TEE_TEST_DATA is not set");
-        return None;
-    };
-    let folder = data.join("attestation/tdx-650000");
+    let folder = test_skips::data()?.join("attestation/tdx-650000");
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
     let text = |name: &str| String::from_utf8(read(name)).unwrap().trim().to_owned();
     let der = |name: &str| {

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tee_prover::{Config, Event, Identity, RunError, run};
 use tee_verifier::Pins;
 use tokio::{
@@ -211,10 +211,5 @@ pub(crate) fn http() -> reqwest::Client {
 
 /// A file of the shared test data; `None`, said aloud, where there is none.
 pub(crate) fn test_data(path: &str) -> Option<Vec<u8>> {
-    let Some(folder) = std::env::var_os("TEE_TEST_DATA").map(PathBuf::from) else {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "TEE_TEST_DATA is not set");
-        println!("skipped: TEE_TEST_DATA is not set");
-        return None;
-    };
-    Some(std::fs::read(folder.join(path)).unwrap())
+    Some(std::fs::read(test_skips::data()?.join(path)).unwrap())
 }

@@ -155,9 +155,7 @@ async fn the_reference_parser_reads_a_scrape() {
             .is_ok_and(|s| s.success())
     };
     if !has_parser(&mut std::process::Command::new("python3")) {
-        assert!(std::env::var_os("CI").is_none(), "prometheus-client is not there for python3");
-        eprintln!("skipped: prometheus-client is not there for python3");
-        return;
+        return test_skips::skip("prometheus-client for python3");
     }
     let world = World::start().await;
     world.add(1).await;

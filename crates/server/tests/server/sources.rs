@@ -286,12 +286,8 @@ async fn blobs_and_a_file_with_the_rest_make_a_batch() {
 
 #[tokio::test]
 async fn blobs_of_a_real_node_make_its_batch() {
-    let Ok(data) = std::env::var("TEE_TEST_DATA") else {
-        assert!(std::env::var_os("CI").is_none(), "TEE_TEST_DATA is not set");
-        eprintln!("skipped: TEE_TEST_DATA is not set");
-        return;
-    };
-    let data = Path::new(&data).join("era-batches");
+    let Some(data) = test_skips::data() else { return };
+    let data = data.join("era-batches");
     let real = zstd::decode_all(fs::File::open(data.join("v29-mixed-40.json.zst")).unwrap()).unwrap();
     let real = BatchInput::from_json(&real).unwrap();
     let folder = tempfile::tempdir().unwrap();

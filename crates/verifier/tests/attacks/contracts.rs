@@ -1,6 +1,6 @@
 //! Contracts of the tests' own, on a chain with all system contracts.
 
-use std::{env, fs, path::PathBuf};
+use std::fs;
 
 use tee_devnet::slots;
 use tee_verifier::{Address, BatchInput, H256, U256, era_code_hash};
@@ -13,12 +13,7 @@ pub(crate) fn version_29() -> Option<BatchInput> {
 
 /// A batch of a node.
 pub(crate) fn era_batch(name: &str) -> Option<BatchInput> {
-    let Some(folder) = env::var_os("TEE_TEST_DATA") else {
-        assert!(env::var_os("CI").is_none(), "TEE_TEST_DATA is not set");
-        println!("skipped: TEE_TEST_DATA is not set");
-        return None;
-    };
-    let file = PathBuf::from(folder).join("era-batches").join(format!("{name}.json.zst"));
+    let file = test_skips::data()?.join("era-batches").join(format!("{name}.json.zst"));
     let json = zstd::decode_all(&fs::read(file).unwrap()[..]).unwrap();
     Some(BatchInput::from_json(&json).unwrap())
 }
