@@ -59,16 +59,20 @@ pub enum FileError {
     },
 }
 
-/// A file of at most `limit` bytes.
+/// A file of at most `limit` bytes; `-` is the standard input.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    File::open(path)
+    open(path)
         .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| FileError::Read { path: path.to_owned(), error })?;
     if bytes.len() > limit {
         return Err(FileError::TooLarge { path: path.to_owned(), limit });
     }
     Ok(bytes)
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    if path == Path::new("-") { Ok(Box::new(io::stdin())) } else { Ok(Box::new(File::open(path)?)) }
 }
 
 /// A text of at most `limit` bytes.

@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Show what is inside a batch input. Nothing is verified.
     #[command(after_help = "Examples:\n  teectl batch inspect batch-14034.json.zst")]
     Inspect {
-        /// A batch input: .json or .cbor, also .zst.
+        /// A batch input: .json or .cbor, also .zst or .gz; - is the standard input.
         file: PathBuf,
     },
     /// Add paths from a node to a batch input that is rejected as unproven_cost: of slots that were written and rolled back, which

@@ -1,19 +1,24 @@
-//! Batch inputs in files: `.json` and `.cbor`, each also `.zst`.
+//! Batch inputs in files: `.json` and `.cbor`, each also `.zst` or `.gz`; and `-`, which is the standard input.
 
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, Read},
+    io::{self, BufRead, BufReader, BufWriter, Read},
     path::Path,
 };
 
+use flate2::bufread::MultiGzDecoder;
 use tee_api::{Compression, InputEncoding, UnreadableInput};
 use tee_verifier::{BatchInput, InputForm, MAX_INPUT_BYTES};
 use thiserror::Error;
 
+/// What Zstandard's frames and gzip's members begin with.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Why a file is not a batch input.
 #[derive(Debug, Error)]
 pub(crate) enum BatchFileError {
-    #[error("the name ends in none of .json, .cbor, .json.zst, .cbor.zst")]
+    #[error("the name ends in neither .json nor .cbor, nor in one of them and .zst or .gz")]
     Name,
     #[error(transparent)]
     Read(#[from] io::Error),
@@ -30,14 +35,17 @@ pub(crate) struct Encoded {
 /// Reads a batch input; the file's name tells how it is written down.
 pub(crate) fn read(path: &Path) -> Result<BatchInput, BatchFileError> {
     let (file, encoding) = open(path)?;
-    Ok(encoding.decode(BufReader::new(file), MAX_INPUT_BYTES)?.input)
+    Ok(encoding.decode(file, MAX_INPUT_BYTES)?.input)
 }
 
 /// Reads a file's bytes without looking into them.
 pub(crate) fn load(path: &Path) -> Result<Encoded, BatchFileError> {
-    let (mut file, encoding) = open(path)?;
+    let (file, encoding) = open(path)?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT_BYTES {
+        return Err(UnreadableInput::TooLarge { limit: MAX_INPUT_BYTES }.into());
+    }
     Ok(Encoded { bytes, encoding })
 }
 
@@ -59,12 +67,20 @@ impl Encoded {
         match self.encoding.compression {
             Compression::None => Ok(self.bytes.clone()),
             Compression::Zstd => zstd::decode_all(&self.bytes[..]),
-            Compression::Gzip => Err(io::ErrorKind::Unsupported.into()),
+            Compression::Gzip => {
+                let mut plain = Vec::new();
+                MultiGzDecoder::new(&self.bytes[..]).read_to_end(&mut plain)?;
+                Ok(plain)
+            }
         }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<u8>, InputEncoding) {
+        (self.bytes, self.encoding)
     }
 
     /// A name for a file of these bytes.
@@ -73,13 +89,37 @@ impl Encoded {
     }
 }
 
-fn open(path: &Path) -> Result<(File, InputEncoding), BatchFileError> {
+fn open(path: &Path) -> Result<(Box<dyn BufRead>, InputEncoding), BatchFileError> {
+    if path == Path::new("-") {
+        return standard_input();
+    }
     let encoding = encoding(path)?;
     let file = File::open(path)?;
     if file.metadata()?.len() > MAX_INPUT_BYTES {
         return Err(UnreadableInput::TooLarge { limit: MAX_INPUT_BYTES }.into());
     }
-    Ok((file, encoding))
+    Ok((Box::new(BufReader::new(file)), encoding))
+}
+
+/// It has no name to go by, so its first bytes say how it is compressed and, decompressed, which form it has.
+fn standard_input() -> Result<(Box<dyn BufRead>, InputEncoding), BatchFileError> {
+    let mut start = Vec::new();
+    io::stdin().take(ZSTD.len() as u64).read_to_end(&mut start)?;
+    let compression = match &start {
+        start if start.starts_with(&ZSTD) => Compression::Zstd,
+        start if start.starts_with(&GZIP) => Compression::Gzip,
+        _ => Compression::None,
+    };
+    let all = BufReader::new(io::Cursor::new(start).chain(io::stdin()));
+    let mut plain: Box<dyn BufRead> = match compression {
+        Compression::Zstd => Box::new(BufReader::new(zstd::Decoder::with_buffer(all)?)),
+        Compression::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(all))),
+        Compression::None => Box::new(all),
+    };
+    // No CBOR of an input begins like JSON: it is a map, whose first byte is above all of ASCII.
+    let is_json = plain.fill_buf()?.first().is_none_or(u8::is_ascii);
+    let form = if is_json { InputForm::Json } else { InputForm::Cbor };
+    Ok((plain, InputEncoding { form, compression: Compression::None }))
 }
 
 /// Writes a batch input as the file's name tells.

@@ -1,16 +1,13 @@
 //! Pins on the command line: which chain and code are relied on.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
+use tee_checker::read_text;
 use tee_verifier::{ChainFile, ChainPins, Pins};
 
 /// More than any pins have.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 /// What to do where code is not pinned.
 pub(crate) const HOW_TO_PIN: &str = "--chain-file FILE pins it (chain: {id: …, code: [{protocol_version: …, bootloader: …, \
@@ -41,7 +38,7 @@ impl PinArgs {
         let Some(path) = &self.chain_file else {
             return Ok(self.danger_any_code.then_some(Pins::DangerAnyCode { chain_id }));
         };
-        let chain = read(path).with_context(|| path.display().to_string())?;
+        let chain = read(path)?;
         match chain_id {
             Some(chain_id) if chain_id != chain.id() => {
                 bail!("the chain is {chain_id}, {} pins chain {}", path.display(), chain.id())
@@ -52,8 +49,8 @@ impl PinArgs {
 }
 
 fn read(path: &Path) -> Result<ChainPins> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
-    let file: ChainFile = serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}", error.without_snippet()))?;
+    let text = read_text(path, MAX_BYTES)?;
+    let file: ChainFile =
+        serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}: {}", path.display(), error.without_snippet()))?;
     Ok(file.chain)
 }

@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Show what a quote says. Nothing is verified.
     #[command(after_help = "Examples:\n  teectl quote inspect quote.bin")]
     Inspect {
-        /// A quote: bytes, hex or base64, in one line or several.
+        /// A quote: bytes, hex or base64, in one line or several; - is the standard input.
         file: PathBuf,
         /// Print one JSON object.
         #[arg(long)]

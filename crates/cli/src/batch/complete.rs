@@ -13,13 +13,13 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A batch input: .json or .cbor, also .zst.
+    /// A batch input: .json or .cbor, also .zst or .gz; - is the standard input.
     file: PathBuf,
     /// A JSON-RPC of the chain that knows zks_getProof, with the state of the batch before. It is not trusted: what it says is
     /// checked against the root before the batch.
     #[arg(long, value_name = "URL")]
     l2_rpc: String,
-    /// Where to write the completed input: .json or .cbor, also .zst.
+    /// Where to write the completed input: .json or .cbor, also .zst or .gz.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 }

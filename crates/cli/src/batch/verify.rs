@@ -22,7 +22,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Batch inputs: .json or .cbor, also .zst.
+    /// Batch inputs: .json or .cbor, also .zst or .gz; - is the standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Print one JSON object a line.

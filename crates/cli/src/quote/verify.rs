@@ -19,7 +19,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A quote: bytes, hex or base64, in one line or several.
+    /// A quote: bytes, hex or base64, in one line or several; - is the standard input.
     file: PathBuf,
     /// What Intel published about the platform: a file, a folder of them, or the URL of a PCS or PCCS.
     #[arg(long, value_name = "FILE|FOLDER|URL")]

@@ -1,14 +1,11 @@
 //! `teectl server batches`: batches of a server.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use hex::{FromHex, FromHexError};
-use tee_api::{BatchUpload, Client, Compression, InputEncoding};
+use tee_api::{BatchUpload, Client, Compression};
 use tee_verifier::H256;
 
 use super::connection::ServerArgs;
@@ -35,7 +32,7 @@ pub(crate) struct AddArgs {
     /// Where the batches come from, for people.
     #[arg(long, default_value = "teectl")]
     source: String,
-    /// Batch inputs: .json or .cbor, also .zst.
+    /// Batch inputs: .json or .cbor, also .zst or .gz; - is the standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -62,14 +59,14 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
 }
 
 async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static str> {
-    let InputEncoding { form, compression } = batch_file::encoding(file)?;
-    let mut bytes = fs::read(file).context("cannot read it")?;
-    if compression == Compression::None {
+    let (mut bytes, mut encoding) = batch_file::load(file).context("cannot read it")?.into_parts();
+    if encoding.compression == Compression::None {
         // A tenth of the size on the line, and servers limit that.
         bytes = zstd::encode_all(&*bytes, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        encoding.compression = Compression::Zstd;
     }
     let (expected_root, source) = (args.expected_root, args.source.clone());
-    let upload = BatchUpload { bytes, encoding: InputEncoding::zstd(form), expected_root, source };
+    let upload = BatchUpload { bytes, encoding, expected_root, source };
     let added = client.add_batch(upload).await?;
     Ok(if added.new { "added" } else { "was there" })
 }
