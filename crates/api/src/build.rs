@@ -66,14 +66,14 @@ mod tests {
     #[test]
     fn a_release_tells_its_commit_and_its_toolchain_and_another_build_that_it_is_none() {
         let commit = "5b1f1d4c0e1d0b6f7f7e2c1b0a9988776655aabb";
-        let release = Build { version: "0.1.0", commit: Some(commit), clean: true, toolchain: Some("rustc 1.95.0") };
-        assert_eq!(text(&release), format!("0.1.0 (commit {commit}; rustc 1.95.0)"));
+        let release = Build { version: "0.2.0", commit: Some(commit), clean: true, toolchain: Some("rustc 1.95.0") };
+        assert_eq!(text(&release), format!("0.2.0 (commit {commit}; rustc 1.95.0)"));
         assert_eq!(release.commit_label(), commit);
         let modified = Build { clean: false, ..release };
-        assert_eq!(text(&modified), format!("0.1.0 (commit {commit}, modified; rustc 1.95.0)"));
+        assert_eq!(text(&modified), format!("0.2.0 (commit {commit}, modified; rustc 1.95.0)"));
         assert_eq!(modified.commit_label(), "modified");
         let other = Build { commit: None, toolchain: None, ..modified };
-        assert_eq!(text(&other), "0.1.0 (not a build of deploy/release)");
+        assert_eq!(text(&other), "0.2.0 (not a build of deploy/release)");
         assert_eq!((other.commit_label(), other.toolchain_label()), ("unknown", "unknown"));
     }
 }

@@ -128,7 +128,11 @@ async fn health_says_why_it_is_not_ready_and_metrics_count() {
         "tee_prover_servers{state=\"registered\"} 1",
         "tee_prover_ready 1",
         "tee_prover_retries_total{request=\"register\",kind=\"refused\"} 1",
-        "tee_prover_build_info{version=\"0.1.0\",commit=\"unknown\",toolchain=\"unknown\",tee_type=\"sgx\",simulated=\"true\"} 1",
+        concat!(
+            "tee_prover_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\",commit=\"unknown\",toolchain=\"unknown\",tee_type=\"sgx\",simulated=\"true\"} 1"
+        ),
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }

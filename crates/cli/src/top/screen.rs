@@ -288,7 +288,7 @@ mod tests {
     const NOW: &str = "2026-01-01T00:10:00Z";
 
     const METRICS: &str = "\
-tee_server_build_info{version=\"0.1.0\"} 1
+tee_server_build_info{version=\"0.2.0\"} 1
 tee_server_database_up 1
 tee_server_disagreements 1
 tee_server_jobs{tee_type=\"sgx\",status=\"ready_to_be_proven\"} 1234
@@ -370,7 +370,7 @@ tee_server_proofs_accepted_total{tee_type=\"sgx\"} 90
     fn a_terminal_of_80_columns_and_24_lines_has_all_of_it() {
         let lines = drawn(&usual(), None, [80, 24]);
         let expected = "\
-http://127.0.0.1:3320  version 0.1.0
+http://127.0.0.1:3320  version 0.2.0
 !! 1 open disagreement about a root: teectl server disagreements list
 !  2 jobs fail: what with stands below
 
@@ -410,7 +410,7 @@ q ends  ·  read 1 s ago, every 2 s  ·  keys: 12 in force, 0 suspended, 0 revok
             }
         }
         let lines = drawn(&full, None, [40, 24]);
-        assert_eq!(lines[0], "http://127.0.0.1:3320  version 0.1.0");
+        assert_eq!(lines[0], "http://127.0.0.1:3320  version 0.2.0");
         assert!(lines.contains(&"and 296 others".to_owned()), "{lines:#?}");
     }
 
@@ -418,7 +418,7 @@ q ends  ·  read 1 s ago, every 2 s  ·  keys: 12 in force, 0 suspended, 0 revok
     fn a_servers_text_moves_no_cursor() {
         let hostile = "\u{1b}[2J\u{1b}]0;title\u{7}\r\n\u{9b}31m\u{202e}evil\u{200b}";
         let metrics = format!("{METRICS}tee_server_build_info{{version=\"{}\"}} 1\n", "x\u{1b}[31m");
-        let metrics = metrics.replace("version=\"0.1.0\"", "version=\"\u{1b}[31m0.1.0\"");
+        let metrics = metrics.replace("version=\"0.2.0\"", "version=\"\u{1b}[31m0.2.0\"");
         let prover = ProverEntry { last_error_kind: Some(hostile.to_owned()), ..prover(hostile, hostile) };
         let hostile_reading = reading(&metrics, vec![prover], vec![failing(hostile)]);
         let lines = drawn(&hostile_reading, Some(hostile), [80, 24]);
