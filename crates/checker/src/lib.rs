@@ -15,8 +15,8 @@ use tee_api::{TEE_PROOFS_METHOD, TeeType};
 pub use self::{
     attestations::{AsOf, AttestationError, Attestations, Judged, now_secs, time},
     batch::{Examined, Verdict},
-    files::{FileError, read, read_policy, read_root, read_text},
-    proof::{Batch, Checked, Entry, Problem, check},
+    files::{FileError, quote_of_text, read, read_policy, read_root, read_text},
+    proof::{Batch, Checked, Entry, Outcome, Part, Problem, Step, check, check_judged, key_of, quote_of},
     rpc::{Rpc, RpcError},
 };
 

@@ -6,12 +6,14 @@ mod on_chain;
 mod register;
 mod standing;
 
-use tee_api::{Contract, PublicKey, RegisterAttestation, RegistrationEntry, RegistrationSignature, SigningRequest};
-use tee_attestation::Verdict;
+use tee_api::{
+    Contract, PublicKey, Quote, RegisterAttestation, RegistrationEntry, RegistrationSignature, SigningRequest,
+};
+use tee_attestation::{Collateral, Verdict};
 
 pub use self::judge::{AttestationConfig, AttestationSetupError};
 pub(crate) use self::{
-    judge::{Attestor, secs},
+    judge::{Attestor, NoVerdict, secs},
     on_chain::RefusedSignature,
     register::RefusedKey,
     standing::watch,
@@ -84,6 +86,18 @@ impl Service {
     /// What becomes of a key's quote when it is judged at this moment; nothing changes by it.
     pub(crate) async fn verdict_now(&self, record: &KeyRecord) -> Option<Verdict> {
         self.attestor.clone()?.verdict_now(record, secs(self.clock.now_ms())).await
+    }
+
+    /// What becomes of a quote that somebody shows, perhaps with the key that it should name and with collateral; nothing changes
+    /// by it. Nothing where quotes are not judged.
+    pub(crate) async fn verdict_on(
+        &self,
+        quote: Quote,
+        pubkey: Option<PublicKey>,
+        collateral: Option<Collateral>,
+    ) -> Result<Option<Verdict>, NoVerdict> {
+        let Some(attestor) = self.attestor.clone() else { return Ok(None) };
+        attestor.verdict_on(quote, pubkey, collateral, secs(self.clock.now_ms())).await.map(Some)
     }
 
     /// Asks provers to sign for a contract. False where they sign for as many others as they can.

@@ -14,7 +14,10 @@ use tee_attestation::{
     TrustedRoot, Verdict, judge,
 };
 use thiserror::Error;
-use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, timeout},
+};
 
 use super::judgeable;
 use crate::{
@@ -27,6 +30,9 @@ use crate::{
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long somebody who wants to see how a quote stands waits for others who do.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The most kinds of platforms that are remembered.
 const MAX_KINDS: usize = 256;
@@ -109,7 +115,7 @@ pub(crate) struct Attestor {
     /// Why there was no collateral the last time. Who asks for one kind waits for whoever asks already.
     failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
     /// Whoever looks at a key waits for whoever looks already.
-    judging_for_people: AsyncMutex<()>,
+    judging_for_people: Arc<AsyncMutex<()>>,
 }
 
 #[derive(Debug)]
@@ -137,6 +143,17 @@ pub(crate) enum JudgeError {
     /// There is none, or it is broken, has ended or is not valid yet.
     #[error("no collateral to judge with: {0}")]
     NoCollateral(String),
+}
+
+/// Why somebody who shows a quote does not see how it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum NoVerdict {
+    /// Others show theirs.
+    #[error("too many quotes are being judged")]
+    Busy,
+    /// Our own fault.
+    #[error("the quote cannot be judged")]
+    Failed,
 }
 
 #[derive(Debug)]
@@ -188,10 +205,43 @@ impl Attestor {
         let good = kind.and_then(|kind| Some(self.last_good().get(&kind)?.collateral.clone()));
         let archived = || serde_json::from_slice(record.collateral.as_deref()?).ok().map(Arc::new);
         let collateral: Arc<Collateral> = good.or_else(archived)?;
-        let _turn = self.judging_for_people.lock().await;
-        let (attestor, pubkey) = (self.clone(), record.entry.pubkey);
-        let judged = tokio::task::spawn_blocking(move || attestor.judge_with(&collateral, &quote, &pubkey, now_secs));
-        judged.await.inspect_err(|error| tracing::error!(%error, "a quote cannot be judged")).ok()
+        self.judge_for_people(collateral, quote, Some(record.entry.pubkey), now_secs).await.ok()
+    }
+
+    /// Judges a quote that somebody shows, with the last good collateral for its kind of platform, else with what is shown beside
+    /// it, else with none. No source is asked, and one is judged at a time.
+    pub(super) async fn verdict_on(
+        self: Arc<Self>,
+        quote: Quote,
+        pubkey: Option<PublicKey>,
+        shown: Option<Collateral>,
+        now_secs: u64,
+    ) -> Result<Verdict, NoVerdict> {
+        let kind = PlatformKind::of(quote.as_bytes()).ok();
+        let good = kind.and_then(|kind| Some(self.last_good().get(&kind)?.collateral.clone()));
+        let collateral = good.unwrap_or_else(|| Arc::new(shown.unwrap_or_else(judgeable::no_collateral)));
+        self.judge_for_people(collateral, quote, pubkey, now_secs).await
+    }
+
+    async fn judge_for_people(
+        self: Arc<Self>,
+        collateral: Arc<Collateral>,
+        quote: Quote,
+        pubkey: Option<PublicKey>,
+        now_secs: u64,
+    ) -> Result<Verdict, NoVerdict> {
+        let turn = timeout(LONGEST_WAIT, self.judging_for_people.clone().lock_owned()).await;
+        let turn = turn.map_err(|_| NoVerdict::Busy)?;
+        let judged = tokio::task::spawn_blocking(move || {
+            let verdict = self.judge_with(&collateral, &quote, pubkey.as_ref(), now_secs);
+            // Here, and not where it is waited for: who goes away leaves the judging going on.
+            drop(turn);
+            verdict
+        });
+        judged.await.map_err(|error| {
+            tracing::error!(%error, "a quote cannot be judged");
+            NoVerdict::Failed
+        })
     }
 
     /// Takes over the collateral that was good before a restart, as far as it is still: whoever can write to the database, or
@@ -200,7 +250,7 @@ impl Attestor {
         for kept in kept {
             let Ok(kind) = PlatformKind::of(kept.quote.as_bytes()) else { continue };
             let Ok(collateral) = serde_json::from_slice::<Collateral>(&kept.collateral).map(Arc::new) else { continue };
-            let verdict = self.judge_with(&collateral, &kept.quote, &kept.pubkey, now_secs);
+            let verdict = self.judge_with(&collateral, &kept.quote, Some(&kept.pubkey), now_secs);
             let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
             let is_genuine = verdict.failures().all(|check| check.rule != Rule::Genuine);
             if is_genuine && tcb_evaluation_number != 0 {
@@ -228,7 +278,7 @@ impl Attestor {
         let reason = match self.fetch(kind, quote, now_secs).await {
             Err(reason) => reason,
             Ok(collateral) => {
-                let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+                let verdict = self.judge_with(&collateral, quote, Some(pubkey), now_secs);
                 let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
                 if judgeable::only_collateral_fails(&verdict, accepted) {
                     verdict.refusal()
@@ -246,7 +296,7 @@ impl Attestor {
             }
         };
         if let Some(GoodCollateral { collateral, .. }) = before {
-            let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+            let verdict = self.judge_with(&collateral, quote, Some(pubkey), now_secs);
             if !judgeable::only_collateral_fails(&verdict, accepted) {
                 tracing::warn!(reason, "collateral is not good: the last that was is used");
                 return Ok(Judged::new(verdict, &collateral));
@@ -257,7 +307,7 @@ impl Attestor {
 
     /// What the quote itself breaks, such as a measurement that the policy does not have: no collateral could mend it.
     pub(super) fn policy_refusal(&self, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Option<String> {
-        let verdict = self.judge_with(&judgeable::no_collateral(), quote, pubkey, now_secs);
+        let verdict = self.judge_with(&judgeable::no_collateral(), quote, Some(pubkey), now_secs);
         judgeable::refusal_of_quote(&verdict)
     }
 
@@ -290,14 +340,14 @@ impl Attestor {
         }
     }
 
-    fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Verdict {
+    fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: Option<&PublicKey>, now_secs: u64) -> Verdict {
         let policy = self.policy.value();
         judge(&Case {
             quote: quote.as_bytes(),
             collateral,
             root: &self.root,
             policy: &policy,
-            key: Some(Key { public_key: pubkey.to_bytes(), address: pubkey.address().0 }),
+            key: pubkey.map(|pubkey| Key { public_key: pubkey.to_bytes(), address: pubkey.address().0 }),
             at_secs: now_secs,
         })
     }

@@ -22,6 +22,7 @@ mod outages;
 mod page;
 mod pages;
 mod pages_in_browser;
+mod pages_verify;
 mod plans;
 mod postgres;
 mod process;

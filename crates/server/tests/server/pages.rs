@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// The most that a page takes, with what it loads.
-const MAX_BYTES: usize = 100 * 1024;
+pub(crate) const MAX_BYTES: usize = 100 * 1024;
 
-const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+pub(crate) const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
 /// A page as a browser asks for it.
 pub(crate) async fn page(world: &World, path: &str) -> String {
@@ -26,7 +26,7 @@ pub(crate) async fn page(world: &World, path: &str) -> String {
 }
 
 /// What holds for every page, errors included.
-fn html(path: &str, answer: &Answer) -> String {
+pub(crate) fn html(path: &str, answer: &Answer) -> String {
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8", "{path}");
     let policy = answer.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"), "{policy}");
@@ -47,7 +47,7 @@ fn html(path: &str, answer: &Answer) -> String {
     text
 }
 
-fn stating(key: &Key, number: u32, root: H256) -> SubmitProof {
+pub(crate) fn stating(key: &Key, number: u32, root: H256) -> SubmitProof {
     let statement = key.statement(|statement| {
         statement.batch_number = number;
         statement.root = root;
@@ -495,10 +495,10 @@ async fn a_page_with_all_that_it_shows_is_small() {
     let shown = page(&world, "/batches/1").await;
     assert!(shown.len() + assets < MAX_BYTES, "{} + {assets}", shown.len());
     assert!(shown.contains("More keys signed"), "{shown}");
-    assert!(shown.contains("480 more are in the download"));
+    assert!(shown.contains("480 more are in the proof"));
 }
 
-fn base64(text: &str) -> String {
+pub(crate) fn base64(text: &str) -> String {
     use base64::{Engine, prelude::BASE64_STANDARD};
     BASE64_STANDARD.encode(text)
 }
