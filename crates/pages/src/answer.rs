@@ -37,15 +37,15 @@ pub fn answer(page: &impl Template) -> Result<Response, askama::Error> {
     Ok((headers, Body::from(html)).into_response())
 }
 
-/// What every page loads.
+/// What pages load.
 pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/pages/style.css", asset("text/css; charset=utf-8", include_str!("../assets/style.css")))
         .route("/pages/icon.svg", asset("image/svg+xml", include_str!("../assets/icon.svg")))
+        .route("/pages/live.js", asset("text/javascript; charset=utf-8", include_str!("../assets/live.js")))
 }
 
-/// A file that pages load.
-pub fn asset<S: Clone + Send + Sync + 'static>(content_type: &'static str, body: &'static str) -> MethodRouter<S> {
+fn asset<S: Clone + Send + Sync + 'static>(content_type: &'static str, body: &'static str) -> MethodRouter<S> {
     let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
     get(async move || (headers, body))
 }

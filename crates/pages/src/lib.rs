@@ -12,7 +12,7 @@ mod shown;
 mod statement;
 
 pub use self::{
-    answer::{answer, asset, assets},
+    answer::{answer, assets},
     checked::{CheckedProof, StepLine},
     loopback::names_loopback,
     shown::{At, Bytes, Short, Span, Tone, counted, cut, tee},

@@ -29,8 +29,6 @@ use axum::{
     routing::get,
 };
 
-use tee_pages::asset;
-
 use self::frame::{ErrorPage, Frame, Page};
 pub(super) use self::overview::Latest;
 use crate::http::{App, problem::Explained, request::accepts};
@@ -56,8 +54,7 @@ pub(super) fn of_operators() -> Router<App> {
 
 /// What makes pages up, and the guide: the same for everyone.
 pub(super) fn for_anyone() -> Router<App> {
-    let live = asset("text/javascript; charset=utf-8", include_str!("pages/assets/live.js"));
-    tee_pages::assets().route("/guide", get(guide::page)).route("/pages/live.js", live)
+    tee_pages::assets().route("/guide", get(guide::page))
 }
 
 /// Shows a problem as a page to who asks for one. Programs do not.
