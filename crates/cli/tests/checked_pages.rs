@@ -1,5 +1,10 @@
 //! `teectl proofs verify --serve`: the verdicts as pages.
 
+#[allow(dead_code)]
+#[path = "../../server/tests/server/browser.rs"]
+mod browser;
+#[path = "../../server/tests/server/page_rules.rs"]
+mod page_rules;
 mod publisher;
 
 use std::{
@@ -7,6 +12,8 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
 };
 
+use browser::Browser;
+use page_rules::Rules;
 use publisher::{Files, Published, Publisher, SimulatedKey};
 use reqwest::{
     Client, StatusCode, Url,
@@ -155,6 +162,42 @@ async fn the_pages_follow_a_check_that_goes_on_and_are_this_machines_alone() {
         let answer = http().get(&checked.url).header(HOST, host).send().await.unwrap();
         assert_eq!(answer.status(), status, "{host}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_are_valid_html_and_keep_nobody_out_in_either_theme() {
+    let browser = Browser::start().await;
+    if browser.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "chromedriver is not installed");
+        eprintln!("skipped: chromedriver is not installed");
+    }
+    let (Some(browser), Some(rules)) = (browser, Rules::read()) else { return };
+    let (publisher, files) = four_batches();
+    let mut checked = Checked::start(&publisher.url(), &files, "--batch 1-5 --serve 127.0.0.1:0");
+    checked.wait();
+    let paths = ["/", "/batches/1", "/batches/3", "/batches/4", "/batches/5", "/nowhere"];
+    let mut valid = vec![];
+    for path in paths {
+        valid.push((path.to_owned(), checked.page(path).await.1));
+    }
+    assert_eq!(rules.errors(&valid), Vec::<String>::new());
+    for (width, dark) in [(360, true), (400, false), (1280, true), (1280, false)] {
+        browser.look(width, dark).await;
+        for (number, path) in paths.iter().enumerate() {
+            browser.open(&format!("{}{path}", checked.url)).await;
+            assert_eq!(rules.barriers(&browser).await, Vec::<String>::new(), "{path} at {width}, dark {dark}");
+            let overflow = browser.run("return document.documentElement.scrollWidth > innerWidth").await;
+            assert_eq!(overflow, false, "{path} at {width}");
+            if let Some(folder) = std::env::var_os("TEE_PICTURES") {
+                let name = format!("checked-{number}-{width}-{}.png", if dark { "dark" } else { "light" });
+                std::fs::write(std::path::Path::new(&folder).join(name), browser.picture().await).unwrap();
+            }
+        }
+    }
+    browser.open(&checked.url).await;
+    browser.until("document.getElementById('pulse')?.textContent.includes('live')").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|complaint| complaint.contains("/nowhere")), "{complaints:?}");
 }
 
 #[test]

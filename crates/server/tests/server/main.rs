@@ -20,6 +20,7 @@ mod openapi;
 mod operating;
 mod outages;
 mod page;
+mod page_rules;
 mod pages;
 mod pages_in_browser;
 mod pages_verify;

@@ -18,7 +18,7 @@ async fn post(world: &World, text: &str) -> Answer {
     world.send(Method::POST, "/verify", &headers, format!("text={body}")).await
 }
 
-async fn judged(world: &World, text: &str) -> String {
+pub(crate) async fn judged(world: &World, text: &str) -> String {
     let answer = post(world, text).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", String::from_utf8_lossy(&answer.body));
     html("/verify", &answer)
