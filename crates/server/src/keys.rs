@@ -2,6 +2,7 @@
 
 mod judge;
 mod judgeable;
+mod known_builds;
 mod on_chain;
 mod register;
 mod standing;
@@ -14,6 +15,7 @@ use tee_attestation::{Collateral, Verdict};
 pub use self::judge::{AttestationConfig, AttestationSetupError};
 pub(crate) use self::{
     judge::{Attestor, NoVerdict, secs},
+    known_builds::KnownBuild,
     on_chain::RefusedSignature,
     register::RefusedKey,
     standing::watch,
@@ -98,6 +100,16 @@ impl Service {
     ) -> Result<Option<Verdict>, NoVerdict> {
         let Some(attestor) = self.attestor.clone() else { return Ok(None) };
         attestor.verdict_on(quote, pubkey, collateral, secs(self.clock.now_ms())).await.map(Some)
+    }
+
+    /// What the list of known builds calls the program that a quote is of, if there is a list and it has it.
+    pub(crate) fn known_build(&self, quote: &[u8]) -> Option<KnownBuild> {
+        self.attestor.as_ref()?.known_build(quote)
+    }
+
+    /// Which quotes are accepted: the policy's YAML, where quotes are judged.
+    pub(crate) fn policy(&self) -> Option<Vec<u8>> {
+        Some(self.attestor.as_ref()?.policy())
     }
 
     /// Asks provers to sign for a contract. False where they sign for as many others as they can.

@@ -13,6 +13,7 @@ mod home;
 mod key;
 mod overview;
 mod pace;
+mod policy;
 mod search;
 mod shown;
 mod verify;
@@ -42,6 +43,7 @@ pub(super) fn published() -> Router<App> {
         .route("/batches/{batch}", get(batch::page))
         .route("/batches/{batch}/proofs.json", get(batch::proofs))
         .route("/keys/{key}", get(key::page))
+        .route("/policy.yaml", get(policy::download))
         .route("/quotes/{sha256}", get(key::of_quote))
         .route("/keys/{key}/quote.bin", get(key::quote))
         .route("/keys/{key}/collateral.json", get(key::collateral))

@@ -13,13 +13,17 @@ use tee_attestation::{
     Case, Collateral, CollateralCache, CollateralSource, Key, PlatformKind, Policy, PolicyError, Rule, SourceError,
     TrustedRoot, Verdict, judge,
 };
+use tee_checker::KnownBuildsError;
 use thiserror::Error;
 use tokio::{
     sync::Mutex as AsyncMutex,
     time::{Instant, timeout},
 };
 
-use super::judgeable;
+use super::{
+    judgeable,
+    known_builds::{KnownBuild, KnownBuildsFile},
+};
 use crate::{
     config::PROGRAM,
     database::{Judged, KeptCollateral, KeyRecord},
@@ -51,6 +55,8 @@ pub struct AttestationConfig {
     /// A key that could not be judged for this long, for lack of good collateral, makes no new proofs until it can be. What
     /// it proved counts.
     pub suspend_after_secs: u64,
+    /// A list of builds that gives what runs a name, for people (`deploy/measurements.json`). It is read again when it changes.
+    pub known_builds: Option<PathBuf>,
     /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
     pub danger_root_certificate: Option<PathBuf>,
 }
@@ -64,6 +70,7 @@ impl fmt::Debug for AttestationConfig {
             .field("refresh_before_secs", refresh_before_secs)
             .field("rejudge_interval_secs", rejudge_interval_secs)
             .field("suspend_after_secs", suspend_after_secs)
+            .field("known_builds", &self.known_builds)
             .field("danger_root_certificate", &self.danger_root_certificate)
             .finish_non_exhaustive()
     }
@@ -90,6 +97,15 @@ pub enum AttestationSetupError {
         #[source]
         error: Box<PolicyError>,
     },
+    /// The list of known builds is none.
+    #[error("{path}")]
+    KnownBuilds {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: KnownBuildsError,
+    },
     /// The other root is not a certificate.
     #[error("{path}: not a certificate")]
     Root {
@@ -106,6 +122,7 @@ pub enum AttestationSetupError {
 pub(crate) struct Attestor {
     pub(super) config: AttestationConfig,
     policy: Watched<PolicyFile>,
+    known_builds: Option<Watched<KnownBuildsFile>>,
     root: TrustedRoot,
     collateral: CollateralCache,
     /// The last collateral under which a quote was found genuine, by the kind of platform.
@@ -159,6 +176,11 @@ pub(crate) enum NoVerdict {
 #[derive(Debug)]
 struct PolicyFile(PathBuf);
 
+struct PolicyInForce {
+    policy: Policy,
+    yaml: Vec<u8>,
+}
+
 impl AttestationConfig {
     /// A configuration with the defaults for all that has one.
     pub fn new(policy: PathBuf, collateral: String) -> Self {
@@ -168,6 +190,7 @@ impl AttestationConfig {
             refresh_before_secs: 24 * 60 * 60,
             rejudge_interval_secs: 60 * 60,
             suspend_after_secs: 7 * 24 * 60 * 60,
+            known_builds: None,
             danger_root_certificate: None,
         }
     }
@@ -186,10 +209,11 @@ impl Attestor {
             }
         };
         let policy = Watched::open(PolicyFile(config.policy.clone()))?;
+        let known_builds = config.known_builds.clone().map(KnownBuildsFile).map(Watched::open).transpose()?;
         let source = CollateralSource::open(&config.collateral, PROGRAM)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
         let (last_good, unsaved, failed, judging_for_people) = Default::default();
-        Ok(Self { config, policy, root, collateral, last_good, unsaved, failed, judging_for_people })
+        Ok(Self { config, policy, known_builds, root, collateral, last_good, unsaved, failed, judging_for_people })
     }
 
     /// Whether quotes must lead up to Intel's root.
@@ -346,7 +370,7 @@ impl Attestor {
             quote: quote.as_bytes(),
             collateral,
             root: &self.root,
-            policy: &policy,
+            policy: &policy.policy,
             key: pubkey.map(|pubkey| Key { public_key: pubkey.to_bytes(), address: pubkey.address().0 }),
             at_secs: now_secs,
         })
@@ -382,11 +406,27 @@ impl Attestor {
     pub(super) fn reload_policy(&self) -> Option<Reload> {
         self.policy.reload()
     }
+
+    /// Takes over the list of known builds if it has changed.
+    pub(super) fn reload_known_builds(&self) -> Option<Reload> {
+        self.known_builds.as_ref()?.reload()
+    }
+
+    /// The policy in force, as its file had it.
+    pub(super) fn policy(&self) -> Vec<u8> {
+        self.policy.value().yaml.clone()
+    }
+
+    /// What the list of known builds calls the program that a quote is of.
+    pub(super) fn known_build(&self, quote: &[u8]) -> Option<KnownBuild> {
+        let builds = self.known_builds.as_ref()?;
+        Some(KnownBuild { name: builds.value().name(quote)?, list: builds.source().name() })
+    }
 }
 
 impl Source for PolicyFile {
     type Content = Vec<u8>;
-    type Value = Policy;
+    type Value = PolicyInForce;
     type Error = AttestationSetupError;
     const NAME: &'static str = "policy";
 
@@ -394,10 +434,11 @@ impl Source for PolicyFile {
         watched::read(&self.0).map_err(|error| AttestationSetupError::Read { path: self.0.clone(), error })
     }
 
-    fn parse(&self, content: &Vec<u8>) -> Result<Policy, AttestationSetupError> {
+    fn parse(&self, content: &Vec<u8>) -> Result<PolicyInForce, AttestationSetupError> {
         let error = |error| AttestationSetupError::Policy { path: self.0.clone(), error: Box::new(error) };
         let yaml = std::str::from_utf8(content).map_err(|utf8| error(PolicyError::Yaml(utf8.to_string())))?;
-        Policy::from_yaml(yaml).map_err(error)
+        let policy = Policy::from_yaml(yaml).map_err(error)?;
+        Ok(PolicyInForce { policy, yaml: content.clone() })
     }
 }
 

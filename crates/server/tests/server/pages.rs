@@ -323,6 +323,45 @@ async fn a_keys_page_shows_its_verdict_then_and_now_and_what_it_proved() {
 }
 
 #[tokio::test]
+async fn a_list_gives_a_keys_build_a_name_and_is_read_again_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = attestations::world(folder.path()).await;
+    let key = world.registered_key(1).await;
+    let path = format!("/keys/{}", key.public());
+    let shown = page(&world, &path).await;
+    assert!(shown.contains("version 9.9.9 of this repository, commit abc, by the list builds.json."), "{shown}");
+    // The operator's folders are nobody's business.
+    assert!(!shown.contains(&*folder.path().to_string_lossy()), "{shown}");
+    std::fs::write(folder.path().join("builds.json"), r#"{"builds": []}"#).unwrap();
+    for _ in 0..200 {
+        if !page(&world, &path).await.contains("Known build") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the list was never read again");
+}
+
+#[tokio::test]
+async fn the_policy_is_there_to_be_had_where_quotes_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = attestations::world(folder.path()).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    for path in ["/batches/1".to_owned(), format!("/keys/{}", key.public())] {
+        assert!(page(&world, &path).await.contains("href=\"/policy.yaml\""), "{path}");
+    }
+    let policy = world.get("/policy.yaml").await;
+    assert_eq!(String::from_utf8(policy.body).unwrap(), attestations::POLICY());
+    assert_eq!(policy.headers["content-type"], "application/yaml");
+    assert_eq!(policy.headers["content-disposition"], "attachment; filename=\"policy.yaml\"");
+    let unjudged = World::start().await;
+    unjudged.add(1).await;
+    assert!(!page(&unjudged, "/batches/1").await.contains("policy.yaml\">"));
+    unjudged.get("/policy.yaml").await.assert_problem(404, "no_policy");
+}
+
+#[tokio::test]
 async fn a_keys_proofs_come_in_pages_and_a_root_leads_to_its_batches() {
     let world = World::start().await;
     let key = world.registered_key(1).await;

@@ -3,8 +3,8 @@
 use askama::Template;
 use axum::{
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
     },
     response::{IntoResponse, Response},
 };
@@ -65,6 +65,15 @@ impl<T: Template> IntoResponse for Page<T> {
     fn into_response(self) -> Response {
         tee_pages::answer(&self.0).unwrap_or_else(|error| Problem::internal(error).into_response())
     }
+}
+
+/// A file to keep, which no browser opens as anything else.
+pub(super) fn file(content_type: &'static str, name: &str) -> [(HeaderName, String); 3] {
+    [
+        (CONTENT_TYPE, content_type.to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ]
 }
 
 /// Keeps what an error's headers say of when to ask again, and has a browser ask for a token where one is wanted.

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     database::AttestationEntry,
     http::{App, Problem, authorize::Asking, request::FormBody},
-    keys::Trust,
+    keys::{KnownBuild, Trust},
     proofs::JudgedProof,
     service::Service,
 };
@@ -61,6 +61,7 @@ struct ProofVerdict {
 struct QuoteVerdict {
     sha256: String,
     claims: Vec<Claim>,
+    build: Option<KnownBuild>,
     /// The key that registered here with it.
     key: Option<PublicKey>,
     rules: Option<Rules>,
@@ -145,6 +146,7 @@ impl QuoteVerdict {
         Ok(Self {
             sha256: hex::encode(sha256),
             claims: claims_of(quote.as_bytes()).unwrap_or_default(),
+            build: service.known_build(quote.as_bytes()),
             key: service.key_of_quote(&sha256).await?,
             rules: service.verdict_on(quote, None, None).await?.as_ref().map(Rules::of),
         })
