@@ -57,6 +57,9 @@ pub enum AttestationError {
     /// The source of collateral gives none.
     #[error("collateral: {0}")]
     Source(#[from] SourceError),
+    /// Nobody judged its quote.
+    #[error("its quote was not judged")]
+    NotJudged,
     /// The rules of the policy that the quote breaks.
     #[error("{0}")]
     Refused(String),

@@ -28,6 +28,25 @@ pub enum Verdict {
     Unreachable,
 }
 
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Proven, Self::Bare, Self::Unproven, Self::Contradicted, Self::Ignored, Self::Missing, Self::Unreachable];
+
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Bare => "bare",
+            Self::Unproven => "unproven",
+            Self::Contradicted => "contradicted",
+            Self::Ignored => "ignored",
+            Self::Missing => "missing",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// A batch, checked.
 #[derive(Debug)]
 pub struct Examined {

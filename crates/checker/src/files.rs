@@ -7,6 +7,10 @@ use std::{
     str::Utf8Error,
 };
 
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
 use tee_attestation::{MAX_POLICY_BYTES, Policy, PolicyError, TrustedRoot};
 use thiserror::Error;
 
@@ -93,4 +97,12 @@ pub fn read_root(path: Option<&Path>) -> Result<TrustedRoot, FileError> {
     let Some(path) = path else { return Ok(TrustedRoot::intel()) };
     let bytes = read(path, MAX_CERTIFICATE_BYTES)?;
     TrustedRoot::danger_from_bytes(&bytes).ok_or_else(|| FileError::NotACertificate { path: path.to_owned() })
+}
+
+/// The bytes of a quote that is written in hex or base64, in one line or several.
+pub fn quote_of_text(text: &[u8]) -> Option<Vec<u8>> {
+    let text: Vec<_> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let text = text.strip_prefix(b"0x").unwrap_or(&text);
+    let decoded = hex::decode(text).ok();
+    decoded.or_else(|| BASE64_STANDARD.decode(text).ok()).or_else(|| BASE64_URL_SAFE.decode(text).ok())
 }

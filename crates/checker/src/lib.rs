@@ -6,6 +6,7 @@
 mod attestations;
 mod batch;
 mod files;
+mod known_builds;
 mod proof;
 mod rpc;
 
@@ -15,8 +16,9 @@ use tee_api::{TEE_PROOFS_METHOD, TeeType};
 pub use self::{
     attestations::{AsOf, AttestationError, Attestations, Judged, now_secs, time},
     batch::{Examined, Verdict},
-    files::{FileError, read, read_policy, read_root, read_text},
-    proof::{Batch, Checked, Entry, Problem, check},
+    files::{FileError, quote_of_text, read, read_policy, read_root, read_text},
+    known_builds::{KnownBuilds, KnownBuildsError},
+    proof::{Batch, Checked, Entry, Outcome, Part, Problem, Step, check, check_judged, key_of, quote_of},
     rpc::{Rpc, RpcError},
 };
 

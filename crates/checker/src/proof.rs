@@ -1,6 +1,6 @@
 //! One published proof.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 use tee_api::{
@@ -11,7 +11,7 @@ use tee_attestation::Tee;
 use tee_verifier::{H256, PinMismatch, Pins};
 use thiserror::Error;
 
-use crate::attestations::{AttestationError, Attestations};
+use crate::attestations::{AttestationError, Attestations, Judged};
 
 /// What is known of a batch beforehand.
 #[derive(Debug)]
@@ -22,6 +22,45 @@ pub struct Batch<'a> {
     pub expected_root: Option<H256>,
     /// The chain and the code that statements must be of.
     pub pins: &'a Pins,
+}
+
+/// What is claimed by a proof, and checked: the steps of [`check`], in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It is a proof of the batch.
+    Batch,
+    /// The key signed the root.
+    Signature,
+    /// The root is the one that somebody else knows.
+    Root,
+    /// A quote that the policy accepts vouches for the key.
+    Attestation,
+    /// The key signed a statement, of this batch and of the pinned chain and code.
+    Statement,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was checked, and holds.
+    Holds,
+    /// It does not hold: [`Checked::problems_of`] says why.
+    Broken,
+    /// There was nothing to check it with, or nothing to check.
+    NotChecked,
+}
+
+/// What a proof consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The key that signed.
+    PublicKey,
+    /// What it signed.
+    Root,
+    /// Its signature of that.
+    Signature,
+    /// What vouches for the key.
+    Quote,
 }
 
 /// A proof, checked.
@@ -39,6 +78,8 @@ pub struct Checked {
     pub bound: Vec<BoundSignature>,
     /// None for a proof that holds.
     pub problems: Vec<Problem>,
+    /// What was checked and holds.
+    held: Vec<Step>,
 }
 
 /// Why a proof does not hold.
@@ -50,9 +91,9 @@ pub enum Problem {
     /// Of another batch than the one that was asked for.
     #[error("it is of batch {0}")]
     OtherBatch(u32),
-    /// Something that a proof has.
+    /// It lacks something that a proof has.
     #[error("it has no {0}")]
-    Missing(&'static str),
+    Missing(Part),
     /// Its key is none.
     #[error("{0}")]
     Key(#[from] KeyError),
@@ -70,6 +111,9 @@ pub enum Problem {
         /// The other source's.
         expected: H256,
     },
+    /// A quote that is larger than any that is judged.
+    #[error("it cannot be read: a quote of {0} bytes")]
+    QuoteTooLarge(usize),
     /// The key was revoked, at that time.
     #[error("the key was revoked at {0}")]
     Revoked(String),
@@ -105,7 +149,7 @@ impl Problem {
     /// Its stable name.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => "unreadable",
+            Self::Unreadable(_) | Self::QuoteTooLarge(_) => "unreadable",
             Self::OtherBatch(_) => "other_batch",
             Self::Missing(_) => "missing",
             Self::Key(_) => "key",
@@ -123,6 +167,43 @@ impl Problem {
             Self::NotPinned(PinMismatch::ProtocolVersion { .. }) => "protocol_version_not_pinned",
             Self::NotPinned(PinMismatch::Code { .. }) => "code_not_pinned",
         }
+    }
+
+    /// What it breaks.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Unreadable(_) | Self::OtherBatch(_) => Step::Batch,
+            Self::Missing(Part::PublicKey | Part::Root | Part::Signature)
+            | Self::Key(_)
+            | Self::RootLength(_)
+            | Self::Signature(_) => Step::Signature,
+            Self::Root { .. } | Self::Disagrees => Step::Root,
+            Self::Missing(Part::Quote)
+            | Self::QuoteTooLarge(_)
+            | Self::Revoked(_)
+            | Self::Attestation(_)
+            | Self::TeeType { .. } => Step::Attestation,
+            Self::UnreadableStatement(_)
+            | Self::StatementSignature(_)
+            | Self::OtherStatement(_)
+            | Self::NotPinned(_) => Step::Statement,
+        }
+    }
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Batch, Self::Signature, Self::Root, Self::Attestation, Self::Statement];
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PublicKey => "public key",
+            Self::Root => "root",
+            Self::Signature => "signature",
+            Self::Quote => "quote",
+        })
     }
 }
 
@@ -153,8 +234,17 @@ pub async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attestations)
             return Entry::Proof(Box::new(Checked { problems, ..Checked::default() }));
         }
     };
+    let judged = match (quote_of(&proof), key_of(&proof)) {
+        (Ok(quote), Ok(key)) => Some(attestations.judge(quote, &key, &proof).await),
+        _ => None,
+    };
+    check_judged(&proof, batch, judged)
+}
+
+/// The same, of a proof that was read and whose quote somebody judged. Without a judgement, nothing vouches for the key.
+pub fn check_judged(proof: &TeeProof, batch: &Batch<'_>, judged: Option<Judged>) -> Entry {
     if proof.signature.is_none() && proof.proof.is_none() {
-        return Entry::Job(proof.status);
+        return Entry::Job(proof.status.clone());
     }
     let mut checked = Checked { tee_type: proof.tee_type, ..Checked::default() };
     if proof.l1_batch_number != batch.number {
@@ -166,60 +256,81 @@ pub async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attestations)
     if proof.disagrees_with.is_some() {
         checked.problems.push(Problem::Disagrees);
     }
-    let problem = match key_of(&proof) {
+    checked.held.push(Step::Batch);
+    match key_of(proof) {
         Ok(key) => {
             checked.key = Some(key);
-            checked.check_root(&proof, &key, batch);
-            checked.check_attestation(&proof, &key, attestations).await;
-            checked.check_statement(&proof, &key, batch);
-            return Entry::Proof(Box::new(checked));
+            checked.check_root(proof, &key, batch);
+            checked.check_attestation(proof, judged);
+            checked.check_statement(proof, &key, batch);
         }
-        Err(problem) => problem,
-    };
-    checked.problems.push(problem);
+        Err(problem) => checked.problems.push(problem),
+    }
     Entry::Proof(Box::new(checked))
 }
 
-fn key_of(proof: &TeeProof) -> Result<PublicKey, Problem> {
-    Ok(PublicKey::from_bytes(proof.pubkey.as_deref().ok_or(Problem::Missing("public key"))?)?)
+/// The key that a proof says signed it.
+pub fn key_of(proof: &TeeProof) -> Result<PublicKey, Problem> {
+    Ok(PublicKey::from_bytes(proof.pubkey.as_deref().ok_or(Problem::Missing(Part::PublicKey))?)?)
+}
+
+/// The quote beside a proof.
+pub fn quote_of(proof: &TeeProof) -> Result<&[u8], Problem> {
+    match proof.attestation.as_deref() {
+        None | Some([]) => Err(Problem::Missing(Part::Quote)),
+        Some(quote) if quote.len() > MAX_QUOTE_BYTES => Err(Problem::QuoteTooLarge(quote.len())),
+        Some(quote) => Ok(quote),
+    }
 }
 
 fn signed_root(proof: &TeeProof, key: &PublicKey) -> Result<H256, Problem> {
-    let root = proof.proof.as_deref().ok_or(Problem::Missing("root"))?;
+    let root = proof.proof.as_deref().ok_or(Problem::Missing(Part::Root))?;
     let root = H256(root.try_into().map_err(|_| Problem::RootLength(root.len()))?);
-    let signature = proof.signature.as_deref().ok_or(Problem::Missing("signature"))?;
+    let signature = proof.signature.as_deref().ok_or(Problem::Missing(Part::Signature))?;
     Signature::from_bytes(signature)?.verify(root, key)?;
     Ok(root)
 }
 
 impl Checked {
+    /// How a step went.
+    pub fn outcome(&self, step: Step) -> Outcome {
+        if self.problems_of(step).next().is_some() {
+            return Outcome::Broken;
+        }
+        if self.held.contains(&step) { Outcome::Holds } else { Outcome::NotChecked }
+    }
+
+    /// What a step found wrong.
+    pub fn problems_of(&self, step: Step) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().filter(move |problem| problem.step() == step)
+    }
+
     fn check_root(&mut self, proof: &TeeProof, key: &PublicKey, batch: &Batch<'_>) {
         match signed_root(proof, key) {
             Ok(root) => {
                 self.signed_root = Some(root);
-                if let Some(expected) = batch.expected_root.filter(|expected| *expected != root) {
-                    self.problems.push(Problem::Root { got: root, expected });
+                self.held.push(Step::Signature);
+                match batch.expected_root {
+                    Some(expected) if expected == root => self.held.push(Step::Root),
+                    Some(expected) => self.problems.push(Problem::Root { got: root, expected }),
+                    None => {}
                 }
             }
             Err(problem) => self.problems.push(problem),
         }
     }
 
-    async fn check_attestation(&mut self, proof: &TeeProof, key: &PublicKey, attestations: &Attestations) {
-        let quote = match proof.attestation.as_deref() {
-            None | Some([]) => return self.problems.push(Problem::Missing("quote")),
-            Some(quote) => quote,
-        };
-        let judged = match quote.len() {
-            length if length > MAX_QUOTE_BYTES => {
-                return self.problems.push(Problem::Unreadable(format!("a quote of {length} bytes")));
-            }
-            _ => attestations.judge(quote, key, proof).await,
-        };
+    fn check_attestation(&mut self, proof: &TeeProof, judged: Option<Judged>) {
+        if let Err(problem) = quote_of(proof) {
+            return self.problems.push(problem);
+        }
         match (judged, proof.tee_type) {
-            (Ok(Tee::Sgx), Some(TeeType::Sgx)) | (Ok(Tee::Tdx), Some(TeeType::Tdx)) | (Ok(_), None) => {}
-            (Ok(quoted), Some(said)) => self.problems.push(Problem::TeeType { said, quoted }),
-            (Err(error), _) => self.problems.push(Problem::Attestation(error)),
+            (Some(Ok(Tee::Sgx)), Some(TeeType::Sgx) | None) | (Some(Ok(Tee::Tdx)), Some(TeeType::Tdx) | None) => {
+                self.held.push(Step::Attestation);
+            }
+            (Some(Ok(quoted)), Some(said)) => self.problems.push(Problem::TeeType { said, quoted }),
+            (Some(Err(error)), _) => self.problems.push(Problem::Attestation(error)),
+            (None, _) => self.problems.push(Problem::Attestation(Arc::new(AttestationError::NotJudged))),
         }
     }
 
@@ -242,6 +353,7 @@ impl Checked {
         // A batch of the operator's own bootloader verifies like any other.
         let judged = batch.pins.judge(statement.chain_id, statement.protocol_version, &statement.code_hashes);
         self.problems.extend(judged.err().map(Problem::NotPinned));
+        self.held.push(Step::Statement);
         self.statement = Some(statement);
         self.bound = signed.bound;
     }

@@ -3,6 +3,7 @@
 mod args;
 mod report;
 mod run;
+mod serve;
 mod system_logs;
 
 use anyhow::Result;

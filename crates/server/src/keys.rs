@@ -2,16 +2,20 @@
 
 mod judge;
 mod judgeable;
+mod known_builds;
 mod on_chain;
 mod register;
 mod standing;
 
-use tee_api::{Contract, PublicKey, RegisterAttestation, RegistrationEntry, RegistrationSignature, SigningRequest};
-use tee_attestation::Verdict;
+use tee_api::{
+    Contract, PublicKey, Quote, RegisterAttestation, RegistrationEntry, RegistrationSignature, SigningRequest,
+};
+use tee_attestation::{Collateral, Verdict};
 
 pub use self::judge::{AttestationConfig, AttestationSetupError};
 pub(crate) use self::{
-    judge::{Attestor, secs},
+    judge::{Attestor, NoVerdict, secs},
+    known_builds::KnownBuild,
     on_chain::RefusedSignature,
     register::RefusedKey,
     standing::watch,
@@ -84,6 +88,28 @@ impl Service {
     /// What becomes of a key's quote when it is judged at this moment; nothing changes by it.
     pub(crate) async fn verdict_now(&self, record: &KeyRecord) -> Option<Verdict> {
         self.attestor.clone()?.verdict_now(record, secs(self.clock.now_ms())).await
+    }
+
+    /// What becomes of a quote that somebody shows, perhaps with the key that it should name and with collateral; nothing changes
+    /// by it. Nothing where quotes are not judged.
+    pub(crate) async fn verdict_on(
+        &self,
+        quote: Quote,
+        pubkey: Option<PublicKey>,
+        collateral: Option<Collateral>,
+    ) -> Result<Option<Verdict>, NoVerdict> {
+        let Some(attestor) = self.attestor.clone() else { return Ok(None) };
+        attestor.verdict_on(quote, pubkey, collateral, secs(self.clock.now_ms())).await.map(Some)
+    }
+
+    /// What the list of known builds calls the program that a quote is of, if there is a list and it has it.
+    pub(crate) fn known_build(&self, quote: &[u8]) -> Option<KnownBuild> {
+        self.attestor.as_ref()?.known_build(quote)
+    }
+
+    /// Which quotes are accepted: the policy's YAML, where quotes are judged.
+    pub(crate) fn policy(&self) -> Option<Vec<u8>> {
+        Some(self.attestor.as_ref()?.policy())
     }
 
     /// Asks provers to sign for a contract. False where they sign for as many others as they can.

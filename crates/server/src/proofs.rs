@@ -1,13 +1,17 @@
 //! Proofs: which are accepted, which contradict each other, and what is published of them.
 
 mod accept;
+mod shown;
 
 use std::collections::HashSet;
 
-use tee_api::{LeaseId, PublicKey, SubmitProof, TeeType};
+use tee_api::{LeaseId, PublicKey, SubmitProof, TeeProof, TeeType};
 use tee_verifier::H256;
 
-pub(crate) use self::accept::RefusedProof;
+pub(crate) use self::{
+    accept::RefusedProof,
+    shown::{JudgedProof, NotJudged},
+};
 use crate::{
     database::{Disagreement, Proof, ProofFilter, ProofOfKey, ProverName, PublishedProof},
     service::Service,
@@ -24,6 +28,11 @@ impl Service {
         prover: &ProverName,
     ) -> Result<(), RefusedProof> {
         accept::take(self, number, submission, lease, prover).await
+    }
+
+    /// What becomes of a proof that somebody shows; nothing changes by it. Nothing where there is no proof in it.
+    pub(crate) async fn judge_proof(&self, proof: TeeProof) -> Result<Option<JudgedProof>, NotJudged> {
+        shown::judge(self, proof).await
     }
 
     /// What is published of a batch.

@@ -1,6 +1,6 @@
 //! The command line, which also understands that of teepot's `verify-era-proof-attestation`.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use tee_api::TeeType;
 use tee_checker::{AsOf, time};
@@ -9,12 +9,13 @@ use crate::pins::PinArgs;
 
 pub(super) const EXAMPLES: &str = "Examples:
   teectl proofs verify --rpc https://proofs.example.org --batch 100-199 --policy policy.yaml --chain-file chain.yaml
-  teectl proofs verify --rpc https://proofs.example.org --continuous 100 --policy policy.yaml --chain-file chain.yaml --l2-rpc https://node.example.org --json";
+  teectl proofs verify --rpc https://proofs.example.org --continuous 100 --policy policy.yaml --chain-file chain.yaml --l2-rpc https://node.example.org --json
+  teectl proofs verify --rpc https://proofs.example.org --batch 100-199 --policy policy.yaml --chain-file chain.yaml --serve";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Who publishes the proofs: a JSON-RPC server with unstable_getTeeProofs.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", alias = "server")]
     pub(super) rpc: String,
     /// A batch or a range of them: 42 or 42-45.
     #[arg(long, short = 'n', value_name = "A-B", value_parser = range, required_unless_present = "continuous")]
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// Print one JSON object a batch, and a summary.
     #[arg(long)]
     pub(super) json: bool,
+    /// Show the verdicts as pages for a browser, too, until interrupted.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:3321")]
+    pub(super) serve: Option<SocketAddr>,
 }
 
 fn range(text: &str) -> Result<RangeInclusive<u32>, String> {

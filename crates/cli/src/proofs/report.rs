@@ -41,16 +41,7 @@ impl Report {
         };
         let bar =
             bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let verdicts = [
-            Verdict::Proven,
-            Verdict::Bare,
-            Verdict::Unproven,
-            Verdict::Contradicted,
-            Verdict::Ignored,
-            Verdict::Missing,
-            Verdict::Unreachable,
-        ];
-        Self { json, level, bar, counts: verdicts.map(|verdict| (verdict, 0)), unstated: 0, compared }
+        Self { json, level, bar, counts: Verdict::ALL.map(|verdict| (verdict, 0)), unstated: 0, compared }
     }
 
     pub(super) fn waiting(&self, number: u32) {
@@ -101,7 +92,7 @@ impl Report {
             return all;
         }
         let others: Vec<_> = (self.counts.iter().skip(1).filter(|(_, count)| *count > 0))
-            .map(|(verdict, count)| format!("{count} {}", name(*verdict)))
+            .map(|(verdict, count)| format!("{count} {}", verdict.as_str()))
             .collect();
         let others = if others.is_empty() { String::new() } else { format!(", {}", others.join(", ")) };
         println!("\nproven {proven}/{total} batches{others} ({rate:.0} batches/s)");
@@ -132,7 +123,7 @@ impl Compared {
     }
 
     /// The same for one batch.
-    fn missing_of(self, examined: &Examined) -> Vec<&'static str> {
+    pub(super) fn missing_of(self, examined: &Examined) -> Vec<&'static str> {
         let mut missing = self.missing();
         match (&examined.statement, examined.follows) {
             (None, _) => missing.push("chain, protocol version, code and the root before: there is no statement"),
@@ -140,18 +131,6 @@ impl Compared {
             (Some(_), Some(_)) => {}
         }
         missing
-    }
-}
-
-fn name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Proven => "proven",
-        Verdict::Bare => "bare",
-        Verdict::Unproven => "unproven",
-        Verdict::Contradicted => "contradicted",
-        Verdict::Ignored => "ignored",
-        Verdict::Missing => "missing",
-        Verdict::Unreachable => "unreachable",
     }
 }
 
@@ -195,7 +174,7 @@ fn line_of(examined: &Examined, compared: Compared) -> Value {
 
 fn text_of(examined: &Examined) -> String {
     let holding = examined.proofs.iter().filter(|proof| proof.problems.is_empty()).count();
-    let mut text = format!("batch {}: {}", examined.number, name(examined.verdict));
+    let mut text = format!("batch {}: {}", examined.number, examined.verdict.as_str());
     if !examined.proofs.is_empty() {
         text += &format!(", {holding} of {} proofs hold", examined.proofs.len());
     }

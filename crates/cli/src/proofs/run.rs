@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     args::Args,
     report::{Compared, Report},
+    serve::Board,
 };
 use crate::{PROGRAM, exit::Exit};
 
@@ -61,6 +62,7 @@ struct BatchDetails {
 #[tokio::main]
 pub(super) async fn run(args: Args) -> Result<Exit> {
     let pins = args.pins.required(args.chain_id)?;
+    let board = Board::of(&args).await?;
     let source = args.collateral.as_deref().map(|place| CollateralSource::open(place, PROGRAM)).transpose()?;
     let checker = Checker {
         publisher: rpc("--rpc", &args.rpc, args.rate_limit)?,
@@ -108,12 +110,19 @@ pub(super) async fn run(args: Args) -> Result<Exit> {
         next.follow(before.as_ref());
         next.compare_root(&mut roots);
         report.batch(&next);
+        if let Some(board) = &board {
+            board.add(&next, compared);
+        }
         report.waiting(next.number.saturating_add(1));
         checker.head.store(next.number.saturating_add(1), Ordering::Relaxed);
         before = Some(next);
     }
     drop(examined);
     let all = report.finish(interrupted, started.elapsed().as_secs_f64());
+    if let Some(board) = board.filter(|_| !interrupted) {
+        board.finish();
+        tokio::signal::ctrl_c().await?;
+    }
     // A range that was not looked at to its end is not proven; without an end, what was seen counts.
     let ok = all && (!interrupted || checker.continuous);
     Ok(if ok { Exit::Success } else { Exit::Failure })

@@ -7,7 +7,7 @@ use tee_api::PublicKey;
 use tee_attestation::{Case, CollateralSource, Key, Rule, Verdict, judge};
 use tee_checker::{now_secs, read_policy, read_root, time};
 
-use super::{files::read_quote, known_builds::KnownBuilds};
+use super::{files::read_quote, known_builds};
 use crate::{
     PROGRAM,
     exit::{self, Exit},
@@ -69,7 +69,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
 /// With what the list of known builds calls the one in the quote.
 async fn verdict(args: &Args) -> Result<(Verdict, Option<String>)> {
     let quote = read_quote(&args.file)?;
-    let builds = KnownBuilds::read(args.known_builds.as_deref())?;
+    let builds = known_builds::read(args.known_builds.as_deref())?;
     let policy = read_policy(&args.policy)?;
     let root = read_root(args.danger_root_certificate.as_deref())?;
     let at_secs = args.at.unwrap_or_else(now_secs);

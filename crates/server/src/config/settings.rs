@@ -136,6 +136,7 @@ struct AttestationSettings {
     rejudge_interval_secs: Setting<u64>,
     suspend_after: Setting<Interval>,
     suspend_after_secs: Setting<u64>,
+    known_builds: Setting<Text>,
     danger_root_certificate: Setting<Text>,
 }
 
@@ -370,6 +371,7 @@ impl AttestationSettings {
                 (self.suspend_after, self.suspend_after_secs),
                 default.suspend_after_secs,
             )?,
+            known_builds: reader.path("attestation.known_builds", self.known_builds)?,
             danger_root_certificate: reader
                 .path("attestation.danger_root_certificate", self.danger_root_certificate)?,
             ..default

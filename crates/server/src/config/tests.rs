@@ -48,7 +48,7 @@ keep_finished_inputs: 30d
 mirror: {node_url: 'http://node/s3cret', rpc_url: 'http://rpc/s3cret', first_batch: 17, token_file: node.token}
 completion: {rpc_url: 'http://archive/s3cret'}
 attestation: {policy: 'policy #1.yaml', collateral: 'https://pccs/?key=s3cret', refresh_before: 1h, rejudge_interval: 2h, \
-suspend_after: 3d, danger_root_certificate: root.pem}
+suspend_after: 3d, known_builds: builds.json, danger_root_certificate: root.pem}
 danger_bare_roots: true
 danger_unjudged_quotes: true
 danger_any_code: true
@@ -97,6 +97,7 @@ fn full() -> Config {
             refresh_before_secs: 3600,
             rejudge_interval_secs: 7200,
             suspend_after_secs: 3 * 86_400,
+            known_builds: Some("builds.json".into()),
             danger_root_certificate: Some("root.pem".into()),
             ..AttestationConfig::new("policy #1.yaml".into(), "https://pccs/?key=s3cret".to_owned())
         }),
@@ -167,6 +168,7 @@ fn everything_can_be_said_in_the_environment_over_the_file() {
         ("TEE_SERVER_ATTESTATION_REFRESH_BEFORE", "1h"),
         ("TEE_SERVER_ATTESTATION_REJUDGE_INTERVAL", "2h"),
         ("TEE_SERVER_ATTESTATION_SUSPEND_AFTER", "3d"),
+        ("TEE_SERVER_ATTESTATION_KNOWN_BUILDS", "builds.json"),
         ("TEE_SERVER_ATTESTATION_DANGER_ROOT_CERTIFICATE", "root.pem"),
         ("TEE_SERVER_DANGER_BARE_ROOTS", "true"),
         ("TEE_SERVER_DANGER_UNJUDGED_QUOTES", "true"),

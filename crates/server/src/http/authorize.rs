@@ -70,7 +70,9 @@ pub(super) async fn authorize(
 ) -> Result<Response, Problem> {
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().ok_or_else(|| Problem::internal("a request without peer"))?;
-    let caller = gate.access.caller(token(request.method(), headers).as_deref());
+    // Who asks for what is published changes nothing, by POST either.
+    let changes_nothing = changes_nothing(request.method()) || need == Need::Proofs;
+    let caller = gate.access.caller(token(headers, changes_nothing).as_deref());
     let token = match &caller {
         Caller::Token { name, .. } => {
             Span::current().record("caller", tracing::field::display(name));
@@ -110,13 +112,13 @@ pub(super) async fn authorize(
 
 /// The token that a request shows: as a bearer's, or as the password that a person types into a browser. A browser sends that by
 /// itself wherever a page of anybody's sends it, so it is for what changes nothing.
-fn token(method: &Method, headers: &HeaderMap) -> Option<String> {
+fn token(headers: &HeaderMap, changes_nothing: bool) -> Option<String> {
     let (scheme, shown) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let shown = shown.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(shown.to_owned());
     }
-    if !scheme.eq_ignore_ascii_case("basic") || !changes_nothing(method) {
+    if !scheme.eq_ignore_ascii_case("basic") || !changes_nothing {
         return None;
     }
     let credentials = String::from_utf8(BASE64.decode(shown).ok()?).ok()?;
@@ -133,7 +135,7 @@ fn refuse_browsers_of_others(request: &Request, is_local: bool) -> Result<(), Pr
     let refuse = |detail| Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail));
     let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(HOST).or_else(|| request.uri().authority().map(Authority::as_str));
-    if is_local && host.is_some_and(|host| !names_loopback(host)) {
+    if is_local && host.is_some_and(|host| !tee_pages::names_loopback(host)) {
         return refuse("the server was called by a name that is not this machine's");
     }
     if let Some(origin) = text(ORIGIN)
@@ -145,13 +147,6 @@ fn refuse_browsers_of_others(request: &Request, is_local: bool) -> Result<(), Pr
     Ok(())
 }
 
-fn names_loopback(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let address = name.parse::<std::net::IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, http};
@@ -161,18 +156,17 @@ mod tests {
     #[test]
     fn a_token_is_a_bearers_or_a_password_where_nothing_is_changed() {
         let password = |text: &str| format!("Basic {}", BASE64.encode(text));
-        for (value, method, expected) in [
-            (password(":tpg_1"), Method::GET, Some("tpg_1")),
-            (password("ops:tpg_1"), Method::HEAD, Some("tpg_1")),
-            (password("ops:tpg_1"), Method::POST, None),
-            (password("ops:tpg_1"), Method::DELETE, None),
-            (password("tpg_1"), Method::GET, None),
-            ("Basic tpg_1".to_owned(), Method::GET, None),
-            ("Basic %".to_owned(), Method::GET, None),
+        for (value, changes_nothing, expected) in [
+            (password(":tpg_1"), true, Some("tpg_1")),
+            (password("ops:tpg_1"), true, Some("tpg_1")),
+            (password("ops:tpg_1"), false, None),
+            (password("tpg_1"), true, None),
+            ("Basic tpg_1".to_owned(), true, None),
+            ("Basic %".to_owned(), true, None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(token(&method, &headers).as_deref(), expected, "{method} {value}");
+            assert_eq!(token(&headers, changes_nothing).as_deref(), expected, "{changes_nothing} {value}");
         }
     }
 
@@ -188,9 +182,9 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(token(&Method::POST, &headers).as_deref(), expected, "{value}");
+            assert_eq!(token(&headers, false).as_deref(), expected, "{value}");
         }
-        assert_eq!(token(&Method::POST, &HeaderMap::new()), None);
+        assert_eq!(token(&HeaderMap::new(), false), None);
     }
 
     #[test]

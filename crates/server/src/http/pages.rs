@@ -13,15 +13,17 @@ mod home;
 mod key;
 mod overview;
 mod pace;
+mod policy;
 mod search;
 mod shown;
+mod verify;
 
 use axum::{
     Router,
     extract::Request,
     http::{
         Method,
-        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+        header::{ACCEPT, CONTENT_TYPE},
     },
     middleware::Next,
     response::{IntoResponse, Response},
@@ -32,17 +34,16 @@ use self::frame::{ErrorPage, Frame, Page};
 pub(super) use self::overview::Latest;
 use crate::http::{App, problem::Explained, request::accepts};
 
-/// How long a browser keeps what pages are made up with, in seconds.
-const KEEP_ASSETS: &str = "max-age=300";
-
 /// What is published.
 pub(super) fn published() -> Router<App> {
     Router::new()
         .route("/", get(home::page))
         .route("/search", get(search::page))
+        .route("/verify", get(verify::form).post(verify::judge))
         .route("/batches/{batch}", get(batch::page))
         .route("/batches/{batch}/proofs.json", get(batch::proofs))
         .route("/keys/{key}", get(key::page))
+        .route("/policy.yaml", get(policy::download))
         .route("/quotes/{sha256}", get(key::of_quote))
         .route("/keys/{key}/quote.bin", get(key::quote))
         .route("/keys/{key}/collateral.json", get(key::collateral))
@@ -55,21 +56,16 @@ pub(super) fn of_operators() -> Router<App> {
 
 /// What makes pages up, and the guide: the same for everyone.
 pub(super) fn for_anyone() -> Router<App> {
-    let asset = |content_type: &'static str, body: &'static str| {
-        let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
-        get(async move || (headers, body))
-    };
-    Router::new()
-        .route("/guide", get(guide::page))
-        .route("/pages/live.js", asset("text/javascript; charset=utf-8", include_str!("pages/assets/live.js")))
-        .route("/pages/style.css", asset("text/css; charset=utf-8", include_str!("pages/assets/style.css")))
-        .route("/pages/icon.svg", asset("image/svg+xml", include_str!("pages/assets/icon.svg")))
+    tee_pages::assets().route("/guide", get(guide::page))
 }
 
 /// Shows a problem as a page to who asks for one. Programs do not.
 pub(super) async fn explain(request: Request, next: Next) -> Response {
-    let wants_page =
-        [Method::GET, Method::HEAD].contains(request.method()) && accepts(request.headers(), ACCEPT, "text/html");
+    let (method, headers) = (request.method(), request.headers());
+    // Programs send no forms.
+    let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+    let from_browser = is_form || [Method::GET, Method::HEAD].contains(method);
+    let wants_page = from_browser && accepts(headers, ACCEPT, "text/html");
     let response = next.run(request).await;
     match response.extensions().get::<Explained>().cloned() {
         Some(problem) if wants_page => {

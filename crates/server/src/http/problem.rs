@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 use crate::{
     batches::{NoStoredInput, ObjectStoreFault},
     database::is_unavailable,
-    keys::{RefusedKey, RefusedSignature},
+    keys::{NoVerdict, RefusedKey, RefusedSignature},
     leases::HandOutError,
-    proofs::RefusedProof,
+    proofs::{NotJudged, RefusedProof},
 };
 
 /// What is down is asked again after this long.
@@ -187,6 +187,25 @@ impl From<RefusedKey> for Problem {
             RefusedKey::RevokedKey => (StatusCode::FORBIDDEN, "revoked_key"),
         };
         Self::new(status, code, refused.to_string())
+    }
+}
+
+impl From<NoVerdict> for Problem {
+    fn from(error: NoVerdict) -> Self {
+        match error {
+            NoVerdict::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error.to_string())
+                .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS)),
+            NoVerdict::Failed => Self::internal(error),
+        }
+    }
+}
+
+impl From<NotJudged> for Problem {
+    fn from(error: NotJudged) -> Self {
+        match error {
+            NotJudged::Quote(error) => error.into(),
+            NotJudged::Database(error) => error.into(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt::Display, str::FromStr};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{Form, FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, HeaderName, StatusCode, header::HeaderValue, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -14,6 +14,9 @@ use crate::http::Problem;
 
 /// A JSON body, whatever its content type says.
 pub(super) struct JsonBody<T>(pub(super) T);
+
+/// A form's fields, as a browser posts them.
+pub(super) struct FormBody<T>(pub(super) T);
 
 /// A whole body, whatever is in it.
 pub(super) struct RawBody(pub(super) Bytes);
@@ -33,14 +36,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for FormBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Form::from_request(request, state).await.map(|Form(form)| Self(form)).map_err(|rejection| {
+            match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
+                _ => malformed("malformed_body", rejection.body_text()),
+            }
+        })
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
             _ => Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "the body did not arrive whole"),
         })
     }
@@ -91,6 +105,10 @@ pub(super) fn accepts(headers: &HeaderMap, header: HeaderName, value: &str) -> b
             named && quality.parse::<f32>().is_ok_and(|quality| quality > 0.0)
         },
     )
+}
+
+fn body_too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
 }
 
 /// `error` speaks of the client's own bytes.

@@ -13,10 +13,17 @@ use tee_attestation::{
     Case, Collateral, CollateralCache, CollateralSource, Key, PlatformKind, Policy, PolicyError, Rule, SourceError,
     TrustedRoot, Verdict, judge,
 };
+use tee_checker::KnownBuildsError;
 use thiserror::Error;
-use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, timeout},
+};
 
-use super::judgeable;
+use super::{
+    judgeable,
+    known_builds::{KnownBuild, KnownBuildsFile},
+};
 use crate::{
     config::PROGRAM,
     database::{Judged, KeptCollateral, KeyRecord},
@@ -27,6 +34,9 @@ use crate::{
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long somebody who wants to see how a quote stands waits for others who do.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The most kinds of platforms that are remembered.
 const MAX_KINDS: usize = 256;
@@ -45,6 +55,8 @@ pub struct AttestationConfig {
     /// A key that could not be judged for this long, for lack of good collateral, makes no new proofs until it can be. What
     /// it proved counts.
     pub suspend_after_secs: u64,
+    /// A list of builds that gives what runs a name, for people (`deploy/measurements.json`). It is read again when it changes.
+    pub known_builds: Option<PathBuf>,
     /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
     pub danger_root_certificate: Option<PathBuf>,
 }
@@ -58,6 +70,7 @@ impl fmt::Debug for AttestationConfig {
             .field("refresh_before_secs", refresh_before_secs)
             .field("rejudge_interval_secs", rejudge_interval_secs)
             .field("suspend_after_secs", suspend_after_secs)
+            .field("known_builds", &self.known_builds)
             .field("danger_root_certificate", &self.danger_root_certificate)
             .finish_non_exhaustive()
     }
@@ -84,6 +97,15 @@ pub enum AttestationSetupError {
         #[source]
         error: Box<PolicyError>,
     },
+    /// The list of known builds is none.
+    #[error("{path}")]
+    KnownBuilds {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: KnownBuildsError,
+    },
     /// The other root is not a certificate.
     #[error("{path}: not a certificate")]
     Root {
@@ -100,6 +122,7 @@ pub enum AttestationSetupError {
 pub(crate) struct Attestor {
     pub(super) config: AttestationConfig,
     policy: Watched<PolicyFile>,
+    known_builds: Option<Watched<KnownBuildsFile>>,
     root: TrustedRoot,
     collateral: CollateralCache,
     /// The last collateral under which a quote was found genuine, by the kind of platform.
@@ -109,7 +132,7 @@ pub(crate) struct Attestor {
     /// Why there was no collateral the last time. Who asks for one kind waits for whoever asks already.
     failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
     /// Whoever looks at a key waits for whoever looks already.
-    judging_for_people: AsyncMutex<()>,
+    judging_for_people: Arc<AsyncMutex<()>>,
 }
 
 #[derive(Debug)]
@@ -139,8 +162,24 @@ pub(crate) enum JudgeError {
     NoCollateral(String),
 }
 
+/// Why somebody who shows a quote does not see how it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum NoVerdict {
+    /// Others show theirs.
+    #[error("too many quotes are being judged")]
+    Busy,
+    /// Our own fault.
+    #[error("the quote cannot be judged")]
+    Failed,
+}
+
 #[derive(Debug)]
 struct PolicyFile(PathBuf);
+
+struct PolicyInForce {
+    policy: Policy,
+    yaml: Vec<u8>,
+}
 
 impl AttestationConfig {
     /// A configuration with the defaults for all that has one.
@@ -151,6 +190,7 @@ impl AttestationConfig {
             refresh_before_secs: 24 * 60 * 60,
             rejudge_interval_secs: 60 * 60,
             suspend_after_secs: 7 * 24 * 60 * 60,
+            known_builds: None,
             danger_root_certificate: None,
         }
     }
@@ -169,10 +209,11 @@ impl Attestor {
             }
         };
         let policy = Watched::open(PolicyFile(config.policy.clone()))?;
+        let known_builds = config.known_builds.clone().map(KnownBuildsFile).map(Watched::open).transpose()?;
         let source = CollateralSource::open(&config.collateral, PROGRAM)?;
         let collateral = CollateralCache::new(source, config.rejudge_interval_secs, config.refresh_before_secs);
         let (last_good, unsaved, failed, judging_for_people) = Default::default();
-        Ok(Self { config, policy, root, collateral, last_good, unsaved, failed, judging_for_people })
+        Ok(Self { config, policy, known_builds, root, collateral, last_good, unsaved, failed, judging_for_people })
     }
 
     /// Whether quotes must lead up to Intel's root.
@@ -188,10 +229,43 @@ impl Attestor {
         let good = kind.and_then(|kind| Some(self.last_good().get(&kind)?.collateral.clone()));
         let archived = || serde_json::from_slice(record.collateral.as_deref()?).ok().map(Arc::new);
         let collateral: Arc<Collateral> = good.or_else(archived)?;
-        let _turn = self.judging_for_people.lock().await;
-        let (attestor, pubkey) = (self.clone(), record.entry.pubkey);
-        let judged = tokio::task::spawn_blocking(move || attestor.judge_with(&collateral, &quote, &pubkey, now_secs));
-        judged.await.inspect_err(|error| tracing::error!(%error, "a quote cannot be judged")).ok()
+        self.judge_for_people(collateral, quote, Some(record.entry.pubkey), now_secs).await.ok()
+    }
+
+    /// Judges a quote that somebody shows, with the last good collateral for its kind of platform, else with what is shown beside
+    /// it, else with none. No source is asked, and one is judged at a time.
+    pub(super) async fn verdict_on(
+        self: Arc<Self>,
+        quote: Quote,
+        pubkey: Option<PublicKey>,
+        shown: Option<Collateral>,
+        now_secs: u64,
+    ) -> Result<Verdict, NoVerdict> {
+        let kind = PlatformKind::of(quote.as_bytes()).ok();
+        let good = kind.and_then(|kind| Some(self.last_good().get(&kind)?.collateral.clone()));
+        let collateral = good.unwrap_or_else(|| Arc::new(shown.unwrap_or_else(judgeable::no_collateral)));
+        self.judge_for_people(collateral, quote, pubkey, now_secs).await
+    }
+
+    async fn judge_for_people(
+        self: Arc<Self>,
+        collateral: Arc<Collateral>,
+        quote: Quote,
+        pubkey: Option<PublicKey>,
+        now_secs: u64,
+    ) -> Result<Verdict, NoVerdict> {
+        let turn = timeout(LONGEST_WAIT, self.judging_for_people.clone().lock_owned()).await;
+        let turn = turn.map_err(|_| NoVerdict::Busy)?;
+        let judged = tokio::task::spawn_blocking(move || {
+            let verdict = self.judge_with(&collateral, &quote, pubkey.as_ref(), now_secs);
+            // Here, and not where it is waited for: who goes away leaves the judging going on.
+            drop(turn);
+            verdict
+        });
+        judged.await.map_err(|error| {
+            tracing::error!(%error, "a quote cannot be judged");
+            NoVerdict::Failed
+        })
     }
 
     /// Takes over the collateral that was good before a restart, as far as it is still: whoever can write to the database, or
@@ -200,7 +274,7 @@ impl Attestor {
         for kept in kept {
             let Ok(kind) = PlatformKind::of(kept.quote.as_bytes()) else { continue };
             let Ok(collateral) = serde_json::from_slice::<Collateral>(&kept.collateral).map(Arc::new) else { continue };
-            let verdict = self.judge_with(&collateral, &kept.quote, &kept.pubkey, now_secs);
+            let verdict = self.judge_with(&collateral, &kept.quote, Some(&kept.pubkey), now_secs);
             let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
             let is_genuine = verdict.failures().all(|check| check.rule != Rule::Genuine);
             if is_genuine && tcb_evaluation_number != 0 {
@@ -228,7 +302,7 @@ impl Attestor {
         let reason = match self.fetch(kind, quote, now_secs).await {
             Err(reason) => reason,
             Ok(collateral) => {
-                let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+                let verdict = self.judge_with(&collateral, quote, Some(pubkey), now_secs);
                 let tcb_evaluation_number = judgeable::tcb_evaluation_number(&verdict);
                 if judgeable::only_collateral_fails(&verdict, accepted) {
                     verdict.refusal()
@@ -246,7 +320,7 @@ impl Attestor {
             }
         };
         if let Some(GoodCollateral { collateral, .. }) = before {
-            let verdict = self.judge_with(&collateral, quote, pubkey, now_secs);
+            let verdict = self.judge_with(&collateral, quote, Some(pubkey), now_secs);
             if !judgeable::only_collateral_fails(&verdict, accepted) {
                 tracing::warn!(reason, "collateral is not good: the last that was is used");
                 return Ok(Judged::new(verdict, &collateral));
@@ -257,7 +331,7 @@ impl Attestor {
 
     /// What the quote itself breaks, such as a measurement that the policy does not have: no collateral could mend it.
     pub(super) fn policy_refusal(&self, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Option<String> {
-        let verdict = self.judge_with(&judgeable::no_collateral(), quote, pubkey, now_secs);
+        let verdict = self.judge_with(&judgeable::no_collateral(), quote, Some(pubkey), now_secs);
         judgeable::refusal_of_quote(&verdict)
     }
 
@@ -290,14 +364,14 @@ impl Attestor {
         }
     }
 
-    fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Verdict {
+    fn judge_with(&self, collateral: &Collateral, quote: &Quote, pubkey: Option<&PublicKey>, now_secs: u64) -> Verdict {
         let policy = self.policy.value();
         judge(&Case {
             quote: quote.as_bytes(),
             collateral,
             root: &self.root,
-            policy: &policy,
-            key: Some(Key { public_key: pubkey.to_bytes(), address: pubkey.address().0 }),
+            policy: &policy.policy,
+            key: pubkey.map(|pubkey| Key { public_key: pubkey.to_bytes(), address: pubkey.address().0 }),
             at_secs: now_secs,
         })
     }
@@ -332,11 +406,27 @@ impl Attestor {
     pub(super) fn reload_policy(&self) -> Option<Reload> {
         self.policy.reload()
     }
+
+    /// Takes over the list of known builds if it has changed.
+    pub(super) fn reload_known_builds(&self) -> Option<Reload> {
+        self.known_builds.as_ref()?.reload()
+    }
+
+    /// The policy in force, as its file had it.
+    pub(super) fn policy(&self) -> Vec<u8> {
+        self.policy.value().yaml.clone()
+    }
+
+    /// What the list of known builds calls the program that a quote is of.
+    pub(super) fn known_build(&self, quote: &[u8]) -> Option<KnownBuild> {
+        let builds = self.known_builds.as_ref()?;
+        Some(KnownBuild { name: builds.value().name(quote)?, list: builds.source().name() })
+    }
 }
 
 impl Source for PolicyFile {
     type Content = Vec<u8>;
-    type Value = Policy;
+    type Value = PolicyInForce;
     type Error = AttestationSetupError;
     const NAME: &'static str = "policy";
 
@@ -344,10 +434,11 @@ impl Source for PolicyFile {
         watched::read(&self.0).map_err(|error| AttestationSetupError::Read { path: self.0.clone(), error })
     }
 
-    fn parse(&self, content: &Vec<u8>) -> Result<Policy, AttestationSetupError> {
+    fn parse(&self, content: &Vec<u8>) -> Result<PolicyInForce, AttestationSetupError> {
         let error = |error| AttestationSetupError::Policy { path: self.0.clone(), error: Box::new(error) };
         let yaml = std::str::from_utf8(content).map_err(|utf8| error(PolicyError::Yaml(utf8.to_string())))?;
-        Policy::from_yaml(yaml).map_err(error)
+        let policy = Policy::from_yaml(yaml).map_err(error)?;
+        Ok(PolicyInForce { policy, yaml: content.clone() })
     }
 }
 

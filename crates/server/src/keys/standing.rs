@@ -40,6 +40,7 @@ pub(crate) async fn watch(service: Service, attestor: Arc<Attestor>, metrics: Me
         }
         let reloaded = attestor.reload_policy();
         metrics.reloaded("policy", reloaded);
+        metrics.reloaded("known_builds", attestor.reload_known_builds());
         let changed = reloaded == Some(Reload::TakenOver);
         if changed || (judging.is_none() && Instant::now() >= due) {
             let (service, attestor, metrics) = (service.clone(), attestor.clone(), metrics.clone());

@@ -14,16 +14,26 @@ use tee_server::{AttestationConfig, Config, JobStatus, Server, StartError};
 
 use super::world::{Key, PLATFORM, ROOT, World, config, root};
 
-const POLICY: fn() -> String = || format!("sgx: {{mrenclaves: [{}]}}\n", hex::encode(simulated::mr_enclave()));
+pub(crate) const POLICY: fn() -> String =
+    || format!("sgx: {{mrenclaves: [{}]}}\n", hex::encode(simulated::mr_enclave()));
+
+/// A list of builds that has the simulated enclave's.
+const BUILDS: fn() -> String = || {
+    let sgx = json!([{ "mrenclave": hex::encode(simulated::mr_enclave()) }]);
+    let build = json!({ "version": "9.9.9", "commit": "abc", "rebuild": "", "files": {}, "sgx": sgx });
+    json!({ "builds": [build] }).to_string()
+};
 
 /// Has a server judge quotes of the simulated platform, with files in a folder.
 fn judging(folder: &Path, machine: &Platform) -> impl FnOnce(&mut Config) + use<> {
     let at = |name: &str| folder.join(name);
     fs::write(at("policy.yaml"), POLICY()).unwrap();
+    fs::write(at("builds.json"), BUILDS()).unwrap();
     fs::write(at("root.der"), machine.root_certificate().unwrap()).unwrap();
     fs::create_dir_all(at("collateral")).unwrap();
     publish(folder, machine, &Publication::default());
     let attestation = AttestationConfig {
+        known_builds: Some(at("builds.json")),
         danger_root_certificate: Some(at("root.der")),
         ..AttestationConfig::new(at("policy.yaml"), at("collateral").display().to_string())
     };

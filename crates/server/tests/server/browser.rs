@@ -7,14 +7,14 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use reqwest::{Method, header::CONTENT_TYPE};
+use reqwest::{Client, Method, Url, header::CONTENT_TYPE};
 use serde_json::{Value, json};
+use tee_api::http::HttpOptions;
 use tempfile::TempDir;
-
-use crate::world::http;
 
 /// One browser with one page. It ends when this is dropped.
 pub(crate) struct Browser {
+    http: Client,
     driver: Child,
     session: String,
     _folder: TempDir,
@@ -40,7 +40,8 @@ impl Browser {
         let folder = tempfile::tempdir().unwrap();
         let profile = format!("--user-data-dir={}", folder.path().display());
         let session = format!("http://127.0.0.1:{}/session", port.expect("the driver says its port"));
-        let mut browser = Self { driver, session, _folder: folder };
+        let http = HttpOptions::new("test").client(&Url::parse(&session).unwrap()).unwrap();
+        let mut browser = Self { http, driver, session, _folder: folder };
         let options = json!({ "args": [
             // Root has no sandbox, and the machine may have little shared memory.
             "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
@@ -86,14 +87,20 @@ impl Browser {
         self.command(Method::POST, "/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
+    /// Runs a script that calls its only argument, `done`, with a result: the result.
+    pub(crate) async fn run_until_done(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[0]; {script}");
+        self.command(Method::POST, "/execute/async", json!({ "script": script, "args": [] })).await
+    }
+
     /// Waits until an expression holds in the page, which may change in the meantime.
     pub(crate) async fn until(&self, expression: &str) {
         let script = format!(
-            "const done = arguments[0]; const look = () => ({expression}) && (watch.disconnect(), done());
+            "const look = () => ({expression}) && (watch.disconnect(), done());
              const watch = new MutationObserver(look);
              watch.observe(document, {{ subtree: true, childList: true, characterData: true, attributes: true }}); look();"
         );
-        self.command(Method::POST, "/execute/async", json!({ "script": script, "args": [] })).await;
+        self.run_until_done(&script).await;
     }
 
     /// What the browser complained of since the last call: errors of scripts, what the page's policy forbids, answers
@@ -107,7 +114,7 @@ impl Browser {
 
     async fn command(&self, method: Method, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.session);
-        let request = http().request(method, url).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        let request = self.http.request(method, url).header(CONTENT_TYPE, "application/json").body(body.to_string());
         let mut answer: Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
         let value = answer["value"].take();
         assert!(value.get("error").is_none(), "{value}");

@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// The most that a page takes, with what it loads.
-const MAX_BYTES: usize = 100 * 1024;
+pub(crate) const MAX_BYTES: usize = 100 * 1024;
 
-const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+pub(crate) const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
 /// A page as a browser asks for it.
 pub(crate) async fn page(world: &World, path: &str) -> String {
@@ -26,7 +26,7 @@ pub(crate) async fn page(world: &World, path: &str) -> String {
 }
 
 /// What holds for every page, errors included.
-fn html(path: &str, answer: &Answer) -> String {
+pub(crate) fn html(path: &str, answer: &Answer) -> String {
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8", "{path}");
     let policy = answer.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"), "{policy}");
@@ -47,7 +47,7 @@ fn html(path: &str, answer: &Answer) -> String {
     text
 }
 
-fn stating(key: &Key, number: u32, root: H256) -> SubmitProof {
+pub(crate) fn stating(key: &Key, number: u32, root: H256) -> SubmitProof {
     let statement = key.statement(|statement| {
         statement.batch_number = number;
         statement.root = root;
@@ -323,6 +323,45 @@ async fn a_keys_page_shows_its_verdict_then_and_now_and_what_it_proved() {
 }
 
 #[tokio::test]
+async fn a_list_gives_a_keys_build_a_name_and_is_read_again_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = attestations::world(folder.path()).await;
+    let key = world.registered_key(1).await;
+    let path = format!("/keys/{}", key.public());
+    let shown = page(&world, &path).await;
+    assert!(shown.contains("version 9.9.9 of this repository, commit abc, by the list builds.json."), "{shown}");
+    // The operator's folders are nobody's business.
+    assert!(!shown.contains(&*folder.path().to_string_lossy()), "{shown}");
+    std::fs::write(folder.path().join("builds.json"), r#"{"builds": []}"#).unwrap();
+    for _ in 0..200 {
+        if !page(&world, &path).await.contains("Known build") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the list was never read again");
+}
+
+#[tokio::test]
+async fn the_policy_is_there_to_be_had_where_quotes_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = attestations::world(folder.path()).await;
+    world.add(1).await;
+    let key = world.registered_key(1).await;
+    for path in ["/batches/1".to_owned(), format!("/keys/{}", key.public())] {
+        assert!(page(&world, &path).await.contains("href=\"/policy.yaml\""), "{path}");
+    }
+    let policy = world.get("/policy.yaml").await;
+    assert_eq!(String::from_utf8(policy.body).unwrap(), attestations::POLICY());
+    assert_eq!(policy.headers["content-type"], "application/yaml");
+    assert_eq!(policy.headers["content-disposition"], "attachment; filename=\"policy.yaml\"");
+    let unjudged = World::start().await;
+    unjudged.add(1).await;
+    assert!(!page(&unjudged, "/batches/1").await.contains("policy.yaml\">"));
+    unjudged.get("/policy.yaml").await.assert_problem(404, "no_policy");
+}
+
+#[tokio::test]
 async fn a_keys_proofs_come_in_pages_and_a_root_leads_to_its_batches() {
     let world = World::start().await;
     let key = world.registered_key(1).await;
@@ -495,10 +534,10 @@ async fn a_page_with_all_that_it_shows_is_small() {
     let shown = page(&world, "/batches/1").await;
     assert!(shown.len() + assets < MAX_BYTES, "{} + {assets}", shown.len());
     assert!(shown.contains("More keys signed"), "{shown}");
-    assert!(shown.contains("480 more are in the download"));
+    assert!(shown.contains("480 more are in the proof"));
 }
 
-fn base64(text: &str) -> String {
+pub(crate) fn base64(text: &str) -> String {
     use base64::{Engine, prelude::BASE64_STANDARD};
     BASE64_STANDARD.encode(text)
 }

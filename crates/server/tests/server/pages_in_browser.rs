@@ -13,6 +13,8 @@ use crate::{
     access::Tokens,
     attestations,
     browser::Browser,
+    page_rules::Rules,
+    pages, pages_verify,
     world::{Key, World},
 };
 
@@ -102,7 +104,7 @@ const FLAWS: &str = "
     for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) flaws.push(`id twice: ${id}`);
     for (const one of document.querySelectorAll('[aria-labelledby]'))
         if (!document.getElementById(one.getAttribute('aria-labelledby'))) flaws.push('labelled by nothing');
-    for (const field of document.querySelectorAll('input'))
+    for (const field of document.querySelectorAll('input, textarea'))
         if (!field.labels.length) flaws.push(`no label: ${field.name}`);
     for (const link of document.querySelectorAll('a'))
         if (!link.textContent.trim()) flaws.push(`no text: ${link.href}`);
@@ -145,6 +147,7 @@ async fn every_page_can_be_read_at_every_width_in_both_themes_with_and_without_s
         ("disagreements", "/disagreements".to_owned()),
         ("guide", "/guide".to_owned()),
         ("search", "/search?q=nothing".to_owned()),
+        ("verify", "/verify".to_owned()),
     ];
     for scripts in [true, false] {
         browser.run_scripts(scripts).await;
@@ -166,6 +169,55 @@ async fn every_page_can_be_read_at_every_width_in_both_themes_with_and_without_s
     // Only the search that found nothing is not there.
     let complaints = browser.complaints().await;
     assert!(complaints.iter().all(|complaint| complaint.contains("/search?q=nothing")), "{complaints:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_valid_html_and_keeps_nobody_out_in_either_theme() {
+    let (Some(browser), Some(rules)) = (browser().await, Rules::read()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (world, numbers) = chain_at_work(folder.path()).await;
+    let key = Key::new(SEED).public();
+    let published = world.get(&format!("/batches/{}/proofs.json", numbers[0])).await;
+    let published = String::from_utf8(published.body).unwrap();
+    let quote = hex::encode(Key::new(SEED).quote().as_bytes());
+    let mut paths: Vec<_> = numbers.iter().map(|number| format!("/batches/{number}")).collect();
+    paths.push(format!("/keys/{key}"));
+    let others =
+        ["/", "/overview", "/disagreements", "/guide", "/search?q=nothing", "/verify", "/batches/4000000000", "/docs"];
+    paths.extend(others.map(str::to_owned));
+    let mut valid = vec![];
+    for path in &paths {
+        let answer = world.send(reqwest::Method::GET, path, &[pages::HTML], "").await;
+        valid.push((path.clone(), String::from_utf8(answer.body).unwrap()));
+    }
+    for (name, text) in [("a proof", &published), ("a quote", &quote)] {
+        valid.push((name.to_owned(), pages_verify::judged(&world, text).await));
+    }
+    assert_eq!(rules.errors(&valid), Vec::<String>::new());
+
+    for (width, dark) in [(360, true), (1440, false)] {
+        browser.look(width, dark).await;
+        for path in &paths {
+            browser.open(&format!("{}{path}", world.url())).await;
+            assert_eq!(rules.barriers(&browser).await, Vec::<String>::new(), "{path} at {width}, dark {dark}");
+        }
+        for text in [&published, &quote, "<script>"] {
+            browser.open(&format!("{}/verify", world.url())).await;
+            browser.run(&format!("document.getElementById('text').value = {}", Value::from(text))).await;
+            browser.run("document.querySelector('main button').click()").await;
+            browser.until("document.querySelector('main section[aria-labelledby]:not([aria-labelledby=paste]), [role=alert]')").await;
+            assert_eq!(rules.barriers(&browser).await, Vec::<String>::new(), "/verify at {width}, dark {dark}");
+            if let Some(folder) = std::env::var_os("TEE_PICTURES") {
+                let name = format!("judged-{}-{width}-{}.png", text.len(), if dark { "dark" } else { "light" });
+                std::fs::write(Path::new(&folder).join(name), browser.picture().await).unwrap();
+            }
+        }
+    }
+    // A page that is wrong is found out.
+    let broken = "<!doctype html><html lang=en><title>x</title><img src=x><p id=a><p id=a>";
+    assert!(rules.errors(&[("broken".to_owned(), broken.to_owned())]).len() > 1);
+    browser.open(&format!("data:text/html,{broken}")).await;
+    assert!(rules.barriers(&browser).await.iter().any(|barrier| barrier.contains("image-alt")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

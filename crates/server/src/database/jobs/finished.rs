@@ -10,6 +10,8 @@ use crate::database::{Database, columns};
 pub(crate) struct FinishedJob {
     /// When the chain sealed its batch, or where that is not known, when the batch came; in milliseconds since 1970.
     pub(crate) came_at_ms: i64,
+    /// When the prover that finished it, or another one since, took it.
+    pub(crate) taken_at_ms: Option<i64>,
     pub(crate) finished_at_ms: i64,
 }
 
@@ -27,8 +29,9 @@ const MAX_COUNTED: u32 = 2000;
 const MAX_KINDS: i64 = 20;
 
 /// By the index on changes: what changed last comes first.
-pub(in crate::database) const FINISHED: &str = "SELECT j.updated_at, COALESCE(b.sealed_at, b.created_at) AS came_at
-     FROM (SELECT l1_batch_number, updated_at FROM tee_proof_generation_details
+pub(in crate::database) const FINISHED: &str =
+    "SELECT j.updated_at, j.prover_taken_at, COALESCE(b.sealed_at, b.created_at) AS came_at
+     FROM (SELECT l1_batch_number, updated_at, prover_taken_at FROM tee_proof_generation_details
            WHERE updated_at > $1 AND status = 'generated' ORDER BY updated_at DESC LIMIT $2) j
      JOIN batches b ON b.number = j.l1_batch_number";
 
@@ -63,6 +66,10 @@ impl Database {
 
 impl FinishedJob {
     fn read(row: &AnyRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { came_at_ms: row.try_get("came_at")?, finished_at_ms: row.try_get("updated_at")? })
+        Ok(Self {
+            came_at_ms: row.try_get("came_at")?,
+            taken_at_ms: row.try_get("prover_taken_at")?,
+            finished_at_ms: row.try_get("updated_at")?,
+        })
     }
 }

@@ -1,7 +1,6 @@
 //! `GET /batches/{batch}`: all that is known of a batch, and how to check it without trusting this server.
 
 mod roots;
-mod statements;
 mod timeline;
 
 use std::collections::HashMap;
@@ -18,11 +17,11 @@ use axum::{
 };
 use tee_api::{JobStatus, KeyStanding, PublicKey, SignedStatement, Statement, TeeType};
 
-use self::{roots::RootsOf, statements::Stated, timeline::Moment};
+use self::{roots::RootsOf, timeline::Moment};
 use super::{
     badge::{Badge, Facts, Signer},
     frame::{Frame, Page},
-    shown::{self, At, Bytes, Short, Span, Tone, counted, key_tone, tee},
+    shown::{self, At, Bytes, Short, Span, Stated, Tone, counted, key_tone, tee},
 };
 use crate::{
     database::{AttestationEntry, BatchEntry, Disagreement, Job, JobFilter, Proof, ProofFilter},
@@ -274,7 +273,7 @@ impl DisagreementLine {
 }
 
 /// What an outsider runs.
-fn check_line(server: &str, number: u32, trust: Trust) -> String {
+pub(super) fn check_line(server: &str, number: impl std::fmt::Display, trust: Trust) -> String {
     let option = shown::root_option(trust);
     format!(
         "teectl proofs verify --rpc {server} --batch {number} --policy policy.yaml --chain-file chain.yaml --l2-rpc NODE{option}"
@@ -282,7 +281,7 @@ fn check_line(server: &str, number: u32, trust: Trust) -> String {
 }
 
 /// This server as the browser calls it, where that is safe to paste into a shell.
-fn server_url(headers: &HeaderMap, speaks_tls: bool) -> String {
+pub(super) fn server_url(headers: &HeaderMap, speaks_tls: bool) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).filter(|host| {
         !host.is_empty() && host.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-:[]".contains(letter))

@@ -1,14 +1,10 @@
-//! What all pages have in common: the frame around them, and the headers that keep a browser from doing more than showing them.
+//! What stands around the server's pages.
 
 use askama::Template;
 use axum::{
-    body::Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
-            X_CONTENT_TYPE_OPTIONS,
-        },
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
     },
     response::{IntoResponse, Response},
 };
@@ -18,11 +14,6 @@ use crate::{
     edge::Need,
     http::{Problem, authorize::Asking, problem::Explained},
 };
-
-/// A page loads style, script and icon from here, and nothing from elsewhere. Nothing in it is run or styled by itself, and no
-/// other page frames it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// A browser shows this and asks for a name and a password: any name, and a token.
 const SIGN_IN: HeaderValue =
@@ -72,23 +63,17 @@ impl ErrorPage {
 
 impl<T: Template> IntoResponse for Page<T> {
     fn into_response(self) -> Response {
-        let html = match self.0.render() {
-            Ok(html) => html,
-            Err(error) => return Problem::internal(error).into_response(),
-        };
-        let headers = [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CONTENT_SECURITY_POLICY, POLICY),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (REFERRER_POLICY, "same-origin"),
-            (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-            // What one reader may see the next one may not.
-            (CACHE_CONTROL, "private, no-cache"),
-            (VARY, "accept, authorization"),
-        ];
-        (headers, Body::from(html)).into_response()
+        tee_pages::answer(&self.0).unwrap_or_else(|error| Problem::internal(error).into_response())
     }
+}
+
+/// A file to keep, which no browser opens as anything else.
+pub(super) fn file(content_type: &'static str, name: &str) -> [(HeaderName, String); 3] {
+    [
+        (CONTENT_TYPE, content_type.to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ]
 }
 
 /// Keeps what an error's headers say of when to ask again, and has a browser ask for a token where one is wanted.

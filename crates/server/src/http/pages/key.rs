@@ -4,10 +4,7 @@ use askama::Template;
 use axum::{
     Extension,
     extract::State,
-    http::{
-        HeaderName, StatusCode,
-        header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
-    },
+    http::StatusCode,
     response::{IntoResponse, Redirect},
 };
 use serde::Deserialize;
@@ -16,7 +13,7 @@ use tee_api::{KeyStanding, PublicKey};
 use tee_attestation::{Claim, Verdict, claims_of};
 
 use super::{
-    frame::{Frame, Page},
+    frame::{Frame, Page, file},
     shown::{self, At, Short, Tone, key_tone},
 };
 use crate::{
@@ -26,7 +23,7 @@ use crate::{
         authorize::Asking,
         request::{PathParameter, QueryParameters, malformed_path},
     },
-    keys::Trust,
+    keys::{KnownBuild, Trust},
     service::Service,
 };
 
@@ -52,6 +49,7 @@ struct KeyPage {
     tone: Tone,
     meaning: &'static str,
     claims: Vec<Claim>,
+    build: Option<KnownBuild>,
     rules: Vec<RuleLine>,
     now: Option<Now>,
     proofs: Vec<ProofOfKey>,
@@ -116,6 +114,7 @@ pub(super) async fn page(
         tone: key_tone(record.entry.standing),
         meaning: meaning(record.entry.standing),
         claims: claims_of(&record.entry.quote).unwrap_or_default(),
+        build: service.known_build(&record.entry.quote),
         rules: RuleLine::of(record.verdict.as_deref(), now.as_ref()),
         now: now.map(|verdict| Now {
             passed: verdict.passed(),
@@ -163,15 +162,6 @@ pub(super) async fn collateral(
 
 async fn find(service: &Service, pubkey: &PublicKey) -> Result<KeyRecord, Problem> {
     service.key_record(pubkey).await?.ok_or_else(Problem::unknown_key)
-}
-
-/// A file to keep, which no browser opens as anything else.
-fn file(content_type: &'static str, name: &str) -> [(HeaderName, String); 3] {
-    [
-        (CONTENT_TYPE, content_type.to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-    ]
 }
 
 fn meaning(standing: KeyStanding) -> &'static str {

@@ -18,6 +18,8 @@ pub(super) const MAX_JOBS: u32 = 10_000;
 #[derive(Debug)]
 pub(super) struct Pace {
     pub(super) windows: [Window; 3],
+    /// Where the time went, over the last day.
+    pub(super) stages: [Stage; 2],
     /// Jobs by how long they took, over the last day.
     pub(super) times: Chart,
     /// Jobs by the hour, over the last day.
@@ -33,6 +35,14 @@ pub(super) struct Window {
     pub(super) is_partial: bool,
     pub(super) per_hour: String,
     /// Half of the jobs took no longer, then nine in ten, then 99 in 100.
+    pub(super) took: Option<[Span; 3]>,
+}
+
+/// A part of the way from sealed to proven.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    /// As of a window.
     pub(super) took: Option<[Span; 3]>,
 }
 
@@ -59,25 +69,12 @@ impl Pace {
         let oldest_ms = jobs.iter().map(|job| job.finished_at_ms).min().unwrap_or(now_ms);
         let is_cut = jobs.len() >= MAX_JOBS as usize;
         let window = |name, ms: i64| {
-            let mut took: Vec<_> = within(ms).map(FinishedJob::took_ms).collect();
-            took.sort_unstable();
-            // The nearest rank: so many took no longer.
-            let part =
-                |of_thousand: usize| took.get((took.len() * of_thousand).div_ceil(1000).checked_sub(1)?).copied();
+            let took: Vec<_> = within(ms).map(FinishedJob::took_ms).collect();
             let is_partial = is_cut && now_ms.saturating_sub(oldest_ms) < ms;
             // What was not looked at is older than what was.
             let seen_ms = if is_partial { now_ms.saturating_sub(oldest_ms).max(1) } else { ms };
             let per_hour = took.len() as f64 * HOUR_MS as f64 / seen_ms as f64;
-            Window {
-                name,
-                proven: took.len(),
-                is_partial,
-                per_hour: format!("{per_hour:.1}"),
-                took: part(500)
-                    .zip(part(900))
-                    .zip(part(990))
-                    .map(|((half, most), nearly)| [half, most, nearly].map(Span)),
-            }
+            Window { name, proven: took.len(), is_partial, per_hour: format!("{per_hour:.1}"), took: parts(took) }
         };
         let day: Vec<_> = within(24 * HOUR_MS).collect();
         let mut times = TIMES.map(|(_, label)| (label.to_owned(), 0_u64)).to_vec();
@@ -95,13 +92,27 @@ impl Pace {
                 *count += 1;
             }
         }
+        let taken = || day.iter().filter_map(|job| Some((job, job.taken_at_ms?)));
+        let waited = taken().map(|(job, taken_at_ms)| taken_at_ms.saturating_sub(job.came_at_ms).max(0));
+        let proved = taken().map(|(job, taken_at_ms)| job.finished_at_ms.saturating_sub(taken_at_ms).max(0));
         let jobs = counted(day.len(), "job", "jobs");
         Self {
             windows: [window("hour", HOUR_MS), window("day", 24 * HOUR_MS), window("week", WEEK_MS)],
+            stages: [
+                Stage { name: "Until its prover took it", took: parts(waited.collect()) },
+                Stage { name: "With its prover", took: parts(proved.collect()) },
+            ],
             times: Chart::new(format!("{jobs} of the last day by the time from sealed to proven"), times),
             hours: Chart::new(format!("{jobs} of the last day by the hour"), hours),
         }
     }
+}
+
+/// How long half of them took at most, nine in ten, and 99 in 100: the nearest rank.
+fn parts(mut took: Vec<i64>) -> Option<[Span; 3]> {
+    took.sort_unstable();
+    let part = |of_thousand: usize| took.get((took.len() * of_thousand).div_ceil(1000).checked_sub(1)?).copied();
+    Some([part(500)?, part(900)?, part(990)?].map(Span))
 }
 
 impl FinishedJob {
@@ -116,7 +127,8 @@ mod tests {
 
     fn job(ago_ms: i64, took_ms: i64) -> FinishedJob {
         let finished_at_ms = WEEK_MS - ago_ms;
-        FinishedJob { came_at_ms: finished_at_ms - took_ms, finished_at_ms }
+        let came_at_ms = finished_at_ms - took_ms;
+        FinishedJob { came_at_ms, taken_at_ms: Some(came_at_ms + took_ms / 4), finished_at_ms }
     }
 
     #[test]
@@ -127,6 +139,8 @@ mod tests {
         assert_eq!(pace.windows.each_ref().map(|window| window.per_hour.as_str()), ["2.0", "0.1", "0.0"]);
         let took = pace.windows[2].took.unwrap();
         assert_eq!(took, [Span(1500), Span(100_000), Span(100_000)]);
+        let [waited, proved] = pace.stages.each_ref().map(|stage| stage.took.unwrap()[0]);
+        assert_eq!((waited, proved), (Span(375), Span(1125)));
         let counts = |chart: &Chart| chart.bars.iter().map(|bar| bar.count).collect::<Vec<_>>();
         assert_eq!(counts(&pace.times)[..4], [1, 1, 1, 0]);
         assert_eq!(counts(&pace.hours)[20..], [0, 1, 0, 2]);

@@ -2,29 +2,40 @@
 
 use tee_api::{Statement, SystemLog};
 
-use super::{Short, counted};
+use crate::shown::{Short, counted};
 
 /// A statement, and how many keys signed it.
-pub(super) struct Stated {
-    pub(super) signed_by: String,
-    pub(super) fields: Vec<Field>,
-    pub(super) logs: Vec<LogLine>,
-    pub(super) more_logs: usize,
+pub struct Stated {
+    /// `1 key`, `2 keys`.
+    pub signed_by: String,
+    /// All but the system logs.
+    pub fields: Vec<Field>,
+    /// The first system logs.
+    pub logs: Vec<LogLine>,
+    /// How many more there are.
+    pub more_logs: usize,
 }
 
 /// A field of a statement.
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) value: String,
+pub struct Field {
+    /// What it is.
+    pub name: &'static str,
+    /// In hexadecimal or decimal digits.
+    pub value: String,
 }
 
 /// A system log.
-pub(super) struct LogLine {
-    pub(super) name: Option<&'static str>,
-    pub(super) key: String,
-    pub(super) sender: String,
-    pub(super) value: String,
-    pub(super) is_reading: bool,
+pub struct LogLine {
+    /// What it is, where the protocol's version has a name for it.
+    pub name: Option<&'static str>,
+    /// Its key, shortened.
+    pub key: String,
+    /// Who sent it, shortened.
+    pub sender: String,
+    /// What it says, as people read it or in hexadecimal.
+    pub value: String,
+    /// Whether the value is as people read it.
+    pub is_reading: bool,
 }
 
 /// The most statements that are shown: there is one as a rule, and each key could sign another.
@@ -35,7 +46,7 @@ const MAX_LOGS: usize = 32;
 
 impl Stated {
     /// The different ones among statements, those that most keys signed first.
-    pub(super) fn of(mut statements: Vec<Statement>) -> Vec<Self> {
+    pub fn of(mut statements: Vec<Statement>) -> Vec<Self> {
         statements.sort_by_cached_key(Statement::digest);
         let mut groups: Vec<_> = statements.chunk_by(|one, other| one == other).collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.len()));

@@ -1,4 +1,4 @@
-// Keeps the overview current: when jobs change, and every half minute, for much goes wrong without any job's change, the page is
+// Keeps a page current: when an event tells of a change, and every half minute, for much goes wrong without any event, the page is
 // read again and what is shown of it replaced. Without this the page says the same, as of when it was loaded.
 "use strict";
 

@@ -1,0 +1,212 @@
+//! `teectl proofs verify --serve`: the verdicts as pages.
+
+#[allow(dead_code)]
+#[path = "../../server/tests/server/browser.rs"]
+mod browser;
+#[path = "../../server/tests/server/page_rules.rs"]
+mod page_rules;
+mod publisher;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStderr, Command, Stdio},
+};
+
+use browser::Browser;
+use page_rules::Rules;
+use publisher::{Files, Published, Publisher, SimulatedKey};
+use reqwest::{
+    Client, StatusCode, Url,
+    header::{CONTENT_SECURITY_POLICY, HOST},
+};
+use serde_json::json;
+use tee_api::http::HttpOptions;
+
+const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>";
+
+/// A check whose pages are up, with all batches checked.
+struct Checked {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    url: String,
+}
+
+impl Checked {
+    fn start(publisher_url: &str, files: &Files, words: &str) -> Self {
+        let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+        teectl.args(["proofs", "verify", "--danger-any-code", "--patience", "1", "--server", publisher_url]);
+        teectl.arg("--policy").arg(files.policy()).arg("--danger-root-certificate").arg(files.root());
+        teectl.args(words.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = teectl.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let url = said(&mut stderr, "The verdicts as pages: ");
+        Self { child, stderr, url }
+    }
+
+    fn wait(&mut self) {
+        said(&mut self.stderr, "The pages stay up: ");
+    }
+
+    async fn page(&self, path: &str) -> (StatusCode, String) {
+        let answer = http().get(format!("{}{path}", self.url)).send().await.unwrap();
+        let status = answer.status();
+        let policy = answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        (status, answer.text().await.unwrap())
+    }
+
+    fn interrupt(mut self) -> Option<i32> {
+        assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn http() -> Client {
+    HttpOptions::new("test").client(&Url::parse("http://127.0.0.1").unwrap()).unwrap()
+}
+
+/// What stands behind a text on standard error, once it is said.
+fn said(stderr: &mut BufReader<ChildStderr>, text: &str) -> String {
+    let mut line = String::new();
+    while stderr.read_line(&mut line).unwrap() > 0 {
+        if let Some((_, rest)) = line.split_once(text) {
+            return rest.trim().to_owned();
+        }
+        line.clear();
+    }
+    panic!("never said: {text}");
+}
+
+/// The publisher has a runtime of its own, which wants a thread without one.
+fn four_batches() -> (Publisher, Files) {
+    std::thread::spawn(publish).join().unwrap()
+}
+
+fn publish() -> (Publisher, Files) {
+    let key = SimulatedKey::new();
+    let files = Files::simulated(&key);
+    let hostile = Published(json!({ "l1BatchNumber": HOSTILE, "teeType": HOSTILE }));
+    let revoked = key.proof(3).with("revokedAt", json!(HOSTILE));
+    let publisher =
+        Publisher::of([(1, vec![key.proof(1)]), (2, vec![key.proof(2)]), (3, vec![revoked]), (4, vec![hostile])]);
+    (publisher, files)
+}
+
+#[tokio::test]
+async fn each_batch_is_shown_with_the_verdict_of_this_check_and_who_says_so() {
+    let (publisher, files) = four_batches();
+    // What may be a secret in the address is not shown.
+    let address = publisher.url().replace("http://", "http://me:secret@");
+    let mut checked = Checked::start(&address, &files, "--batch 1-5 --serve 127.0.0.1:0");
+    checked.wait();
+    let (status, list) = checked.page("/").await;
+    assert_eq!(status, StatusCode::OK);
+    let said =
+        format!("against <code>{}</code> with policy <code>{}</code>", publisher.url(), files.policy().display());
+    for shown in [
+        said.as_str(),
+        "Checked by this teectl, on this machine",
+        "Another root.",
+        "<span class=\"mark good\">proven</span>",
+        "<span class=\"mark bad\">unproven</span>",
+        "<span class=\"mark warning\">missing</span>",
+        "All were checked by",
+    ] {
+        assert!(list.contains(shown), "{shown}\n{list}");
+    }
+    let (status, proven) = checked.page("/batches/2").await;
+    assert_eq!(status, StatusCode::OK);
+    for shown in
+        [said.as_str(), "<strong>proven</strong>", "number of L1 transactions", "<span class=\"mark good\">yes</span>"]
+    {
+        assert!(proven.contains(shown), "{shown}\n{proven}");
+    }
+    assert_eq!(proven.matches("<span class=\"mark good\">holds</span>").count(), 5, "{proven}");
+    let (_, unproven) = checked.page("/batches/3").await;
+    assert!(unproven.contains("<span class=\"mark bad\">does not hold</span>"), "{unproven}");
+    assert!(unproven.contains("the key was revoked at &#60;img src=x"), "{unproven}");
+    let (_, unreadable) = checked.page("/batches/4").await;
+    assert!(unreadable.contains("it cannot be read: "), "{unreadable}");
+    for path in ["/batches/6", "/batches/x", "/batches/%3Cscript%3E", "/nowhere"] {
+        assert_eq!(checked.page(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for path in ["/", "/batches/2", "/batches/3", "/batches/4", "/batches/5"] {
+        let (_, shown) = checked.page(path).await;
+        assert!(!shown.contains("<img src=x") && !shown.contains("<script>") && !shown.contains("secret"), "{shown}");
+        assert!(shown.len() < 90 * 1024, "{path}: {}", shown.len());
+    }
+    // The pages change nothing about what the check comes to.
+    assert_eq!(checked.interrupt(), Some(1));
+}
+
+#[tokio::test]
+async fn the_pages_follow_a_check_that_goes_on_and_are_this_machines_alone() {
+    let (publisher, files) = four_batches();
+    let checked = Checked::start(&publisher.url(), &files, "--continuous 1 --serve 127.0.0.1:0");
+    let mut events = http().get(format!("{}/api/events", checked.url)).send().await.unwrap();
+    let mut heard = String::new();
+    while !heard.contains("event: job") {
+        heard += &String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap());
+    }
+    assert!(heard.starts_with(": connected"), "{heard}");
+    let (_, list) = checked.page("/").await;
+    assert!(list.contains("href=\"/batches/1\"") && list.contains("More are being checked"), "{list}");
+    for (host, status) in [("evil.example", StatusCode::FORBIDDEN), ("localhost:1", StatusCode::OK)] {
+        let answer = http().get(&checked.url).header(HOST, host).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{host}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_are_valid_html_and_keep_nobody_out_in_either_theme() {
+    let browser = Browser::start().await;
+    if browser.is_none() {
+        test_skips::skip("chromedriver");
+    }
+    let (Some(browser), Some(rules)) = (browser, Rules::read()) else { return };
+    let (publisher, files) = four_batches();
+    let mut checked = Checked::start(&publisher.url(), &files, "--batch 1-5 --serve 127.0.0.1:0");
+    checked.wait();
+    let paths = ["/", "/batches/1", "/batches/3", "/batches/4", "/batches/5", "/nowhere"];
+    let mut valid = vec![];
+    for path in paths {
+        valid.push((path.to_owned(), checked.page(path).await.1));
+    }
+    assert_eq!(rules.errors(&valid), Vec::<String>::new());
+    for (width, dark) in [(360, true), (400, false), (1280, true), (1280, false)] {
+        browser.look(width, dark).await;
+        for (number, path) in paths.iter().enumerate() {
+            browser.open(&format!("{}{path}", checked.url)).await;
+            assert_eq!(rules.barriers(&browser).await, Vec::<String>::new(), "{path} at {width}, dark {dark}");
+            let overflow = browser.run("return document.documentElement.scrollWidth > innerWidth").await;
+            assert_eq!(overflow, false, "{path} at {width}");
+            if let Some(folder) = std::env::var_os("TEE_PICTURES") {
+                let name = format!("checked-{number}-{width}-{}.png", if dark { "dark" } else { "light" });
+                std::fs::write(std::path::Path::new(&folder).join(name), browser.picture().await).unwrap();
+            }
+        }
+    }
+    browser.open(&checked.url).await;
+    browser.until("document.getElementById('pulse')?.textContent.includes('live')").await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|complaint| complaint.contains("/nowhere")), "{complaints:?}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error() {
+    let (publisher, files) = four_batches();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    teectl.args(["proofs", "verify", "--danger-any-code", "--rpc", &publisher.url(), "--batch", "1", "--serve"]);
+    teectl.arg(taken.local_addr().unwrap().to_string()).arg("--policy").arg(files.policy());
+    let output = teectl.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot listen on"), "{output:?}");
+}

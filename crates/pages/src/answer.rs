@@ -1,0 +1,51 @@
+//! Pages as answers, and what they load.
+
+use askama::Template;
+use axum::{
+    Router,
+    body::Body,
+    http::{
+        HeaderName,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS},
+    },
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
+};
+
+/// A page loads style, script and icon from here, and nothing from elsewhere. Nothing in it is run or styled by itself, and no
+/// other page frames it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// How long a browser keeps what pages are made up with, in seconds.
+const KEEP_ASSETS: &str = "max-age=300";
+
+/// A page as an answer.
+pub fn answer(page: &impl Template) -> Result<Response, askama::Error> {
+    let html = page.render()?;
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        // What one reader may see the next one may not.
+        (CACHE_CONTROL, "private, no-cache"),
+        (VARY, "accept, authorization"),
+    ];
+    Ok((headers, Body::from(html)).into_response())
+}
+
+/// What pages load.
+pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route("/pages/style.css", asset("text/css; charset=utf-8", include_str!("../assets/style.css")))
+        .route("/pages/icon.svg", asset("image/svg+xml", include_str!("../assets/icon.svg")))
+        .route("/pages/live.js", asset("text/javascript; charset=utf-8", include_str!("../assets/live.js")))
+}
+
+fn asset<S: Clone + Send + Sync + 'static>(content_type: &'static str, body: &'static str) -> MethodRouter<S> {
+    let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
+    get(async move || (headers, body))
+}

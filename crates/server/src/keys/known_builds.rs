@@ -1,0 +1,41 @@
+//! What a list of builds calls the program that a quote is of. A name and nothing more: what is accepted, the policy alone says.
+
+use std::path::PathBuf;
+
+use tee_checker::KnownBuilds;
+
+use super::judge::AttestationSetupError;
+use crate::watched::{self, Source};
+
+/// A build that is in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownBuild {
+    pub(crate) name: String,
+    /// The list, by its file's name alone: the folder is the operator's.
+    pub(crate) list: String,
+}
+
+#[derive(Debug)]
+pub(super) struct KnownBuildsFile(pub(super) PathBuf);
+
+impl KnownBuildsFile {
+    pub(super) fn name(&self) -> String {
+        self.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+impl Source for KnownBuildsFile {
+    type Content = Vec<u8>;
+    type Value = KnownBuilds;
+    type Error = AttestationSetupError;
+    const NAME: &'static str = "known builds";
+
+    fn read(&self) -> Result<Vec<u8>, AttestationSetupError> {
+        watched::read(&self.0).map_err(|error| AttestationSetupError::Read { path: self.0.clone(), error })
+    }
+
+    fn parse(&self, content: &Vec<u8>) -> Result<KnownBuilds, AttestationSetupError> {
+        let error = |error| AttestationSetupError::KnownBuilds { path: self.0.clone(), error };
+        KnownBuilds::parse(content).map_err(error)
+    }
+}
