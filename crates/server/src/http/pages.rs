@@ -1,7 +1,7 @@
-//! Pages for people with a browser, made here and readable without a script.
+//! Pages for people with a browser, rendered here and readable without a script.
 //!
-//! They show what the API has, under the same roles: what `public_proofs` opens is open, and what names provers or shows their
-//! errors is for readers alone.
+//! They show what the API returns, under the same roles: what `public_proofs` opens is open, and what names provers or shows their
+//! errors is only for readers.
 
 mod badge;
 mod batch;
@@ -32,10 +32,10 @@ use self::frame::{ErrorPage, Frame, Page};
 pub(super) use self::overview::Latest;
 use crate::http::{App, problem::Explained, request::accepts};
 
-/// How long a browser keeps what pages are made up with, in seconds.
+/// How long a browser caches the pages' style, script and icon, in seconds.
 const KEEP_ASSETS: &str = "max-age=300";
 
-/// What is published.
+/// The pages about published data.
 pub(super) fn published() -> Router<App> {
     Router::new()
         .route("/", get(home::page))
@@ -48,12 +48,12 @@ pub(super) fn published() -> Router<App> {
         .route("/keys/{key}/collateral.json", get(key::collateral))
 }
 
-/// What operators see.
+/// The pages for operators.
 pub(super) fn of_operators() -> Router<App> {
     Router::new().route("/overview", get(overview::page)).route("/disagreements", get(disagreements::page))
 }
 
-/// What makes pages up, and the guide: the same for everyone.
+/// Style, script, icon and the guide, which are the same for everyone.
 pub(super) fn for_anyone() -> Router<App> {
     let asset = |content_type: &'static str, body: &'static str| {
         let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, KEEP_ASSETS)];
@@ -66,7 +66,7 @@ pub(super) fn for_anyone() -> Router<App> {
         .route("/pages/icon.svg", asset("image/svg+xml", include_str!("pages/assets/icon.svg")))
 }
 
-/// Shows a problem as a page to who asks for one. Programs do not.
+/// Shows a problem as a page to callers that ask for one. Programs do not.
 pub(super) async fn explain(request: Request, next: Next) -> Response {
     let wants_page =
         [Method::GET, Method::HEAD].contains(request.method()) && accepts(request.headers(), ACCEPT, "text/html");

@@ -1,4 +1,4 @@
-//! What all pages have in common: the frame around them, and the headers that keep a browser from doing more than showing them.
+//! What all pages share: the frame around them, and the headers that keep a browser from doing more than showing them.
 
 use askama::Template;
 use axum::{
@@ -19,16 +19,16 @@ use crate::{
     http::{Problem, authorize::Asking, problem::Explained},
 };
 
-/// A page loads style, script and icon from here, and nothing from elsewhere. Nothing in it is run or styled by itself, and no
-/// other page frames it.
+/// A page loads style, script and icon only from here. Inline scripts and styles are not allowed, and no other page may frame
+/// it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// A browser shows this and asks for a name and a password: any name, and a token.
+/// Makes a browser ask for a name and a password: any name, and a token as the password.
 const SIGN_IN: HeaderValue =
     HeaderValue::from_static("Basic realm=\"tee-proof-server: any name, a token as password\"");
 
-/// What stands around a page.
+/// The surroundings of a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     /// Whether the reader may see the operator's pages.
@@ -49,12 +49,12 @@ pub(super) struct ErrorPage {
 }
 
 impl Frame {
-    /// Around what is shown to who asks.
+    /// The frame for this caller.
     pub(super) fn of(asking: &Asking) -> Self {
         Self { may_read: asking.may(Need::Read), may_have_inputs: asking.may(Need::Inputs) }
     }
 
-    /// Around what is shown to anyone.
+    /// The frame for anyone.
     pub(super) fn for_anyone() -> Self {
         Self { may_read: false, may_have_inputs: false }
     }
@@ -83,7 +83,7 @@ impl<T: Template> IntoResponse for Page<T> {
             (REFERRER_POLICY, "same-origin"),
             (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
             (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-            // What one reader may see the next one may not.
+            // A page for one reader may hold what the next one may not see.
             (CACHE_CONTROL, "private, no-cache"),
             (VARY, "accept, authorization"),
         ];
@@ -91,7 +91,7 @@ impl<T: Template> IntoResponse for Page<T> {
     }
 }
 
-/// Keeps what an error's headers say of when to ask again, and has a browser ask for a token where one is wanted.
+/// Keeps an error's headers about when to ask again, and makes a browser ask for a token if one is required.
 pub(super) fn keep_headers(of_problem: &HeaderMap, of_page: &mut HeaderMap) {
     if let Some(wait) = of_problem.get(RETRY_AFTER) {
         of_page.insert(RETRY_AFTER, wait.clone());

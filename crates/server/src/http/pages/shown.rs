@@ -1,4 +1,4 @@
-//! How times, hashes and states are written for people. What a template shows of these is escaped there.
+//! How times, hashes and states are written for people. Templates escape what they show of these.
 
 use std::fmt;
 
@@ -15,15 +15,15 @@ pub(super) struct At(pub(super) i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) i64);
 
-/// The two ends of a long text in hexadecimal.
+/// The beginning and the end of a long hexadecimal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Short<T>(pub(super) T);
 
-/// How many bytes.
+/// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bytes(pub(super) u64);
 
-/// The colour of a statement. Words say the same: colour alone tells nobody anything.
+/// The colour of a state. Words say the same, because colour is not enough for everyone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
@@ -33,7 +33,7 @@ pub(super) enum Tone {
 }
 
 impl At {
-    /// For machines.
+    /// The time for machines.
     pub(super) fn iso(self) -> String {
         rfc3339(self.0)
     }
@@ -47,7 +47,7 @@ impl fmt::Display for At {
 }
 
 impl fmt::Display for Span {
-    /// The two largest units.
+    /// Writes the two largest units.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.max(0);
         let secs = ms / 1000;
@@ -82,7 +82,7 @@ impl fmt::Display for Bytes {
 }
 
 impl fmt::Display for Tone {
-    /// The style's class.
+    /// Writes the CSS class.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Good => "good",
@@ -93,12 +93,12 @@ impl fmt::Display for Tone {
     }
 }
 
-/// A type of enclave, as people write it.
+/// A type of enclave as people write it.
 pub(super) fn tee(tee_type: TeeType) -> String {
     tee_type.as_str().to_ascii_uppercase()
 }
 
-/// What a command line needs besides, where a quote's root is not Intel's.
+/// The extra option that a command line needs if quotes do not chain up to Intel's root.
 pub(super) fn root_option(trust: Trust) -> &'static str {
     match trust {
         Trust::Intel => "",
@@ -106,7 +106,7 @@ pub(super) fn root_option(trust: Trust) -> &'static str {
     }
 }
 
-/// How good a key's standing is.
+/// The tone of a key's standing.
 pub(super) fn key_tone(standing: KeyStanding) -> Tone {
     match standing {
         KeyStanding::Accepted => Tone::Good,

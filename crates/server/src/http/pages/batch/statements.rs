@@ -27,14 +27,14 @@ pub(super) struct LogLine {
     pub(super) is_reading: bool,
 }
 
-/// The most statements that are shown: there is one as a rule, and each key could sign another.
+/// The most statements that are shown. Usually there is one, but each key could sign another.
 const MAX_STATEMENTS: usize = 4;
 
 /// The most system logs of a statement that are shown. A batch has about ten.
 const MAX_LOGS: usize = 32;
 
 impl Stated {
-    /// The different ones among statements, those that most keys signed first.
+    /// The distinct statements, those that most keys signed first.
     pub(super) fn of(mut statements: Vec<Statement>) -> Vec<Self> {
         statements.sort_by_cached_key(Statement::digest);
         let mut groups: Vec<_> = statements.chunk_by(|one, other| one == other).collect();
