@@ -1,5 +1,5 @@
-//! Builds of this repository that somebody measured. The list gives a quote's measurements a name, and nothing more: what is
-//! accepted, the policy alone says.
+//! Builds of this repository that somebody measured. The list only gives a quote's measurements a name: the policy alone decides what
+//! is accepted.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use tee_attestation::{Hex, Quote, Report};
 use tee_checker::read;
 
-/// The list as it was when this program was built.
+/// The list at the time when this program was built.
 const OURS: &str = include_str!("../../../../deploy/measurements.json");
-/// More than any list has.
+/// An upper limit for the size of a list.
 const MAX_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Deserialize)]
@@ -19,7 +19,7 @@ pub(super) struct KnownBuilds {
     builds: Vec<KnownBuild>,
 }
 
-/// A build, with all that it takes to have it again.
+/// A build, with everything that is needed to reproduce it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KnownBuild {
@@ -43,7 +43,7 @@ struct Enclave {
     mrenclave: Hex<32>,
 }
 
-/// Without RTMR0, which is the machine's.
+/// RTMR0 is left out: it depends on the machine.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Domain {
@@ -53,7 +53,7 @@ struct Domain {
 }
 
 impl KnownBuilds {
-    /// A list in a file; this repository's where there is none.
+    /// Reads a list from a file; without a path, this repository's list.
     pub(super) fn read(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else { return Self::parse(OURS.as_bytes()).context("the list in this program") };
         Self::parse(&read(path, MAX_BYTES)?).with_context(|| path.display().to_string())
@@ -63,7 +63,7 @@ impl KnownBuilds {
         serde_json::from_slice(json).map_err(|error| anyhow!("no list of builds: {error}"))
     }
 
-    /// What the list calls the build with a quote's measurements.
+    /// The list's name for the build with a quote's measurements.
     pub(super) fn name(&self, quote: &[u8]) -> Option<String> {
         let quote = Quote::parse(quote).ok()?;
         let KnownBuild { version, commit, .. } = self.builds.iter().find(|build| build.is_in(quote.report()))?;

@@ -65,7 +65,7 @@ async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static st
     let InputEncoding { form, compression } = batch_file::encoding(file)?;
     let mut bytes = fs::read(file).context("cannot read it")?;
     if compression == Compression::None {
-        // A tenth of the size on the line, and servers limit that.
+        // Compressed, it has a tenth of the size, and servers limit the size of uploads.
         bytes = zstd::encode_all(&*bytes, zstd::DEFAULT_COMPRESSION_LEVEL)?;
     }
     let (expected_root, source) = (args.expected_root, args.source.clone());
