@@ -13,7 +13,7 @@ use crate::{
     tree::ProvenTree,
 };
 
-/// What the caller knows about the chain.
+/// The caller's knowledge about the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The chain and the code that a batch must be of.
@@ -21,7 +21,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Takes batches of this chain and this code alone.
+    /// Accepts only batches of this chain and this code.
     pub fn pinned(chain: ChainPins) -> Self {
         Self { pins: Pins::Chain(chain) }
     }
@@ -51,7 +51,7 @@ impl Options {
 ///
 /// # Errors
 ///
-/// A [`Rejection`] names the check that failed. Every input gives a result or an error, never a panic.
+/// A [`Rejection`] names the check that failed. Every input leads to a result or an error, never to a panic.
 pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rejection> {
     let parameters = parameters::check(&input)?;
     let code = code::check(&input)?;
@@ -85,7 +85,7 @@ pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rej
         (tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), transaction_hashes, outcome)
     });
     check_block_hashes(run.blocks, &transaction_hashes?)?;
-    // The tree first: what a run over unproven values ends in says little.
+    // The tree comes first: the end of a run over unproven values says little.
     let (tree, outcome) = (tree?, outcome?);
 
     let Changes { leaves, next_index } = changes(&witness, &outcome)?;
@@ -153,7 +153,7 @@ fn changes(witness: &Witness, outcome: &Outcome) -> Result<Changes, Rejection> {
             (Access::Update { value }, Some(before)) => (before.index, value),
             (Access::Update { .. }, None) | (Access::Read, _) => return Err(missing()),
         };
-        // The run alone decides what is written; a witness that tells otherwise is not of this batch.
+        // Only the run decides what is written; a witness that says otherwise does not belong to this batch.
         if claimed != *value {
             return Err(Rejection::WrittenValue { key: leaf.key, got: claimed, expected: *value });
         }
@@ -170,7 +170,7 @@ fn changes(witness: &Witness, outcome: &Outcome) -> Result<Changes, Rejection> {
         if leaf.access != Access::Read && !changed {
             return Err(Rejection::PathWithoutWrite { key: leaf.key });
         }
-        // Room for claims about state that the batch has nothing to do with.
+        // Otherwise there would be room for claims about state that has nothing to do with the batch.
         if !touched {
             return Err(Rejection::UntouchedLeaf { key: leaf.key });
         }

@@ -74,7 +74,7 @@ pub struct ContractEvent {
     pub transaction: u16,
     /// The contract's address, padded to a word, and the event's own topics.
     pub topics: Vec<[u8; 32]>,
-    /// What is not indexed.
+    /// The data that is not indexed.
     pub data: Vec<u8>,
 }
 

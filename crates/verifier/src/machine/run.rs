@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The L1Messenger's own slots are no part of what is published as state.
+/// The L1Messenger's own slots are not part of the published state.
 const L1_MESSENGER: [u8; 20] = events::kernel_address(0x8008);
 /// What a failing bootloader may say.
 const MAX_REASON_BYTES: usize = 1024;
@@ -59,7 +59,7 @@ pub(crate) struct Block {
     pub(crate) interop_roots: Vec<(u64, u32, [u8; 32])>,
 }
 
-/// What a transaction came to.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionOutcome {
     /// Whether it succeeded; a revert is a normal outcome.
@@ -72,7 +72,7 @@ pub struct TransactionOutcome {
     pub gas_left: u32,
 }
 
-/// What a batch came to.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) accesses: Vec<Access>,
@@ -469,7 +469,7 @@ impl<S: State> BatchRun<S> {
         changes
     }
 
-    /// Runs until the bootloader says something.
+    /// Runs until the bootloader reports something.
     fn next_hook(&mut self) -> Result<u64, Failure> {
         match self.machine.run(&mut self.world)? {
             Pause::Hook(number) => hook_number(number),
@@ -488,7 +488,7 @@ fn hook_number(word: U256) -> Result<u64, Failure> {
     number.ok_or_else(|| Failure::Halted(format!("the bootloader calls an unknown hook {word}")))
 }
 
-/// What a bootloader that fails says: a number, and sometimes a text behind it.
+/// The report of a failing bootloader: a number, and sometimes a text after it.
 fn reason(end: &End) -> String {
     match end {
         End::Returned(_) => "the bootloader ends".to_owned(),
