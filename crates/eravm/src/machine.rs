@@ -23,7 +23,7 @@ pub(crate) const REGISTERS: usize = 16;
 /// at 20 a frame, and cannot be reached; a transaction with 80 million at 25 a near call gets to 3.2 million.
 pub(crate) const MAX_FRAMES: usize = 1 << 22;
 
-/// What a run is made under.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// Hash of the code that runs where an account has none.
@@ -195,10 +195,10 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A [`Stop`] ends the run: the state behind it means nothing.
+    /// A [`Stop`] ends the run: the state after it is meaningless.
     pub fn run<W: World>(&mut self, world: &mut W) -> Result<Pause, Stop<W::Fault>> {
         loop {
-            // Held here, so that the instructions stay where they are while the machine changes.
+            // Held here, so that the instructions stay in place while the machine changes.
             let code = Arc::clone(&self.frame.code);
             let instructions = code.instructions();
             loop {
@@ -308,7 +308,7 @@ impl Machine {
     #[cold]
     fn refuse(&mut self, instruction: &Instruction) -> Flow {
         let price = u32::from(instruction.variant.price);
-        // What is invalid costs all there is.
+        // An invalid instruction costs all remaining gas.
         let is_invalid = instruction.variant.operation == Operation::Invalid;
         self.frame.gas = if is_invalid { 0 } else { self.frame.gas.saturating_sub(price) };
         self.panic()
@@ -322,7 +322,7 @@ impl Machine {
         Ok(self.panic())
     }
 
-    /// Fails where there are more frames than any honest batch can have.
+    /// Fails if there are more frames than any honest batch can have.
     pub(crate) fn check_depth(&self) -> Result<(), Limit> {
         if self.frames.len() + self.near_frames.len() >= MAX_FRAMES { Err(Limit::Frames) } else { Ok(()) }
     }
@@ -363,7 +363,7 @@ fn has_second_result(instruction: &Instruction, flow: &Flow) -> bool {
     }
 }
 
-/// What the owner of a machine may ask and change between two steps.
+/// What the owner of a machine may read and change between two steps.
 impl Machine {
     /// A word of the first frame's heap.
     pub fn heap_word(&self, index: u32) -> U256 {

@@ -1,4 +1,4 @@
-//! What the kernel emits and asks for: events, messages to L1, precompiles, decommitments.
+//! The kernel's outputs and requests: events, messages to L1, precompiles, decommitments.
 
 use crate::{
     ERA_CODE_HASH, EVM_CODE_HASH, Event, FatPointer, Limit, Page, Stop, U256, World,
@@ -138,7 +138,7 @@ impl Machine {
     }
 }
 
-/// What tells one code from another: its hash without version, marker and length.
+/// The part of a code's hash that tells it from others: without version, marker and length.
 pub(crate) fn code_key(hash: U256) -> U256 {
     let [a, b, c, d] = *hash.as_limbs();
     U256::from_limbs([a, b, c, d & 0xffff_ffff])
