@@ -16,7 +16,7 @@ use crate::{
 /// The caller's knowledge about the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The chain and the code that a batch must be of.
+    /// The chain and the code that a batch must match.
     pub pins: Pins,
 }
 
@@ -26,7 +26,7 @@ impl Options {
         Self { pins: Pins::Chain(chain) }
     }
 
-    /// Takes batches of any chain and code: the operator's own bootloader, too, which may mint what it likes.
+    /// Accepts batches of any chain and code: an operator's own bootloader, too, which may mint anything.
     pub fn danger_any_code() -> Self {
         Self { pins: Pins::danger_any_code() }
     }
@@ -46,8 +46,8 @@ impl Options {
 /// 7. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
 /// 8. The new values give the root after the batch.
 ///
-/// What a result does not say: that L1 knows the batch's L1 and upgrade transactions, or that time and fees are what the
-/// chain agreed on. The system logs carry what L1 compares.
+/// A result does not say that L1 knows the batch's L1 and upgrade transactions, or that time and fees are what the chain agreed on.
+/// The system logs carry the values that L1 compares.
 ///
 /// # Errors
 ///
