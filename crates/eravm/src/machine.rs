@@ -26,9 +26,9 @@ pub(crate) const MAX_FRAMES: usize = 1 << 22;
 /// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Hash of the code that runs where an account has none.
+    /// Hash of the code that runs at an account without code.
     pub default_account: U256,
-    /// Hash of the code that runs EVM contracts. Where a chain has no emulator, that of the default account.
+    /// Hash of the code that runs EVM contracts. On a chain without an emulator, that of the default account.
     pub evm_emulator: U256,
     /// A write to this offset of the first frame's heap pauses the run.
     pub hook_offset: Option<u32>,
@@ -38,10 +38,10 @@ pub struct Settings {
     pub precompiles: Precompiles,
 }
 
-/// What becomes of a heap's bound where the gas does not suffice to grow it.
+/// What happens to a heap's bound if the gas does not suffice to grow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeapGrowth {
-    /// It moves all the same (protocol versions before 27).
+    /// It moves nevertheless (protocol versions before 27).
     Always,
     /// It stays (from protocol version 27 on).
     Paid,
@@ -67,7 +67,7 @@ pub enum End {
     Panicked,
 }
 
-/// Where execution goes on.
+/// Where execution continues.
 #[derive(Debug)]
 pub(crate) enum Flow {
     /// With the next instruction of the same code.
@@ -91,7 +91,7 @@ pub struct Machine {
     pub(crate) frame: Frame,
     /// The frames that called this one, outermost first.
     pub(crate) frames: Vec<Frame>,
-    /// What the near calls of all frames put aside, outermost first.
+    /// The state that the near calls of all frames put aside, outermost first.
     pub(crate) near_frames: Vec<NearFrame>,
     pub(crate) context_value: u128,
     pub(crate) transaction: u16,
@@ -374,7 +374,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// [`Limit::Memory`] where the heap would become too large.
+    /// [`Limit::Memory`] if the heap would become too large.
     pub fn set_heap_word(&mut self, index: u32, value: U256) -> Result<(), Limit> {
         let offset = index.checked_mul(32).ok_or(Limit::Memory)?;
         let heap = self.first_heap();

@@ -9,7 +9,7 @@ use crate::{
     precompiles::{self, PrecompileCall},
 };
 
-/// Length of the pointer to decommitted code: what a frame of the kernel has for nothing. The caller narrows it.
+/// Length of the pointer to decommitted code: the memory that a frame of the kernel has without paying. The caller narrows it.
 const DECOMMITTED_BYTES: u32 = 1 << 21;
 
 impl Machine {
@@ -36,8 +36,8 @@ impl Machine {
         }
     }
 
-    /// Runs the precompile of the frame's address over memory. The second source says what that costs. Result: 1, or 0 where the
-    /// gas does not suffice, which then is gone.
+    /// Runs the precompile of the frame's address over memory. The second source holds the price. Result: 1, or 0 if the gas does not
+    /// suffice; it is then used up.
     pub(crate) fn precompile_call(&mut self, instruction: &Instruction) -> Result<Flow, Limit> {
         let (abi, costs) = self.two_words(instruction);
         let costs = costs.as_limbs()[0];
