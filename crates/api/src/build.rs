@@ -1,21 +1,21 @@
-//! What a program was built from.
+//! The sources that a program was built from.
 
 use std::sync::LazyLock;
 
-/// What a program was built from. Only `deploy/release` says so: another build does not know.
+/// The sources that a program was built from. Only `deploy/release` sets them: any other build does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
     /// The packages' version.
     pub version: &'static str,
     /// The commit, in 40 hex digits.
     pub commit: Option<&'static str>,
-    /// Whether what was built is what the commit says.
+    /// Whether the sources were exactly those of the commit.
     pub clean: bool,
-    /// What `rustc --version` says.
+    /// The output of `rustc --version`.
     pub toolchain: Option<&'static str>,
 }
 
-/// What this program was built from.
+/// The sources that this program was built from.
 pub const BUILD: Build = Build {
     version: env!("CARGO_PKG_VERSION"),
     commit: option_env!("TEE_BUILD_COMMIT"),
@@ -27,7 +27,7 @@ pub const BUILD: Build = Build {
 };
 
 impl Build {
-    /// The commit, or what is known in its place, as a metric's label shows it.
+    /// The commit, or else what is known, for a metric's label.
     pub fn commit_label(&self) -> &'static str {
         match (self.commit, self.clean) {
             (Some(commit), true) => commit,
@@ -36,13 +36,13 @@ impl Build {
         }
     }
 
-    /// The toolchain, as a metric's label shows it.
+    /// The toolchain, for a metric's label.
     pub fn toolchain_label(&self) -> &'static str {
         self.toolchain.unwrap_or("unknown")
     }
 }
 
-/// What `--version` says behind the program's name.
+/// The output of `--version` after the program's name.
 pub fn long_version() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| text(&BUILD));
     &TEXT

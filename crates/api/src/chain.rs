@@ -1,12 +1,12 @@
-//! How errors are shown.
+//! How errors are printed.
 //!
-//! An error's message says its own context, and its cause is its source. So a message alone says too little, and a message that
-//! repeats its cause says it twice: whoever shows an error shows its [`chain`], once. Errors of other libraries may repeat their
-//! causes: those are not said again.
+//! An error's message gives its own context, and its cause is its source. So a message by itself says too little, and a message that
+//! repeats its cause says it twice: code that prints an error prints its [`chain`], once. Errors of other libraries may repeat their
+//! causes; such repetitions are left out.
 
 use std::error::Error;
 
-/// An error with its causes, on one line.
+/// An error and its causes, on one line.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

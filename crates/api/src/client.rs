@@ -26,7 +26,7 @@ use crate::{
     http::{self, BearerToken, ClientSetupError, HttpOptions, Pace, TlsFiles, Trust, is_loopback, read_body},
 };
 
-/// The most that is read of an answer that is not a batch input, in bytes.
+/// The most bytes that are read of an answer that is not a batch input.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024;
 
 /// A client of one server. Cloning it shares its connections.
@@ -40,12 +40,12 @@ pub struct Client {
     has_token: bool,
 }
 
-/// How long a server may take, and how much it may send.
+/// The limits on a server's time and answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// The program that asks, as the server is told.
+    /// The name of the calling program, as the server sees it.
     pub program: &'static str,
-    /// For a connection to stand, TLS included.
+    /// For establishing a connection, TLS included.
     pub connect_timeout: Duration,
     /// Between two pieces of an answer.
     pub read_timeout: Duration,
@@ -53,11 +53,11 @@ pub struct ClientOptions {
     pub total_timeout: Duration,
     /// How slowly an answer may come.
     pub pace: Pace,
-    /// The largest batch input, in bytes, before and after decompression. Above [`MAX_INPUT_BYTES`] has no effect.
+    /// The largest batch input in bytes, before and after decompression. Values above [`MAX_INPUT_BYTES`] have no effect.
     pub max_input_bytes: u64,
-    /// Sent with every request, to servers that ask who is there.
+    /// Sent with every request, for servers that require a token.
     pub token: Option<BearerToken>,
-    /// Whom to trust, and what to show, over `https`.
+    /// The certificates to trust and the one to show, for `https`.
     pub tls: TlsFiles,
 }
 
@@ -66,12 +66,12 @@ pub struct ClientOptions {
 pub struct Work {
     /// The lease, from servers that have them.
     pub lease: Option<Lease>,
-    /// The input, or why its bytes could not be read: the batch's fault, to be reported under the lease.
+    /// The input, or why its bytes could not be read. The latter is the batch's fault, to be reported under the lease.
     pub input: Result<BatchInput, UnreadableInput>,
 }
 
 impl Default for ClientOptions {
-    /// The prover's.
+    /// The prover's options.
     fn default() -> Self {
         let HttpOptions { program, connect_timeout, read_timeout, total_timeout, .. } =
             HttpOptions::new("tee-prover-gateway");
@@ -89,7 +89,7 @@ impl Default for ClientOptions {
 }
 
 impl Client {
-    /// A client of the server at `base_url`, which may hold a path. Nothing is sent yet.
+    /// A client of the server at `base_url`, which may contain a path. Nothing is sent yet.
     pub fn new(base_url: &str, options: ClientOptions) -> Result<Self, ClientSetupError> {
         let mut base_url = http::base_url(base_url)?;
         base_url.set_query(None);
@@ -118,12 +118,12 @@ impl Client {
         is_loopback(&self.base_url)
     }
 
-    /// Whether the token travels unencrypted over a network, where whoever listens can take it.
+    /// Whether the token travels unencrypted over a network, where eavesdroppers can take it.
     pub fn exposes_token(&self) -> bool {
         self.has_token && self.base_url.scheme() == "http" && !self.is_loopback()
     }
 
-    /// Registers a key with its quote. Registering the same again is fine.
+    /// Registers a key with its quote. Registering the same key again succeeds.
     pub async fn register_attestation(&self, registration: &RegisterAttestation) -> Result<(), ClientError> {
         let request = json(self.request(Method::POST, "tee/register_attestation"), registration)?;
         success(self.send(request).await?).await
@@ -140,15 +140,14 @@ impl Client {
         Ok(requests)
     }
 
-    /// Hands in what a key signed to be registered with a contract.
+    /// Submits what a key signed to be registered with a contract.
     pub async fn submit_registration_signature(&self, signature: &RegistrationSignature) -> Result<(), ClientError> {
         let request = json(self.request(Method::POST, "tee/registration_signatures"), signature)?;
         success(self.send(request).await?).await
     }
 
-    /// Asks for a batch; `None` when there is nothing to do. The input is not read yet: it arrives with
-    /// [`Claim::read`]. A server that knows `wait` answers when there is something, or after that time, in whole
-    /// seconds; others ignore it.
+    /// Asks for a batch; `None` if there is no work. The input is not read yet: [`Claim::read`] reads it. A server that supports `wait`
+    /// answers when there is work, or after that time, in whole seconds; other servers ignore it.
     pub async fn claim(&self, tee_type: TeeType, wait: Option<Duration>) -> Result<Option<Claim>, ClientError> {
         let mut url = self.url("tee/proof_inputs");
         if let Some(wait) = wait {
@@ -164,7 +163,7 @@ impl Client {
         }
     }
 
-    /// Asks for a batch and reads it whole; `None` when there is nothing to do. The input is decoded on a blocking thread.
+    /// Asks for a batch and reads it completely; `None` if there is no work. The input is decoded on a blocking thread.
     pub async fn proof_inputs(&self, tee_type: TeeType) -> Result<Option<Work>, ClientError> {
         let Some(claim) = self.claim(tee_type, None).await? else { return Ok(None) };
         let lease = claim.lease().cloned();
@@ -175,7 +174,7 @@ impl Client {
         Ok(Some(Work { lease, input }))
     }
 
-    /// Submits the proof of a batch, under the lease where there is one.
+    /// Submits the proof of a batch, under the lease if there is one.
     pub async fn submit_proof(
         &self,
         batch: L1BatchNumber,
@@ -189,7 +188,7 @@ impl Client {
         success(self.send(request).await?).await
     }
 
-    /// Renews a lease: the answer says how long it lasts from now.
+    /// Renews a lease. The answer says how long it lasts from now.
     pub async fn renew_lease(&self, lease_id: &LeaseId) -> Result<Lease, ClientError> {
         let request = self.request(Method::POST, &format!("tee/leases/{lease_id}/renew"));
         let response = self.send(request).await?;
@@ -209,7 +208,7 @@ impl Client {
         done(self.send(self.request(Method::DELETE, &format!("tee/leases/{lease_id}"))).await?).await
     }
 
-    /// Asks whether the server can do its work. Gives the server's time, where it says one.
+    /// Asks whether the server can do its work. Returns the server's time, if the answer has it.
     pub async fn ready(&self) -> Result<Option<SystemTime>, ClientError> {
         let response = self.send(self.request(Method::GET, "health/ready")).await?;
         let date = http::date(response.headers());
@@ -227,7 +226,7 @@ impl Client {
         url
     }
 
-    /// Sends, and sorts what is not a success by who is at fault.
+    /// Sends a request, and sorts failures by who is at fault.
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request.send().await?;
         let status = response.status();
@@ -238,7 +237,7 @@ impl Client {
             return Err(AnswerError::Status(status.as_u16()).into());
         }
         let retry_after = http::retry_after(response.headers());
-        // What the server says about it is worth having, not worth failing for.
+        // The server's explanation is useful, but its absence is no reason to fail.
         let body = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.ok().flatten().unwrap_or_default();
         Err(error::refusal(status.as_u16(), retry_after, &body))
     }
@@ -249,7 +248,7 @@ fn json(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder
     Ok(request.header(CONTENT_TYPE, "application/json").body(body))
 }
 
-/// An answer that must say so: a portal's page with status 200 is nobody's word that a proof was taken.
+/// Checks that the answer says "success": a portal's page with status 200 does not mean that a proof was accepted.
 async fn success(response: Response) -> Result<(), ClientError> {
     let body = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await?.unwrap_or_default();
     match serde_json::from_slice::<String>(&body) {
@@ -258,7 +257,7 @@ async fn success(response: Response) -> Result<(), ClientError> {
     }
 }
 
-/// Reads the rest of an answer whose status says all, so that its connection can be used again.
+/// Reads the rest of an answer whose status is enough, so that its connection can be used again.
 async fn done(response: Response) -> Result<(), ClientError> {
     read_body(response, MAX_ANSWER_BYTES, Pace::default()).await?;
     Ok(())

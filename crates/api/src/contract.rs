@@ -1,8 +1,8 @@
-//! What provers sign for contracts on an EVM: a statement for one verifying contract alone, and that a key is there to be
+//! What provers sign for contracts on an EVM: a statement for exactly one verifying contract, and that a key is there to be
 //! registered.
 //!
-//! The contracts are in the project's `contracts/`. Whoever talks to them, a relayer, tells a server with [`SigningRequest`]s what it
-//! wants signed; provers fetch them from there.
+//! The contracts are in the project's `contracts/`. A relayer talks to them, and tells a server with [`SigningRequest`]s what it wants
+//! signed; provers fetch the requests from the server.
 
 use std::{fmt, str::FromStr};
 
@@ -16,12 +16,12 @@ use crate::{
     wire::plain_hex::{self, address},
 };
 
-/// Separates signatures for one contract from all others.
+/// Separates signatures for a contract from all others.
 const BOUND_DOMAIN: &[u8] = b"tee-prover-gateway/statement/bound/v1";
 /// Separates the signatures by which keys are registered from all others.
 const REGISTRATION_DOMAIN: &[u8] = b"tee-prover-gateway/registration/v1";
 
-/// The most contracts that a statement is signed for.
+/// The most contracts for which a statement is signed.
 pub const MAX_CONTRACTS: usize = 8;
 
 /// A contract on a settlement chain. As text `1:0xc0c0…`.
@@ -34,7 +34,7 @@ pub struct Contract {
     pub address: Address,
 }
 
-/// A signature of a statement that one contract alone takes.
+/// A signature of a statement that only one contract accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundSignature {
     /// The contract.
@@ -96,13 +96,13 @@ pub struct RegistrationEntry {
     pub attestation: Quote,
 }
 
-/// Not a contract.
+/// The text is not a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not a chain id and an address, as in 1:0x0000000000000000000000000000000000000001")]
 pub struct ContractError;
 
 impl Statement {
-    /// The 32 bytes that are signed for one contract alone: keccak256 of Solidity's `abi.encode(bytes32 domain, uint256
+    /// The 32 bytes that are signed for exactly one contract: keccak256 of Solidity's `abi.encode(bytes32 domain, uint256
     /// settlementChainId, address verifyingContract, bytes32 digest)`.
     pub fn bound_digest(&self, contract: &Contract) -> H256 {
         hash_words(&[
@@ -115,7 +115,7 @@ impl Statement {
 }
 
 impl SigningRequest {
-    /// The contract that statements are signed for.
+    /// The contract for which statements are signed.
     pub fn contract(&self) -> Contract {
         Contract { settlement_chain_id: self.settlement_chain_id, address: self.proof_verifier }
     }

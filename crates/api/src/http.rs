@@ -1,5 +1,5 @@
-//! Outgoing HTTP, by one set of rules whoever asks and whoever is asked: nobody is followed elsewhere, waited for without end, or
-//! read without bound; this machine is asked without a proxy; and no error shows a URL, which may hold a secret.
+//! Outgoing HTTP, with one set of rules for all callers and servers: redirects are not followed, waits and bodies are bounded, this
+//! machine is reached without a proxy, and no error shows a URL, which may hold a secret.
 
 mod error;
 mod tls;
@@ -25,36 +25,36 @@ pub use self::{
 };
 use crate::{BUILD, chain};
 
-/// Who asks, how long an answer may take, and whom to trust.
+/// The caller's name, its time limits, and the certificates that it trusts.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// The program, as the server is told.
+    /// The name of the program, as the server sees it.
     pub program: &'static str,
-    /// For a connection to stand, TLS included.
+    /// For establishing a connection, TLS included.
     pub connect_timeout: Duration,
     /// Between two pieces of an answer.
     pub read_timeout: Duration,
     /// For a whole exchange, the transfer included.
     pub total_timeout: Duration,
-    /// Whose certificates are good, over `https`.
+    /// The server certificates to trust, for `https`.
     pub trust: Trust,
-    /// What is shown to a server that asks for a certificate.
+    /// The certificate to show to a server that requires one.
     pub certificate: Option<ClientCertificate>,
-    /// Sent with every request, to servers that ask who is there.
+    /// Sent with every request, for servers that require a token.
     pub token: Option<BearerToken>,
 }
 
-/// The least rate of a transfer: a server that trickles is let go long before the whole exchange's time is over.
+/// The minimum rate of a transfer: a server that sends too slowly is dropped long before the limit for the whole exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// For how long any rate will do.
+    /// How long any rate is accepted.
     pub grace: Duration,
-    /// What has to come on average after that.
+    /// The minimum average rate after that.
     pub least_bytes_per_sec: u64,
 }
 
 impl HttpOptions {
-    /// Those of a program that trusts the system's authorities and shows nothing of itself.
+    /// The options of a program that trusts the system's authorities and shows neither certificate nor token.
     pub fn new(program: &'static str) -> Self {
         Self {
             program,
@@ -93,14 +93,14 @@ impl Default for Pace {
     }
 }
 
-/// An address that can be asked: http or https, with a host.
+/// Parses an http or https URL with a host.
 pub fn url(text: &str) -> Result<Url, ClientSetupError> {
     let url = Url::parse(text).map_err(|_| ClientSetupError::Url)?;
     let can_be_asked = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
     can_be_asked.then_some(url).ok_or(ClientSetupError::Url)
 }
 
-/// The same as what stands before the paths that are asked for: it ends with a slash.
+/// Parses a base URL for the paths of requests: it ends with a slash.
 pub fn base_url(text: &str) -> Result<Url, ClientSetupError> {
     let mut url = url(text)?;
     if !url.path().ends_with('/') {
@@ -109,14 +109,14 @@ pub fn base_url(text: &str) -> Result<Url, ClientSetupError> {
     Ok(url)
 }
 
-/// Whether a URL is of this machine.
+/// Whether a URL names this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// The body, or `None` when it is larger than `limit` bytes.
+/// Reads the body; `None` if it exceeds `limit` bytes.
 pub async fn read_body(mut response: Response, limit: u64, pace: Pace) -> Result<Option<Vec<u8>>, NetworkError> {
     let fits = |length: u64| length <= limit;
     if !response.content_length().is_none_or(fits) {
@@ -135,7 +135,7 @@ pub async fn read_body(mut response: Response, limit: u64, pace: Pace) -> Result
 }
 
 impl Pace {
-    /// By when more than so many bytes must have come.
+    /// The time by which more than this many bytes must have arrived.
     fn time_for(&self, bytes: u64) -> Duration {
         let secs = bytes.checked_div(self.least_bytes_per_sec).unwrap_or(u64::from(u32::MAX));
         self.grace.saturating_add(Duration::from_secs(secs))
@@ -146,8 +146,8 @@ impl Pace {
     }
 }
 
-/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date, which counts from the server's own `Date`: its clock and
-/// ours may differ.
+/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. A date is compared with the server's own `Date`, since its
+/// clock and ours may differ.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = text.parse::<u32>() {
@@ -157,7 +157,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(at.duration_since(date(headers)?).unwrap_or_default())
 }
 
-/// A server's time, to the second, when it answered: `Date` (RFC 9110, section 6.6.1).
+/// The server's time when it answered, to the second: `Date` (RFC 9110, section 6.6.1).
 pub fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }

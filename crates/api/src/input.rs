@@ -1,4 +1,4 @@
-//! A batch input in bytes: how it is written down, and reading it as it comes.
+//! The encodings of a batch input, and reading an input as it arrives.
 
 use std::{
     io::{self, BufRead, Read, Write},
@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 use tee_verifier::{BatchInput, InputError, InputForm};
 use thiserror::Error;
 
-/// How an input is written down.
+/// The encoding of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InputEncoding {
     /// Its form.
@@ -21,47 +21,47 @@ pub struct InputEncoding {
 /// How bytes are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// They are not.
+    /// They are not compressed.
     None,
-    /// `gzip`, which provers do not read: they do not ask for it.
+    /// `gzip`, which provers do not read and do not ask for.
     Gzip,
     /// `zstd`.
     Zstd,
 }
 
-/// Why headers do not say how an input is written down.
+/// Why headers do not name a known encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EncodingError {
-    /// Another type, or none.
+    /// The content type is missing or unknown.
     #[error("Content-Type: neither application/json nor application/cbor")]
     Form,
-    /// Another coding.
+    /// The content coding is unknown.
     #[error("Content-Encoding: none of identity, zstd, gzip")]
     Compression,
 }
 
-/// An input that was read.
+/// A decoded input.
 #[derive(Debug, PartialEq)]
 pub struct DecodedInput {
     /// The input.
     pub input: BatchInput,
-    /// How many bytes it was after decompression.
+    /// Its size after decompression, in bytes.
     pub bytes: u64,
 }
 
 /// Why a batch input's bytes cannot be read.
 #[derive(Debug, Error)]
 pub enum UnreadableInput {
-    /// Larger than allowed, before or after decompression.
+    /// It exceeds the limit, before or after decompression.
     #[error("the batch input is larger than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// The bytes do not come, or cannot be decompressed.
+    /// The bytes do not arrive or cannot be decompressed.
     #[error("the batch input cannot be decompressed")]
     Compression(#[source] io::Error),
-    /// Not a batch input.
+    /// The bytes are not a batch input.
     #[error(transparent)]
     Input(InputError),
     /// Decoding panicked.
@@ -70,12 +70,12 @@ pub enum UnreadableInput {
 }
 
 impl InputEncoding {
-    /// A form, compressed with zstd: as inputs are kept and sent.
+    /// A form compressed with zstd, as inputs are stored and sent.
     pub fn zstd(form: InputForm) -> Self {
         Self { form, compression: Compression::Zstd }
     }
 
-    /// As HTTP's headers say; `untyped` is the form of a body without a type, where one is taken.
+    /// The encoding that HTTP headers name. `untyped` is the form of a body without a content type, if such a body is accepted.
     pub fn of_headers(headers: &HeaderMap, untyped: Option<InputForm>) -> Result<Self, EncodingError> {
         let form = match header(headers, CONTENT_TYPE) {
             None => untyped,
@@ -85,7 +85,7 @@ impl InputEncoding {
         Ok(Self { form: form.ok_or(EncodingError::Form)?, compression })
     }
 
-    /// As a file's name says: it ends in `.json` or `.cbor`, and in `.zst` or `.gz` after that where it is compressed.
+    /// The encoding that a file name names: it ends in `.json` or `.cbor`, followed by `.zst` or `.gz` if it is compressed.
     pub fn of_file_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy();
         let compressed = [(".zst", Compression::Zstd), (".gz", Compression::Gzip)];
@@ -96,7 +96,7 @@ impl InputEncoding {
         Some(Self { form, compression })
     }
 
-    /// How names of files with it end.
+    /// The ending of names of files in this encoding.
     pub fn file_ending(self) -> String {
         let compression = match self.compression {
             Compression::None => "",
@@ -106,7 +106,7 @@ impl InputEncoding {
         format!(".{}{compression}", self.form.extension())
     }
 
-    /// Its compression's name in HTTP's `Content-Encoding`, where there is one.
+    /// The name of the compression in HTTP's `Content-Encoding`, if there is one.
     pub fn content_encoding(self) -> Option<&'static str> {
         match self.compression {
             Compression::None => None,
@@ -128,7 +128,7 @@ impl InputEncoding {
             }
             #[cfg(feature = "gzip")]
             Compression::Gzip => {
-                // All of its members: what follows the first is not left unread.
+                // Reads all members: what follows the first one is not ignored.
                 let plain = flate2::bufread::MultiGzDecoder::new(from);
                 read(plain, self.form, limit_bytes, UnreadableInput::Compression)
             }
@@ -164,7 +164,7 @@ impl InputEncoding {
 }
 
 impl Compression {
-    /// As HTTP's headers say.
+    /// The compression that HTTP headers name.
     pub fn of_headers(headers: &HeaderMap) -> Result<Self, EncodingError> {
         match header(headers, CONTENT_ENCODING).as_deref() {
             None | Some("" | "identity") => Ok(Self::None),
@@ -177,18 +177,18 @@ impl Compression {
 
 fn header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let value = headers.get(name)?;
-    // What is no text is no name that is known.
+    // A value that is not text is not a known name.
     Some(value.to_str().unwrap_or("?").trim().to_ascii_lowercase())
 }
 
-/// `fault` says what it means that the bytes cannot be read.
+/// `fault` builds the error for bytes that cannot be read.
 fn read(
     plain: impl Read,
     form: InputForm,
     limit: u64,
     fault: impl FnOnce(io::Error) -> UnreadableInput,
 ) -> Result<DecodedInput, UnreadableInput> {
-    // Takes all, and counts it.
+    // Reads everything, and counts it.
     let mut counted = plain.take(u64::MAX);
     match BatchInput::read(&mut counted, form, limit) {
         Err(InputError::TooLarge { limit }) => Err(UnreadableInput::TooLarge { limit }),

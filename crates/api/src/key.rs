@@ -1,4 +1,4 @@
-//! The key that lives in the enclave, and its public half.
+//! The key in the enclave, and its public half.
 
 use std::{fmt, str::FromStr};
 
@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::{BoundSignature, Contract, RegistrationSignature, Signature, SignedStatement, SigningRequest, Statement};
 
-/// The signing key. It exists in one enclave only: it is not shown by `Debug`, and erased when dropped.
+/// The signing key. It exists in only one enclave: `Debug` does not show it, and it is erased when dropped.
 pub struct SigningKey(SecretKey);
 
-/// What a prover signs of a batch.
+/// What a prover signs about a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedBatch {
-    /// Signature of the bare root after the batch, the one that zksync-era knows; 65 bytes.
+    /// The signature of the bare root after the batch, as in zksync-era; 65 bytes.
     pub signature: Signature,
     /// The statement with its signature.
     pub statement: SignedStatement,
@@ -27,25 +27,25 @@ pub struct SignedBatch {
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey(secp256k1::PublicKey);
 
-/// Why bytes are not a key. Says nothing of the bytes.
+/// Why bytes are not a key. The error does not show the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeyError {
-    /// Not hexadecimal.
+    /// The text is not hexadecimal.
     #[error("public key: not hexadecimal")]
     NotHex,
-    /// Not 33 bytes.
+    /// The length is not 33 bytes.
     #[error("public key: {got} bytes where a compressed key has 33")]
     Length {
         /// The number of bytes.
         got: usize,
     },
-    /// Not a point on the curve.
+    /// The bytes are not a point on the curve.
     #[error("public key: not a point on the curve")]
     NotOnCurve,
-    /// A secret key that is not 64 hexadecimal characters or is out of range.
+    /// The secret key is not 64 hexadecimal characters or is out of range.
     #[error("signing key: not 64 hexadecimal characters that make a secp256k1 key")]
     Secret,
-    /// The operating system gave no random bytes.
+    /// The operating system returned no random bytes.
     #[error("signing key: no entropy from the operating system")]
     NoEntropy,
 }
@@ -70,7 +70,7 @@ impl SigningKey {
         SecretKey::from_slice(bytes.as_ref()).map(Self).map_err(|_| KeyError::Secret)
     }
 
-    /// The key as 64 hexadecimal characters, to hand it to the process that is started in the same enclave.
+    /// The key as 64 hexadecimal characters, to be handed to the process that is started in the same enclave.
     pub fn expose_hex(&self) -> Zeroizing<String> {
         let bytes = Zeroizing::new(self.0.secret_bytes());
         Zeroizing::new(hex::encode(bytes.as_ref()))
@@ -81,8 +81,8 @@ impl SigningKey {
         PublicKey(self.0.public_key(SECP256K1))
     }
 
-    /// Signs a verified batch: the bare root, the statement, and the statement for each of the contracts. Of a batch nothing can be
-    /// signed that was not verified.
+    /// Signs a verified batch: the bare root, the statement, and the statement for each of the contracts. Nothing can be signed for a
+    /// batch that was not verified.
     pub fn sign(&self, batch: &VerifiedBatch, contracts: &[Contract]) -> SignedBatch {
         self.sign_statement(Statement::of(batch), contracts)
     }
@@ -102,8 +102,8 @@ impl SigningKey {
         }
     }
 
-    /// Shows that the key is there, to be registered. The digest has a domain of its own, so whatever is asked for, the signature
-    /// is none of a batch.
+    /// Shows that the key is there to be registered. The digest has a domain of its own, so the signature never passes for one of a
+    /// batch, whatever was requested.
     pub fn sign_registration(&self, request: &SigningRequest) -> RegistrationSignature {
         RegistrationSignature {
             pubkey: self.public_key(),
@@ -119,7 +119,7 @@ impl SigningKey {
     }
 }
 
-/// Lets a 32-byte hash be a message without the fallible constructor.
+/// Turns a 32-byte hash into a message without the fallible constructor.
 struct Hashed(H256);
 
 impl secp256k1::ThirtyTwoByteHash for Hashed {

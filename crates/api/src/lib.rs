@@ -1,16 +1,15 @@
 //! Wire types, statement, signatures and HTTP client of the TEE proof protocol.
 //!
-//! The protocol is zksync-era 29.x's, byte for byte, with extensions that a peer may ignore: leases, a statement beside
-//! the root's signature, and batch inputs in CBOR. Bytes from a peer become types that cannot be wrong when they are
-//! parsed, here and once.
+//! The protocol is zksync-era 29.x's, byte for byte, with extensions that a peer may ignore: leases, a statement besides the root's
+//! signature, and batch inputs in CBOR. A peer's bytes are parsed here, once, into types that cannot be invalid.
 //!
-//! - [`SigningKey`] signs a [`VerifiedBatch`](tee_verifier::VerifiedBatch), and that it is there to be registered. The outcome of the
-//!   first is a [`SignedBatch`]: the root's signature, and the [`Statement`] with its own, also for each [`Contract`] that asks for one.
-//! - [`SubmitProof`], [`RegisterAttestation`] and their neighbours are the bodies of requests.
-//! - [`Client`] asks a server: with time-outs, limits on bytes and a least rate, and never more than once for one call. When to try
-//!   again is its caller's decision.
-//! - [`settings`] is how programs read their configuration.
-//! - [`http`] has the rules by which all programs ask over HTTP, this client's and those of others.
+//! - [`SigningKey`] signs a [`VerifiedBatch`](tee_verifier::VerifiedBatch), which gives a [`SignedBatch`]: the root's signature, and
+//!   the [`Statement`] with its own, also for each [`Contract`] that asks for one. It also signs that it is there to be registered.
+//! - [`SubmitProof`], [`RegisterAttestation`] and their siblings are the bodies of requests.
+//! - [`Client`] sends requests to a server, with time-outs, limits on bytes and a minimum rate. Each call sends at most one request:
+//!   retries are the caller's decision.
+//! - [`settings`] reads the configuration of programs.
+//! - [`http`] has the rules for all outgoing HTTP, for this client and others.
 //!
 //! A submission, as a server reads and checks it:
 //!

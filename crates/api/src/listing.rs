@@ -198,7 +198,7 @@ pub struct ResolveDisagreement {
 }
 
 impl JobAction {
-    /// As it stands in a path.
+    /// The name in a path.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -219,13 +219,13 @@ impl std::str::FromStr for JobAction {
     }
 }
 
-/// Not something that is done to a job.
+/// The text is not an action on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("action: none of retry, ignore, requeue")]
 pub struct JobActionError;
 
 impl TeeTypeAction {
-    /// As it stands in a path.
+    /// The name in a path.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retire => "retire",
@@ -242,7 +242,7 @@ impl std::str::FromStr for TeeTypeAction {
     }
 }
 
-/// Not something that is done to a type of enclave.
+/// The text is not an action on a type of enclave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("action: neither retire nor serve")]
 pub struct TeeTypeActionError;

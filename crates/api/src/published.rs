@@ -1,11 +1,11 @@
-//! Proofs as they are published: the answer of `unstable_getTeeProofs`.
+//! Published proofs: the answer of `unstable_getTeeProofs`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{JobStatus, KeyStanding, OrOther, TeeType, wire::plain_hex};
 
-/// The JSON-RPC method: parameters are a batch number and a TEE type or null, the result is a list of [`TeeProof`].
+/// The JSON-RPC method. Its parameters are a batch number and a TEE type or null, and its result is a list of [`TeeProof`].
 pub const TEE_PROOFS_METHOD: &str = "unstable_getTeeProofs";
 
 /// A proof, or a job that has none yet, as somebody publishes it (`zksync_types::api::TeeProof`). All of it is a claim:

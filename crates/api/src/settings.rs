@@ -1,4 +1,4 @@
-//! Configuration, written one way for all programs: a file, the environment over it, and for each value where it comes from.
+//! Configuration, in one way for all programs: a file, which environment variables override, and the origin of each value.
 
 mod bytes;
 mod interval;
@@ -17,23 +17,23 @@ pub use self::{
     variables::{Variables, environment, variable_names},
 };
 
-/// Why a variable of the environment is refused.
+/// Why an environment variable is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum VariableError {
-    /// It is not what it should be.
+    /// Its value is invalid.
     #[error("{name}: {error}")]
     Invalid {
         /// Its name.
         name: String,
-        /// What it should be.
+        /// What the value should be.
         error: String,
     },
-    /// It has the program's prefix and is not known: misspelt, most likely.
+    /// It has the program's prefix but is unknown, so it is probably misspelt.
     #[error("there is no variable {name}; the nearest is {nearest}")]
     Unknown {
         /// Its name.
         name: String,
-        /// The known one that is most like it.
+        /// The known name that is most similar.
         nearest: String,
     },
 }

@@ -12,23 +12,23 @@ use thiserror::Error;
 
 use crate::PublicKey;
 
-/// A low-s ECDSA signature on secp256k1: r ‖ s ‖ v with v = 27 or 28, or r ‖ s alone as older provers send it. In hex on
-/// the wire.
+/// A low-s ECDSA signature on secp256k1: r ‖ s ‖ v with v = 27 or 28, or only r ‖ s, as older provers send it. On the wire it is in
+/// hex.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Signature {
     compact: [u8; 64],
-    /// 0 or 1; none for a signature of 64 bytes.
+    /// 0 or 1; `None` for a signature of 64 bytes.
     recovery_id: Option<u8>,
 }
 
-/// Why bytes are not a signature, or not the signature of this.
+/// Why bytes are not a signature, or not a valid one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SignatureError {
-    /// Not hexadecimal.
+    /// The text is not hexadecimal.
     #[error("signature: not hexadecimal")]
     NotHex,
-    /// Neither 64 nor 65 bytes.
+    /// The length is neither 64 nor 65 bytes.
     #[error("signature: {got} bytes where one has 65, or 64 without the recovery id")]
     Length {
         /// The number of bytes.
@@ -43,10 +43,10 @@ pub enum SignatureError {
     /// r or s is zero or not below the group's order.
     #[error("signature: r or s out of range")]
     OutOfRange,
-    /// s is in the upper half: whoever sees a signature can turn it into this other one.
+    /// s is in the upper half: anyone who sees a signature can turn it into this second form.
     #[error("signature: s in the upper half")]
     HighS,
-    /// A signature of another hash or by another key.
+    /// It is a signature of another hash or by another key.
     #[error("signature: not this key's signature of this hash")]
     Mismatch,
 }
@@ -73,15 +73,15 @@ impl Signature {
         Ok(Self { compact, recovery_id })
     }
 
-    /// The bytes as they came, 64 or 65.
+    /// The original bytes, 64 or 65.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.compact.to_vec();
         bytes.extend(self.recovery_id.map(|id| id + 27));
         bytes
     }
 
-    /// Checks that `key` signed `hash`, as it is. A signature without recovery id is compared with the key under both
-    /// ids: half of all signatures need the second.
+    /// Checks that `key` signed `hash` itself, without hashing it again. A signature without recovery id is compared with the key under
+    /// both ids: half of all signatures need the second.
     pub fn verify(&self, hash: H256, key: &PublicKey) -> Result<(), SignatureError> {
         let message = Message::from_slice(hash.as_bytes()).map_err(|_| SignatureError::Mismatch)?;
         let ids = match self.recovery_id {
@@ -97,7 +97,7 @@ impl Signature {
         if recovers { Ok(()) } else { Err(SignatureError::Mismatch) }
     }
 
-    /// A fresh signature. Its recovery id is 0 or 1: 2 and 3 need an r that nobody can find.
+    /// A new signature. Its recovery id is 0 or 1: ids 2 and 3 need an r that nobody can find.
     pub(crate) fn from_recoverable(signature: &RecoverableSignature) -> Self {
         let (recovery_id, compact) = signature.serialize_compact();
         Self { compact, recovery_id: Some((recovery_id.to_i32() & 1) as u8) }

@@ -1,4 +1,4 @@
-//! The statement: what a bare root hash leaves open, signed beside it.
+//! The statement: the facts that a bare root hash leaves open, signed besides it.
 
 use serde::{Deserialize, Serialize};
 use tee_verifier::{CodeHashes, H256, VerifiedBatch, keccak256};
@@ -15,7 +15,7 @@ pub const MAX_SYSTEM_LOGS: usize = 512;
 /// keccak256("tee-prover-gateway/statement/v1") separates these signatures from those of other protocols.
 const DOMAIN: &[u8] = b"tee-prover-gateway/statement/v1";
 
-/// What a batch does, whole: from which state, by which code, to which state, with which messages for L1.
+/// What a batch does: from which state, by which code, to which state, with which messages for L1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The chain.
@@ -32,7 +32,7 @@ pub struct Statement {
     pub root: H256,
     /// The next free leaf index after the batch.
     pub index: u64,
-    /// The code that every batch runs. The emulator's hash is not zero when present.
+    /// The code that every batch runs. If the emulator's hash is present, it is not zero.
     pub code_hashes: CodeHashes,
     /// The system logs, 88 bytes each, one after another.
     pub system_logs: Vec<u8>,
@@ -46,29 +46,29 @@ pub struct SignedStatement {
     pub statement: Statement,
     /// Signature of [`Statement::digest`].
     pub signature: Signature,
-    /// Signatures for one contract each, where a relayer asked for them: at most [`MAX_CONTRACTS`].
+    /// Signatures for one contract each, if a relayer asked for them: at most [`MAX_CONTRACTS`].
     pub bound: Vec<BoundSignature>,
 }
 
 /// Why a JSON object is not a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StatementError {
-    /// Not whole system logs.
+    /// The length is not a multiple of a system log's.
     #[error("statement: {got} bytes of system logs, not a multiple of 88")]
     SystemLogs {
         /// The number of bytes.
         got: usize,
     },
-    /// More than [`MAX_SYSTEM_LOGS`].
+    /// There are more than [`MAX_SYSTEM_LOGS`].
     #[error("statement: {got} system logs where {limit} are allowed", limit = MAX_SYSTEM_LOGS)]
     TooManySystemLogs {
         /// The number of logs.
         got: usize,
     },
-    /// A zero hash of the EVM emulator: absence is written by leaving it out.
+    /// The EVM emulator's hash is zero. Without an emulator the hash must be left out.
     #[error("statement: the EVM emulator's hash is zero")]
     ZeroEvmEmulator,
-    /// Signatures for more than [`MAX_CONTRACTS`].
+    /// There are signatures for more than [`MAX_CONTRACTS`].
     #[error("statement: signatures for {got} contracts where {limit} are allowed", limit = MAX_CONTRACTS)]
     TooManyContracts {
         /// The number of signatures.
@@ -77,7 +77,7 @@ pub enum StatementError {
 }
 
 impl Statement {
-    /// What the verifier found of a batch.
+    /// The statement of what the verifier found about a batch.
     pub fn of(batch: &VerifiedBatch) -> Self {
         Self {
             chain_id: batch.chain_id().as_u64(),
@@ -121,7 +121,7 @@ impl Statement {
         H256(keccak256(&self.system_logs))
     }
 
-    /// Whether `later` states the batch after this one, from the state that this one ends in.
+    /// Whether `later` is about the next batch, and starts from the state in which this one ends.
     pub fn chains_to(&self, later: &Statement) -> bool {
         later.chain_id == self.chain_id
             && Some(later.batch_number) == self.batch_number.checked_add(1)
@@ -131,7 +131,7 @@ impl Statement {
 }
 
 impl SignedStatement {
-    /// Checks that `key` signed the statement, for each contract too.
+    /// Checks that `key` signed the statement, and for each contract too.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignatureError> {
         self.signature.verify(self.statement.digest(), key)?;
         let mut bound = self.bound.iter();

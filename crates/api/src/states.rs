@@ -59,27 +59,27 @@ pub enum KeyStanding {
     Revoked,
 }
 
-/// Not a status of a job.
+/// The text is not a status of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("unknown job status {0:?}")]
 pub struct JobStatusError(String);
 
-/// Not a standing of a key.
+/// The text is not a standing of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("unknown standing of a key {0:?}")]
 pub struct KeyStandingError(String);
 
-/// A state as a peer names it. The peer may be newer, and name one that this program does not know.
+/// A state as a peer names it. A newer peer may name one that this program does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrOther<T> {
-    /// One that is known here.
+    /// A state that is known here.
     Known(T),
-    /// The name of another one. It is the peer's text: whoever shows it takes care of characters that cannot be shown.
+    /// The name of an unknown state. It is the peer's text, so code that shows it must handle unprintable characters.
     Other(String),
 }
 
 impl JobStatus {
-    /// All of them.
+    /// All statuses.
     pub const ALL: [Self; 5] =
         [Self::ReadyToBeProven, Self::PickedByProver, Self::Generated, Self::Failed, Self::PermanentlyIgnored];
 
@@ -96,7 +96,7 @@ impl JobStatus {
 }
 
 impl KeyStanding {
-    /// All of them.
+    /// All standings.
     pub const ALL: [Self; 5] = [Self::Unjudged, Self::Accepted, Self::Suspended, Self::Refused, Self::Revoked];
 
     /// Its name.
@@ -110,8 +110,8 @@ impl KeyStanding {
         }
     }
 
-    /// Standing and reason in one text, as peers read it that know no standing: `unjudged`, `accepted`, `refused: …` or
-    /// `revoked: …`. To them a suspended key is an accepted one.
+    /// Standing and reason in one text, for peers that do not know standings: `unjudged`, `accepted`, `refused: …` or `revoked: …`. For
+    /// them, a suspended key is an accepted one.
     pub fn verdict(self, reason: Option<&str>) -> String {
         match (self, reason) {
             (Self::Suspended, _) => Self::Accepted.as_str().to_owned(),
@@ -153,7 +153,7 @@ impl fmt::Display for KeyStanding {
 }
 
 impl<T: Copy> OrOther<T> {
-    /// The state, where it is known here.
+    /// The state, if it is known here.
     pub fn known(&self) -> Option<T> {
         match self {
             Self::Known(state) => Some(*state),

@@ -1,4 +1,4 @@
-//! A statement's system logs: what a batch tells L1, and the root does not.
+//! A statement's system logs: what a batch tells L1 beyond its root.
 //!
 //! A log has 88 bytes, as L1's `commitBatches` receives it: shard, service flag, transaction (2 bytes), sender (20), key (32), value (32).
 //! Keys are zksync-era's `SystemLogKey`, which protocol versions shift.
@@ -15,25 +15,25 @@ const INTEROP: u16 = 29;
 /// The first version with a settlement layer's chain id among the logs.
 const MEDIUM_INTEROP: u16 = 31;
 
-/// A system log, taken apart.
+/// A decoded system log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemLog {
     /// The shard: zero.
     pub shard: u8,
-    /// Whether the system made it, and not a transaction.
+    /// Whether the system made it, rather than a transaction.
     pub is_service: bool,
-    /// The transaction's place in the batch.
+    /// The transaction's index in the batch.
     pub transaction: u16,
-    /// Who logged.
+    /// The contract that logged.
     pub sender: Address,
-    /// What the value is about.
+    /// The meaning of the value.
     pub key: H256,
-    /// What is said.
+    /// The logged value.
     pub value: H256,
 }
 
 impl Statement {
-    /// The system logs, taken apart.
+    /// The system logs, decoded.
     pub fn logs(&self) -> Vec<SystemLog> {
         self.system_logs.as_chunks::<SYSTEM_LOG_BYTES>().0.iter().map(SystemLog::decode).collect()
     }
@@ -54,7 +54,7 @@ impl SystemLog {
         }
     }
 
-    /// What a log under this key means in a protocol version, where the protocol gives it a meaning.
+    /// The meaning of a log with this key in a protocol version, if the protocol defines one.
     pub fn name(&self, version: u16) -> Option<&'static str> {
         let (sender, key) = (U256::from_big_endian(self.sender.as_bytes()), U256::from_big_endian(self.key.as_bytes()));
         if sender > U256::from(u16::MAX) || key > U256::from(u16::MAX) {
@@ -80,7 +80,7 @@ impl SystemLog {
         })
     }
 
-    /// The value as a person reads it, where it is no hash.
+    /// The value in readable form, unless it is a hash.
     pub fn reading(&self, version: u16) -> Option<String> {
         let (high, low) = self.value.0.split_at(16);
         let [high, low] = [high, low].map(U256::from_big_endian);

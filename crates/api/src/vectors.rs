@@ -1,4 +1,4 @@
-//! The vectors that the description of the protocol gives to whoever writes another prover (`docs/vectors/proof.json`).
+//! The vectors in the protocol's description for authors of other provers (`docs/vectors/proof.json`).
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Bodies and headers of requests and answers.
 //!
-//! Those of zksync-era 29.x (`zksync_prover_interface::api` and `zksync_tee_prover_interface`), byte for byte, and the
-//! leases. Bytes travel as hex without `0x`. Unknown fields are ignored, so that either side can be the newer one.
+//! They are those of zksync-era 29.x (`zksync_prover_interface::api` and `zksync_tee_prover_interface`), byte for byte, and those of
+//! the leases. Bytes travel as hex without `0x`. Unknown fields are ignored, so that either side can be the newer one.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -11,13 +11,13 @@ use thiserror::Error;
 
 use crate::{PublicKey, Signature, SignedStatement};
 
-/// Header that names a lease: in the answer that hands out a batch, and in the submission of its proof.
+/// Header that names a lease, in the answer that hands out a batch and in the submission of its proof.
 pub const LEASE_ID_HEADER: &str = "tee-lease-id";
 
 /// Header that says after how many seconds a lease ends.
 pub const LEASE_EXPIRES_IN_HEADER: &str = "tee-lease-expires-in";
 
-/// The JSON body of an answer that says no more than that all went well.
+/// The JSON body of an answer that reports nothing but success.
 pub const SUCCESS: &str = "Success";
 
 /// The largest quote. Real ones have 5 to 8 KB.
@@ -98,25 +98,25 @@ pub struct FailReport {
     error: String,
 }
 
-/// An attestation quote, not yet read: not empty and at most [`MAX_QUOTE_BYTES`].
+/// An attestation quote that has not been parsed: not empty, and at most [`MAX_QUOTE_BYTES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Quote(Vec<u8>);
 
-/// Names a lease: 1 to 64 of the characters that stand in a path as they are (`A-Z a-z 0-9 - _`).
+/// The name of a lease: 1 to 64 characters that need no escaping in a path (`A-Z a-z 0-9 - _`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LeaseId(String);
 
-/// The right to prove a batch, for a time.
+/// The right to prove a batch for some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// Its name.
     pub id: LeaseId,
-    /// How long it lasted when the answer was sent. Whole seconds.
+    /// How much longer it lasted when the answer was sent, in whole seconds.
     pub expires_in: Duration,
 }
 
-/// Not a TEE type.
+/// The text is not a TEE type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("tee_type: none of none, sgx, tdx")]
 pub struct TeeTypeError;
@@ -124,10 +124,10 @@ pub struct TeeTypeError;
 /// Why text is not a quote.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum QuoteError {
-    /// Not hexadecimal.
+    /// The text is not hexadecimal.
     #[error("attestation: not hexadecimal")]
     NotHex,
-    /// Empty, or larger than [`MAX_QUOTE_BYTES`].
+    /// The quote is empty or larger than [`MAX_QUOTE_BYTES`].
     #[error("attestation: {got} bytes where 1 to {limit} are allowed", limit = MAX_QUOTE_BYTES)]
     Size {
         /// The number of bytes.
@@ -135,13 +135,13 @@ pub enum QuoteError {
     },
 }
 
-/// Not a lease id.
+/// The text is not a lease id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("lease id: not 1 to 64 letters, digits, hyphens or underscores")]
 pub struct LeaseIdError;
 
 impl TeeType {
-    /// As it stands on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -169,7 +169,7 @@ impl FailReport {
     const MAX_KIND_BYTES: usize = 64;
     const MAX_ERROR_BYTES: usize = 4096;
 
-    /// A report: `kind` names the check for machines, `error` says it for people.
+    /// A report: `kind` names the check for machines, `error` describes the failure for people.
     pub fn new(kind: &str, error: &str) -> Self {
         let cut = |text: &str, limit| text[..text.floor_char_boundary(limit)].to_owned();
         Self { kind: cut(kind, Self::MAX_KIND_BYTES), error: cut(error, Self::MAX_ERROR_BYTES) }
@@ -199,7 +199,7 @@ impl From<WireFailReport> for FailReport {
 }
 
 impl Quote {
-    /// Takes a quote's bytes.
+    /// Checks the size of a quote's bytes.
     pub fn new(bytes: Vec<u8>) -> Result<Self, QuoteError> {
         if bytes.is_empty() || bytes.len() > MAX_QUOTE_BYTES {
             return Err(QuoteError::Size { got: bytes.len() });
@@ -228,14 +228,14 @@ impl From<Quote> for String {
 }
 
 impl LeaseId {
-    /// As it stands on the wire.
+    /// The name on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl From<[u8; 16]> for LeaseId {
-    /// A server's own lease: the bytes are random, so that nobody can guess another's.
+    /// A server's own lease. The bytes are random, so that nobody can guess another prover's lease.
     fn from(random: [u8; 16]) -> Self {
         Self(hex::encode(random))
     }
@@ -296,7 +296,7 @@ pub(crate) mod plain_hex {
         }
     }
 
-    /// The same, where it may be absent.
+    /// The same for optional values.
     pub(crate) mod option {
         use super::*;
 
@@ -325,7 +325,7 @@ pub(crate) mod plain_hex {
         }
     }
 
-    /// Any number of bytes, where they may be absent.
+    /// Any number of bytes, optional.
     pub(crate) mod optional_bytes {
         use super::*;
 

@@ -1,9 +1,9 @@
-//! What Intel publishes about a platform: all that is needed beside a quote to judge it.
+//! What Intel publishes about a platform: everything that is needed besides a quote to judge it.
 
 use serde::{Deserialize, Serialize};
 
-/// All that is needed beside a quote to judge it. The fields are those of Intel's `sgx_ql_qve_collateral_t`; the JSON form
-/// is the one of `dcap-qvl`, bytes in hex. Nothing in it is verified: who reads a quote with it checks its signatures.
+/// Everything that is needed besides a quote to judge it. The fields are those of Intel's `sgx_ql_qve_collateral_t`; the JSON form
+/// is that of `dcap-qvl`, with bytes in hex. Nothing in it is verified: code that judges a quote with it checks its signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Collateral {
@@ -19,14 +19,14 @@ pub struct Collateral {
     pub tcb_info_issuer_chain: String,
     /// Which security versions of the platform have which status, JSON.
     pub tcb_info: String,
-    /// Over the TCB info's bytes: r ‖ s.
+    /// The signature of the TCB info's bytes: r ‖ s.
     #[serde(with = "hex::serde")]
     pub tcb_info_signature: Vec<u8>,
     /// Issuers of the quoting enclave's identity, PEM.
     pub qe_identity_issuer_chain: String,
     /// What the quoting enclave must be, JSON.
     pub qe_identity: String,
-    /// Over the identity's bytes: r ‖ s.
+    /// The signature of the identity's bytes: r ‖ s.
     #[serde(with = "hex::serde")]
     pub qe_identity_signature: Vec<u8>,
     /// The platform's certificate and its issuers, PEM, for quotes that hold an encrypted id of the platform instead.
@@ -49,16 +49,16 @@ mod reading {
     /// Why bytes are not collateral.
     #[derive(Debug, Clone, PartialEq, Eq, Error)]
     pub enum CollateralError {
-        /// Larger than [`MAX_COLLATERAL_BYTES`].
+        /// It is larger than [`MAX_COLLATERAL_BYTES`].
         #[error("collateral: {got} bytes where {limit} are allowed", limit = MAX_COLLATERAL_BYTES)]
         TooLarge {
             /// The number of bytes.
             got: usize,
         },
-        /// Not the JSON of collateral.
+        /// It is not the JSON of collateral.
         #[error("collateral: {0}")]
         Json(String),
-        /// A document of Intel's service that is not `{"<name>": {…}, "signature": hex}`.
+        /// A document from Intel's service is not `{"<name>": {…}, "signature": hex}`.
         #[error("collateral: no signed {name}: {error}")]
         Signed {
             /// Which document.
@@ -66,7 +66,7 @@ mod reading {
             /// What is wrong with it.
             error: String,
         },
-        /// A TCB info from before November 2022.
+        /// The TCB info is older than November 2022.
         #[error(
             "collateral: TCB info of version {version}: version 3 is needed, as Intel's service gives it under /sgx/certification/v4"
         )]
@@ -74,7 +74,7 @@ mod reading {
             /// Its version.
             version: u64,
         },
-        /// A TCB info or a QE identity that does not say what every one of them says.
+        /// A TCB info or a QE identity lacks a required field.
         #[error("collateral: {name}: {error}")]
         Content {
             /// Which document.
@@ -84,7 +84,7 @@ mod reading {
         },
     }
 
-    /// The parts of collateral as Intel's service answers them (Intel, "PCS API", version 4).
+    /// The parts of collateral, as Intel's service returns them (Intel, "PCS API", version 4).
     #[derive(Debug, Clone)]
     pub struct PcsAnswers<'a> {
         /// Body of `/tcb`: `{"tcbInfo": {…}, "signature": hex}`.
@@ -103,7 +103,7 @@ mod reading {
         pub root_ca_crl: Vec<u8>,
     }
 
-    /// What a TCB info says of itself, not verified.
+    /// The head of a TCB info, not verified.
     #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
     #[serde(rename_all = "camelCase")]
     pub struct TcbInfoHead {
@@ -111,9 +111,9 @@ mod reading {
         pub id: String,
         /// The family of processors, 12 hex digits.
         pub fmspc: String,
-        /// RFC 3339.
+        /// When it was issued, RFC 3339.
         pub issue_date: String,
-        /// RFC 3339.
+        /// When it is due to be replaced, RFC 3339.
         pub next_update: String,
     }
 
@@ -153,8 +153,9 @@ mod reading {
             Ok(read.normal())
         }
 
-        /// Intel's C structure has text with a NUL behind it, and in its first version revocation lists in hex: what is signed is
-        /// neither. PEM is read as well.
+        /// Normalises collateral. Intel's C structure has NUL-terminated text and, in its first version, revocation lists in hex; the
+        /// signed
+        /// bytes have neither. PEM is accepted too.
         fn normal(self) -> Self {
             let text = |text: String| match text.trim_end_matches('\0') {
                 trimmed if trimmed.len() == text.len() => text,
@@ -173,7 +174,7 @@ mod reading {
             }
         }
 
-        /// Puts together what Intel's service answers. The signed documents are kept to the byte.
+        /// Combines the answers of Intel's service. The signed documents are kept byte for byte.
         pub fn from_pcs(answers: PcsAnswers<'_>) -> Result<Self, CollateralError> {
             let unreadable = |name| move |error: String| CollateralError::Signed { name, error };
             let signed: SignedTcbInfo<'_> =
@@ -199,7 +200,7 @@ mod reading {
             .normal())
         }
 
-        /// What the TCB info is about.
+        /// The head of the TCB info.
         pub fn tcb_info_head(&self) -> Result<TcbInfoHead, CollateralError> {
             let Version { version } = head(&self.tcb_info, "TCB info")?;
             if version < 3 {
@@ -208,12 +209,12 @@ mod reading {
             head(&self.tcb_info, "TCB info")
         }
 
-        /// When the older one of TCB info and QE identity was issued, in Unix seconds.
+        /// When the older of TCB info and QE identity was issued, in Unix seconds.
         pub fn issued_at_secs(&self) -> Result<u64, CollateralError> {
             Ok(self.tcb_info_window_secs()?.0.min(self.qe_identity_window_secs()?.0))
         }
 
-        /// When the later one of TCB info and QE identity was issued, in Unix seconds: before that they are not valid together.
+        /// When the newer of TCB info and QE identity was issued, in Unix seconds: before that time they are not both valid.
         pub(crate) fn valid_from_secs(&self) -> Result<u64, CollateralError> {
             Ok(self.tcb_info_window_secs()?.0.max(self.qe_identity_window_secs()?.0))
         }
@@ -230,18 +231,18 @@ mod reading {
             Ok((seconds(&identity.issue_date, "QE identity")?, seconds(&identity.next_update, "QE identity")?))
         }
 
-        /// When the first one of TCB info and QE identity is due to be replaced, in Unix seconds. The revocation lists and
-        /// certificates may end earlier still; a verdict says when all of it does.
+        /// When the first of TCB info and QE identity is due to be replaced, in Unix seconds. The revocation lists and certificates may end
+        /// even earlier; a verdict says when the first of all these ends.
         pub fn next_update_secs(&self) -> Result<u64, CollateralError> {
             Ok(self.tcb_info_window_secs()?.1.min(self.qe_identity_window_secs()?.1))
         }
     }
 
-    /// A revocation list in DER, of whatever it is wrapped in.
+    /// Extracts a revocation list in DER from hex, PEM or DER.
     fn der(bytes: Vec<u8>) -> Vec<u8> {
         const PEM: (&str, &str) = ("-----BEGIN X509 CRL-----", "-----END X509 CRL-----");
         let trimmed = match bytes.as_slice() {
-            // Hex and PEM are text, whose end may be C's.
+            // Hex and PEM are text, which may end with C's NUL.
             text if text.is_ascii() => text.strip_suffix(&[0]).unwrap_or(text).trim_ascii(),
             [der @ .., 0] if der_length(&bytes) == Some(der.len()) => der,
             der => der,
@@ -254,7 +255,7 @@ mod reading {
         base64.and_then(|base64| STANDARD.decode(base64).ok()).unwrap_or_else(|| trimmed.to_vec())
     }
 
-    /// How long a DER sequence of 256 to 65,535 bytes is, its header included; others are no revocation lists.
+    /// The length of a DER sequence of 256 to 65,535 bytes, including its header. Revocation lists have no other length.
     fn der_length(bytes: &[u8]) -> Option<usize> {
         match bytes {
             [0x30, 0x82, high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])).checked_add(4),

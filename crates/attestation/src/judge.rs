@@ -1,4 +1,4 @@
-//! From a quote to a verdict that anyone can repeat.
+//! Judges a quote. Anyone can repeat the verdict.
 
 mod flaw;
 mod measurements;
@@ -23,18 +23,18 @@ use crate::{
 /// The largest quote that is judged, in bytes. Real ones have 5 to 8 KB.
 pub const MAX_QUOTE_BYTES: usize = 64 * 1024;
 
-/// All that a verdict depends on.
+/// Everything that a verdict depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
     /// The quote's bytes, as the prover sent them.
     pub quote: &'a [u8],
     /// What Intel published about the platform.
     pub collateral: &'a Collateral,
-    /// Whose word counts.
+    /// The root to trust.
     pub root: &'a TrustedRoot,
     /// Which quotes are accepted.
     pub policy: &'a Policy,
-    /// The key that the quote should name, where it is known.
+    /// The key that the quote should name, if it is known.
     pub key: Option<Key>,
     /// The time to judge at, in Unix seconds.
     pub at_secs: u64,
@@ -60,17 +60,17 @@ enum Root {
 }
 
 impl TrustedRoot {
-    /// Intel's SGX Root CA, for all that happens in earnest.
+    /// Intel's SGX Root CA, for production.
     pub fn intel() -> Self {
         Self(Root::Intel)
     }
 
-    /// Another root, such as a simulation's, instead of Intel's. Whoever has its key makes quotes of anything.
+    /// Another root instead of Intel's, such as a simulation's. Whoever has its key can make any quote.
     pub fn danger_other(certificate_der: Vec<u8>) -> Self {
         Self(Root::Other { certificate_der })
     }
 
-    /// The same, from a file's bytes: DER, or the first certificate of PEM.
+    /// The same from a file's bytes: DER, or the first certificate in PEM.
     pub fn danger_from_bytes(bytes: &[u8]) -> Option<Self> {
         const SEQUENCE: u8 = 0x30;
         if bytes.first() == Some(&SEQUENCE) {
@@ -101,9 +101,10 @@ impl TrustedRoot {
             Root::Intel => QuoteVerifier::new_prod(),
             Root::Other { certificate_der } => QuoteVerifier::new(certificate_der.clone()),
         };
-        // Debug and service domains are for rules of our own to refuse, so that all else is told of them as well.
+        // Debugging and service domains are allowed here, since our own rules refuse them: so the verdict also has the results of the other
+        // rules.
         let verifier = verifier.with_config::<RingConfig>().allow_debug(true).allow_service_td(true);
-        // Whether its status is good enough is for our own policy to say.
+        // Our own policy decides whether the platform's status is good enough.
         let no_policy = QuotePolicy::claims_only(at_secs);
         verifier
             .verify_with_policy(quote, for_qvl(collateral, quote), at_secs, &no_policy)
@@ -111,22 +112,22 @@ impl TrustedRoot {
     }
 }
 
-/// Judges a quote. Every rule is applied, whatever the others say:
+/// Judges a quote. Every rule is applied, whatever the results of the others:
 ///
 /// 1. the bytes are a quote;
-/// 2. it is genuine: the processor's signature holds, its certificates lead to the trusted root, nothing is revoked, and all
-///    of it is valid at the given time (`dcap-qvl`). The quote's own certificates count, where it has them;
-/// 3. the library and we read the same in it;
-/// 4. its report data names a key, and the expected one where one is;
-/// 5. nobody looks into it: no debugging, no provisioning or launch key, no migration, no service domain, no steering by
-///    exceptions, no unknown attributes; no policy can allow these;
+/// 2. it is genuine: the processor's signature is valid, its certificates lead to the trusted root, nothing is revoked, and everything
+///    is valid at the given time (`dcap-qvl`). If the quote has certificates of its own, those count;
+/// 3. the library and our own parser read the same from it;
+/// 4. its report data names a key; if a key is expected, that key;
+/// 5. nobody can look into the environment or steer it: no debugging, no provisioning or launch key, no migration, no service domain,
+///    no steering by exceptions, no unknown attributes; no policy can allow these;
 /// 6. the policy has a section for its kind of environment, and pins what runs there: MRENCLAVE, or MRTD with RTMR0 to 3;
-/// 7. what the policy asks beyond that: MRSIGNER, ISVPRODID, ISVSVN, MRSEAM, TD attributes, XFAM, MRCONFIGID, MROWNER,
+/// 7. what else the policy requires: MRSIGNER, ISVPRODID, ISVSVN, MRSEAM, TD attributes, XFAM, MRCONFIGID, MROWNER,
 ///    MROWNERCONFIG;
 /// 8. the platform's TCB status and each of its advisories are allowed;
-/// 9. the collateral is not older than the policy wants.
+/// 9. the collateral is not older than the policy allows.
 ///
-/// What can not be told, because the quote is not genuine or not even a quote, counts as failed.
+/// A rule whose result is unknown, because the quote is not genuine or not even a quote, counts as failed.
 pub fn judge(case: &Case<'_>) -> Verdict {
     let mut findings = Findings::default();
     findings.claim("judged at", time(case.at_secs));
@@ -157,17 +158,17 @@ pub fn judge(case: &Case<'_>) -> Verdict {
     findings.verdict(case, &quote, claims)
 }
 
-/// What the library found in a quote.
+/// The library's finding about a quote.
 enum Genuine {
-    /// It is genuine, and says what we read in it.
+    /// The quote is genuine, and the library reads the same as we do.
     Yes(Box<QuoteClaims>),
-    /// All signatures hold, and what they say of the platform has no status.
+    /// All signatures are valid, but the platform that they describe has no status.
     ButItsPlatform { flaw: Flaw, reason: String },
-    /// It is not.
+    /// The quote is not genuine.
     No,
 }
 
-/// What a quote says, for people. Nothing of it is verified.
+/// The facts in a quote, for people. Nothing is verified.
 pub fn claims_of(quote: &[u8]) -> Result<Vec<Claim>, QuoteError> {
     let mut findings = Findings::default();
     let quote = Quote::parse(quote)?;
@@ -181,7 +182,7 @@ pub fn claims_of(quote: &[u8]) -> Result<Vec<Claim>, QuoteError> {
 fn genuine(case: &Case<'_>, quote: &Quote, findings: &mut Findings) -> Genuine {
     const WANTED: &str = "signed by the processor, certified by the root, not revoked, valid at this time";
     match case.root.verify(case.quote, case.collateral, case.at_secs) {
-        // Two readers that disagree are how a quote of one thing passes for another's.
+        // If two parsers disagree, a quote of one thing could pass for a quote of another.
         Ok(claims) if !read_alike(quote, &claims.report) => {
             findings.flaw(Rule::Genuine, Flaw::ReadDifferently, "its fields are read in two ways", WANTED);
             Genuine::No
@@ -199,7 +200,7 @@ fn genuine(case: &Case<'_>, quote: &Quote, findings: &mut Findings) -> Genuine {
         Err(error) => {
             let flaw = Flaw::of(&error);
             let reason = reason::of(flaw, case, &error);
-            // The library looks at the platform and at the attributes when all signatures have held.
+            // The library checks the platform and the attributes only after all signatures were found valid.
             match flaw.is_of_the_platform() || flaw.is_of_attributes() {
                 true => {
                     findings.pass(Rule::Genuine, "all signatures", WANTED);
@@ -234,7 +235,7 @@ fn names_a_key(case: &Case<'_>, quote: &Quote, findings: &mut Findings) {
     }
 }
 
-/// What takes the secret out of a signing key. In 2026 a rollup lost money to a leaked key whose verifier allowed debug
+/// Checks what could reveal a signing key. In 2026 a rollup lost money to a leaked key, because its verifier allowed debug
 /// enclaves.
 fn keeps_secrets(quote: &Quote, findings: &mut Findings) {
     let mut must_not = |rule, is: bool| {
@@ -300,7 +301,7 @@ fn platform(policy: &Policy, tee: Tee, genuine: &Genuine, findings: &mut Finding
     let status = claims.tcb.status.to_string();
     let allowed_status = TcbStatus::from_intel(&status).is_some_and(|status| levels.contains(&status));
     findings.check(Rule::TcbStatus, allowed_status, status, wanted_levels);
-    // The status of a relaunched domain is of two TCBs: the advisories of both count.
+    // The status of a relaunched domain depends on two TCBs, so the advisories of both count.
     let current = claims.platform.current_tcb_level.iter().flat_map(|level| &level.advisory_ids);
     let unwanted: Vec<_> = (claims.tcb.advisory_ids.iter().chain(current))
         .filter(|id| !allowed.allow(id) || refused.iter().any(|refused| refused.eq_ignore_ascii_case(id)))
@@ -326,8 +327,8 @@ fn collateral_age(case: &Case<'_>, genuine: bool, findings: &mut Findings) {
     }
 }
 
-/// The library prefers the collateral's certificates of a platform to the quote's. Collateral is handed around for all platforms of
-/// a kind, so these may be another machine's: they count only for a quote that has none.
+/// Converts the collateral. The library prefers the platform certificates in the collateral to those in the quote. Collateral is shared
+/// by all platforms of a kind, so they may belong to another machine: they are passed on only for a quote that has none.
 fn for_qvl(ours: &Collateral, quote: &[u8]) -> QuoteCollateralV3 {
     let has_chain = dcap_qvl::quote::Quote::parse(quote).is_ok_and(|quote| quote.raw_cert_chain().is_ok());
     QuoteCollateralV3 {

@@ -1,14 +1,14 @@
-//! Report data and attestation quotes of SGX and TDX enclaves: made, simulated, and judged.
+//! Makes, simulates and judges report data and attestation quotes of SGX and TDX enclaves.
 //!
-//! A quote is the processor's word that an enclave with certain measurements asked for 64 bytes of *report data* to be
-//! repeated. We put the name of a signing key there. [`Quote`] reads what a quote says, [`Platform`] has one made, and
-//! `judge` (with the feature `judge`) decides whether it may be believed: it gives a `Verdict`, and only a good one gives
-//! an `AttestedKey`. `measure` (with the feature `measure`) computes what a quote will say of a program that is at hand.
+//! In a quote, the processor confirms that an enclave with certain measurements asked for 64 bytes of *report data* to be
+//! included. We put the name of a signing key there. [`Quote`] parses a quote, [`Platform`] has one made, and `judge` (with the
+//! feature `judge`) decides whether to believe it: it returns a `Verdict`, and only a good one contains an `AttestedKey`.
+//! `measure` (with the feature `measure`) computes what a quote will say about a given program.
 //!
-//! Time is passed in, and nothing here asks a clock or, without the feature `fetch`, a network. What an enclave links needs no
-//! feature; `judge`, `measure` and `fetch` are for those who look at it from outside.
+//! Time is passed in. Nothing here reads a clock or, without the feature `fetch`, uses a network. The code for an enclave needs no
+//! feature; `judge`, `measure` and `fetch` are for those who judge it from outside.
 //!
-//! A platform that is only simulated, judged as a real one is:
+//! Judging a simulated platform works like judging a real one:
 //!
 //! ```
 //! use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! What quotes will say of a program, computed from the program itself, so that a policy need not believe a machine that runs it.
+//! Computes the measurements in a program's quotes from the program itself, so that a policy need not trust a machine that runs it.
 
 mod boot;
 mod event_log;

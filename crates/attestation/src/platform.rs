@@ -1,4 +1,4 @@
-//! Asking the processor for a quote.
+//! Asks the processor for a quote.
 
 mod gramine;
 mod tdx;
@@ -17,12 +17,12 @@ use crate::{
     report_data::{REPORT_DATA_BYTES, ReportData, ReportDataError},
 };
 
-/// The most that is read of a quote, in bytes. Real ones have 5 to 8 KB; the kernel stops at 32 KB.
+/// The most bytes that are read of a quote. Real ones have 5 to 8 KB; the kernel stops at 32 KB.
 const MAX_QUOTE_BYTES: u64 = 64 * 1024;
-/// The most that is read of a file with a word or a number.
+/// The most bytes that are read of a file with a word or a number.
 const MAX_WORD_BYTES: u64 = 64;
 
-/// The trusted environment that this process runs in, by the files through which it makes quotes.
+/// The trusted environment of this process, given by the files that make quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Platform(Files);
 
@@ -36,7 +36,7 @@ enum Files {
 /// Why there is no quote.
 #[derive(Debug, Error)]
 pub enum PlatformError {
-    /// Neither Gramine's files nor those of the kernel's TSM reports are there.
+    /// Neither Gramine's files nor those of the kernel's TSM reports exist.
     #[error("no trusted environment: neither {gramine} nor {tsm} is there", gramine = gramine::FOLDER, tsm = tdx::REPORTS)]
     NotFound,
     /// A file cannot be read or written.
@@ -44,25 +44,25 @@ pub enum PlatformError {
     File {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         #[source]
         error: io::Error,
     },
-    /// A file holds more than it can.
+    /// A file is larger than allowed.
     #[error("{path} is larger than {limit} bytes")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// The most that is read, in bytes.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// Gramine runs without remote attestation, or with one that is not DCAP.
+    /// Gramine runs without remote attestation, or with a kind other than DCAP.
     #[error("Gramine's attestation type is {found:?}: its manifest has to say sgx.remote_attestation = \"dcap\"")]
     NotDcap {
-        /// What it says.
+        /// The attestation type.
         found: String,
     },
-    /// The kernel's reports are another processor's.
+    /// The kernel's reports come from another kind of processor.
     #[error("the reports are of {found:?}, not of tdx_guest")]
     NotTdx {
         /// The provider's name.
@@ -71,39 +71,39 @@ pub enum PlatformError {
     /// The kernel's generation counter is not a number.
     #[error("the report's generation is {found:?}, not a number")]
     Generation {
-        /// What it says.
+        /// The counter's text.
         found: String,
     },
-    /// Somebody else wrote into the report, or the kernel did not take our 64 bytes: the quote may be about anything.
+    /// Another process wrote into the report, or the kernel did not take our 64 bytes: the quote may be about anything.
     #[error("the report was written {got} times where it should be once: another process uses it")]
     Conflict {
-        /// How many writes the kernel counted between our first look and the quote.
+        /// How many writes the kernel counted from before our write to the quote.
         got: u64,
     },
-    /// What was read is no quote.
+    /// The bytes that were read are not a quote.
     #[error(transparent)]
     Quote(#[from] QuoteError),
-    /// The quote is of another kind of environment.
+    /// The quote comes from another kind of environment.
     #[error("the quote is of {got:?}, not of {expected:?}")]
     OtherTee {
-        /// What the quote is of.
+        /// The kind in the quote.
         got: Tee,
-        /// What was asked.
+        /// The kind that was asked.
         expected: Tee,
     },
-    /// The quote's report data is not what was asked for, and names no key at all.
+    /// The quote's report data differs from the requested one, and names no key at all.
     #[error("the quote is not the one that was asked for")]
     OtherReportData(#[source] ReportDataError),
-    /// The quote names another key than the one that was asked for.
+    /// The quote names another key than the requested one.
     #[error("the quote names another key than was asked for")]
     OtherKey,
-    /// RTMR3 is as it was: the same quote could be had again.
+    /// RTMR3 did not change: the same quote could be made again.
     #[error("RTMR3 did not change when it was extended")]
     NotExtended,
 }
 
 impl Platform {
-    /// SGX under Gramine, by its files in `/dev/attestation`.
+    /// SGX under Gramine, with its files in `/dev/attestation`.
     pub fn gramine() -> Self {
         Self::gramine_at(gramine::FOLDER)
     }
@@ -113,17 +113,17 @@ impl Platform {
         Self(Files::Gramine(folder.into()))
     }
 
-    /// TDX, by the kernel's TSM reports (Linux 6.7) and measurement registers (Linux 6.16). Both are root's.
+    /// TDX, with the kernel's TSM reports (Linux 6.7) and measurement registers (Linux 6.16). Both belong to root.
     pub fn tdx() -> Self {
         Self::tdx_at(TdxFiles::default())
     }
 
-    /// The same, with the files elsewhere.
+    /// The same, with the files in other places.
     pub fn tdx_at(files: TdxFiles) -> Self {
         Self(Files::Tdx(files))
     }
 
-    /// What this process runs in, by which files are there.
+    /// The environment of this process, according to which files exist.
     pub fn detect() -> Result<Self, PlatformError> {
         if Path::new(gramine::FOLDER).exists() {
             Ok(Self::gramine())
@@ -142,7 +142,7 @@ impl Platform {
         }
     }
 
-    /// What [`quote`](Self::quote) waits for, for people.
+    /// The service that [`quote`](Self::quote) waits for, for people.
     pub fn waits_for(&self) -> String {
         match &self.0 {
             Files::Gramine(folder) => format!("{} (the AESM service outside)", folder.join("quote").display()),
@@ -150,9 +150,9 @@ impl Platform {
         }
     }
 
-    /// Makes a quote over the report data, and makes sure that it is about just that. It waits for the quoting service, which
-    /// takes seconds where all is well, and for ever where the service is silent. On TDX it then extends RTMR3, so that nobody in this domain can have such a quote
-    /// again, and a second call gives a quote with other measurements.
+    /// Makes a quote over the report data, and checks that it is about exactly that. It waits for the quoting service, which takes
+    /// seconds if all is well, and for ever if the service does not answer. On TDX it then extends RTMR3, so that nobody in this domain
+    /// can get such a quote again; a second call returns a quote with other measurements.
     pub fn quote(&self, report_data: &ReportData) -> Result<Vec<u8>, PlatformError> {
         let bytes = report_data.to_bytes();
         let quote = match &self.0 {
@@ -188,7 +188,7 @@ fn read_word(path: &Path) -> Result<String, PlatformError> {
     Ok(String::from_utf8_lossy(&read(path, MAX_WORD_BYTES)?).trim().to_owned())
 }
 
-/// Writes in one piece into a file that is there: the kernel and Gramine take such values whole or not at all.
+/// Writes into an existing file in one piece: the kernel and Gramine accept such values only as a whole.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PlatformError> {
     OpenOptions::new()
         .write(true)

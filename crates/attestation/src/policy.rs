@@ -1,7 +1,7 @@
-//! Which quotes are accepted.
+//! The policy: which quotes are accepted.
 //!
-//! The file is a superset of teepot's `attestation_policy.yaml`, so that one is read as it is. Where teepot's checker lets a
-//! missing or unknown key pass, this one refuses: see `docs/ATTESTATION.md`.
+//! The file format is a superset of teepot's `attestation_policy.yaml`, so that such a file works unchanged. Where teepot's checker
+//! ignores a missing or unknown key, this one refuses: see `docs/ATTESTATION.md`.
 
 use std::{fmt, str::FromStr};
 
@@ -14,15 +14,15 @@ use thiserror::Error;
 /// The largest policy file, in bytes.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
 
-/// Which quotes are accepted. The default accepts none; each list that is there accepts only what it names.
+/// Which quotes are accepted. The default accepts none. Each list, if present, accepts only its items.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// For SGX enclaves; without it none is accepted.
+    /// For SGX enclaves. Without it, none is accepted.
     pub sgx: Option<SgxPolicy>,
-    /// For TDX domains; without it none is accepted.
+    /// For TDX domains. Without it, none is accepted.
     pub tdx: Option<TdxPolicy>,
-    /// How long ago Intel may have issued the TCB info and the QE identity. Without it, until their own end.
+    /// How long ago Intel may have issued the TCB info and the QE identity. Without it, they are accepted until they expire.
     pub max_collateral_age_secs: Option<u64>,
 }
 
@@ -30,21 +30,21 @@ pub struct Policy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SgxPolicy {
-    /// MRENCLAVE is one of these. Without them no enclave is accepted: who signed a program says nothing of what it does.
+    /// MRENCLAVE must be one of these. Without them no enclave is accepted: the signer of a program says nothing about what it does.
     pub mrenclaves: Option<Vec<Hex<32>>>,
-    /// MRSIGNER is also one of these.
+    /// MRSIGNER must also be one of these.
     pub mrsigners: Option<Vec<Hex<32>>>,
-    /// ISVPRODID is also one of these.
+    /// ISVPRODID must also be one of these.
     pub isv_prod_ids: Option<Vec<u16>>,
-    /// ISVSVN is also at least this.
+    /// ISVSVN must also be at least this.
     pub min_isv_svn: Option<u16>,
-    /// The platform's status is one of these.
+    /// The platform's status must be one of these.
     #[serde(default = "up_to_date")]
     pub allowed_tcb_levels: Vec<TcbStatus>,
-    /// Each of the platform's advisories is one of these.
+    /// Each of the platform's advisories must be one of these.
     #[serde(default, deserialize_with = "advisories")]
     pub allowed_advisory_ids: Advisories,
-    /// None of the platform's advisories is one of these.
+    /// None of the platform's advisories may be one of these.
     #[serde(default)]
     pub refused_advisory_ids: Vec<String>,
 }
@@ -53,27 +53,27 @@ pub struct SgxPolicy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TdxPolicy {
-    /// MRTD and RTMR0 to RTMR3 are one of these. Without them no domain is accepted.
+    /// MRTD and RTMR0 to RTMR3 must be one of these sets. Without them no domain is accepted.
     pub mrs: Option<Vec<[Hex<48>; 5]>>,
-    /// MRSEAM is also one of these.
+    /// MRSEAM must also be one of these.
     pub mrseams: Option<Vec<Hex<48>>>,
-    /// The TD attributes are also one of these.
+    /// The TD attributes must also be one of these.
     pub td_attributes: Option<Vec<Hex<8>>>,
-    /// XFAM is also one of these.
+    /// XFAM must also be one of these.
     pub xfams: Option<Vec<Hex<8>>>,
-    /// MRCONFIGID is also one of these.
+    /// MRCONFIGID must also be one of these.
     pub mr_config_ids: Option<Vec<Hex<48>>>,
-    /// MROWNER is also one of these.
+    /// MROWNER must also be one of these.
     pub mr_owners: Option<Vec<Hex<48>>>,
-    /// MROWNERCONFIG is also one of these.
+    /// MROWNERCONFIG must also be one of these.
     pub mr_owner_configs: Option<Vec<Hex<48>>>,
-    /// The platform's status is one of these.
+    /// The platform's status must be one of these.
     #[serde(default = "up_to_date")]
     pub allowed_tcb_levels: Vec<TcbStatus>,
-    /// Each of the platform's advisories is one of these.
+    /// Each of the platform's advisories must be one of these.
     #[serde(default, deserialize_with = "advisories")]
     pub allowed_advisory_ids: Advisories,
-    /// None of the platform's advisories is one of these.
+    /// None of the platform's advisories may be one of these.
     #[serde(default)]
     pub refused_advisory_ids: Vec<String>,
 }
@@ -81,67 +81,67 @@ pub struct TdxPolicy {
 /// Which advisories a platform may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advisories {
-    /// Whatever there is: `any`.
+    /// Any advisory: `any`.
     Any,
-    /// These alone.
+    /// Only these.
     Only(Vec<String>),
 }
 
-/// What Intel's TCB info says of a platform, as the quote verification library names it. `Revoked` is not here: no policy
-/// can allow it.
+/// A platform's status in Intel's TCB info, as the quote verification library names it. `Revoked` is missing, because no policy can
+/// allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 pub enum TcbStatus {
-    /// All is as new as it has to be.
+    /// Everything is up to date.
     #[serde(alias = "Ok")]
     UpToDate,
-    /// Software has to take measures of its own.
+    /// Software must take measures of its own.
     #[serde(rename = "SWHardeningNeeded", alias = "SwHardeningNeeded")]
     SwHardeningNeeded,
-    /// The platform's configuration has to change.
+    /// The platform's configuration must change.
     #[serde(alias = "ConfigNeeded")]
     ConfigurationNeeded,
-    /// Both.
+    /// Both of the above.
     #[serde(rename = "ConfigurationAndSWHardeningNeeded", alias = "ConfigAndSwHardeningNeeded")]
     ConfigurationAndSwHardeningNeeded,
     /// Known holes are open.
     OutOfDate,
-    /// Known holes are open, and the configuration has to change.
+    /// Known holes are open, and the configuration must change.
     #[serde(alias = "OutOfDateConfigNeeded")]
     OutOfDateConfigurationNeeded,
-    /// The TDX module was out of date when the domain started, and has been replaced since.
+    /// The TDX module was out of date when the domain started, and has been updated since.
     #[serde(rename = "TDRelaunchAdvised")]
     TdRelaunchAdvised,
-    /// The same, and the configuration has to change.
+    /// The same, and the configuration must change.
     #[serde(rename = "TDRelaunchAdvisedConfigurationNeeded")]
     TdRelaunchAdvisedConfigurationNeeded,
 }
 
-/// `N` bytes, twice as many hex digits in a file.
+/// `N` bytes, written as twice as many hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hex<const N: usize>(pub [u8; N]);
 
 /// Why text is not a policy.
 #[derive(Debug, Error)]
 pub enum PolicyError {
-    /// Larger than [`MAX_POLICY_BYTES`].
+    /// It is larger than [`MAX_POLICY_BYTES`].
     #[error("policy: {got} bytes where {limit} are allowed", limit = MAX_POLICY_BYTES)]
     TooLarge {
         /// The number of bytes.
         got: usize,
     },
-    /// Not YAML, or an unknown key, or an invalid value.
+    /// It is not YAML, or has an unknown key or an invalid value.
     #[error("policy: {0}")]
     Yaml(String),
-    /// It names no section, so that it would refuse every quote: an empty file is more likely a mistake.
+    /// It has no section and would refuse every quote: an empty file is probably a mistake.
     #[error("policy: neither sgx nor tdx")]
     Empty,
 }
 
-/// Not `N` bytes in hex.
+/// The text is not `N` bytes in hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not {digits} hex digits")]
 pub struct HexError {
-    /// How many there should be.
+    /// The required number of digits.
     pub digits: usize,
 }
 
@@ -161,7 +161,7 @@ impl Policy {
 }
 
 impl TcbStatus {
-    /// The status of that name in Intel's documents.
+    /// The status with this name in Intel's documents.
     pub fn from_intel(name: &str) -> Option<Self> {
         [
             Self::UpToDate,

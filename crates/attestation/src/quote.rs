@@ -1,4 +1,4 @@
-//! Reading what a quote says.
+//! Parses quotes.
 //!
 //! Layouts: Intel, "SGX ECDSA QuoteLibReference DCAP API", appendix A.4 (version 3), and Intel, "TDX DCAP Quoting Library
 //! API", appendix A.3 (versions 4 and 5); the TDX 1.5 extended body is `sgx_report2_body_v1_5_ex_t` of `sgx_quote_5.h`
@@ -24,20 +24,20 @@ const SGX_DEBUG: u8 = 1 << 1;
 /// Bits 0 to 7 of a TD's attributes, "TD under debug" (Intel, "TDX Module ABI", TD_ATTRIBUTES).
 const TD_UNDER_DEBUG: u8 = 0xff;
 
-/// Bit 4 of an enclave's attributes: it can have the provisioning key.
+/// Bit 4 of an enclave's attributes: it may have the provisioning key.
 const SGX_PROVISION_KEY: u8 = 1 << 4;
-/// Bit 5 of an enclave's attributes: it can have the EINITTOKEN key, with which a launch enclave lets others start.
+/// Bit 5 of an enclave's attributes: it may have the EINITTOKEN key, with which a launch enclave lets others start.
 const SGX_EINITTOKEN_KEY: u8 = 1 << 5;
-/// Bit 29 of a TD's attributes, the sixth of the fourth byte.
+/// Bit 29 of a TD's attributes: bit 5 of the fourth byte.
 const TD_MIGRATABLE: u8 = 1 << 5;
-/// Bit 28: without it the host can have missing pages reported to the domain by exceptions, and steer it by them.
+/// Bit 28. Without it the host can have missing pages reported to the domain as exceptions, and steer it with them.
 const TD_SEPT_VE_DISABLE: u8 = 1 << 4;
 /// Bit 17: the report also holds a hash of bound service domains.
 const TD_SERVTD_EXT: u8 = 1 << 1;
 /// Bits that must be zero (Intel, "TDX Module ABI" 348551-008US, table 3.23): 1 to 3, 7 to 15, 23 to 26, 32 to 61.
 const TD_RESERVED: [u8; 8] = [0x8e, 0xff, 0x80, 0x07, 0xff, 0xff, 0xff, 0x3f];
 
-/// The kind of trusted environment that a quote is of.
+/// The kind of trusted environment that a quote comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tee {
@@ -48,7 +48,7 @@ pub enum Tee {
 }
 
 impl Tee {
-    /// As it stands on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sgx => "sgx",
@@ -63,12 +63,12 @@ impl fmt::Display for Tee {
     }
 }
 
-/// What a quote says. Nothing in it is verified: anyone can write such bytes.
+/// The content of a quote. Nothing is verified: anyone can write such bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quote {
     version: u16,
     report: Report,
-    /// Header and report, from the front.
+    /// The length of header and report, which are at the front.
     signed_bytes: usize,
     padding_bytes: usize,
 }
@@ -76,20 +76,20 @@ pub struct Quote {
 /// The signed statement inside a quote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// Of an SGX enclave.
+    /// The report of an SGX enclave.
     Sgx(EnclaveReport),
-    /// Of a TDX trust domain.
+    /// The report of a TDX trust domain.
     Tdx(Box<TdReport>),
 }
 
-/// What the processor says of an SGX enclave (`sgx_report_body_t`, 384 bytes).
+/// The processor's report about an SGX enclave (`sgx_report_body_t`, 384 bytes).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnclaveReport {
     /// ATTRIBUTES: 8 bytes of flags, 8 bytes of XFRM.
     pub attributes: [u8; 16],
     /// MRENCLAVE: what runs in the enclave.
     pub mr_enclave: [u8; 32],
-    /// MRSIGNER: who signed it.
+    /// MRSIGNER: who signed the enclave.
     pub mr_signer: [u8; 32],
     /// ISVPRODID: which of the signer's programs it is.
     pub isv_prod_id: u16,
@@ -99,7 +99,7 @@ pub struct EnclaveReport {
     pub report_data: [u8; REPORT_DATA_BYTES],
 }
 
-/// What the processor says of a trust domain (`sgx_report2_body_t`, 584 bytes; later bodies begin with the same fields).
+/// The processor's report about a trust domain (`sgx_report2_body_t`, 584 bytes; later bodies begin with the same fields).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TdReport {
     /// MRSEAM: the TDX module that runs the domain.
@@ -110,17 +110,17 @@ pub struct TdReport {
     pub xfam: [u8; 8],
     /// MRTD: what the domain was built from.
     pub mr_td: [u8; 48],
-    /// MRCONFIGID: what the owner says of the configuration.
+    /// MRCONFIGID: the configuration, as the owner set it.
     pub mr_config_id: [u8; 48],
-    /// MROWNER: who the owner says it is.
+    /// MROWNER: the owner's id, as the owner set it.
     pub mr_owner: [u8; 48],
-    /// MROWNERCONFIG: what the owner says of itself.
+    /// MROWNERCONFIG: the owner's configuration, as the owner set it.
     pub mr_owner_config: [u8; 48],
-    /// RTMR0 to RTMR3: what was loaded since.
+    /// RTMR0 to RTMR3: what was loaded after the start.
     pub rtmrs: [[u8; 48]; 4],
     /// The 64 bytes that the domain asked for.
     pub report_data: [u8; REPORT_DATA_BYTES],
-    /// MRSERVICETD: which service domains were bound to it, zeros for none. Bodies of TDX 1.5 alone have it.
+    /// MRSERVICETD: which service domains were bound to it, zeros for none. Only bodies of TDX 1.5 have it.
     pub mr_service_td: Option<[u8; 48]>,
 }
 
@@ -130,13 +130,13 @@ pub enum QuoteError {
     /// The bytes end inside a field.
     #[error("the quote is cut short")]
     Truncated,
-    /// Neither of version 3, 4 nor 5.
+    /// The version is not 3, 4 or 5.
     #[error("quote version {version} is not known")]
     UnknownVersion {
         /// The header's version.
         version: u16,
     },
-    /// Neither of SGX nor of TDX, or not in this version.
+    /// The TEE type is neither SGX nor TDX, or is not possible in this version.
     #[error("TEE type {tee_type:#x} is not known in quotes of version {version}")]
     UnknownTeeType {
         /// The header's version.
@@ -144,7 +144,7 @@ pub enum QuoteError {
         /// The header's TEE type.
         tee_type: u32,
     },
-    /// A version 5 body that is not known, or one of another TEE than the header's.
+    /// The type of a version 5 body is unknown, or belongs to another TEE than the header's.
     #[error("body type {body_type} is not known for TEE type {tee_type:#x}")]
     UnknownBodyType {
         /// The header's TEE type.
@@ -152,21 +152,21 @@ pub enum QuoteError {
         /// The body descriptor's type.
         body_type: u16,
     },
-    /// A version 5 body of another size than its type has.
+    /// A version 5 body does not have the size of its type.
     #[error("a body of type {body_type} has {expected} bytes, the quote says {got}")]
     BodySize {
         /// The body descriptor's type.
         body_type: u16,
-        /// What the quote says, in bytes.
+        /// The size in the quote, in bytes.
         got: u32,
-        /// What the type has, in bytes.
+        /// The size of the type, in bytes.
         expected: u32,
     },
 }
 
 impl Quote {
-    /// Reads header and report, and makes sure that the signature data which they announce is there. Bytes after it are
-    /// allowed: TDX hands quotes out padded.
+    /// Parses header and report, and checks that the signature data is complete. Bytes after it are allowed: TDX returns quotes with
+    /// padding.
     pub fn parse(bytes: &[u8]) -> Result<Self, QuoteError> {
         let mut reader = Reader { rest: bytes };
         let version = reader.u16()?;
@@ -191,12 +191,12 @@ impl Quote {
         self.version
     }
 
-    /// How many bytes from the front are the statement that is signed: header and report.
+    /// The length of the signed statement at the front: header and report.
     pub fn signed_bytes(&self) -> usize {
         self.signed_bytes
     }
 
-    /// How many bytes come after the quote. Nobody signed them.
+    /// How many bytes follow the quote. They are not signed.
     pub fn padding_bytes(&self) -> usize {
         self.padding_bytes
     }
@@ -209,7 +209,7 @@ impl Quote {
         }
     }
 
-    /// The signed statement, measurements among it.
+    /// The signed statement, with the measurements.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -227,7 +227,7 @@ impl Quote {
         }
     }
 
-    /// Whether the enclave or the domain can be looked into. The key of such a one is no secret.
+    /// Whether the enclave or the domain can be debugged. Then its key is no secret.
     pub fn is_debug(&self) -> bool {
         match &self.report {
             Report::Sgx(report) => report.attributes[0] & SGX_DEBUG != 0,
@@ -237,12 +237,12 @@ impl Quote {
 }
 
 impl EnclaveReport {
-    /// Whether the enclave can have the key that identifies the platform to Intel.
+    /// Whether the enclave may have the key that identifies the platform to Intel.
     pub fn has_provision_key(&self) -> bool {
         self.attributes[0] & SGX_PROVISION_KEY != 0
     }
 
-    /// Whether the enclave decides which other enclaves start.
+    /// Whether the enclave may decide which other enclaves start.
     pub fn has_einittoken_key(&self) -> bool {
         self.attributes[0] & SGX_EINITTOKEN_KEY != 0
     }
@@ -263,22 +263,22 @@ impl EnclaveReport {
 }
 
 impl TdReport {
-    /// Whether the domain, its key with it, can be moved to another machine.
+    /// Whether the domain, and its key with it, can be moved to another machine.
     pub fn is_migratable(&self) -> bool {
         self.td_attributes[3] & TD_MIGRATABLE != 0
     }
 
-    /// Whether the host can steer the domain by exceptions.
+    /// Whether the host can steer the domain with exceptions.
     pub fn is_steerable(&self) -> bool {
         self.td_attributes[3] & TD_SEPT_VE_DISABLE == 0
     }
 
-    /// Whether another domain is bound to it, which can see into it.
+    /// Whether another domain is bound to this one and can see into it.
     pub fn has_service_td(&self) -> bool {
         self.td_attributes[2] & TD_SERVTD_EXT != 0 || self.mr_service_td.is_some_and(|mr| mr != [0; 48])
     }
 
-    /// Whether bits of the attributes are set that mean nothing yet.
+    /// Whether bits of the attributes are set that have no meaning yet.
     pub fn has_reserved_attributes(&self) -> bool {
         self.td_attributes.iter().zip(TD_RESERVED).any(|(bits, reserved)| bits & reserved != 0)
     }
@@ -308,7 +308,7 @@ impl TdReport {
     }
 }
 
-/// The body of a version 5 quote, which says its type and size first.
+/// Parses the body of a version 5 quote, which begins with its type and size.
 fn described_body(reader: &mut Reader<'_>, tee_type: u32) -> Result<Report, QuoteError> {
     let body_type = reader.u16()?;
     let got = reader.u32()?;

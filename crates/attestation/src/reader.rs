@@ -1,6 +1,6 @@
-//! Takes fields from the front of bytes from outside. All numbers are little-endian.
+//! Reads fields from the front of untrusted bytes. All numbers are little-endian.
 
-/// What is left.
+/// The remaining bytes.
 pub(crate) struct Reader<'a> {
     pub(crate) rest: &'a [u8],
 }

@@ -8,18 +8,18 @@ use thiserror::Error;
 /// Length of a quote's report data, in bytes.
 pub const REPORT_DATA_BYTES: usize = 64;
 
-/// Names a secp256k1 signing key. The last byte of the 64 is the layout's version; what is between it and the name is
+/// The name of a secp256k1 signing key. The last of the 64 bytes is the layout's version; the bytes between it and the name are
 /// zero (teepot's `ReportData`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportData {
     /// Version 0: the compressed public key.
     V0 {
-        /// SEC1 compressed public key, 33 bytes. Read from a quote, it is a point of the curve.
+        /// SEC1 compressed public key, 33 bytes. If it was parsed from a quote, it is a point of the curve.
         public_key: [u8; 33],
     },
-    /// Version 1: the key's Ethereum address. This is the version that we make.
+    /// Version 1: the key's Ethereum address. This project makes this version.
     V1 {
-        /// The last 20 bytes of keccak256 of the uncompressed key without its first byte. Read from a quote, it is not zero.
+        /// The last 20 bytes of keccak256 of the uncompressed key without its first byte. If it was parsed from a quote, it is not zero.
         address: [u8; 20],
     },
 }
@@ -27,7 +27,7 @@ pub enum ReportData {
 /// Why 64 bytes are not report data that names a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ReportDataError {
-    /// The last byte is of no known layout.
+    /// The last byte names no known layout.
     #[error("report data of unknown version {version}")]
     UnknownVersion {
         /// The last byte.
@@ -39,16 +39,16 @@ pub enum ReportDataError {
         /// The last byte.
         version: u8,
     },
-    /// 33 bytes that are no key. Many quotes of others have zeros or a hash there: their last byte says version 0.
+    /// The 33 bytes are not a key. Many foreign quotes have zeros or a hash here, with a last byte that says version 0.
     #[error("report data of version 0 holds no public key of secp256k1")]
     NotAPublicKey,
-    /// An address that no key has.
+    /// The address is zero, which no key has.
     #[error("report data of version 1 holds the zero address, which is no key's")]
     ZeroAddress,
 }
 
 impl ReportData {
-    /// Reads the 64 bytes of a quote.
+    /// Parses the 64 bytes of a quote.
     pub fn parse(bytes: &[u8; REPORT_DATA_BYTES]) -> Result<Self, ReportDataError> {
         let [.., version] = *bytes;
         match version {
@@ -65,7 +65,7 @@ impl ReportData {
         }
     }
 
-    /// The 64 bytes to ask a quote for.
+    /// The 64 bytes to request a quote for.
     pub fn to_bytes(&self) -> [u8; REPORT_DATA_BYTES] {
         let (name, version): (&[u8], u8) = match self {
             Self::V0 { public_key } => (public_key, 0),
@@ -80,7 +80,7 @@ impl ReportData {
         bytes
     }
 
-    /// Whether this names the key with that compressed form and that Ethereum address.
+    /// Whether this names the key with the given compressed form and Ethereum address.
     #[must_use]
     pub fn names(&self, public_key: &[u8; 33], address: &[u8; 20]) -> bool {
         match self {
@@ -90,7 +90,7 @@ impl ReportData {
     }
 }
 
-/// The key's name in hex: an address begins with `0x`.
+/// Writes the key's name in hex. An address begins with `0x`.
 impl fmt::Display for ReportData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -100,7 +100,7 @@ impl fmt::Display for ReportData {
     }
 }
 
-/// The first `N` bytes. All bytes after them but the last must be zero, so that one key has one name.
+/// The first `N` bytes. All bytes after them, except the last one, must be zero, so that each key has one name.
 fn name<const N: usize>(bytes: &[u8; REPORT_DATA_BYTES], version: u8) -> Result<[u8; N], ReportDataError> {
     let error = ReportDataError::Padding { version };
     let [padded @ .., _] = bytes;

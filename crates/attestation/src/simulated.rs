@@ -1,6 +1,6 @@
-//! Pretended SGX and TDX platforms, for demos and tests: everything that Intel's services and a processor would provide,
-//! made on the spot under a root certificate of its own. Its quotes pass the same checks as real ones, but only for someone
-//! who chooses to trust that root, and they protect nothing.
+//! Simulated SGX and TDX platforms for demos and tests: everything that Intel's services and a processor would provide, made on
+//! the spot under a root certificate of its own. The quotes pass the same checks as real ones, but only for somebody who chooses to
+//! trust that root, and they protect nothing.
 
 mod bodies;
 mod certificates;
@@ -30,30 +30,30 @@ use crate::{
     report_data::{REPORT_DATA_BYTES, ReportData},
 };
 
-/// Intel's id as the vendor of quoting enclaves, which quote verifiers insist on.
+/// Intel's vendor id in quoting enclaves, which quote verifiers require.
 const QE_VENDOR_ID: [u8; 16] =
     [0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07];
 /// ECDSA over P-256.
 const ATTESTATION_KEY_TYPE: u16 = 2;
 /// A PEM chain, the platform's certificate first.
 const PCK_CHAIN: u16 = 5;
-/// The quoting enclave's report, its signature, and certification data in turn.
+/// The quoting enclave's report, its signature, and more certification data inside.
 const QE_REPORT: u16 = 6;
-/// The platform's security versions; its collateral is about exactly these.
+/// The platform's security versions. Its collateral lists exactly these.
 const CPU_SVN: [u8; 16] = [1; 16];
 const PCE_SVN: u16 = 1;
-/// The one model of simulated processor.
+/// The only model of simulated processor.
 const FMSPC: [u8; 6] = *b"simula";
 const PCE_ID: [u8; 2] = [0; 2];
 const PCK_SERIAL: u8 = 3;
 const PCK_CA_SERIAL: u8 = 2;
 const TCB_SIGNER_SERIAL: u8 = 4;
-/// Stands between the attestation key and the QE report's hash; free for the quoting enclave to fill.
+/// Hashed together with the attestation key into the QE report. The quoting enclave may choose it freely.
 const QE_AUTH_DATA: [u8; 32] = [0; 32];
 const VALID_BEFORE: Duration = Duration::from_secs(60 * 60);
 const VALID_AFTER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A pretended machine with the authorities above it.
+/// A simulated machine and its certificate authorities.
 pub struct Platform {
     valid: Validity,
     root: Identity,
@@ -70,7 +70,7 @@ impl Platform {
         Self::valid_between(now - VALID_BEFORE, now + VALID_AFTER)
     }
 
-    /// The same, with certificates that are valid in another time.
+    /// The same, with another period of validity for the certificates.
     pub fn valid_between(from: SystemTime, until: SystemTime) -> Result<Self, SimulationError> {
         let valid = Validity { not_before: time(from)?, not_after: time(until)? };
         let root = Identity::root("Simulated SGX Root CA", valid)?;
@@ -81,7 +81,7 @@ impl Platform {
         Ok(Self { valid, root, pck_ca, pck, tcb_signer, attestation_key, quoting_enclave: Enclave::quoting() })
     }
 
-    /// The same machine with another quoting enclave.
+    /// The same machine with a different quoting enclave.
     #[must_use]
     pub fn with_quoting_enclave(self, quoting_enclave: Enclave) -> Self {
         Self { quoting_enclave, ..self }
@@ -147,7 +147,7 @@ impl Platform {
         Ok(quote)
     }
 
-    /// The quoting enclave's report, in which the platform vouches for the attestation key.
+    /// Makes the quoting enclave's report, in which the platform vouches for the attestation key.
     fn certified_attestation_key(&self) -> Result<Vec<u8>, SimulationError> {
         let mut report_data = [0; REPORT_DATA_BYTES];
         let bound = Sha256::new().chain_update(self.attestation_public_key()).chain_update(QE_AUTH_DATA).finalize();
@@ -166,7 +166,7 @@ impl Platform {
         Ok(certified)
     }
 
-    /// Uncompressed, without the byte that says so.
+    /// The uncompressed key, without the prefix byte.
     fn attestation_public_key(&self) -> Vec<u8> {
         let point = self.attestation_key.verifying_key().to_encoded_point(false);
         point.as_bytes().split_first().map_or_else(Vec::new, |(_, key)| key.to_vec())
@@ -198,7 +198,7 @@ fn header(version: u16, tee: Tee) -> Vec<u8> {
     header
 }
 
-/// RFC 5280 wants the short form of dates before 2050.
+/// RFC 5280 requires the short form for dates before 2050.
 fn time(at: SystemTime) -> Result<Time, der::Error> {
     Ok(Time::UtcTime(UtcTime::from_system_time(at)?))
 }

@@ -1,4 +1,4 @@
-//! Where collateral comes from: a file, a folder, or a service like Intel's.
+//! The sources of collateral: a file, a folder, or a service like Intel's.
 
 mod cache;
 mod http;
@@ -21,21 +21,21 @@ use crate::{
     quote::Tee,
 };
 
-/// The most files of a folder that are looked at.
+/// The most files of a folder that are read.
 const MAX_FILES: usize = 1000;
-/// Where collateral comes from.
+/// A source of collateral.
 #[derive(Debug, Clone)]
 pub enum CollateralSource {
-    /// A file, for every quote the same.
+    /// A file, which is used for every quote.
     File(PathBuf),
-    /// A folder of files; of those about the quote's kind of platform the latest that is valid at the time in question, or, if
-    /// none is, the latest of all, so that the verdict says what is wrong with it.
+    /// A folder of files. Among those for the quote's kind of platform, the latest that is valid at the given time is used; if none is
+    /// valid, the latest of all, so that the verdict says what is wrong with it.
     Folder(PathBuf),
-    /// Services like Intel's, asked in turn until one has it.
+    /// Services like Intel's, asked in turn until one has the collateral.
     Services(Vec<Service>),
 }
 
-/// The kind of platform that collateral is about.
+/// The kind of platform that collateral is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PlatformKind {
     tee: Tee,
@@ -46,59 +46,59 @@ pub struct PlatformKind {
 /// Why there is no collateral.
 #[derive(Debug, Error)]
 pub enum SourceError {
-    /// The quote does not say which kind of platform it is of.
+    /// The quote does not say which kind of platform it comes from.
     #[error("the quote does not tell its platform: {0}")]
     Quote(String),
     /// A file or a folder cannot be read.
     #[error("{path}: {error}")]
     File {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         error: io::Error,
     },
-    /// The folder has nothing about this kind of platform.
+    /// The folder has nothing for this kind of platform.
     #[error("{folder} has no collateral for {kind}")]
     NotInFolder {
         /// The folder.
         folder: PathBuf,
-        /// What was looked for.
+        /// The kind that was needed.
         kind: PlatformKind,
     },
-    /// What was read is not collateral.
+    /// The content is not collateral.
     #[error(transparent)]
     Collateral(#[from] CollateralError),
-    /// The service cannot be reached, or breaks off.
+    /// The service cannot be reached, or the connection breaks.
     #[error("{path}: {error}")]
     Network {
-        /// What was asked for.
+        /// The requested path.
         path: String,
-        /// What happened.
+        /// The cause.
         error: NetworkError,
     },
-    /// The service asks to be left alone, or did so a while ago.
+    /// The service asks to be left alone, now or a while ago.
     #[error("{path}: the service is busy, and is asked again in {} s", .wait.as_secs())]
     Busy {
-        /// What was asked for.
+        /// The requested path.
         path: String,
-        /// For how long.
+        /// The remaining wait.
         wait: Duration,
     },
-    /// None of several services has it.
+    /// None of several services has the collateral.
     #[error("none of {} services has it: {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NoService(Vec<SourceError>),
-    /// Not a URL, or TLS cannot be set up.
+    /// The text is not a URL, or TLS cannot be set up.
     #[error("{url}: {error}")]
     Url {
-        /// What was given.
+        /// The given text.
         url: String,
         /// What is wrong.
         error: String,
     },
-    /// The service answers, but not with what was asked for.
+    /// The service answers with something else than what was asked for.
     #[error("{path}: {problem}")]
     Answer {
-        /// What was asked for.
+        /// The requested path.
         path: String,
         /// What is wrong with the answer.
         problem: String,
@@ -106,7 +106,7 @@ pub enum SourceError {
 }
 
 impl PlatformKind {
-    /// Of the platform that made a quote, as the certificate in it says.
+    /// The kind of the platform that made a quote, according to the certificate in it.
     pub fn of(quote: &[u8]) -> Result<Self, SourceError> {
         let unknown = |error: &dyn fmt::Display| SourceError::Quote(format!("{error:#}"));
         let quote = dcap_qvl::quote::Quote::parse(quote).map_err(|error| unknown(&error))?;
@@ -123,7 +123,7 @@ impl PlatformKind {
 }
 
 impl PlatformKind {
-    /// Names it alone, on one line.
+    /// A unique name on one line.
     pub fn name(&self) -> String {
         let authority = if self.by_platform_ca { "platform" } else { "processor" };
         format!("{}-{}-{authority}", self.tee, hex::encode(self.fmspc))
@@ -137,8 +137,9 @@ impl fmt::Display for PlatformKind {
 }
 
 impl CollateralSource {
-    /// A folder, a file, or the URLs of services with spaces or commas between: `https://HOST/?update=early#ca=FILE` asks with
-    /// these parameters, and trusts the certificates of the file. Services are told which `program` asks.
+    /// A folder, a file, or the URLs of services separated by spaces or commas. `https://HOST/?update=early#ca=FILE` sends these
+    /// parameters,
+    /// and trusts the certificates in the file. `program` is named to services as the caller.
     pub fn open(place: &str, program: &'static str) -> Result<Self, SourceError> {
         let place = place.trim();
         if !place.starts_with("http://") && !place.starts_with("https://") {
@@ -148,7 +149,7 @@ impl CollateralSource {
         urls.map(|url| Service::open(url, program)).collect::<Result<_, _>>().map(Self::Services)
     }
 
-    /// A file, which is looked into now, or a folder.
+    /// A file, which is read now to check it, or a folder.
     pub fn at(path: &Path) -> Result<Self, SourceError> {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
@@ -157,7 +158,7 @@ impl CollateralSource {
         Ok(Self::File(path.to_owned()))
     }
 
-    /// The collateral for a quote that is to be judged at a time, in Unix seconds.
+    /// The collateral for a quote that is to be judged at a time given in Unix seconds.
     pub async fn collateral(&self, quote: &[u8], at_secs: u64) -> Result<Collateral, SourceError> {
         match self {
             Self::File(path) => read(path),
@@ -194,7 +195,7 @@ fn in_folder(folder: &Path, kind: PlatformKind, at_secs: u64) -> Result<Collater
     let mut best: Option<((bool, u64, u64), Collateral)> = None;
     for entry in fs::read_dir(folder).map_err(error)?.take(MAX_FILES) {
         let path = entry.map_err(error)?.path();
-        // Another's file, or half of one, hides no other.
+        // A foreign or incomplete file does not hide the others.
         let Ok(collateral) = read(&path) else { continue };
         let Ok(head) = collateral.tcb_info_head() else { continue };
         let about = head.id.eq_ignore_ascii_case(kind.tee.as_str())

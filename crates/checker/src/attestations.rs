@@ -1,4 +1,4 @@
-//! Whether a key may be believed. One that signs many batches is judged once.
+//! Decides whether to believe a key. A key that signs many batches is judged once.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use tee_attestation::{
 use tee_verifier::{H256, keccak256};
 use thiserror::Error;
 
-/// The most verdicts that are kept. Provers have a key each; whoever has more keys than this only wastes his own time.
+/// The most verdicts that are kept. Each prover has one key; somebody with more keys than this only wastes their own time.
 const MAX_KEPT: usize = 4096;
-/// How far another's clock may be ahead.
+/// How far another clock may be ahead.
 const CLOCK_TOLERANCE_SECS: u64 = 300;
 
-/// When a quote has to be good.
+/// The time at which a quote must be good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsOf {
-    /// When the publisher judged it; now where it does not say.
+    /// When the publisher judged it; now if the publisher does not say.
     Registration,
     /// Now.
     Today,
@@ -39,22 +39,22 @@ pub struct Attestations {
     kept: Mutex<HashMap<H256, Judged>>,
 }
 
-/// What became of a key.
+/// The result of judging a key.
 pub type Judged = Result<Tee, Arc<AttestationError>>;
 
-/// Why a key may not be believed.
+/// Why a key is not believed.
 #[derive(Debug, Error)]
 pub enum AttestationError {
-    /// The time of the publisher's judgement.
+    /// The time of the publisher's judgement is invalid or in the future.
     #[error("the publisher says it judged the quote at {0:?}, which is no time in the past")]
     JudgedAt(String),
-    /// Nothing to judge by.
+    /// There is no collateral to judge with.
     #[error("the publisher has no collateral archived: --collateral tells where else there is some")]
     NoCollateral,
-    /// What the publisher has archived cannot be read.
+    /// The publisher's archived collateral cannot be read.
     #[error("archived {0}")]
     Collateral(#[from] CollateralError),
-    /// The source of collateral gives none.
+    /// The source of collateral returns none.
     #[error("collateral: {0}")]
     Source(#[from] SourceError),
     /// Nobody judged its quote.
@@ -66,19 +66,19 @@ pub enum AttestationError {
 }
 
 impl Attestations {
-    /// Judges by a policy and up to a root of trust. Collateral comes from `source`, or where there is none from what the publisher has
-    /// archived.
+    /// Judges under a policy and up to a trusted root. Collateral comes from `source` or, without one, from the publisher's
+    /// archive.
     pub fn new(policy: Policy, root: TrustedRoot, as_of: AsOf, source: Option<CollateralCache>) -> Self {
         Self { policy, root, as_of, source, kept: Mutex::new(HashMap::new()) }
     }
 
-    /// Whether the quote beside a proof attests the key, and for which kind of environment.
+    /// Whether the quote in a proof attests the key, and for which kind of environment.
     pub async fn judge(&self, quote: &[u8], key: &PublicKey, proof: &TeeProof) -> Judged {
         let archived = proof.collateral.as_ref().map(|collateral| collateral.to_string()).unwrap_or_default();
         self.judge_with(quote, key, proof.judged_at.as_deref().unwrap_or_default(), &archived).await
     }
 
-    /// The same of a quote alone, of which nobody says anything.
+    /// The same for a quote by itself, without a published proof.
     pub async fn judge_quote(&self, quote: &[u8], key: &PublicKey) -> Judged {
         self.judge_with(quote, key, "", "").await
     }
@@ -91,7 +91,7 @@ impl Attestations {
         }
         let judged = self.judge_anew(quote, key, judged_at, archived).await.map_err(Arc::new);
         if matches!(&judged, Err(error) if matches!(**error, AttestationError::Source(_))) {
-            // A service that is away may come back.
+            // Not kept: a service that is unavailable may come back.
             return judged;
         }
         let mut kept = self.kept();
@@ -140,7 +140,7 @@ impl Attestations {
     }
 }
 
-/// Unix seconds, or a date like 2025-04-03T08:13:30Z.
+/// Parses Unix seconds, or a date like 2025-04-03T08:13:30Z.
 pub fn time(text: &str) -> Result<u64, String> {
     if let Ok(secs) = text.parse() {
         return Ok(secs);

@@ -8,17 +8,17 @@ use tee_verifier::H256;
 
 use crate::proof::{Batch, Checked, Entry};
 
-/// What became of a batch.
+/// The result of checking a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// A proof holds, and none contradicts it. Its statement, or another source, says that the root is this batch's.
+    /// A proof is valid, and none contradicts it. Its statement, or another source, ties the root to this batch.
     Proven,
-    /// Proofs hold, and nothing says that their root is this batch's: a bare root of one batch passes for all.
+    /// Proofs are valid, but nothing ties their root to this batch: a bare root of one batch passes for all.
     Bare,
-    /// There are proofs, and none holds.
+    /// There are proofs, but none is valid.
     Unproven,
-    /// Keys signed different things about it.
+    /// Keys signed different things about the batch.
     Contradicted,
     /// The publisher does not want it proven.
     Ignored,
@@ -52,28 +52,28 @@ impl Verdict {
 pub struct Examined {
     /// Its number.
     pub number: u32,
-    /// What became of it.
+    /// The result.
     pub verdict: Verdict,
-    /// The root that a proof which holds is about.
+    /// The root in a valid proof.
     pub root: Option<H256>,
-    /// What a proof which holds states.
+    /// The statement in a valid proof.
     pub statement: Option<Statement>,
-    /// Whether the statement follows the one of the batch before; none where either is not there.
+    /// Whether the statement continues that of the batch before; `None` if either is missing.
     pub follows: Option<bool>,
-    /// All proofs that were looked at.
+    /// All proofs that were checked.
     pub proofs: Vec<Checked>,
-    /// What else there is to say.
+    /// Further notes for people.
     pub notes: Vec<String>,
 }
 
 impl Examined {
-    /// A batch of which nothing could be checked.
+    /// A batch for which nothing could be checked.
     pub fn without_proofs(number: u32, verdict: Verdict, note: String) -> Self {
         let (proofs, notes) = (Vec::new(), vec![note]);
         Self { number, verdict, root: None, statement: None, follows: None, proofs, notes }
     }
 
-    /// Weighs a batch's proofs. `None` when there is none yet.
+    /// Combines a batch's proofs into a result. `None` if there is no proof yet.
     pub fn weigh(batch: &Batch<'_>, entries: Vec<Entry>) -> Option<Self> {
         let (mut proofs, mut statuses) = (Vec::new(), Vec::new());
         for entry in entries {
@@ -90,7 +90,7 @@ impl Examined {
         }
         let mut examined = Self::without_proofs(batch.number, Verdict::Unproven, String::new());
         examined.notes.clear();
-        // What a key signed counts as its word, even if nothing vouches for the key: two words about one batch are one too
+        // What a key signed counts as its claim, even if nothing vouches for the key: two claims about one batch are one too
         // many.
         let mut roots: Vec<_> =
             proofs.iter().filter_map(|proof| proof.signed_root).chain(batch.expected_root).collect();
@@ -123,7 +123,7 @@ impl Examined {
         Some(examined)
     }
 
-    /// Compares with all batches before: a root is one batch's.
+    /// Compares with all batches before: a root belongs to one batch.
     pub fn compare_root(&mut self, seen: &mut HashMap<H256, u32>) {
         let Some(root) = self.root else { return };
         let other = *seen.entry(root).or_insert(self.number);

@@ -17,7 +17,7 @@ use thiserror::Error;
 /// The largest certificate, in bytes.
 const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
 
-/// Why a file is of no use.
+/// Why a file cannot be used.
 #[derive(Debug, Error)]
 pub enum FileError {
     /// It cannot be read.
@@ -25,11 +25,11 @@ pub enum FileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         #[source]
         error: io::Error,
     },
-    /// It is larger than what it should hold.
+    /// It is larger than allowed.
     #[error("{}: larger than {limit} bytes", path.display())]
     TooLarge {
         /// The file.
@@ -37,16 +37,16 @@ pub enum FileError {
         /// The largest size.
         limit: usize,
     },
-    /// It is no text.
+    /// It is not text.
     #[error("{}", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
-        /// Where it is none.
+        /// Where the text is invalid.
         #[source]
         error: Utf8Error,
     },
-    /// It holds no policy.
+    /// It does not hold a valid policy.
     #[error("{}", path.display())]
     Policy {
         /// The file.
@@ -55,7 +55,7 @@ pub enum FileError {
         #[source]
         error: PolicyError,
     },
-    /// It holds no certificate.
+    /// It does not hold a certificate.
     #[error("{}: not a certificate", path.display())]
     NotACertificate {
         /// The file.
@@ -63,7 +63,7 @@ pub enum FileError {
     },
 }
 
-/// A file of at most `limit` bytes; `-` is the standard input.
+/// Reads a file of at most `limit` bytes. `-` is the standard input.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     open(path)
@@ -81,18 +81,18 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 
 /// A text of at most `limit` bytes.
 pub fn read_text(path: &Path, limit: usize) -> Result<String, FileError> {
-    // Without the bytes: they may be a secret.
+    // The error does not hold the bytes: they may be a secret.
     String::from_utf8(read(path, limit)?)
         .map_err(|error| FileError::NotText { path: path.to_owned(), error: error.utf8_error() })
 }
 
-/// Which quotes are accepted.
+/// Reads a policy.
 pub fn read_policy(path: &Path) -> Result<Policy, FileError> {
     let yaml = read_text(path, MAX_POLICY_BYTES)?;
     Policy::from_yaml(&yaml).map_err(|error| FileError::Policy { path: path.to_owned(), error })
 }
 
-/// A certificate to trust instead of Intel's root, in DER or PEM; Intel's where there is none.
+/// Reads a certificate to trust instead of Intel's root, in DER or PEM. Without a path, Intel's root is used.
 pub fn read_root(path: Option<&Path>) -> Result<TrustedRoot, FileError> {
     let Some(path) = path else { return Ok(TrustedRoot::intel()) };
     let bytes = read(path, MAX_CERTIFICATE_BYTES)?;

@@ -1,7 +1,7 @@
-//! Checks what somebody publishes of batches: proofs, statements, quotes. Nobody is trusted but the processor's maker.
+//! Checks what somebody publishes about batches: proofs, statements, quotes. Only the processor's manufacturer is trusted.
 //!
-//! [`published`] asks a publisher for a batch's proofs, [`check`] checks each of them, and [`Examined::weigh`] says what they come to
-//! together. `teectl proofs verify` shows that to people, and the relayer hands on to contracts what it calls proven.
+//! [`published`] asks a publisher for a batch's proofs, [`check`] checks each of them, and [`Examined::weigh`] combines the results.
+//! `teectl proofs verify` shows them to people, and the relayer passes to contracts what they call proven.
 
 mod attestations;
 mod batch;
@@ -22,10 +22,10 @@ pub use self::{
     rpc::{Rpc, RpcError},
 };
 
-/// The most proofs of a batch that are looked at.
+/// The most proofs of a batch that are checked.
 const MAX_PROOFS: usize = 64;
 
-/// What a publisher has of a batch, as it sends it: of one type of enclave, or of all.
+/// The entries that a publisher has for a batch, as it sends them: for one type of enclave, or for all.
 pub async fn published(publisher: &Rpc, batch: u32, tee_type: Option<TeeType>) -> Result<Vec<Value>, RpcError> {
     let found: Option<Vec<Value>> = publisher.call(TEE_PROOFS_METHOD, json!([batch, tee_type])).await?;
     let mut found = found.unwrap_or_default();

@@ -13,14 +13,14 @@ use thiserror::Error;
 
 use crate::attestations::{AttestationError, Attestations, Judged};
 
-/// What is known of a batch beforehand.
+/// What is known about a batch beforehand.
 #[derive(Debug)]
 pub struct Batch<'a> {
     /// Its number.
     pub number: u32,
-    /// The root that somebody else knows.
+    /// The root from another source.
     pub expected_root: Option<H256>,
-    /// The chain and the code that statements must be of.
+    /// The chain and the code that statements must match.
     pub pins: &'a Pins,
 }
 
@@ -66,29 +66,29 @@ pub enum Part {
 /// A proof, checked.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// The kind of environment that it says it comes from.
+    /// The kind of environment that the proof names.
     pub tee_type: Option<TeeType>,
-    /// Who signed.
+    /// The key that signed.
     pub key: Option<PublicKey>,
-    /// What the key signed, if it did.
+    /// The root, if the key signed it.
     pub signed_root: Option<H256>,
-    /// What the key stated, if it did.
+    /// The statement, if the key signed it.
     pub statement: Option<Statement>,
     /// The key's signatures of the statement for one contract each.
     pub bound: Vec<BoundSignature>,
-    /// None for a proof that holds.
+    /// The problems. A valid proof has none.
     pub problems: Vec<Problem>,
     /// What was checked and holds.
     held: Vec<Step>,
 }
 
-/// Why a proof does not hold.
+/// Why a proof is not valid.
 #[derive(Debug, Error)]
 pub enum Problem {
-    /// Not a published proof.
+    /// It is not a published proof.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
-    /// Of another batch than the one that was asked for.
+    /// It is for another batch than the requested one.
     #[error("it is of batch {0}")]
     OtherBatch(u32),
     /// It lacks something that a proof has.
@@ -97,13 +97,13 @@ pub enum Problem {
     /// Its key is none.
     #[error("{0}")]
     Key(#[from] KeyError),
-    /// Its root is none.
+    /// Its root is invalid.
     #[error("what was signed has {0} bytes, not 32")]
     RootLength(usize),
-    /// Its signature of the root.
+    /// Its signature of the root is invalid.
     #[error("{0}")]
     Signature(#[from] SignatureError),
-    /// Another root than somebody else knows.
+    /// The other source names another root.
     #[error("its root is {got:?}, the other source says {expected:?}")]
     Root {
         /// The proof's.
@@ -117,36 +117,36 @@ pub enum Problem {
     /// The key was revoked, at that time.
     #[error("the key was revoked at {0}")]
     Revoked(String),
-    /// It contradicts another.
+    /// The publisher refused it, because it contradicts another proof.
     #[error("the publisher itself refused it, for it contradicts another")]
     Disagrees,
     /// Nothing vouches for its key.
     #[error("the key is not attested: {0}")]
     Attestation(Arc<AttestationError>),
-    /// Another kind of environment than its quote is of.
+    /// Its quote comes from another kind of environment than it says.
     #[error("its quote is of {quoted}, it says {said}")]
     TeeType {
-        /// What the proof says.
+        /// The kind in the proof.
         said: TeeType,
-        /// What the quote is of.
+        /// The kind in the quote.
         quoted: Tee,
     },
-    /// Its statement is none.
+    /// Its statement cannot be read.
     #[error("its statement cannot be read: {0}")]
     UnreadableStatement(String),
-    /// The signatures of its statement.
+    /// A signature of its statement is invalid.
     #[error("its statement: {0}")]
     StatementSignature(#[source] SignatureError),
-    /// Its statement is of another batch or root.
+    /// Its statement is about another batch or root.
     #[error("its statement is of another {0}")]
     OtherStatement(&'static str),
-    /// Its statement is of another chain, version or code.
+    /// Its statement is about another chain, version or code.
     #[error("its statement: {0}")]
     NotPinned(#[from] PinMismatch),
 }
 
 impl Problem {
-    /// Its stable name.
+    /// The problem's stable name.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable(_) | Self::QuoteTooLarge(_) => "unreadable",
@@ -207,25 +207,25 @@ impl fmt::Display for Part {
     }
 }
 
-/// What a published entry is.
+/// A published entry.
 #[derive(Debug)]
 pub enum Entry {
-    /// A job without a proof: its status.
+    /// A job without a proof, with its status.
     Job(OrOther<JobStatus>),
-    /// A proof, whatever is wrong with it.
+    /// A proof, valid or not.
     Proof(Box<Checked>),
 }
 
 /// Checks an entry of the publisher's list:
 ///
-/// 1. it is of the batch;
+/// 1. it is for the batch;
 /// 2. the key signed the root (64 or 65 bytes);
-/// 3. the root is the one that somebody else knows;
+/// 3. the root is that of the other source;
 /// 4. the quote attests the key, under the policy, and the publisher has not revoked it;
-/// 5. the statement, where there is one, is signed by the same key, of the same batch and root, and of the pinned chain,
+/// 5. the statement, if there is one, is signed by the same key, and is about the same batch and root and the pinned chain,
 ///    protocol version and code.
 ///
-/// All of it is checked, whatever else is wrong.
+/// Every rule is checked, whatever the results of the others.
 pub async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attestations) -> Entry {
     let proof: TeeProof = match serde_json::from_value(entry) {
         Ok(proof) => proof,
@@ -350,7 +350,7 @@ impl Checked {
         if proof.proof.as_deref() != Some(statement.root.as_bytes()) {
             self.problems.push(Problem::OtherStatement("root"));
         }
-        // A batch of the operator's own bootloader verifies like any other.
+        // Checks the code: a batch of an operator's own bootloader verifies like any other.
         let judged = batch.pins.judge(statement.chain_id, statement.protocol_version, &statement.code_hashes);
         self.problems.extend(judged.err().map(Problem::NotPinned));
         self.held.push(Step::Statement);

@@ -15,13 +15,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The most that is read of an answer.
+/// The most bytes that are read of an answer.
 const MAX_ANSWER_BYTES: u64 = 32 * 1024 * 1024;
 
-/// For a whole exchange.
+/// The time limit of a whole exchange.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server. Requests to it keep a distance in time.
+/// A server. Requests to it are spaced in time.
 #[derive(Debug)]
 pub struct Rpc {
     http: Client,
@@ -33,26 +33,26 @@ pub struct Rpc {
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum RpcError {
-    /// The network's fault.
+    /// The network failed.
     #[error("no answer: {0}")]
     Network(#[from] NetworkError),
-    /// Not a success of HTTP.
+    /// The HTTP status is not a success.
     #[error("status {0}")]
     Status(StatusCode),
-    /// More than is read.
+    /// The answer exceeds the limit.
     #[error("an answer of more than {MAX_ANSWER_BYTES} bytes")]
     TooLarge,
-    /// Not JSON-RPC, or not the type that was asked for.
+    /// The answer is not JSON-RPC, or not of the expected type.
     #[error("not an answer: {0}")]
     Json(String),
     /// The server refused.
     #[error("error {code}: {message}")]
     Refused {
-        /// The code of JSON-RPC.
+        /// The JSON-RPC code.
         code: i64,
-        /// What the server says of it: at most 200 characters.
+        /// The server's message: at most 200 characters.
         message: String,
-        /// What a contract answered that refused, as nodes of Ethereum give it: at most 2,048 characters.
+        /// The data of a contract's refusal, as Ethereum nodes return it: at most 2,048 characters.
         data: Option<String>,
     },
 }
@@ -72,13 +72,13 @@ struct Refusal {
 }
 
 impl Rpc {
-    /// A client of the server at `url`, which is told that `program` asks. Nothing is sent yet. No error shows the URL: it may hold a
-    /// secret.
+    /// A client of the server at `url`. `program` is named to the server as the caller. Nothing is sent yet. No error shows the URL: it
+    /// may hold a secret.
     pub fn new(program: &'static str, url: &str, rate_limit: Duration) -> Result<Self, ClientSetupError> {
         Self::with(HttpOptions::new(program), url, rate_limit)
     }
 
-    /// The same for a server that asks for a token, or whose certificate the system's authorities do not vouch for.
+    /// The same for a server that requires a token, or whose certificate the system's authorities did not issue.
     pub fn with(options: HttpOptions, url: &str, rate_limit: Duration) -> Result<Self, ClientSetupError> {
         let parsed = http::url(url)?;
         Ok(Self {
@@ -89,7 +89,7 @@ impl Rpc {
         })
     }
 
-    /// Calls a method; `None` is a result of null.
+    /// Calls a method. `None` stands for a null result.
     pub async fn call<T: DeserializeOwned>(&self, method: &str, params: Value) -> Result<Option<T>, RpcError> {
         self.wait_for_turn().await;
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
@@ -126,7 +126,7 @@ impl Rpc {
 }
 
 impl RpcError {
-    /// Whether to ask again: a server that is away may come back, one that says no has said it.
+    /// Whether to ask again: an unavailable server may come back, but a refusal is final.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Network(_) => true,

@@ -3,7 +3,7 @@
 use anyhow::Error;
 use tee_api::{ClientError, NetworkError};
 
-/// What to do where a server is in an error's chain.
+/// What to do if an error comes from a server.
 pub(crate) fn of(error: &Error) -> Option<&'static str> {
     error.chain().find_map(|cause| cause.downcast_ref()).and_then(of_client)
 }

@@ -32,13 +32,13 @@ pub(crate) struct Encoded {
     encoding: InputEncoding,
 }
 
-/// Reads a batch input; the file's name tells how it is written down.
+/// Reads a batch input. The file's name tells its encoding.
 pub(crate) fn read(path: &Path) -> Result<BatchInput, BatchFileError> {
     let (file, encoding) = open(path)?;
     Ok(encoding.decode(file, MAX_INPUT_BYTES)?.input)
 }
 
-/// Reads a file's bytes without looking into them.
+/// Reads a file's bytes without decoding them.
 pub(crate) fn load(path: &Path) -> Result<Encoded, BatchFileError> {
     let (file, encoding) = open(path)?;
     let mut bytes = Vec::new();
@@ -122,7 +122,7 @@ fn standard_input() -> Result<(Box<dyn BufRead>, InputEncoding), BatchFileError>
     Ok((plain, InputEncoding { form, compression: Compression::None }))
 }
 
-/// Writes a batch input as the file's name tells.
+/// Writes a batch input in the encoding that the file's name tells.
 pub(crate) fn write(path: &Path, input: &BatchInput) -> Result<(), BatchFileError> {
     let encoding = encoding(path)?;
     let mut file = BufWriter::new(File::create(path)?);
@@ -130,7 +130,7 @@ pub(crate) fn write(path: &Path, input: &BatchInput) -> Result<(), BatchFileErro
     Ok(file.get_ref().sync_all()?)
 }
 
-/// How the file's name says that its input is written down.
+/// The encoding that a file's name tells.
 pub(crate) fn encoding(path: &Path) -> Result<InputEncoding, BatchFileError> {
     InputEncoding::of_file_name(path).ok_or(BatchFileError::Name)
 }

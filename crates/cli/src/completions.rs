@@ -1,4 +1,4 @@
-//! `teectl completions`: what a shell completes command lines by.
+//! `teectl completions`: command line completion for shells.
 
 use anyhow::Result;
 use clap::CommandFactory;

@@ -1,7 +1,7 @@
-//! `teectl demo`: the whole line in one process.
+//! `teectl demo`: server, prover and devnet in one process.
 //!
 //! A devnet makes batches, a server hands them out, a prover with simulated attestation proves them, and every proof is
-//! checked against what the devnet knows.
+//! compared with what the devnet knows.
 
 mod check;
 mod progress;
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     slow_secs: Option<u64>,
 }
 
-/// A batch that the devnet sealed: what a proof of it must say.
+/// A batch that the devnet sealed, and what a proof of it must say.
 pub(crate) struct Sealed {
     pub(crate) number: u32,
     pub(crate) previous_root: H256,
@@ -89,7 +89,7 @@ pub(crate) async fn run(args: Args) -> Result<Exit> {
     shown.map(|()| Exit::Success)
 }
 
-/// What is about to be seen.
+/// The introduction to what follows.
 fn opening(batches: u32) -> String {
     let batches = if batches == 1 { "one batch".to_owned() } else { format!("{batches} batches") };
     format!(
@@ -97,7 +97,7 @@ fn opening(batches: u32) -> String {
     )
 }
 
-/// All that is between the server's start and its stop.
+/// Everything between the server's start and its stop.
 async fn show(args: &Args, server: &Server, machine: &Platform, chain: Chain) -> Result<()> {
     let mut prover = start_prover(server, machine, chain.pins())?;
     let chain = tokio::select! {
@@ -120,7 +120,7 @@ async fn show(args: &Args, server: &Server, machine: &Platform, chain: Chain) ->
     prover.end().await
 }
 
-/// The usual port, or any free one where that is taken.
+/// Uses the usual port, or any free one if that is taken.
 async fn start_server(folder: &Path, machine: &Platform, pins: ChainPins) -> Result<Server> {
     let database = folder.join("tee.sqlite");
     let mut config =
@@ -137,7 +137,7 @@ async fn start_server(folder: &Path, machine: &Platform, pins: ChainPins) -> Res
     .context("cannot start the server")
 }
 
-/// Has the server trust the simulated platform's maker, and no other, and accept the simulated prover.
+/// Makes the server trust only the simulated platform's root, and accept the simulated prover.
 fn attestation(folder: &Path, machine: &Platform) -> Result<AttestationConfig> {
     let at = |name: &str| folder.join(name);
     let policy = format!("sgx:\n  mrenclaves: [{}]\n", hex::encode(simulated::mr_enclave()));
@@ -151,7 +151,7 @@ fn attestation(folder: &Path, machine: &Platform) -> Result<AttestationConfig> {
     })
 }
 
-/// Gives back the chain, as it is after the batches.
+/// Returns the chain as it is after the batches.
 async fn prove_batches(args: &Args, server: &Server, prover: &mut RunningProver, chain: Chain) -> Result<Chain> {
     let started = Instant::now();
     let progress = Progress::new(args.batches);
@@ -192,7 +192,7 @@ async fn prove_batches(args: &Args, server: &Server, prover: &mut RunningProver,
     Ok(chain)
 }
 
-/// Makes a batch at a time and has it proven, until something fails.
+/// Makes one batch at a time and has it proven, until something fails.
 async fn keep_coming(
     server: &Server,
     prover: &mut RunningProver,
@@ -228,7 +228,7 @@ impl RunningProver {
 
 fn start_prover(server: &Server, machine: &Platform, pins: ChainPins) -> Result<RunningProver> {
     let mut config = tee_prover::Config::new(format!("http://{}", server.local_addr()), Pins::Chain(pins));
-    // The server is next door, and batches come in quick succession.
+    // The server is on the same machine, and batches follow each other quickly.
     config.initial_retry_backoff = Duration::from_millis(20);
     config.max_backoff = Duration::from_millis(200);
     let identity = Enclave::simulated_on(machine).map(Identity::Enclave).context("cannot simulate an enclave")?;
@@ -236,13 +236,13 @@ fn start_prover(server: &Server, machine: &Platform, pins: ChainPins) -> Result<
     let (tell, events) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
     let run = tokio::spawn(tee_prover::run(config, identity, stop.clone(), move |event| {
-        // Nobody listens any more once the demo has ended.
+        // After the demo has ended, nobody receives events.
         let _ = tell.send(event);
     }));
     Ok(RunningProver { key, events, stop, run })
 }
 
-/// Gives back the chain, as it is after the batches.
+/// Returns the chain as it is after the batches.
 fn seal_batches(
     mut chain: Chain,
     batches: u32,

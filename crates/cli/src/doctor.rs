@@ -48,7 +48,7 @@ pub(crate) struct Args {
 /// The object of `--json`.
 #[derive(Serialize)]
 struct Report {
-    /// Whether the machine can prove and all that was asked for is in order.
+    /// Whether the machine can prove and everything that was asked for is in order.
     ok: bool,
     /// The types of enclave that lack nothing.
     can_prove: Vec<Part>,

@@ -1,4 +1,4 @@
-//! How a command ends: the one table of exit codes.
+//! How a command ends: the only table of exit codes.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ pub(crate) enum Exit {
     Success = 0,
     Failure = 1,
     Unreadable = 2,
-    /// What a shell says of a program that SIGPIPE has ended: not success, for not all was said.
+    /// The code that shells report for a program that SIGPIPE has ended. It is not a success, since the output is incomplete.
     ReaderGone = 128 + 13,
 }
 
@@ -39,12 +39,12 @@ pub(crate) fn table() -> String {
     table
 }
 
-/// What stands below a command's options where it has examples and exit codes.
+/// The text below a command's options: its examples and the exit codes.
 pub(crate) fn table_after(examples: &str) -> String {
     format!("{examples}\n\n{}", table())
 }
 
-/// Says why something cannot be read.
+/// Prints why something cannot be read.
 pub(crate) fn unreadable(error: &anyhow::Error) -> Exit {
     eprintln!("unreadable: {error:#}");
     Exit::Unreadable

@@ -1,6 +1,6 @@
 //! `teectl`: the command line of the TEE prover gateway.
 
-// Before all others, which print by it.
+// This comes before all other modules, which use its macros to print.
 #[macro_use]
 mod print;
 
@@ -32,7 +32,7 @@ use tee_api::settings::{LevelFilter, LogFormat};
 
 use crate::exit::Exit;
 
-/// What servers are told of who asks.
+/// The program's name, as servers see it.
 const PROGRAM: &str = "teectl";
 
 const EXAMPLES: &str = "Examples:

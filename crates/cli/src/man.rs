@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes the page of a command and those of the commands below it. Gives how many that were.
+/// Writes the page of a command and those of its subcommands. Returns how many.
 fn write(command: &Command, folder: &Path) -> io::Result<usize> {
     let page = Man::new(command.clone()).source(format!("{PROGRAM} {}", BUILD.version)).manual("TEE Prover Gateway");
     page.generate_to(folder)?;

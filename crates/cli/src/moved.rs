@@ -1,8 +1,8 @@
-//! Commands under the names that they had in the release before. The next one does not know them.
+//! Commands under their names in the previous release. The next release will not know them.
 
 use std::ffi::OsString;
 
-/// Each is one of `teectl server` now.
+/// Each of these is now a subcommand of `teectl server`.
 const MOVED: [(&str, &str); 6] = [
     ("attestations", "keys"),
     ("batches", "batches"),
@@ -12,7 +12,7 @@ const MOVED: [(&str, &str); 6] = [
     ("tee-types", "tee-types"),
 ];
 
-/// The command line, with a command's name of now in the place of one from before.
+/// Replaces a command's old name in the command line with its new one.
 pub(crate) fn renamed(mut line: Vec<OsString>) -> Vec<OsString> {
     let given = line.get(1).and_then(|word| word.to_str());
     let moved = MOVED.into_iter().find(|(before, _)| given == Some(*before));

@@ -1,4 +1,4 @@
-//! Pins on the command line: which chain and code are relied on.
+//! Pins on the command line: the chain and the code to rely on.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use tee_verifier::{ChainFile, ChainPins, Pins};
 /// More than any pins have.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What to do where code is not pinned.
+/// What to do if the code is not pinned.
 pub(crate) const HOW_TO_PIN: &str = "--chain-file FILE pins it (chain: {id: …, code: [{protocol_version: …, bootloader: …, \
                                      default_account: …, evm_emulator: …}]}; teectl batch inspect shows a batch's)";
 
@@ -25,7 +25,7 @@ pub(crate) struct PinArgs {
 }
 
 impl PinArgs {
-    /// The pins, and an error where nobody said that there are none.
+    /// The pins. It is an error to give neither pins nor `--danger-any-code`.
     pub(crate) fn required(&self, chain_id: Option<u64>) -> Result<Pins> {
         match self.given(chain_id)? {
             Some(pins) => Ok(pins),
@@ -33,7 +33,7 @@ impl PinArgs {
         }
     }
 
-    /// The pins; `None` where nothing was said of them.
+    /// The pins; `None` if none were given.
     pub(crate) fn given(&self, chain_id: Option<u64>) -> Result<Option<Pins>> {
         let Some(path) = &self.chain_file else {
             return Ok(self.danger_any_code.then_some(Pins::DangerAnyCode { chain_id }));

@@ -1,5 +1,5 @@
-//! Printing to a reader who may have gone away, as in `teectl … | head`: that ends the program without a word. Sockets are not
-//! concerned, as they would be if SIGPIPE ended it.
+//! Prints to a reader that may close the pipe, as in `teectl … | head`, which ends the program silently. Broken sockets do not end the
+//! program, as they would if SIGPIPE did it.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::exit::Exit;
 
-/// Stands in for the standard library's macro, which panics.
+/// Replaces the standard library's macro, which panics.
 macro_rules! println {
     () => { $crate::print::line(format_args!("")) };
     ($($arg:tt)*) => { $crate::print::line(format_args!($($arg)*)) };
@@ -28,17 +28,17 @@ pub(crate) fn line(text: Arguments<'_>) {
     }
 }
 
-/// What others wrote must not move the cursor of the terminal that shows it, nor turn the rest of the line around.
+/// Escapes text from others, so that it cannot move the terminal's cursor or reverse the rest of the line.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
 
-/// Marks of direction, breaks of lines, and what joins or has no width.
+/// Direction marks, line breaks, joiners, and characters without width.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Whether what is printed may have colours: a terminal shows it, and nobody objects (<https://no-color.org>).
+/// Whether the output may have colours: it goes to a terminal, and nothing forbids them (<https://no-color.org>).
 pub(crate) fn may_have_colours() -> bool {
     let objects = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !objects

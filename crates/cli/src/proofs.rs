@@ -1,4 +1,4 @@
-//! `teectl proofs`: checks what somebody published, trusting nobody but the processor's maker.
+//! `teectl proofs`: checks published proofs, and trusts only the processor's manufacturer.
 
 mod args;
 mod report;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// The most memory that this process has held so far, in bytes, where the system tells (Linux's `/proc`).
+/// The most memory that this process has held so far, in bytes, if the system reports it (Linux's `/proc`).
 pub(crate) fn peak_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What is known of a server so far.
+/// The data about a server so far.
 struct View<'a> {
     server: &'a str,
     interval: Duration,
@@ -68,7 +68,7 @@ struct View<'a> {
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(args: &Args) -> Result<Exit> {
     let client = args.server.client()?;
-    // Before the terminal is taken: what is wrong from the start is an error like any other.
+    // Before the terminal is taken over, so that an error at the start is reported like any other.
     let reading = Reading::read(&client).await?;
     if args.json {
         println!("{}", serde_json::to_string(&reading)?);
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: &Args) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Shows the server until somebody ends it. The terminal is as it was when this returns.
+/// Shows the server until somebody ends it. When this returns, the terminal is restored.
 async fn watch(client: &Client, mut view: View<'_>) -> io::Result<()> {
     let [mut interrupted, mut told, mut hung_up] =
         [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
@@ -105,7 +105,7 @@ async fn watch(client: &Client, mut view: View<'_>) -> io::Result<()> {
                 view.take(reading);
                 next.set(next_reading(client, view.interval));
             }
-            // Ages grow while a server is silent.
+            // Ages grow even while a server does not answer.
             () = sleep(Duration::from_secs(1)) => {}
             _ = interrupted.recv() => break,
             _ = told.recv() => break,
@@ -128,7 +128,7 @@ impl<'a> View<'a> {
         Self { server, interval, palette, reading, read_at, rates, problem: None }
     }
 
-    /// A reading that fails leaves the last one on the screen.
+    /// After a failed reading, the last one stays on the screen.
     fn take(&mut self, reading: Result<Reading, ClientError>) {
         match reading {
             Ok(reading) => {

@@ -10,17 +10,17 @@ use tee_verifier::{
     keccak256, l1_transaction_hash, signed_hash, transaction_hashes,
 };
 
-/// Who sends upgrades: the contract that deploys by force.
+/// The sender of upgrades: the contract that deploys by force.
 const FORCE_DEPLOYER: u64 = 0x8007;
-/// Gas that a transaction may use.
+/// The gas limit of a transaction.
 const GAS_LIMIT: u64 = 30_000_000;
-/// Most that a transaction pays for gas, in wei: 1 gwei.
+/// The highest gas price of a transaction, in wei: 1 gwei.
 const MAX_FEE_PER_GAS_WEI: u64 = 1_000_000_000;
-/// Most gas that a transaction pays for a published byte.
+/// The most gas that a transaction pays for a published byte.
 const GAS_PER_PUBDATA_BYTE: u64 = 50_000;
-/// Gas that an L1 transaction may use.
+/// The gas limit of an L1 transaction.
 const L1_GAS_LIMIT: u64 = 2_000_000;
-/// Gas that an upgrade transaction may use.
+/// The gas limit of an upgrade transaction.
 const UPGRADE_GAS_LIMIT: u64 = 72_000_000;
 /// What L1 charges for a published byte, in gas (`REQUIRED_L1_TO_L2_GAS_PER_PUBDATA_BYTE`).
 const L1_GAS_PER_PUBDATA_BYTE: u64 = 800;
@@ -32,14 +32,14 @@ pub struct Account {
     nonce: u32,
 }
 
-/// What a transaction does.
+/// The content of a transaction.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The recipient.
     pub to: Address,
-    /// What it is paid, in wei.
+    /// The amount, in wei.
     pub value: U256,
-    /// What it is called with.
+    /// The calldata.
     pub calldata: Vec<u8>,
     /// Bytecodes that are published with the transaction.
     pub factory_deps: Vec<Vec<u8>>,
@@ -53,14 +53,14 @@ impl Call {
 }
 
 impl Account {
-    /// The account of a number, at nonce 0.
+    /// The account with this number, at nonce 0.
     pub fn new(number: u32) -> Self {
         let secret = keccak256(format!("devnet account {number}").as_bytes());
         let key = SecretKey::from_slice(&secret).expect("a hash is a valid key, except one in 2^127");
         Self { key, nonce: 0 }
     }
 
-    /// Goes on from a nonce that the chain knows.
+    /// Continues from a nonce that the chain knows.
     pub(crate) fn set_nonce(&mut self, nonce: u32) {
         self.nonce = nonce;
     }
@@ -76,13 +76,13 @@ impl Account {
         &self.key
     }
 
-    /// The account's next transaction, of EIP-712, signed.
+    /// The account's next transaction (EIP-712), signed.
     pub fn sign(&mut self, call: Call, chain_id: L2ChainId) -> Transaction {
         let transaction = self.transaction(call);
         self.sign_transaction(transaction, chain_id)
     }
 
-    /// The account's next transaction, of EIP-712, without a signature.
+    /// The account's next transaction (EIP-712), without a signature.
     pub fn transaction(&mut self, call: Call) -> Transaction {
         let common = L2TxCommonData {
             nonce: self.nonce,
@@ -108,14 +108,14 @@ impl Account {
         }
     }
 
-    /// Signs a transaction anew, as its fields are now.
+    /// Signs a transaction again, with its present fields.
     pub fn sign_transaction(&self, mut transaction: Transaction, chain_id: L2ChainId) -> Transaction {
         let Transaction { common_data: ExecuteTransactionCommon::L2(common), execute, .. } = &mut transaction else {
             return transaction;
         };
         let signed = signed_hash(common, execute, chain_id).expect("no transaction of L1");
         common.signature = self.sign_hash(signed);
-        // What claims to be the hash counts for nothing; the chain's own nodes have it nonetheless.
+        // The claimed hash has no effect, but the chain's own nodes set it.
         if let Some(hashes) = transaction_hashes(common, execute, chain_id) {
             let data = common.input.take().map(|input| input.data).unwrap_or_default();
             common.input = Some(InputData { hash: hashes.transaction, data });

@@ -40,18 +40,18 @@ pub struct Chain {
 /// A sealed batch.
 #[derive(Debug)]
 pub struct SealedBatch {
-    /// What a prover is given.
+    /// The input for a prover.
     pub input: BatchInput,
     /// Root after the batch.
     pub root: H256,
-    /// Hash of the real chain's transaction, in the batch that holds it.
+    /// The hash of the real chain's transaction, in the batch that contains it.
     pub recorded_transaction: Option<H256>,
 }
 
 /// Why a batch cannot be sealed.
 #[derive(Debug, Error)]
 pub enum SealError {
-    /// The machine does not finish it.
+    /// The machine does not finish the batch.
     #[error(transparent)]
     Run(#[from] Rejection),
     /// The batch has no block, or one of its blocks no transaction.
@@ -85,7 +85,7 @@ impl Chain {
         self.state.tree.root()
     }
 
-    /// Fills the tree with leaves that no transaction touches, so that paths get longer. As if a batch before had
+    /// Fills the tree with leaves that no transaction touches, so that paths get longer, as if an earlier batch had
     /// written them.
     pub fn grow_tree(&mut self, leaves: u64) {
         let leaf = |number: u64| H256(*blake2s(&number.to_le_bytes()).as_array());
@@ -98,7 +98,7 @@ impl Chain {
         &self.genesis.system
     }
 
-    /// The chain and its code, for those who rely on its batches.
+    /// The pins of the chain and its code, for those who rely on its batches.
     pub fn pins(&self) -> ChainPins {
         let SystemEnv { base_system_smart_contracts: contracts, chain_id, version, .. } = self.system();
         let code = CodeHashes {
@@ -135,7 +135,7 @@ impl Chain {
         }
     }
 
-    /// What a node says to `zks_getProof`, of the state so far: a path goes from the root to the leaf, without the hashes of empty
+    /// The answer of a node to `zks_getProof`, for the state so far. A path goes from the root to the leaf, without the hashes of empty
     /// subtrees at its end.
     pub fn storage_proof(&self, address: Address, keys: &[H256]) -> Value {
         let proof = |key: &H256| {
@@ -151,7 +151,7 @@ impl Chain {
 
     /// Seals the next batch with traffic.
     pub fn seal(&mut self, load: Load) -> Result<SealedBatch, SealError> {
-        // The real chain's transaction is one of the first batch's.
+        // The first batch contains the real chain's transaction.
         let recorded = self.recorded.take();
         let transactions = load.transactions - usize::from(recorded.is_some()).min(load.transactions);
         let mix = self.traffic.batch(Load { transactions, ..load });
@@ -161,7 +161,7 @@ impl Chain {
         Ok(SealedBatch { recorded_transaction: hash, ..self.seal_blocks(blocks)? })
     }
 
-    /// Seals the next batch with the blocks of these transactions. Nothing changes where that fails.
+    /// Seals the next batch with the blocks of these transactions. If that fails, nothing changes.
     pub fn seal_blocks(&mut self, blocks: Vec<Vec<Transaction>>) -> Result<SealedBatch, SealError> {
         if blocks.is_empty() || blocks.iter().any(Vec::is_empty) {
             return Err(SealError::Empty);
@@ -189,7 +189,7 @@ impl Chain {
         Ok(SealedBatch { input, root, recorded_transaction: None })
     }
 
-    /// What would be run to seal these blocks next.
+    /// The run that would seal these blocks next.
     pub fn run_of<'a>(&'a self, blocks: &'a [L2BlockExecutionData]) -> Run<'a> {
         Run { batch: &self.next, system: &self.genesis.system, blocks, pubdata: &self.genesis.pubdata }
     }
@@ -199,7 +199,7 @@ impl Chain {
         ChainState { state: &self.state, system: &self.genesis.system, claims: WitnessStorageState::default() }
     }
 
-    /// Blocks of these transactions that follow one another and the chain so far, an empty one at the end.
+    /// Blocks of these transactions that continue the chain so far, followed by an empty one.
     pub fn blocks(&self, transactions: Vec<Vec<Transaction>>) -> Vec<L2BlockExecutionData> {
         let mut env = self.next.first_l2_block.clone();
         let blocks = transactions.into_iter().chain([vec![]]).map(|txs| {
@@ -226,7 +226,7 @@ impl Chain {
         VmRunData {
             l1_batch_number: self.next.number,
             used_bytecodes: code_hashes.iter().filter_map(|hash| code(hash).map(|code| (number(hash), code))).collect(),
-            // Nobody reads these, and this chain has no prover of circuits.
+            // Nobody reads this: the chain has no prover of circuits.
             initial_heap_content: Kept::default(),
             storage_refunds: Kept::default(),
             pubdata_costs: Kept::default(),
@@ -262,7 +262,7 @@ impl Chain {
         }
     }
 
-    /// A transaction's hash. A batch holds no transaction without one, or with a wrong one.
+    /// A transaction's hash. A batch contains no transaction with a missing or wrong one.
     fn hash(&self, transaction: &Transaction) -> H256 {
         match &transaction.common_data {
             ExecuteTransactionCommon::L1(common) => common.canonical_tx_hash,
@@ -295,8 +295,8 @@ struct State {
 }
 
 impl State {
-    /// Applies what a batch accessed and writes down the path of each slot, in the compact form: hashes that equal the first
-    /// path's from the leaf level up are left out. A slot that was only written, in what was taken back, has no path.
+    /// Applies a batch's accesses and records the path of each slot in the compact form: hashes that equal the first path's, counted from
+    /// the leaf level up, are left out. A slot that was only written, and only in what was rolled back, has no path.
     fn apply(&mut self, mut accesses: Vec<Access>) -> MerklePaths {
         let next_enumeration_index = self.tree.next_index();
         accesses.retain(|access| access.is_read || access.is_written);
@@ -323,7 +323,7 @@ impl State {
     fn apply_one(&mut self, key: U256, access: &Access, path: Vec<[u8; 32]>) -> MerklePath {
         let before = self.tree.leaf(&key);
         let value = H256(access.value.to_be_bytes());
-        // A write that changes nothing is a read to the tree.
+        // For the tree, a write that changes nothing is a read.
         let is_write = access.is_written && access.value != access.before.value;
         if is_write {
             self.tree.write(key, value);
@@ -346,7 +346,7 @@ impl State {
     }
 }
 
-/// The state as a run reads it, and what was read.
+/// The state as a run reads it, with a record of what was read.
 #[derive(Debug)]
 pub struct ChainState<'a> {
     state: &'a State,

@@ -1,4 +1,4 @@
-//! Where a chain starts: state, code and parameters.
+//! The start of a chain: state, code and parameters.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ const DEPLOYER: u64 = 0x8006;
 const KNOWN_CODES: u64 = 0x8004;
 const EMPTY_CONTRACT: u64 = 0x8001;
 
-/// The recorded run that the chain forks off (package `zksync_multivm`, `tests/vm_dumps`).
+/// The recorded run from which the chain forks (package `zksync_multivm`, `tests/vm_dumps`).
 const RECORDED_RUN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/validation_adjacent_storage_slots.json"));
 /// Another recorded run, for the system contracts that the first never touched.
 const OTHER_RUN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/estimate_fee_for_transfer_to_self.json"));
@@ -30,7 +30,7 @@ const FIRST_BATCH: u32 = 14_034;
 /// Balance of each of the chain's own accounts, in wei: 10^24.
 const BALANCE_WEI: u128 = 1_000_000_000_000_000_000_000_000;
 
-/// Where a chain starts.
+/// The start of a chain.
 #[derive(Debug, Clone)]
 pub struct Genesis {
     /// Values by hashed key; absent slots are left out.
@@ -39,14 +39,14 @@ pub struct Genesis {
     pub(crate) batch: L1BatchEnv,
     pub(crate) system: SystemEnv,
     pub(crate) pubdata: PubdataParams,
-    /// A transaction of the real chain, to come first in the first batch.
+    /// A transaction of the real chain that comes first in the first batch.
     pub(crate) recorded: Option<Transaction>,
 }
 
 /// Why a genesis cannot be made.
 #[derive(Debug, Error)]
 pub enum GenesisError {
-    /// A recorded run in the virtual machine's package is not what this project was written against.
+    /// A recorded run in the virtual machine's package is not the expected one.
     #[error("the recorded run of the virtual machine's package does not fit: {0}")]
     RecordedRun(String),
 }
@@ -103,7 +103,7 @@ impl Genesis {
         Ok(genesis)
     }
 
-    /// The state that a batch input shows: what it reads, its code, its chain's parameters.
+    /// The state in a batch input: what it reads, its code, its chain's parameters.
     pub fn from_batch(input: BatchInput) -> Self {
         let values = input.vm_run_data.witness_block_state.read_storage_key;
         // An absent slot reads as zero, and so does one that holds zero: here both are absent.
@@ -123,7 +123,7 @@ impl Genesis {
         }
     }
 
-    /// The same under another protocol version.
+    /// The same with another protocol version.
     pub fn with_version(mut self, version: ProtocolVersionId) -> Self {
         self.system.version = version;
         self
@@ -151,7 +151,7 @@ impl Genesis {
         u32::from_be_bytes([a, b, c, d])
     }
 
-    /// Whether contracts can be deployed: the deployer and the registry of known codes are there with real code.
+    /// Whether contracts can be deployed: the deployer and the registry of known codes must have their real code.
     pub(crate) fn deploys(&self) -> bool {
         let empty = self.code_of(EMPTY_CONTRACT);
         [DEPLOYER, KNOWN_CODES].into_iter().all(|address| {
@@ -188,7 +188,7 @@ impl DumpedStorage {
         self.storage.iter().filter_map(|(key, slot)| slot.map(|(value, _)| (*key, value)))
     }
 
-    /// Code that is not in hex is left out, and so found missing where it is run.
+    /// Code that is not in hex is left out, and is found missing when it is run.
     fn bytecodes(&self) -> impl Iterator<Item = (H256, Vec<u8>)> + '_ {
         let decode = |code: &String| hex::decode(code.strip_prefix("0x")?).ok();
         self.factory_deps.iter().filter_map(move |(hash, code)| Some((*hash, decode(code)?)))

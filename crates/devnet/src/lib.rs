@@ -1,15 +1,15 @@
 //! A small ZK Stack chain that makes real batches, for demos, tests and benchmarks.
 //!
-//! It forks ZKsync Sepolia at a recorded transaction, or builds on the state that a batch input shows; runs the chain's own
-//! system contracts on the machine that the verifier has; and writes what a node would hand to a prover.
+//! It forks ZKsync Sepolia at a recorded transaction, or builds on the state in a batch input; runs the chain's own system
+//! contracts on the verifier's machine; and writes what a node would give to a prover.
 //!
 //! - [`Genesis`]: the state to start from.
 //! - [`Chain`]: takes transactions and seals batches. [`Load`] asks for traffic of the devnet's own: transfers, calls,
 //!   deployments, deposits from L1. [`Account`] signs transactions of the caller's.
 //! - [`slots`]: where the system contracts keep balances, nonces and code.
 //!
-//! What it leaves out of a chain: an L1 (deposits are as good as their priority operations say), a network, and time, which moves
-//! a second a block. Its keys are known to everybody.
+//! It leaves out an L1 (deposits are whatever their priority operations say), a network, and time, which advances by a second per
+//! block. Its keys are public.
 //!
 //! ```
 //! use tee_devnet::{Account, Call, Chain, Genesis, Load};

@@ -1,4 +1,4 @@
-//! Where the system contracts keep what a chain's state is made of.
+//! The storage slots in which the system contracts keep a chain's state.
 
 use tee_verifier::{Address, H256, StorageKey, keccak256};
 
@@ -12,12 +12,12 @@ pub fn account_code(address: &Address) -> StorageKey {
     slot(ACCOUNT_CODE_STORAGE, (*address).into())
 }
 
-/// Whether a code is known, by its hash.
+/// Whether the code with a hash is known.
 pub fn known_code(hash: &H256) -> StorageKey {
     slot(KNOWN_CODES, *hash)
 }
 
-/// An account's nonce, and above its 128 bits that of its deployments.
+/// An account's nonce in the lower 128 bits, and its deployment nonce above them.
 pub fn nonces(address: &Address) -> StorageKey {
     slot(NONCES, mapping(address, 0))
 }
@@ -27,7 +27,7 @@ pub fn balance(address: &Address) -> StorageKey {
     slot(BASE_TOKEN, mapping(address, 0))
 }
 
-/// The slot of a mapping from addresses, by the mapping's own slot.
+/// The slot of an address in a mapping with the given slot.
 pub fn mapping(address: &Address, slot: u64) -> H256 {
     H256(keccak256([H256::from(*address).0, H256::from_low_u64_be(slot).0].as_flattened()))
 }

@@ -9,7 +9,7 @@ pub const CONTRACT: Address = Address::repeat_byte(0x7e);
 /// The system contract that deploys.
 const DEPLOYER: u64 = 0x8006;
 const ACCOUNTS: u32 = 16;
-/// Slots that one transaction reads at most; more would not fit its gas.
+/// The most slots that one transaction reads; more would exceed its gas.
 const READS_PER_TRANSACTION: usize = 4_000;
 
 /// How much traffic a batch holds.
@@ -23,7 +23,7 @@ pub struct Load {
     pub l1_transactions: usize,
 }
 
-/// What an access to the traffic contract does; the numbers are the contract's.
+/// The actions of the traffic contract, with the contract's numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
     /// Writes slots that follow one another, with values that count up.
@@ -34,10 +34,10 @@ pub enum Action {
     WriteAndRevert = 2,
     /// Writes in a frame that is rolled back, then the last slot once more.
     WriteRolledBack = 3,
-    /// Writes, reads the counter of published bytes, and reverts. What a write costs to publish depends on the value before
-    /// it, and for a slot that has no path nothing proves that.
+    /// Writes, reads the counter of published bytes, and reverts. The cost of publishing a write depends on the value before it,
+    /// which nothing proves for a slot without a path.
     WriteMeasureAndRevert = 4,
-    /// Reads the first slot and writes what it holds to the slot that the first value names.
+    /// Reads the first slot, and writes its value to the slot with the number `first_value`.
     Copy = 5,
 }
 
@@ -50,7 +50,7 @@ impl Call {
     }
 }
 
-/// Makes transactions, always the same for the same sequence of calls.
+/// Makes transactions. The same sequence of calls always gives the same ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Traffic {
     accounts: Vec<Account>,
@@ -71,14 +71,14 @@ impl Traffic {
         &self.accounts
     }
 
-    /// The accounts go on from where the chain has them.
+    /// Continues with the nonces that the chain has for the accounts.
     pub(crate) fn set_nonces(&mut self, nonce: impl Fn(&Address) -> u32) {
         for account in &mut self.accounts {
             account.set_nonce(nonce(&account.address()));
         }
     }
 
-    /// From now on contracts are deployed, too.
+    /// Sets whether contracts are deployed too, from now on.
     pub(crate) fn set_deploys(&mut self, deploys: bool) {
         self.deploys = deploys;
     }
@@ -108,7 +108,7 @@ impl Traffic {
     fn next(&mut self) -> Transaction {
         let made = self.made;
         match made % 10 {
-            // To somebody who has nothing yet, and to somebody who has.
+            // To an account without funds, and to one with funds.
             0 | 5 => self.transfer(Address::from_low_u64_be(0xacc0_0000_0000 + made)),
             1 | 4 | 7 => self.transfer(Address::from_low_u64_be(0xacc0_0000_0000 + made % 50)),
             2 => {
@@ -139,14 +139,14 @@ impl Traffic {
         self.send(Call::storage(action, first_slot, count, self.made + 1))
     }
 
-    /// Deploys the traffic contract once more, with a word at its end that makes its code new.
+    /// Deploys the traffic contract again, with a word at its end that makes its code new.
     fn deployment(&mut self) -> Transaction {
         let mut code = bytecode();
         let mut words = [0; 64];
         words[56..].copy_from_slice(&self.made.to_be_bytes());
         code.extend(words);
         let selector = &keccak256(b"create(bytes32,bytes32,bytes)")[..4];
-        // No salt, the hash, and no arguments of a constructor: where they start, and how long they are.
+        // No salt, the hash, and no constructor arguments: their offset and their length.
         let number = |number| H256::from_low_u64_be(number).0;
         let arguments = [number(0), era_code_hash(&code), number(0x60), number(0)];
         let calldata = [selector, arguments.as_flattened()].concat();
@@ -167,7 +167,7 @@ impl Traffic {
     }
 }
 
-/// The traffic contract's code, of which `traffic.asm` is the source.
+/// The traffic contract's code, assembled from `traffic.asm`.
 pub(crate) fn bytecode() -> Vec<u8> {
     hex::decode(include_str!("traffic.hex").trim_end()).expect("a test compares it with its source")
 }

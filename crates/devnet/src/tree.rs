@@ -1,6 +1,6 @@
 //! The chain's Merkle tree in memory: zksync-era's, with 256 levels and Blake2s-256.
 //!
-//! Only leaves and the nodes where two of them part are kept. Written apart from the verifier's rebuilding of the tree, so
+//! Only leaves, and the nodes where the ways of two of them part, are kept. This is written independently of the verifier's tree, so
 //! that each checks the other.
 
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ struct Node {
     /// A key of a leaf under this node.
     key: U256,
     kind: Kind,
-    /// The node's hash at the height of its parent's children, so that the parent need only join two.
+    /// The node's hash at the height of its parent's children, so that the parent only needs to join two.
     top: Hash,
 }
 
@@ -89,7 +89,7 @@ impl Tree {
         }
     }
 
-    /// The 256 hashes beside a key's way to the root, from the leaf level up.
+    /// The 256 sibling hashes on a key's way to the root, from the leaf level up.
     pub(crate) fn path(&self, key: &U256) -> Vec<Hash> {
         let mut path = self.empty[..DEPTH].to_vec();
         let mut next = self.root;
@@ -124,7 +124,7 @@ impl Tree {
         id
     }
 
-    /// Writes a leaf under a node whose parent's children are at `top_height`; gives the node in its place.
+    /// Writes a leaf under a node whose parent's children are at `top_height`; returns the node that takes its place.
     fn write_under(&mut self, id: usize, key: U256, leaf: Kind, top_height: usize) -> usize {
         match (self.nodes[id].kind, parting(key, self.nodes[id].key)) {
             (Kind::Leaf { .. }, None) => self.nodes[id].kind = leaf,
@@ -166,7 +166,7 @@ impl Tree {
         self.nodes[id].top = self.hash_at(&self.nodes[id], top_height);
     }
 
-    /// The hash of the node at `height` over nothing but what is under `node`.
+    /// The hash at `height` of a subtree that contains only what is under `node`.
     fn hash_at(&self, node: &Node, height: usize) -> Hash {
         let (own_height, mut hash) = match node.kind {
             Kind::Leaf { index, value } => {

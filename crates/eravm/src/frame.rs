@@ -33,7 +33,7 @@ pub(crate) struct Frame {
     /// Where execution goes on in the caller, should this frame fail.
     pub(crate) exception_handler: u16,
     pub(crate) gas: u32,
-    /// What it may not do: [`NEEDS_KERNEL`], [`NEEDS_MUTABLE`].
+    /// The actions that it must not do: [`NEEDS_KERNEL`], [`NEEDS_MUTABLE`].
     pub(crate) lacks: u8,
     pub(crate) context_value: u128,
     pub(crate) heap_bound: u32,
@@ -81,7 +81,7 @@ pub(crate) fn is_kernel(address: &Address) -> bool {
     address.iter().take(18).all(|byte| *byte == 0)
 }
 
-/// What a frame may not do.
+/// The actions that a frame must not do.
 pub(crate) fn lacks(address: &Address, is_static: bool) -> u8 {
     let kernel = if is_kernel(address) { 0 } else { NEEDS_KERNEL };
     let mutable = if is_static { NEEDS_MUTABLE } else { 0 };

@@ -3,7 +3,7 @@
 //! From the lowest bit: 11 bits that name the operation with its kinds of operands and its flags, 2 unused, 3 of the condition,
 //! four registers of 4 bits (two sources, two destinations), two immediates of 16.
 
-/// What an instruction does.
+/// The operation of an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Operation {
@@ -164,7 +164,7 @@ impl Instruction {
     }
 }
 
-/// All variants by their number. What has none is invalid.
+/// All variants by their number. Numbers without a variant are invalid.
 pub(crate) static VARIANTS: [Variant; 2048] = variants();
 
 const INVALID: Variant = Variant {

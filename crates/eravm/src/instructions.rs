@@ -1,4 +1,4 @@
-//! What instructions do, one file a group.
+//! The instructions, one file per group.
 
 mod arithmetic;
 mod call;

@@ -110,7 +110,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The value of a slot, and the gas to give back.
+    /// Returns the value of a slot, and the gas to give back.
     pub(crate) fn read<W: World>(
         &mut self,
         world: &mut W,
@@ -130,7 +130,7 @@ impl Journal {
         Ok((value, refund))
     }
 
-    /// Writes a slot. Gives the gas to give back and adds to the bytes to publish.
+    /// Writes a slot. Returns the gas to give back, and adds to the bytes to publish.
     pub(crate) fn write<W: World>(
         &mut self,
         world: &mut W,
@@ -217,7 +217,7 @@ impl Journal {
         }
     }
 
-    /// Adds bytes to publish that are no storage.
+    /// Adds bytes to publish that are not storage.
     pub(crate) fn add_pubdata(&mut self, bytes: u32) -> Option<()> {
         self.pubdata = i32::try_from(bytes).ok().and_then(|bytes| self.pubdata.checked_add(bytes))?;
         Some(())

@@ -23,12 +23,12 @@ pub(crate) const REGISTERS: usize = 16;
 /// at 20 a frame, and cannot be reached; a transaction with 80 million at 25 a near call gets to 3.2 million.
 pub(crate) const MAX_FRAMES: usize = 1 << 22;
 
-/// What a run is made under.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Hash of the code that runs where an account has none.
+    /// Hash of the code that runs at an account without code.
     pub default_account: U256,
-    /// Hash of the code that runs EVM contracts. Where a chain has no emulator, that of the default account.
+    /// Hash of the code that runs EVM contracts. On a chain without an emulator, that of the default account.
     pub evm_emulator: U256,
     /// A write to this offset of the first frame's heap pauses the run.
     pub hook_offset: Option<u32>,
@@ -38,10 +38,10 @@ pub struct Settings {
     pub precompiles: Precompiles,
 }
 
-/// What becomes of a heap's bound where the gas does not suffice to grow it.
+/// What happens to a heap's bound if the gas does not suffice to grow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeapGrowth {
-    /// It moves all the same (protocol versions before 27).
+    /// It moves nevertheless (protocol versions before 27).
     Always,
     /// It stays (from protocol version 27 on).
     Paid,
@@ -67,7 +67,7 @@ pub enum End {
     Panicked,
 }
 
-/// Where execution goes on.
+/// Where execution continues.
 #[derive(Debug)]
 pub(crate) enum Flow {
     /// With the next instruction of the same code.
@@ -91,7 +91,7 @@ pub struct Machine {
     pub(crate) frame: Frame,
     /// The frames that called this one, outermost first.
     pub(crate) frames: Vec<Frame>,
-    /// What the near calls of all frames put aside, outermost first.
+    /// The state that the near calls of all frames put aside, outermost first.
     pub(crate) near_frames: Vec<NearFrame>,
     pub(crate) context_value: u128,
     pub(crate) transaction: u16,
@@ -195,10 +195,10 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A [`Stop`] ends the run: the state behind it means nothing.
+    /// A [`Stop`] ends the run: the state after it is meaningless.
     pub fn run<W: World>(&mut self, world: &mut W) -> Result<Pause, Stop<W::Fault>> {
         loop {
-            // Held here, so that the instructions stay where they are while the machine changes.
+            // Held here, so that the instructions stay in place while the machine changes.
             let code = Arc::clone(&self.frame.code);
             let instructions = code.instructions();
             loop {
@@ -308,7 +308,7 @@ impl Machine {
     #[cold]
     fn refuse(&mut self, instruction: &Instruction) -> Flow {
         let price = u32::from(instruction.variant.price);
-        // What is invalid costs all there is.
+        // An invalid instruction costs all remaining gas.
         let is_invalid = instruction.variant.operation == Operation::Invalid;
         self.frame.gas = if is_invalid { 0 } else { self.frame.gas.saturating_sub(price) };
         self.panic()
@@ -322,7 +322,7 @@ impl Machine {
         Ok(self.panic())
     }
 
-    /// Fails where there are more frames than any honest batch can have.
+    /// Fails if there are more frames than any honest batch can have.
     pub(crate) fn check_depth(&self) -> Result<(), Limit> {
         if self.frames.len() + self.near_frames.len() >= MAX_FRAMES { Err(Limit::Frames) } else { Ok(()) }
     }
@@ -363,7 +363,7 @@ fn has_second_result(instruction: &Instruction, flow: &Flow) -> bool {
     }
 }
 
-/// What the owner of a machine may ask and change between two steps.
+/// What the owner of a machine may read and change between two steps.
 impl Machine {
     /// A word of the first frame's heap.
     pub fn heap_word(&self, index: u32) -> U256 {
@@ -374,7 +374,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// [`Limit::Memory`] where the heap would become too large.
+    /// [`Limit::Memory`] if the heap would become too large.
     pub fn set_heap_word(&mut self, index: u32, value: U256) -> Result<(), Limit> {
         let offset = index.checked_mul(32).ok_or(Limit::Memory)?;
         let heap = self.first_heap();

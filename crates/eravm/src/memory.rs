@@ -13,7 +13,7 @@ use crate::{Code, Limit, U256};
 /// Number of a memory page.
 pub type Page = u32;
 
-/// A page that nothing is ever mapped to: empty pointers name it.
+/// A page to which nothing is ever mapped. Empty pointers name it.
 pub(crate) const UNMAPPED_PAGE: Page = 0;
 /// The page of static memory, one for the whole run.
 pub(crate) const STATIC_PAGE: Page = 1;
@@ -47,7 +47,7 @@ impl HeapId {
     pub(crate) const NONE: Self = Self(u32::MAX);
 }
 
-/// What a page number stands for.
+/// The content that a page number names.
 #[derive(Debug, Clone)]
 enum Content {
     Heap(HeapId),
@@ -205,7 +205,7 @@ impl Memory {
         }
     }
 
-    /// The bytes of a page from `offset` on: zeros where nothing was written.
+    /// The bytes of a page from `offset` on, with zeros where nothing was written.
     pub(crate) fn read_bytes(&self, page: Page, offset: usize, bytes: &mut [u8]) {
         match self.pages.get(&page) {
             Some(Content::Heap(id)) => {
@@ -330,7 +330,7 @@ impl Heap {
         }
     }
 
-    /// The bytes from `offset` on, zeros where there are none.
+    /// The bytes from `offset` on, with zeros where there are none.
     pub(crate) fn read_bytes(&self, offset: usize, to: &mut [u8]) {
         let from = self.bytes.get(offset..).unwrap_or_default();
         let count = from.len().min(to.len());

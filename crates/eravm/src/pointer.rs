@@ -60,7 +60,7 @@ impl From<U256> for FatPointer {
     }
 }
 
-/// A pointer where none is wanted, as a program outside of the kernel sees it: without page and start.
+/// A pointer used as a number, as a program outside of the kernel sees it: without page and start.
 #[inline(always)]
 pub(crate) fn erased(value: U256) -> U256 {
     let [first, second, third, fourth] = *value.as_limbs();

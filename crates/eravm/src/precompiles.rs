@@ -25,7 +25,7 @@ pub enum Precompiles {
 /// Recoveries that were made ahead, by what a program would ask for.
 pub(crate) type Recoveries = HashMap<[u8; 128], Recovery, RandomState>;
 
-/// What a precompile is asked for. Offsets and lengths are in words, except that keccak256's input is in bytes.
+/// The request to a precompile. Offsets and lengths are in words, except that keccak256's input is in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PrecompileCall {
     input_offset: u32,

@@ -32,7 +32,7 @@ pub enum Stop<F> {
 pub enum Limit {
     /// The heaps are larger than any transaction can pay for.
     Memory,
-    /// More calls stand than any transaction can pay for.
+    /// There are more open calls than any transaction can pay for.
     Frames,
     /// A precompile is asked for more rounds than its input can have.
     PrecompileRounds,

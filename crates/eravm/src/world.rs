@@ -1,4 +1,4 @@
-//! What the machine asks of the world around it.
+//! The machine's requests to the world around it.
 
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ pub struct LogLine {
     pub is_reading: bool,
 }
 
-/// The most statements that are shown: there is one as a rule, and each key could sign another.
+/// The most statements that are shown. Usually there is one, but each key could sign another.
 const MAX_STATEMENTS: usize = 4;
 
 /// The most system logs of a statement that are shown. A batch has about ten.

@@ -7,10 +7,10 @@ use std::{
 };
 use tee_api::ClientError;
 
-/// A server's `Retry-After` to a question for work counts up to here, so that no answer puts a prover to sleep for good.
+/// The longest `Retry-After` that counts when a server is asked for work, so that no answer stops a prover for good.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// Waits that grow from fault to fault.
+/// Waits that grow with each fault.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     initial: Duration,
@@ -37,12 +37,12 @@ impl Backoff {
         Self { max: config.max_idle_poll.min(config.max_backoff), ..Self::new(config) }
     }
 
-    /// For a proof that is made, or a report: it is worth no less for a server that asks to be left alone.
+    /// For a finished proof or a report. A server's `Retry-After` counts only up to `max_backoff`, since a proof is worth sending even then.
     pub(crate) fn delivery(config: &Config) -> Self {
         Self { longest_retry_after: config.max_backoff, ..Self::new(config) }
     }
 
-    /// How long to leave a server alone after an error: what it refuses now it will not take in a second.
+    /// How long to leave a server alone after an error: what it refuses now, it will also refuse a second later.
     pub(crate) fn after(&mut self, error: &ClientError) -> Duration {
         match error {
             ClientError::Network { retry_after, .. } => self.next(*retry_after),
@@ -51,22 +51,22 @@ impl Backoff {
         }
     }
 
-    /// The next wait, no shorter than what the server asks for.
+    /// The next wait, at least as long as the server asks for.
     pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let wait = self.next.min(self.max);
         self.next = Duration::try_from_secs_f64(wait.as_secs_f64() * self.multiplier).unwrap_or(self.max).min(self.max);
         jittered(wait).max(retry_after.unwrap_or_default().min(self.longest_retry_after))
     }
 
-    /// All went well: the next fault waits briefly again.
+    /// Resets the wait after a success: the next fault waits briefly again.
     pub(crate) fn reset(&mut self) {
         self.next = self.initial;
     }
 }
 
-/// Between a half and the whole of `wait`, so that provers that failed together do not come back together.
+/// A random wait between half of `wait` and all of it, so that provers that failed together do not come back together.
 fn jittered(wait: Duration) -> Duration {
-    // The standard library's hasher is keyed at random; that is enough of a die.
+    // The standard library's hasher has a random key, which is random enough here.
     let random = RandomState::new().hash_one(());
     wait.mul_f64(0.5 + random as f64 / u64::MAX as f64 / 2.0)
 }

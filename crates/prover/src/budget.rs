@@ -1,18 +1,18 @@
-//! How much memory the batches of one server in work may take.
+//! How much memory the batches of one server may take while they are in progress.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use vise::Gauge;
 
-/// A server's share of the memory for batches in work. Each server has its own, so that none can take another's.
+/// A server's share of the memory for batches in progress. Each server has its own, so that none can take another's.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit_bytes: u64,
     used_bytes: Mutex<u64>,
     freed: Notify,
-    /// Those who wait, in the order in which they came: a large batch is not overtaken for ever.
+    /// Held by those who wait, in order of arrival, so that a large batch is not overtaken for ever.
     turn: tokio::sync::Mutex<()>,
-    /// Of all shares together.
+    /// The sum over all shares.
     gauge: Gauge<u64>,
 }
 
@@ -28,12 +28,12 @@ impl Budget {
         Arc::new(Self { limit_bytes, used_bytes: Mutex::new(0), freed: Notify::new(), turn: Default::default(), gauge })
     }
 
-    /// The whole share.
+    /// The size of the share.
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Waits until there is room for so much, or for all of the share if it is less.
+    /// Waits until there is room for this many bytes, or for the whole share if that is less.
     pub(crate) async fn reserve(self: &Arc<Self>, bytes: u64) -> Reservation {
         let bytes = bytes.min(self.limit_bytes);
         let _turn = self.turn.lock().await;
@@ -70,7 +70,7 @@ impl Reservation {
         self.bytes
     }
 
-    /// Frees what is beyond `bytes`.
+    /// Frees everything beyond `bytes`.
     pub(crate) fn shrink(&mut self, bytes: u64) {
         let beyond = self.bytes.saturating_sub(bytes);
         self.bytes = self.bytes.saturating_sub(beyond);

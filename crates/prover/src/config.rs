@@ -1,4 +1,4 @@
-//! Configuration: a YAML file, and over it the environment with zksync-era's names.
+//! Configuration: a YAML file, which environment variables with zksync-era's names override.
 
 mod chain_file;
 mod server;
@@ -22,45 +22,45 @@ use tee_api::{
 use tee_verifier::Pins;
 use thiserror::Error;
 
-/// How a prover is to run. The signing key is no part of it: that comes from the environment alone. `docs/PROVER.md` says
-/// what each key does.
+/// The settings of a prover. The signing key is not among them: it comes only from the environment. `docs/PROVER.md` describes each
+/// key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The servers, at least one.
     pub servers: Vec<ServerConfig>,
-    /// How many times in a row asking a server may fail before the prover gives it up; `None` for never.
+    /// How many times in a row a request to a server may fail before the prover gives it up; `None` for no limit.
     pub max_retries: Option<u32>,
-    /// The wait after the first fault, and the first between two questions to a server that has nothing to do.
+    /// The wait after the first fault, and the first wait between two requests to a server without work.
     pub initial_retry_backoff: Duration,
-    /// By how much a wait is longer than the one before, at least 1.
+    /// The factor by which each wait is longer than the one before; at least 1.
     pub retry_backoff_multiplier: f64,
     /// The longest wait after a fault.
     pub max_backoff: Duration,
-    /// The longest wait between two questions to a server that has nothing to do.
+    /// The longest wait between two requests to a server without work.
     pub max_idle_poll: Duration,
     /// How many batches are verified at a time.
     pub verification_workers: NonZeroUsize,
-    /// How many batches of a server are fetched ahead of those being verified.
+    /// How many batches of a server are fetched ahead of those that are being verified.
     pub prefetch: NonZeroUsize,
-    /// How much memory batches in work may take, by estimate. Each server has an equal share.
+    /// How much memory the batches in progress may take, by estimate. Each server has an equal share.
     pub memory_budget_bytes: u64,
     /// How long a verification may take.
     pub verification_timeout: Duration,
-    /// How long one that was given up may still run before the prover stops: nothing else ends it.
+    /// How long a verification that was given up may still run before the prover stops: nothing else can end it.
     pub stuck_verification_timeout: Duration,
-    /// How long work in hand may take once the prover is told to stop.
+    /// How long work in progress may take after the prover is told to stop.
     pub shutdown_grace: Duration,
-    /// Where key and quote come from.
+    /// The source of key and quote.
     pub attestation: Attestation,
     /// How long a quote that is made here may take.
     pub quote_timeout: Duration,
-    /// The file that holds the key's quote, where they come from the environment.
+    /// The file with the key's quote, if they come from the environment.
     pub attestation_quote_file_path: Option<PathBuf>,
     /// The enclave's type. A prover of type `none` verifies and submits nothing.
     pub tee_type: Option<TeeType>,
-    /// The chain and the code that batches must be of.
+    /// The chain and the code that batches must match.
     pub pins: Pins,
-    /// Where metrics and health are served, if at all.
+    /// The address that serves metrics and health, if any.
     pub metrics_listen: Option<SocketAddr>,
     /// The form of log lines.
     pub log_format: LogFormat,
@@ -68,23 +68,23 @@ pub struct Config {
     pub danger_simulated_proofs: bool,
 }
 
-/// Where key and quote come from.
+/// The source of key and quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Attestation {
-    /// From the environment, as `tee-key-preexec` leaves them.
+    /// The environment, as `tee-key-preexec` sets it.
     #[default]
     Environment,
-    /// Made here, in an SGX enclave under Gramine.
+    /// This process, in an SGX enclave under Gramine.
     Sgx,
-    /// Made here, in a TDX domain.
+    /// This process, in a TDX domain.
     Tdx,
-    /// Made here, with a quote of a simulated SGX platform.
+    /// This process, with a quote of a simulated SGX platform.
     Simulation,
 }
 
-/// A configuration and where each of its values comes from. `Display` is YAML that loads to the same, with the origins as
-/// comments; secrets are not in it.
+/// A configuration, and where each of its values comes from. `Display` writes YAML that loads to the same, with the origins as
+/// comments and without secrets.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The configuration.
@@ -100,85 +100,85 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         #[source]
         error: std::io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is invalid.
     #[error("{path}: {error}")]
     File {
         /// The file.
         path: PathBuf,
-        /// Where and what, without the file's text: that may hold a misplaced secret.
+        /// Where and what is wrong, without the file's text, which may hold a misplaced secret.
         error: String,
     },
-    /// A variable of the environment.
+    /// An environment variable is invalid.
     #[error(transparent)]
     Environment(#[from] VariableError),
-    /// Batches of any code would be signed.
+    /// No pins are set, so batches of any code would be signed.
     #[error(
         "no code is pinned: set chain: {{id: …, code: [{{protocol_version: …, bootloader: …, default_account: …, \
          evm_emulator: …}}]}} in the file (`teectl batch inspect` shows a batch's) or TEE_PROVER_CHAIN_FILE in the environment, \
          or danger_any_code: true"
     )]
     NoPins,
-    /// Pinned code, and any code.
+    /// Both pins and `danger_any_code` are set.
     #[error("both chain and danger_any_code are set")]
     PinsOfAnyCode,
-    /// Two chains.
+    /// `chain_id` and the pins name different chains.
     #[error("chain_id is {chain_id}, the pinned chain's id {pinned}")]
     TwoChains {
         /// `chain_id`.
         chain_id: u64,
-        /// The chain's in the pins.
+        /// The chain id of the pins.
         pinned: u64,
     },
-    /// A file with a token holds something else.
+    /// A token file does not hold a token.
     #[error("{path}")]
     Token {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// What is wrong.
         #[source]
         error: BearerTokenError,
     },
     /// No server is named.
     #[error("no api_url: set it in the file or TEE_PROVER_API_URL in the environment")]
     NoServer,
-    /// Servers are named twice over.
+    /// Servers are named by two keys.
     #[error("both api_url and api_urls are set")]
     TwoServerKeys,
-    /// A client's certificate without its key, or the other way round.
+    /// A client certificate comes without its key, or a key without its certificate.
     #[error("client_certificate_file and client_key_file belong together")]
     HalfAClientCertificate,
-    /// Files that would be for more than one server.
+    /// Several servers would share files that are meant for one.
     #[error(
         "TEE_PROVER_API_CA_FILE and TEE_PROVER_API_CLIENT_…_FILE are for one server: with several, name the files of each in api_urls"
     )]
     FilesForWhom,
-    /// A token that would go to more than one server.
+    /// Several servers would get the same token.
     #[error("TEE_PROVER_API_TOKEN is for one server: with several, name a token_file for each in api_urls")]
     TokenForWhom,
-    /// The server's URL holds a user or a password. URLs are shown in logs.
+    /// The server's URL holds a user or a password, and URLs appear in logs.
     #[error("api_url holds credentials")]
     Credentials,
-    /// Too little memory for a batch of each server.
+    /// There is too little memory for a batch of each server.
     #[error("memory_budget is {got} bytes, and {servers} servers need at least {least}")]
     Memory {
-        /// What is configured, in bytes.
+        /// The configured memory in bytes.
         got: u64,
         /// How many servers share it.
         servers: usize,
-        /// The least that makes sense, in bytes.
+        /// The minimum in bytes.
         least: u64,
     },
-    /// A wait of no time, or one that shrinks.
+    /// A wait is zero, or the waits would shrink.
     #[error("waits must be longer than nothing, and the multiplier a number of at least 1")]
     Backoff,
 }
 
 impl Config {
-    /// The defaults, zksync-era's where it has them, for one server and batches of the pinned chain and code.
+    /// The defaults for one server and batches of the pinned chain and code. They are zksync-era's where it has them.
     pub fn new(api_url: impl Into<String>, pins: Pins) -> Self {
         Self {
             servers: vec![ServerConfig::new(api_url)],
@@ -204,8 +204,8 @@ impl Config {
         }
     }
 
-    /// Reads the file, if any, and the environment over it: `environment` gives a variable, and `names` are those of all that there
-    /// are.
+    /// Reads the file, if any, and lets environment variables override it. `environment` returns the value of a variable, and `names`
+    /// lists all variables that exist.
     pub fn load(
         path: Option<&Path>,
         environment: impl Fn(&str) -> Option<String>,
@@ -216,7 +216,7 @@ impl Config {
 }
 
 impl Loaded {
-    /// What `--simulation` on the command line says, over file and environment.
+    /// Applies `--simulation` from the command line, which overrides file and environment.
     pub fn simulate(&mut self) {
         self.config.attestation = Attestation::Simulation;
         if let Some(line) = self.lines.iter_mut().find(|line| line.is_of("attestation")) {

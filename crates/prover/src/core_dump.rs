@@ -1,4 +1,4 @@
-//! Keeping the signing key out of files.
+//! Keeps the signing key out of files.
 
 use nix::sys::{
     prctl,
@@ -6,10 +6,10 @@ use nix::sys::{
 };
 use std::io;
 
-/// Keeps this process's memory, which holds the signing key, out of core dumps and away from debuggers of the same user. The
-/// limit on core dumps is for good, and holds for what this process starts or becomes as well; the rest ends with the program.
+/// Keeps this process's memory, which holds the signing key, out of core dumps and away from debuggers of the same user. The limit
+/// on core dumps cannot be undone and is inherited by child processes and by `exec`; the rest ends with the program.
 pub fn forbid_core_dumps() -> io::Result<()> {
-    // One that fails does not keep the other from being done.
+    // Both are tried, even if one fails.
     let no_core = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     prctl::set_dumpable(false)?;
     Ok(no_core?)

@@ -1,4 +1,4 @@
-//! What a server must get of a batch: its proof or its failure, or the batch itself back.
+//! What a server must get for a batch: its proof or its failure, or the batch itself back.
 
 use crate::{
     backoff::Backoff,
@@ -18,26 +18,26 @@ use tee_api::{ClientError, FailReport, SubmitProof};
 use tee_verifier::{L1BatchNumber, VerifiedBatch};
 use tokio::time::sleep;
 
-/// Our server's code for a lease that is over.
+/// Our server's code for a lease that has ended.
 const STALE_LEASE: &str = "stale_lease";
 
-/// How long the last attempt at handing in a proof may take, once the grace for stopping has passed.
+/// How long the last attempt to submit a proof may take after the grace for stopping has passed.
 const LAST_ATTEMPT: Duration = Duration::from_secs(1);
 
-/// What is owed to the server that handed out a batch. It exists from the batch's arrival on, and holds the lease; its methods
+/// The prover's debt to the server that handed out a batch. It exists from the batch's arrival on and holds the lease. Its methods
 /// that take it by value end the batch.
 pub(crate) struct Delivery {
     pub(crate) shared: Arc<Shared>,
     pub(crate) endpoint: Arc<Endpoint>,
-    /// Servers of zksync-era give none.
+    /// `None` for servers of zksync-era, which have no leases.
     lease: Option<HeldLease>,
 }
 
-/// What became of a message to the server.
+/// The outcome of a message to the server.
 enum Offered {
     Accepted,
     Refused(ClientError),
-    /// The lease is over, or the prover's grace for stopping has passed.
+    /// The lease has ended, or the prover's grace for stopping has passed.
     Abandoned,
 }
 
@@ -50,12 +50,12 @@ impl Delivery {
         self.lease.is_some()
     }
 
-    /// Whether the server said that the batch is another prover's now.
+    /// Whether the server said that the batch now belongs to another prover.
     pub(crate) fn is_lost(&self) -> bool {
         self.lease.as_ref().is_some_and(HeldLease::is_lost)
     }
 
-    /// The proof is kept and offered until the server takes it or refuses it for good, or the lease is gone.
+    /// Keeps the proof and offers it until the server accepts it or refuses it for good, or the lease is lost.
     pub(crate) async fn submit(self, enclave: &Enclave, verified: &VerifiedBatch) {
         let batch = verified.number();
         let signed = enclave.key.sign(verified, &self.endpoint.signing_requests.contracts());
@@ -70,7 +70,7 @@ impl Delivery {
         let lease_id = self.lease.as_ref().map(HeldLease::id);
         let send = || self.endpoint.client.submit_proof(batch, &proof, lease_id);
         let mut offered = self.offer(Request::Submit, send).await;
-        // The server may have forgotten the key. If it takes it again, the proof is offered once more.
+        // The server may have forgotten the key. If registering succeeds again, the proof is offered once more.
         if let Offered::Refused(ClientError::Refused { status: 401 | 403, .. }) = &offered {
             let register = || self.endpoint.register(&self.shared.identity);
             if let Offered::Accepted = self.offer(Request::Register, register).await {
@@ -105,12 +105,12 @@ impl Delivery {
             self.endpoint.setback();
             self.end_lease().await;
         } else {
-            // Given back, the same batch would come again at once, and again.
+            // The lease is not given back: the same batch would come again at once, over and over.
             self.report(report).await;
         }
     }
 
-    /// Reports a batch that cannot be proven. An input that cannot be read has no number.
+    /// Reports a batch that cannot be proven. An unreadable input has no number.
     pub(crate) async fn fail(self, batch: Option<L1BatchNumber>, failure: Failure) {
         let report = FailReport::new(failure.kind, &failure.error);
         self.shared.ended(Outcome::Failed { batch, failure });
@@ -134,8 +134,8 @@ impl Delivery {
         }
     }
 
-    /// Sends until the server has taken it or refused it, or there is no point any more: once the lease is lost, or the grace for
-    /// stopping has passed, there is one last attempt. A lease also ends when a proof was taken and only the answer got lost.
+    /// Sends until the server accepts or refuses for good, or there is no point any more: when the lease is lost or the grace for
+    /// stopping has passed, there is one last attempt. A lease also ends when a proof was accepted and only the answer got lost.
     async fn offer<F: Future<Output = Result<(), ClientError>>>(
         &self,
         request: Request,
@@ -147,7 +147,7 @@ impl Delivery {
         loop {
             let last = shared.hurry.is_cancelled() || self.is_lost();
             let stopping = shared.stop.is_cancelled();
-            // What answers while we fail counts.
+            // Subscribes before sending: an answer to somebody else counts, even if it comes while this attempt fails.
             let contact = endpoint.next_contact();
             let out_of_time = async {
                 shared.hurry.cancelled().await;
@@ -168,7 +168,7 @@ impl Delivery {
             let wait = backoff.after(&error);
             tracing::warn!(%error, ?wait, request = request.as_str(), "not delivered yet");
             let woken = async {
-                // A server that gives work and takes no proofs is not asked at the pace of its work.
+                // A server that hands out work but accepts no proofs is not retried as fast as its work arrives.
                 sleep(shared.config.initial_retry_backoff).await;
                 contact.await;
             };

@@ -1,4 +1,4 @@
-//! One server, as the prover knows it.
+//! One server, as seen by the prover.
 
 use crate::{
     backoff::Backoff,
@@ -25,9 +25,9 @@ use tokio::{
 };
 use vise::EncodeLabelValue;
 
-/// How long a server may take to say what is to be signed for contracts, before it is asked for batches.
+/// How long to wait for a server's signing requests before it is asked for batches.
 const SIGNING_PATIENCE: Duration = Duration::from_secs(10);
-/// A guess at what the first batch takes, in bytes.
+/// A guess at the memory for the first batch, in bytes.
 const FIRST_BATCH_BYTES: u64 = 512 << 20;
 
 #[derive(Debug)]
@@ -35,9 +35,9 @@ pub(crate) struct Endpoint {
     pub(crate) url: String,
     pub(crate) client: Client,
     pub(crate) metrics: ProverMetrics,
-    /// For this server's batches.
+    /// The memory for this server's batches.
     pub(crate) budget: Arc<Budget>,
-    /// What relayers want signed, as the server last said it.
+    /// What relayers want signed, from the server's latest answer.
     pub(crate) signing_requests: SigningRequests,
     registered: AtomicBool,
     last_memory_bytes: AtomicU64,
@@ -48,51 +48,51 @@ pub(crate) struct Endpoint {
 #[derive(Debug)]
 struct State {
     last_contact: Option<Instant>,
-    /// What is wrong, since the last good answer.
+    /// What is wrong since the last good answer.
     trouble: Option<Trouble>,
-    /// After a batch that failed and could not be reported: the server may hand out the same again.
+    /// Waits after a batch that failed and could not be reported: the server may hand out the same one again.
     setbacks: Backoff,
     pause_until: Option<Instant>,
 }
 
-/// What stands between the prover and a server's batches.
+/// What keeps the prover from a server's batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) fault: Fault,
     pub(crate) error: String,
 }
 
-/// What kind of thing went wrong between the prover and a server.
+/// The kind of a problem between the prover and a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[metrics(rename_all = "snake_case")]
 pub(crate) enum Fault {
-    /// There is no connection.
+    /// No connection could be made.
     Connect,
     /// The answer takes too long, or comes too slowly.
     Timeout,
     /// The connection broke.
     Broken,
-    /// The server, or what stands before it, says that it cannot answer now.
+    /// The server, or a proxy before it, says that it cannot answer now.
     Unavailable,
     /// The server refused.
     Refused,
-    /// The answer makes no sense.
+    /// The answer is malformed.
     Answer,
 }
 
-/// How a server stands with the prover.
+/// The state of a server, as seen by the prover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[metrics(format = "{}")]
 pub(crate) enum ServerState {
-    /// It has the key, and answers.
+    /// It has the key and answers.
     Registered,
-    /// It has not been asked to take the key, or has forgotten it.
+    /// It has not been asked to register the key, or has forgotten it.
     Unregistered,
-    /// The last request got no answer, or none that makes sense.
+    /// The last request got no answer, or a malformed one.
     Unreachable,
     /// The last request was refused.
     Refused,
-    /// It has not been heard of for a long time.
+    /// It has not answered for a long time.
     Silent,
 }
 
@@ -137,7 +137,7 @@ impl Endpoint {
         let registration = RegisterAttestation { attestation: enclave.quote.clone(), pubkey: enclave.key.public_key() };
         self.client.register_attestation(&registration).await?;
         tracing::info!(server = self.url, public_key = %registration.pubkey, tee_type = %enclave.tee_type, "registered");
-        // Before the first batch, or its statement would be signed for no contract. Batches do not wait longer for it.
+        // This comes before the first batch, or its statement would be signed for no contract. Batches do not wait longer for it.
         let _ = timeout(SIGNING_PATIENCE, self.signing_requests.answer(self, enclave)).await;
         self.registered.store(true, Ordering::Relaxed);
         self.contact();
@@ -148,12 +148,12 @@ impl Endpoint {
         self.registered.load(Ordering::Relaxed)
     }
 
-    /// The server may have forgotten the key.
+    /// Notes that the server may have forgotten the key.
     pub(crate) fn register_again(&self) {
         self.registered.store(false, Ordering::Relaxed);
     }
 
-    /// How much memory the next batch will take, if it is like the last one.
+    /// The memory that the next batch will take, if it is like the last one.
     pub(crate) fn expected_memory(&self) -> u64 {
         self.last_memory_bytes.load(Ordering::Relaxed)
     }
@@ -162,7 +162,7 @@ impl Endpoint {
         self.last_memory_bytes.store(memory_bytes, Ordering::Relaxed);
     }
 
-    /// The server answered as it should.
+    /// Notes that the server answered correctly.
     pub(crate) fn contact(&self) {
         let mut state = self.state();
         state.last_contact = Some(Instant::now());
@@ -171,12 +171,12 @@ impl Endpoint {
         self.contacted.notify_waiters();
     }
 
-    /// Completes when the server has answered as it should, from this call on.
+    /// Completes when the server answers correctly after this call.
     pub(crate) fn next_contact(&self) -> Notified<'_> {
         self.contacted.notified()
     }
 
-    /// Asking the server failed.
+    /// Notes that a request to the server failed.
     pub(crate) fn trouble(&self, error: &ClientError) {
         self.state().trouble = Some(Trouble { fault: Fault::of(error), error: error.to_string() });
     }
@@ -189,14 +189,14 @@ impl Endpoint {
         self.state().last_contact.map(|at| at.elapsed())
     }
 
-    /// A batch failed, and the server could not be told: leave it alone for a while.
+    /// Notes that a batch failed and the server could not be told. It is left alone for a while.
     pub(crate) fn setback(&self) {
         let mut state = self.state();
         let wait = state.setbacks.next(None);
         state.pause_until = Some(Instant::now() + wait);
     }
 
-    /// A batch was proven.
+    /// Notes that a batch was proven.
     pub(crate) fn success(&self) {
         self.state().setbacks.reset();
         self.contact();
@@ -242,12 +242,12 @@ impl Fault {
 }
 
 impl ServerState {
-    /// All of them.
+    /// All states.
     pub(crate) const ALL: [Self; 5] =
         [Self::Registered, Self::Unregistered, Self::Unreachable, Self::Refused, Self::Silent];
 }
 
-/// Its name, in the line of status and in metrics.
+/// Writes its name, for the status line and metrics.
 impl fmt::Display for ServerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

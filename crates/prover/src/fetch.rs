@@ -1,4 +1,4 @@
-//! Asking one server for batches, one after another, as long as there is room for them.
+//! Asks one server for batches, one after another, as long as there is room for them.
 
 use crate::{
     backoff::Backoff,
@@ -26,12 +26,12 @@ use tokio::sync::{
 };
 use vise::GaugeGuard;
 
-/// How long a server is asked to wait for work; zksync-era's does not. Shorter than the client's patience.
+/// How long a server is asked to wait for work, which is shorter than the client's time-out. zksync-era's server does not wait.
 const LONG_POLL: Duration = Duration::from_secs(20);
-/// How long a question on its way is still listened to once the prover is told to stop: the answer may bring a batch, and
-/// that is given back.
+/// How long the answer to a pending request is awaited after the prover is told to stop: it may bring a batch, which is then given
+/// back.
 const LAST_ANSWER: Duration = Duration::from_millis(300);
-/// How many proofs a server may leave untaken, beside the batches fetched and in verification.
+/// How many proofs a server may leave unaccepted, besides the batches that are fetched or being verified.
 const MAX_UNDELIVERED: usize = 32;
 
 /// Asks one server for batches.
@@ -39,17 +39,17 @@ pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     endpoint: Arc<Endpoint>,
     queue: Sender<Job>,
-    /// Bounds the batches of this server that are in work.
+    /// Limits the batches of this server that are in progress.
     in_hand: Arc<Semaphore>,
 }
 
-/// A place for a batch, taken before the batch is asked for.
+/// A slot for a batch, taken before the batch is asked for.
 struct Place {
     queue: OwnedPermit<Job>,
     in_hand: OwnedSemaphorePermit,
 }
 
-/// A batch that has arrived and is to be decoded.
+/// A batch that has arrived and must be decoded.
 struct Arrival {
     delivery: Delivery,
     input: EncodedInput,
@@ -65,7 +65,7 @@ impl Fetcher {
         Self { shared, endpoint, queue, in_hand: Arc::new(in_hand) }
     }
 
-    /// Fetches until the prover is told to stop, or the server has failed too often.
+    /// Fetches until the prover is told to stop or the server has failed too often.
     pub(crate) async fn run(self) -> Result<(), RunError> {
         let Self { shared, endpoint, .. } = &self;
         let config = &shared.config;
@@ -83,7 +83,7 @@ impl Fetcher {
                 }
                 Ok(None) => {
                     endpoint.contact();
-                    // A server that has waited for work is asked again at once.
+                    // A server that waited for work itself is asked again at once.
                     let waited = asked_at.elapsed() >= LONG_POLL / 2;
                     Ok(Some(if waited { Duration::ZERO } else { idle.next(None) }))
                 }
@@ -116,21 +116,21 @@ impl Fetcher {
         }
     }
 
-    /// Waits until one more batch may come: the verifier's queue, the proofs that wait for the server, and memory allow it.
-    /// `None` once the prover is to stop.
+    /// Waits until one more batch may come, which depends on the verifier's queue, the proofs that wait for the server, and memory.
+    /// `None` after the prover was told to stop.
     async fn place(&self) -> Option<Place> {
         let place = async {
             let queue = self.queue.clone().reserve_owned().await.ok()?;
             let in_hand = self.in_hand.clone().acquire_owned().await.ok()?;
             self.endpoint.pause().await;
-            // Not held while the server is asked: one that has nothing to do would keep the room from the others.
+            // Not held during the request: a server without work would keep the room from others.
             drop(self.endpoint.budget.reserve(self.endpoint.expected_memory()).await);
             Some(Place { queue, in_hand })
         };
         self.shared.stop.run_until_cancelled(place).await.flatten()
     }
 
-    /// Registers the key unless that is done, and asks for a batch. `None` once the prover is to stop.
+    /// Registers the key if necessary, and asks for a batch. `None` after the prover was told to stop.
     async fn ask(&self) -> Option<Result<Option<Claim>, ClientError>> {
         let Self { shared, endpoint, .. } = self;
         if !endpoint.is_registered() {
@@ -155,7 +155,7 @@ impl Fetcher {
         Some(asked)
     }
 
-    /// Reads a batch that the server hands out. Its lease is renewed from here on.
+    /// Reads a batch that the server hands out. From here on its lease is renewed.
     async fn take(&self, claim: Claim, place: Place) -> Result<(), ClientError> {
         let Self { shared, endpoint, .. } = self;
         let started = Instant::now();
@@ -178,14 +178,14 @@ impl Fetcher {
         };
         shared.metrics.stage[&Stage::Fetch].observe(started.elapsed());
         let queued = shared.metrics.queued.inc_guard(1);
-        // Beside the next question to the server.
+        // Runs at the same time as the next request to the server.
         shared.tasks.spawn(Arrival { delivery, input, memory, place, queued }.enqueue());
         Ok(())
     }
 }
 
 impl Arrival {
-    /// Decodes the batch and puts it in the queue. The place there is kept meanwhile.
+    /// Decodes the batch and puts it in the queue, where its slot is kept meanwhile.
     async fn enqueue(self) {
         let Self { delivery, input, memory, place: Place { queue, in_hand }, queued } = self;
         match decode(&delivery, input, memory).await {
@@ -194,7 +194,7 @@ impl Arrival {
             }
             Err(Unfinished::Stopped) => delivery.give_back(Stage::Decode).await,
             Err(Unfinished::Failed(failure)) => {
-                // Without a lease the server may hand out the same again: the next question waits until that has been noted.
+                // Without a lease the server may hand out the same batch again: the next request waits until this one is recorded.
                 let queue = (!delivery.has_lease()).then_some(queue);
                 delivery.fail(None, failure).await;
                 drop((queue, in_hand, queued));
@@ -203,7 +203,7 @@ impl Arrival {
     }
 }
 
-/// The batch, and the memory that it takes from now on.
+/// Decodes the batch, and returns it with the memory that it takes from now on.
 async fn decode(
     delivery: &Delivery,
     input: EncodedInput,
@@ -215,8 +215,8 @@ async fn decode(
     let input = Arc::new(input);
     let share_bytes = endpoint.budget.limit_bytes();
     let decoded = loop {
-        // What the server sends says nothing of what it unfolds to. It unfolds no further than to what is reserved; one that is
-        // larger waits, without holding what it has, for twice as much, and is decoded anew.
+        // The size on the wire does not tell the decompressed size. Decompression stops at the reserved memory; a larger batch drops
+        // what it has, waits for twice as much memory, and is decoded again.
         let limit_bytes = memory::largest_input(memory.bytes(), form);
         let encoded = input.clone();
         let decoded = tokio::task::spawn_blocking(move || encoded.decode(limit_bytes)).await;

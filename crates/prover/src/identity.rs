@@ -1,4 +1,4 @@
-//! Who signs: the key, and the quote that vouches for it.
+//! The identity of the prover: its key, and the quote that vouches for it.
 
 use crate::config::{Attestation, Config};
 use std::{
@@ -17,15 +17,15 @@ use tokio::time::{Instant, interval_at, sleep};
 use zeroize::Zeroizing;
 
 const SIGNING_KEY: &str = "TEE_PROVER_SIGNING_KEY";
-/// How often it is said that a quote is still waited for.
+/// How often the log says that a quote is still awaited.
 const STILL_WAITING: Duration = Duration::from_secs(10);
 
-/// Who signs.
+/// The signer of proofs.
 #[derive(Debug)]
 pub enum Identity {
-    /// Nobody: batches are verified, and nothing is submitted.
+    /// No signer: batches are verified, and nothing is submitted.
     None,
-    /// A key that is known to the server by its quote.
+    /// A key that the server knows by its quote.
     Enclave(Enclave),
 }
 
@@ -38,41 +38,41 @@ pub struct Enclave {
     pub(crate) simulated: bool,
 }
 
-/// Why nobody can sign.
+/// Why there is no signer.
 #[derive(Debug, Error)]
 pub enum IdentityError {
-    /// The kind of enclave is not said.
+    /// The type of enclave is not configured.
     #[error("no TEE type: set TEE_PROVER_TEE_TYPE to sgx, tdx or none")]
     NoTeeType,
-    /// The type that is said is not the one that the key is made for.
+    /// The configured type differs from that of the key to be made.
     #[error("attestation makes a key of type {made}, but the TEE type is said to be {configured}")]
     OtherType {
         /// What was configured.
         configured: TeeType,
-        /// What would be made.
+        /// The type that would be made.
         made: TeeType,
     },
-    /// A key is made here, and one is given too: which one would sign?
+    /// A key is to be made here, and another one is set: it is unclear which one would sign.
     #[error("attestation: {0} makes a key here, but {SIGNING_KEY} is set as well")]
     TwoKeys(Attestation),
-    /// The processor gives no quote.
+    /// The processor returns no quote.
     #[error(transparent)]
     Platform(#[from] PlatformError),
-    /// The quoting service is silent.
+    /// The quoting service does not answer.
     #[error("no quote within {limit:?}: {waits_for} gives no answer")]
     NoQuoteInTime {
         /// What was waited for.
         waits_for: String,
-        /// How long.
+        /// The time limit.
         limit: Duration,
     },
-    /// The key is not there.
+    /// The key is not set.
     #[error("no signing key: {SIGNING_KEY} is not set")]
     NoKey,
-    /// The key is not a key.
+    /// The key is invalid.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// No file is named that holds the quote.
+    /// No file with the quote is named.
     #[error("no quote: set TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH")]
     NoQuote,
     /// The quote's file cannot be read.
@@ -80,17 +80,17 @@ pub enum IdentityError {
     ReadQuote {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         #[source]
         error: std::io::Error,
     },
     /// The quote's size is out of bounds.
     #[error(transparent)]
     QuoteSize(#[from] tee_api::QuoteError),
-    /// The quote is not one.
+    /// The quote is malformed.
     #[error(transparent)]
     Quote(#[from] QuoteError),
-    /// The quote is of another kind of enclave.
+    /// The quote comes from another type of enclave.
     #[error("the quote is of another TEE than {configured}")]
     OtherTee {
         /// What was configured.
@@ -99,7 +99,7 @@ pub enum IdentityError {
     /// The quote names no key.
     #[error(transparent)]
     ReportData(#[from] ReportDataError),
-    /// The quote names another key: no server would take the proofs.
+    /// The quote names another key, so no server would accept the proofs.
     #[error("the quote does not name the signing key {public_key}")]
     OtherKey {
         /// The key that should be named.
@@ -111,11 +111,11 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// Takes or makes key and quote, as configured. A quote that is made here is waited for, no longer than configured; dropped
-    /// meanwhile, this leaves a thread behind that waits on.
+    /// Loads or makes key and quote, as configured. A quote that is made here is awaited for the configured time. If this future is
+    /// dropped meanwhile, a thread stays behind and keeps waiting.
     pub async fn of(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
         match config.attestation {
-            // Whatever the key would come from, nothing is signed.
+            // Nothing is signed, so the source of the key does not matter.
             _ if config.tee_type == Some(TeeType::None) => Ok(Self::None),
             Attestation::Environment => Self::load(config, environment),
             made if environment(SIGNING_KEY).map(Zeroizing::new).is_some() => Err(IdentityError::TwoKeys(made)),
@@ -125,8 +125,8 @@ impl Identity {
         }
     }
 
-    /// Takes the key from the environment and the quote from its file, as `tee-key-preexec` leaves them, and makes sure
-    /// that they belong together.
+    /// Loads the key from the environment and the quote from its file, as `tee-key-preexec` leaves them, and checks that they belong
+    /// together.
     fn load(config: &Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, IdentityError> {
         let tee_type = config.tee_type.ok_or(IdentityError::NoTeeType)?;
         let key = Zeroizing::new(environment(SIGNING_KEY).ok_or(IdentityError::NoKey)?);
@@ -140,12 +140,12 @@ impl Identity {
         if !said.report_data()?.names(&public_key.to_bytes(), &public_key.address().0) {
             return Err(IdentityError::OtherKey { public_key });
         }
-        // `tee-key-preexec --simulation` hands over such quotes as well.
+        // `tee-key-preexec --simulation` hands over such quotes too.
         let simulated = matches!(said.report(), Report::Sgx(report) if report.mr_enclave == simulated::mr_enclave());
         Ok(Self::Enclave(Enclave { tee_type, key, quote, simulated }))
     }
 
-    /// Makes a key, and a quote of a simulated SGX platform: worth nothing to anyone who does not choose to trust it.
+    /// Makes a key and a quote of a simulated SGX platform, which is worthless except to those who choose to trust it.
     pub fn simulated(config: &Config) -> Result<Self, IdentityError> {
         match config.tee_type {
             Some(TeeType::None) => Ok(Self::None),
@@ -153,7 +153,7 @@ impl Identity {
         }
     }
 
-    /// The type of what is made must be the one that is configured, if one is.
+    /// Checks that the type of the key that was made is the configured one, if one is configured.
     fn made(config: &Config, enclave: Enclave) -> Result<Self, IdentityError> {
         match config.tee_type {
             Some(configured) if configured != enclave.tee_type => {
@@ -163,7 +163,7 @@ impl Identity {
         }
     }
 
-    /// What the prover says of itself.
+    /// The type that the prover reports.
     pub fn tee_type(&self) -> TeeType {
         match self {
             Self::None => TeeType::None,
@@ -181,8 +181,8 @@ impl Identity {
 }
 
 impl Enclave {
-    /// Makes a key in this enclave, and has the processor quote it. The quoting service may be silent for ever: what is waited
-    /// for is logged, and `limit` is for how long. Dropped or out of time, this leaves a thread behind that waits on.
+    /// Makes a key in this enclave and has the processor quote it. The quoting service may never answer: the wait is logged, and ends
+    /// after `limit`. If this future is dropped or times out, a thread stays behind and keeps waiting.
     pub async fn attested(platform: Platform, limit: Duration) -> Result<Self, IdentityError> {
         let waits_for = platform.waits_for();
         let make = move || {
@@ -207,7 +207,7 @@ impl Enclave {
         }
     }
 
-    /// Makes a key, and a quote of a simulated SGX platform.
+    /// Makes a key and a quote of a simulated SGX platform.
     pub fn simulated() -> Result<Self, IdentityError> {
         Self::simulated_on(&simulated::Platform::new(SystemTime::now())?)
     }
@@ -219,7 +219,7 @@ impl Enclave {
         Ok(Self { tee_type: TeeType::Sgx, key, quote, simulated: true })
     }
 
-    /// The kind of enclave that the quote is of.
+    /// The type of enclave that the quote comes from.
     pub fn tee_type(&self) -> TeeType {
         self.tee_type
     }
@@ -249,7 +249,7 @@ fn naming(key: &SigningKey) -> ReportData {
 fn read_quote(config: &Config) -> Result<Quote, IdentityError> {
     let path = config.attestation_quote_file_path.as_ref().ok_or(IdentityError::NoQuote)?;
     let mut bytes = Vec::new();
-    // One byte more than allowed tells that there is more.
+    // One byte more than allowed shows that the file is too large.
     File::open(path)
         .and_then(|file| file.take(MAX_QUOTE_BYTES as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| IdentityError::ReadQuote { path: path.clone(), error })?;

@@ -1,4 +1,4 @@
-//! One batch in work: verified, and handed over to be signed and delivered.
+//! One batch in progress: verified, and handed over to be signed and delivered.
 
 use crate::{
     budget::Reservation,
@@ -23,7 +23,7 @@ pub(crate) struct Job {
     pub(crate) delivery: Delivery,
     pub(crate) input: BatchInput,
     pub(crate) memory: Reservation,
-    /// Bounds the batches of this server that are in work.
+    /// Limits the batches of this server that are in progress.
     pub(crate) in_hand: OwnedSemaphorePermit,
     pub(crate) queued: GaugeGuard,
     pub(crate) queued_at: Instant,
@@ -34,7 +34,7 @@ impl Job {
         self.input.l1_batch_env.number
     }
 
-    /// Verifies, and frees the worker; then signs and submits, or reports the failure.
+    /// Verifies the batch and frees the worker; then signs and submits, or reports the failure.
     pub(crate) async fn prove(self, worker: OwnedSemaphorePermit) {
         let batch = self.batch();
         let Self { delivery, input, memory, in_hand, queued, queued_at } = self;
@@ -58,7 +58,7 @@ impl Job {
                 tracing::info!(root = ?verified.root(), transactions = verified.transactions(), ?elapsed, "verified");
                 (shared.observe)(Event::Verified { batch, elapsed });
                 match &shared.identity {
-                    // The lease is left to end by itself: given back, the same batch would come again at once.
+                    // The lease is not given back but left to expire: the same batch would come again at once.
                     Identity::None => shared.ended(Outcome::Verified),
                     Identity::Enclave(enclave) => delivery.submit(enclave, &verified).await,
                 }
@@ -70,8 +70,8 @@ impl Job {
     }
 }
 
-/// Runs a verification on a thread of its own. A panic is that batch's failure and nobody else's. A verification that takes
-/// too long is given up; its thread cannot be stopped, so it is counted until it ends, and one that does not end ends the prover.
+/// Runs a verification on a thread of its own. A panic fails only that batch. A verification that takes too long is given up. Its
+/// thread cannot be stopped, so it is counted until it ends; if it does not end, the prover stops.
 async fn contained(
     shared: &Arc<Shared>,
     verification: impl FnOnce() -> Result<VerifiedBatch, Rejection> + Send + 'static,
@@ -112,7 +112,7 @@ fn watch<T: Send + 'static>(shared: &Arc<Shared>, thread: JoinHandle<T>) {
         }
         drop(stuck);
     };
-    // Not among the tasks that a stop waits for.
+    // A stop does not wait for this task.
     tokio::spawn(watch);
 }
 

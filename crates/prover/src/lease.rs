@@ -1,4 +1,4 @@
-//! Holding on to a batch while it is in work.
+//! Keeps a batch's lease while the batch is in progress.
 
 use crate::{endpoint::Endpoint, metrics::Renewal};
 use std::{sync::Arc, time::Duration};
@@ -7,12 +7,12 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use vise::GaugeGuard;
 
-/// However short a lease is, it is renewed no more often than this.
+/// The shortest time between renewals, however short the lease is.
 const SHORTEST_RENEWAL: Duration = Duration::from_millis(500);
 /// How long giving back a lease may take.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A lease that is renewed for as long as this lives. Times are those of the monotonic clock: a change of the system's
+/// A lease that is renewed as long as this value lives. Times are those of the monotonic clock, so that a change of the system's
 /// time neither ends a lease nor prolongs it.
 pub(crate) struct HeldLease {
     id: LeaseId,
@@ -35,7 +35,7 @@ impl HeldLease {
         &self.id
     }
 
-    /// Whether the server said that the lease is over. A server that cannot be reached has not said so.
+    /// Whether the server said that the lease has ended. An unreachable server has not said so.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
     }
@@ -45,22 +45,22 @@ impl HeldLease {
         self.lost.cancelled().await;
     }
 
-    /// Lets another prover have the batch now rather than when the lease ends. Worth a try, no more.
+    /// Lets another prover have the batch now, before the lease expires. It is tried once.
     pub(crate) async fn give_back(self) {
-        // A renewal on the way would be refused, and said to be a loss.
+        // A pending renewal would be refused and taken for a loss.
         self.renewing.abort();
         let _ = timeout(GIVE_BACK_TIMEOUT, self.endpoint.client.give_back_lease(&self.id)).await;
     }
 }
 
-/// Renews at a third of the time, and sooner where that failed: a server that is down for a moment takes no lease with it.
+/// Renews after a third of the time, and sooner after a failure, so that a short outage of the server loses no lease.
 async fn renew(endpoint: Arc<Endpoint>, mut lease: Lease, lost: CancellationToken) {
     let count = |outcome| endpoint.metrics.lease_renewals[&outcome].inc();
     let part = |lease: &Lease, of| (lease.expires_in / of).max(SHORTEST_RENEWAL);
     let mut wait = part(&lease, 3);
     loop {
         tokio::time::sleep(wait).await;
-        // A server that keeps us hanging must not use up the lease.
+        // A server that does not answer must not use up the lease.
         match timeout(part(&lease, 3), endpoint.client.renew_lease(&lease.id)).await {
             Ok(Ok(renewed)) => {
                 endpoint.contact();

@@ -1,35 +1,11 @@
-//! What runs in the enclave: takes batches from servers, re-executes them, signs the results and hands in the proofs, until
+//! The software in the enclave: it takes batches from servers, re-executes them, signs the results and submits the proofs, until
 //! told to stop.
 //!
-//! Three kinds of fault are kept apart. The batch's: it is reported, and the next one is taken. The network's: the same is
-//! tried again, ever slower. Ours (configuration, key, quote): there is no use in going on.
+//! Three kinds of fault are kept apart. A fault of the batch is reported, and the next batch is taken. After a fault of the network
+//! the same is tried again, ever slower. After a fault of ours (configuration, key, quote) there is no use in going on.
 //!
-//! A prover on a simulated processor, which proves one batch and stops:
-//!
-//! ```no_run
-//! use tee_prover::{Config, Event, Identity, run};
-//! use tee_verifier::Pins;
-//! use tokio_util::sync::CancellationToken;
-//!
-//! # tokio::runtime::Runtime::new()?.block_on(async {
-//! // In earnest: pins of the chain's code, and `Identity::of`, which has the processor attest the key.
-//! let config = Config::new("http://127.0.0.1:3320".to_owned(), Pins::danger_any_code());
-//! let identity = Identity::simulated(&config)?;
-//! let stop = CancellationToken::new();
-//! let proven = stop.clone();
-//! run(config, identity, stop, move |event| {
-//!     if matches!(event, Event::Submitted { .. }) {
-//!         proven.cancel();
-//!     }
-//! })
-//! .await?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # })?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! [`Prover`] is the whole: `prover.rs` says what runs beside what, `fetch.rs`, `queue.rs`, `job.rs` and
-//! `delivery.rs` are a batch's way, and `outcome.rs` says how that ends.
+//! [`Prover`] is the entry: `prover.rs` shows which tasks run side by side; `fetch.rs`, `queue.rs`, `job.rs` and `delivery.rs` are
+//! the way of a batch, and `outcome.rs` lists its ends.
 
 mod backoff;
 mod budget;

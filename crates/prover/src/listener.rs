@@ -14,10 +14,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
-/// How long a connection may stay open. Scrapers ask once a minute at most; they may connect again.
+/// How long a connection may stay open. Scrapers ask about once a minute, and may connect again.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// More at a time wait: whoever connects takes no more than this of the enclave.
+/// Further connections wait, which bounds what clients take of the enclave.
 const MAX_CONNECTIONS: usize = 16;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -28,17 +28,17 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Takes the address.
+    /// Binds the address.
     pub async fn bind(address: SocketAddr, monitor: Monitor) -> io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await?, monitor })
     }
 
-    /// The address; of port 0 the one that was taken.
+    /// The address. For port 0 it holds the port that was chosen.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves for ever.
+    /// Serves without end.
     pub async fn serve(self) {
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
@@ -58,7 +58,7 @@ impl Listener {
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEADER_TIMEOUT)
                     .serve_connection(TokioIo::new(stream), service);
-                // A connection that breaks is the scraper's matter.
+                // A broken connection is the scraper's problem.
                 let _ = timeout(CONNECTION_TIMEOUT, serving).await;
                 drop(connection);
             });

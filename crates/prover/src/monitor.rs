@@ -1,4 +1,4 @@
-//! What the prover shows of itself while it runs.
+//! The prover's state, visible while it runs.
 
 use crate::{
     config::Config,
@@ -17,10 +17,10 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Added to twice the longest wait: a server that was heard of within that time counts as in contact.
+/// Added to twice the longest wait: a server that answered within that time counts as in contact.
 const CONTACT_SLACK: Duration = Duration::from_secs(60);
 
-/// A view of a prover. Clones show the same.
+/// A view of a prover. Clones show the same prover.
 #[derive(Debug, Clone)]
 pub struct Monitor(Arc<Inner>);
 
@@ -55,8 +55,8 @@ impl Monitor {
         self.0.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Why the prover is not ready; empty if it is. It is ready when it does not stop, a worker is free of verifications that
-    /// never end, and at least one server has registered the key and was heard of lately.
+    /// Why the prover is not ready; empty if it is. It is ready if it is not stopping, a worker is free of verifications that never
+    /// end, and at least one server has registered the key and answered lately.
     pub fn not_ready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.0.stopping.load(Ordering::Relaxed) {
@@ -106,13 +106,13 @@ impl Monitor {
         line
     }
 
-    /// The metrics in Prometheus' text format, computed now where they are of now.
+    /// The metrics in Prometheus' text format. Values that depend on the time are computed now.
     pub fn metrics(&self) -> String {
         let metrics = &self.0.metrics;
         let uptime = self.0.started.elapsed().as_secs_f64();
         metrics.uptime.set(uptime);
         if self.0.attested {
-            // The quote is made, or read, at the start.
+            // The quote is made or read at the start.
             metrics.attestation_age.set(uptime);
         }
         metrics.ready.set(self.not_ready().is_empty().into());
@@ -123,7 +123,7 @@ impl Monitor {
         metrics.text()
     }
 
-    /// A server's state, and why it is not a good one.
+    /// A server's state, and the reason if it is bad.
     fn server(&self, endpoint: &Endpoint) -> (ServerState, Option<String>) {
         let url = &endpoint.url;
         let since = endpoint.since_contact();

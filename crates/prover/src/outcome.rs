@@ -1,26 +1,26 @@
-//! How a batch ends.
+//! The ways in which a batch ends.
 
 use crate::{event::Event, metrics::Stage};
 use tee_api::ClientError;
 use tee_verifier::L1BatchNumber;
 use vise::EncodeLabelValue;
 
-/// How a batch ends: each that a server hands out comes to one of these, once.
+/// The end of a batch. Each batch that a server hands out comes to exactly one of these.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The server took its proof.
+    /// The server accepted its proof.
     Submitted { batch: L1BatchNumber },
-    /// It was found right by a prover of type `none`, which signs nothing.
+    /// It was verified by a prover of type `none`, which signs nothing.
     Verified,
-    /// It cannot be proven. An input that cannot be read has no number.
+    /// It cannot be proven. An unreadable input has no number.
     Failed { batch: Option<L1BatchNumber>, failure: Failure },
     /// The server refused its proof for good.
     Refused { batch: L1BatchNumber, error: ClientError },
-    /// Its lease was lost during this stage: it is another prover's now.
+    /// Its lease was lost during this stage: the batch belongs to another prover now.
     Lost { batch: L1BatchNumber, during: Stage },
-    /// It was given back during this stage, with no proof of it: the prover stops, or its input did not arrive.
+    /// It was given back during this stage, without a proof: the prover stops, or the input did not arrive.
     GivenBack { during: Stage },
-    /// Its proof was given up: the lease is over and the server does not answer, or the prover stops.
+    /// Its proof was given up: the lease has ended and the server does not answer, or the prover stops.
     Abandoned,
 }
 
@@ -32,16 +32,16 @@ pub(crate) struct Failure {
     pub(crate) error: String,
 }
 
-/// Why a batch does not come to its next stage.
+/// Why a batch does not reach its next stage.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
     /// The batch's fault.
     Failed(Failure),
-    /// The prover is to stop.
+    /// The prover was told to stop.
     Stopped,
 }
 
-/// An [`Outcome`] without its circumstances.
+/// An [`Outcome`] without its details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[metrics(rename_all = "snake_case")]
 pub(crate) enum OutcomeLabel {
@@ -55,7 +55,7 @@ pub(crate) enum OutcomeLabel {
 }
 
 impl Outcome {
-    /// As metrics count it: the outcome, and a failure's kind.
+    /// The labels in metrics: the outcome, and the kind of a failure.
     pub(crate) fn labels(&self) -> (OutcomeLabel, &'static str) {
         match self {
             Self::Submitted { .. } => (OutcomeLabel::Submitted, ""),
@@ -68,7 +68,7 @@ impl Outcome {
         }
     }
 
-    /// Writes it to the log. The span of the log names the batch.
+    /// Logs the outcome. The log's span names the batch.
     pub(crate) fn log(&self) {
         match self {
             Self::Submitted { .. } => tracing::info!("submitted"),
@@ -82,12 +82,12 @@ impl Outcome {
             Self::Lost { .. } => tracing::warn!("dropped: it is another prover's now"),
             Self::GivenBack { during: Stage::Verify } => tracing::warn!("stopped before the batch was verified"),
             Self::Abandoned => tracing::warn!("the proof was not submitted"),
-            // The verification has its own line, and so have the stop and the fault that batches are given back for.
+            // A verification, a stop, and the fault for which batches are given back have lines of their own.
             Self::Verified | Self::GivenBack { .. } => {}
         }
     }
 
-    /// As observers are told of it, if they are: what goes back comes again.
+    /// The event for observers, if there is one: a batch that was given back comes again.
     pub(crate) fn into_event(self) -> Option<Event> {
         match self {
             Self::Submitted { batch } => Some(Event::Submitted { batch }),

@@ -1,4 +1,4 @@
-//! The prover: what runs beside what, and how it stops.
+//! The prover: which tasks run side by side, and how they stop.
 
 use crate::{
     config::Config,
@@ -17,7 +17,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{sync::mpsc::channel, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long the last attempts at handing in proofs and giving back leases may take, once the grace for stopping has passed.
+/// How long the last attempts to submit proofs and to give back leases may take after the grace for stopping has passed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A prover that is ready to run.
@@ -38,7 +38,7 @@ pub async fn run(
 }
 
 impl Prover {
-    /// Checks what can be checked before anything is sent. `observe` is told of each step.
+    /// Checks what can be checked before anything is sent. Each step is reported to `observe`.
     pub fn new(
         config: Config,
         identity: Identity,
@@ -53,7 +53,7 @@ impl Prover {
         metrics.describe(identity.tee_type().as_str(), simulated);
         metrics.memory_budget.set(config.memory_budget_bytes);
         metrics.verification_workers.set(config.verification_workers.get() as u64);
-        // Nothing to register.
+        // There is no key to register.
         let registered = matches!(identity, Identity::None);
         let endpoints = config.servers.iter().map(|server| {
             let endpoint = Endpoint::new(server, &config, metrics.clone(), registered);
@@ -84,18 +84,18 @@ impl Prover {
         Ok(Self { shared: Arc::new(shared), endpoints, monitor })
     }
 
-    /// Shows the prover's state while it runs.
+    /// A view of the prover's state while it runs.
     pub fn monitor(&self) -> Monitor {
         self.monitor.clone()
     }
 
     /// Proves batches until `stop` is cancelled, no server is left to ask, or a verification does not end. In the last case a thread
-    /// of the process runs on: its end is the caller's to bring about.
+    /// keeps running, and the caller must end the process.
     ///
-    /// Side by side: each server is asked for batches as long as there is room; batches are decoded; as many as there are
-    /// workers are verified; and proofs are offered to their servers until they are taken, refused for good, or their
-    /// lease is over. A batch that cannot be proven is reported, where there is a lease to do so. A prover of type `none`
-    /// stops short of signing.
+    /// These run side by side: each server is asked for batches as long as there is room; batches are decoded; as many are verified
+    /// as there are workers; and proofs are offered to their servers until they are accepted, refused for good, or their lease
+    /// has ended. A batch that cannot be proven is reported, if it has a lease. A prover of type `none` does everything except
+    /// signing and submitting.
     ///
     /// Told to stop, it takes no new batch, gives back those that wait, and finishes those in work within the configured
     /// grace; then it gives those back as well.
@@ -107,7 +107,7 @@ impl Prover {
     async fn prove_until(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self { shared, endpoints, monitor } = self;
         let (mut fetchers, mut queues) = (JoinSet::new(), Vec::new());
-        // Ends with this function.
+        // These tasks end with this function.
         let mut followers = JoinSet::new();
         for endpoint in endpoints {
             followers.spawn(signing_requests::follow(shared.clone(), endpoint.clone()));
@@ -123,7 +123,7 @@ impl Prover {
         };
         monitor.stopping();
         shared.stop.cancel();
-        // Fetchers end by themselves: one may be giving back a batch that has just come.
+        // Fetchers end by themselves: one may be giving back a batch that has just arrived.
         let finished = async {
             let _ = all(&mut fetchers).await;
             let _ = working.await;
@@ -142,7 +142,7 @@ impl Prover {
     }
 }
 
-/// Waits until all fetchers have ended. The last one's error if it gave up.
+/// Waits until all fetchers have ended. Returns the error of the last one, if it gave up.
 async fn all(fetchers: &mut JoinSet<Result<(), RunError>>) -> Result<(), RunError> {
     let mut last = Ok(());
     while let Some(ended) = fetchers.join_next().await {

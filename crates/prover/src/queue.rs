@@ -1,14 +1,14 @@
-//! From the servers' queues to the verifier's workers.
+//! The way from the servers' queues to the verifier's workers.
 
 use crate::{job::Job, metrics::Stage, outcome::Outcome, shared::Shared};
 use std::{future::poll_fn, sync::Arc, task::Poll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Receiver};
 use tracing::Instrument;
 
-/// The batches that wait, by server. Taken in turn, so that a server with much to do does not keep the others waiting.
+/// The waiting batches of each server. Servers take turns, so that a busy one does not keep the others waiting.
 pub(crate) struct Queues {
     queues: Vec<Receiver<Job>>,
-    /// Whose turn it is.
+    /// The server whose turn it is.
     turn: usize,
 }
 
@@ -17,8 +17,8 @@ impl Queues {
         Self { queues, turn: 0 }
     }
 
-    /// Gives each batch to a worker as soon as one is free, until the prover is told to stop; what waits then is given
-    /// back. A stop in mid-verification is the batch's own matter.
+    /// Gives each batch to a worker as soon as one is free, until the prover is told to stop; then gives back what still waits. A batch
+    /// whose verification has begun handles the stop itself.
     pub(crate) async fn work_off(mut self, shared: Arc<Shared>) {
         let workers = Arc::new(Semaphore::new(shared.config.verification_workers.get().min(Semaphore::MAX_PERMITS)));
         while let Some((worker, job)) = shared.stop.run_until_cancelled(self.next_for(&workers)).await.flatten() {
@@ -33,19 +33,19 @@ impl Queues {
         for queue in &mut self.queues {
             queue.close();
         }
-        // Ends when the last batch that is being decoded has come.
+        // Ends when the last batch that is being decoded has arrived.
         while let Some(job) = self.next().await {
             shared.tasks.spawn(job.delivery.give_back(Stage::Queue));
         }
     }
 
-    /// A free worker, and then the batch for it.
+    /// Waits for a free worker, and then for a batch for it.
     async fn next_for(&mut self, workers: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, Job)> {
         let worker = workers.clone().acquire_owned().await.ok()?;
         self.next().await.map(|job| (worker, job))
     }
 
-    /// The next batch, from the server whose turn it is if it has one; `None` when all queues have ended.
+    /// The next batch, from the server whose turn it is, or from a later one if that has none. `None` when all queues have ended.
     async fn next(&mut self) -> Option<Job> {
         let count = self.queues.len();
         let (server, job) = poll_fn(|cx| {

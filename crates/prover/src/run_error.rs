@@ -1,4 +1,4 @@
-//! Why a prover does not run, or no longer.
+//! Why a prover cannot run or stops.
 
 use std::time::Duration;
 use tee_api::{ClientError, ClientSetupError};
@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Why a prover cannot run, or stops without being told to.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum RunError {
-    /// A server's URL, or TLS.
+    /// A server's URL or TLS settings are invalid.
     #[error("{url}")]
     Client {
         /// The server.
@@ -19,16 +19,16 @@ pub enum RunError {
     /// Simulated proofs would reach a server on another machine, where somebody may take them for real ones.
     #[error("a simulated prover submits only to this machine (--danger-simulated-proofs allows more)")]
     SimulatedProofs,
-    /// A verification that was given up does not end, and takes a core and its memory until the process ends.
+    /// A verification that was given up does not end, and takes a core and memory until the process ends.
     #[error("a verification still runs {limit:?} after it was given up, and only the end of the process ends it")]
     Stuck {
-        /// How long it may run on.
+        /// How long it was allowed to run on.
         limit: Duration,
     },
-    /// Asking every server failed too many times in a row.
+    /// Requests to every server failed too many times in a row.
     #[error("gave up after {retries} retries")]
     GaveUp {
-        /// The configured number.
+        /// The configured limit.
         retries: u32,
         /// The last failure.
         #[source]

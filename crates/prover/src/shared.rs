@@ -10,19 +10,19 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) metrics: ProverMetrics,
-    /// Told to stop: no new batches.
+    /// The prover was told to stop: no new batches.
     pub(crate) stop: CancellationToken,
-    /// A verification that was given up does not end: the process has to.
+    /// A verification that was given up does not end, so the process must end.
     pub(crate) stuck: CancellationToken,
-    /// The grace for stopping has passed: last attempts alone.
+    /// The grace for stopping has passed: only last attempts are made.
     pub(crate) hurry: CancellationToken,
-    /// Batches in work.
+    /// Batches in progress.
     pub(crate) tasks: TaskTracker,
     pub(crate) observe: Observer,
 }
 
 impl Shared {
-    /// A batch has come to its end: counts it, logs it, and tells the observer.
+    /// Counts and logs the end of a batch, and reports it to the observer.
     pub(crate) fn ended(&self, outcome: Outcome) {
         self.metrics.ended(&outcome);
         outcome.log();

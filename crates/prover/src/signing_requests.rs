@@ -1,7 +1,7 @@
-//! What relayers want signed for contracts: fetched from a server, and answered.
+//! What relayers want signed for contracts: requests are fetched from a server and answered.
 //!
-//! Whatever a server asks for, nothing is given away: a statement is signed of a batch that was verified, and for the contract
-//! that the signature names; and that a key is there says no more than that.
+//! A server's requests cannot obtain anything harmful: a statement is signed only for a verified batch and for the contract that the
+//! signature names; and a registration signature says only that the key is there.
 
 use crate::{
     endpoint::{Endpoint, Fault},
@@ -16,24 +16,24 @@ use std::{
 use tee_api::{ClientError, Contract, SigningRequest};
 use tokio::time::sleep;
 
-/// How often a server is asked. A block that is signed has to be one of the last 255.
+/// How often a server is asked. A signed block must be one of the last 255.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How often one is asked that does not know such requests.
+/// How often a server is asked that does not know such requests.
 const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// What one server's relayers want signed.
+/// What the relayers of one server want signed.
 #[derive(Debug, Default)]
 pub(crate) struct SigningRequests(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     requests: Vec<SigningRequest>,
-    /// Those by which the key has shown that it is there, among `requests`.
+    /// The `requests` that the key has answered with a registration signature.
     answered: Vec<SigningRequest>,
     is_unknown: bool,
 }
 
-/// Asks a server again and again, for as long as it is polled.
+/// Asks a server repeatedly, as long as the future is polled.
 pub(crate) async fn follow(shared: Arc<Shared>, endpoint: Arc<Endpoint>) {
     let Identity::Enclave(enclave) = &shared.identity else { return };
     loop {
@@ -46,13 +46,13 @@ pub(crate) async fn follow(shared: Arc<Shared>, endpoint: Arc<Endpoint>) {
 }
 
 impl SigningRequests {
-    /// The contracts that statements are signed for.
+    /// The contracts for which statements are signed.
     pub(crate) fn contracts(&self) -> Vec<Contract> {
         self.state().requests.iter().map(SigningRequest::contract).collect()
     }
 
-    /// Fetches the requests, and shows that the key is there by those that are new. What fails is tried again with the next
-    /// question: proofs do not wait for it.
+    /// Fetches the requests, and answers new ones by signing that the key is there. A failure is tried again with the next request:
+    /// proofs do not wait for it.
     pub(crate) async fn answer(&self, endpoint: &Endpoint, enclave: &Enclave) {
         let failed = |error: ClientError| {
             endpoint.metrics.retries[&(Request::Sign, Fault::of(&error))].inc();
@@ -76,7 +76,7 @@ impl SigningRequests {
         }
     }
 
-    /// Keeps what is wanted now, and gives what is new.
+    /// Stores what is wanted now, and returns what is new.
     fn replace(&self, requests: Vec<SigningRequest>) -> Vec<SigningRequest> {
         let mut state = self.state();
         state.is_unknown = false;

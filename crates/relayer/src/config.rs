@@ -13,47 +13,47 @@ use tee_api::settings::{Interval, LogFormat};
 use tee_checker::read_text;
 use tee_verifier::ChainPins;
 
-/// More than any configuration has.
+/// An upper limit for the size of a configuration.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What the relayer needs to know. `docs/RELAYER.md` says what each key does.
+/// The relayer's settings. `docs/RELAYER.md` describes each key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The server that has the proofs.
     pub server: ServerConfig,
-    /// Where the contracts are.
+    /// The chain with the contracts.
     pub settlement_chain: SettlementChainConfig,
     /// The `ProofVerifier`.
     pub proof_verifier: Address,
-    /// The `SecondFactor`, where executions are approved.
+    /// The `SecondFactor`, if executions are approved.
     pub second_factor: Option<Address>,
-    /// Files that each say what is to be executed, for `second_factor`.
+    /// A folder of files that each describe an execution, for `second_factor`.
     pub executions_folder: Option<PathBuf>,
-    /// Who pays.
+    /// The account that pays.
     pub signer: SignerConfig,
-    /// The chain and the code that statements must be of.
+    /// The chain and the code that statements must match.
     pub chain: ChainPins,
-    /// Which quotes are accepted.
+    /// The policy: which quotes are accepted.
     pub policy: PathBuf,
-    /// Where collateral comes from: a file, a folder, or the URL of a PCS or PCCS. Quotes are judged with it as of now, as the
-    /// contracts do.
+    /// The source of collateral: a file, a folder, or the URL of a PCS or PCCS. Quotes are judged as of now, as the contracts
+    /// do.
     pub collateral: String,
     /// Trust this certificate instead of Intel's root.
     pub danger_root_certificate: Option<PathBuf>,
-    /// The most that is paid for gas, in gwei. What costs more waits.
+    /// The highest gas price that is paid, in gwei. A transaction that costs more waits.
     #[serde(default = "default_max_fee")]
     pub max_fee_per_gas_gwei: u64,
     /// How long a transaction may wait for a block before it is sent again with a higher fee.
     #[serde(default = "default_resend_after")]
     pub resend_after: Interval,
-    /// How often the server and the chain are looked at.
+    /// How often the server and the chain are checked.
     #[serde(default = "default_poll_interval")]
     pub poll_interval: Interval,
-    /// The most batches that are proven by one transaction.
+    /// The most batches that one transaction proves.
     #[serde(default = "default_batches")]
     pub batches_per_transaction: u32,
-    /// Where metrics and health are served, if at all.
+    /// The address that serves metrics and health, if any.
     pub metrics_listen: Option<SocketAddr>,
     /// The form of log lines.
     #[serde(default)]
@@ -64,33 +64,33 @@ pub struct Config {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Its address.
+    /// Its URL.
     pub url: String,
     /// A file with an admin's token.
     pub token_file: Option<PathBuf>,
-    /// Who vouches for its certificate, instead of the system's authorities.
+    /// The authorities to trust for its certificate, instead of the system's.
     pub ca_file: Option<PathBuf>,
 }
 
-/// Where the contracts are.
+/// The chain with the contracts.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettlementChainConfig {
-    /// JSON-RPC of a node of it. May hold a secret.
+    /// The JSON-RPC of one of its nodes. May hold a secret.
     pub rpc_url: String,
-    /// Its number (EIP-155).
+    /// Its chain id (EIP-155).
     pub chain_id: u64,
 }
 
-/// Who signs transactions.
+/// The signer of transactions.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SignerConfig {
     /// A file with the key, 64 hexadecimal digits.
     KeyFile(PathBuf),
-    /// A variable of the environment with the same.
+    /// An environment variable with the same.
     KeyVariable(String),
-    /// A signer that is asked by `eth_signTransaction`.
+    /// A remote signer, which is called with `eth_signTransaction`.
     Remote {
         /// Its JSON-RPC. May hold a secret.
         url: String,
@@ -103,7 +103,7 @@ impl Config {
     /// Reads a file. Paths in it are relative to its folder.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, MAX_BYTES)?;
-        // Nothing of the text is shown: it may hold a secret.
+        // The error shows nothing of the text, which may hold a secret.
         let mut config: Self = serde_saphyr::from_str(&text)
             .map_err(|error| anyhow!("{}: {}", path.display(), error.without_snippet()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -117,13 +117,13 @@ impl Config {
         Ok(config)
     }
 
-    /// The most that is paid for gas, in wei.
+    /// The highest gas price that is paid, in wei.
     pub(crate) fn max_fee_per_gas(&self) -> u128 {
         u128::from(self.max_fee_per_gas_gwei).saturating_mul(1_000_000_000)
     }
 }
 
-/// The key's file or variable, or the remote signer's account: no URL.
+/// Shows the key's file or variable, or the remote signer's account, but no URL.
 impl std::fmt::Debug for SignerConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -134,7 +134,7 @@ impl std::fmt::Debug for SignerConfig {
     }
 }
 
-/// Without the URL.
+/// Leaves out the URL.
 impl std::fmt::Debug for SettlementChainConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SettlementChainConfig").field("chain_id", &self.chain_id).finish_non_exhaustive()

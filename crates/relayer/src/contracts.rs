@@ -115,7 +115,7 @@ sol! {
 }
 
 impl Proof {
-    /// A statement with signatures of it for one contract, in the order of the signers' addresses: the contract takes no other.
+    /// A statement with its signatures for one contract, sorted by the signers' addresses: the contract accepts no other order.
     pub(crate) fn new(statement: &tee_api::Statement, signatures: Vec<(Address, Signature)>) -> Self {
         Self {
             statement: Statement {
@@ -135,17 +135,17 @@ impl Proof {
     }
 }
 
-/// A hash as contracts have it.
+/// Converts a hash to the contracts' type.
 pub(crate) fn word(hash: H256) -> B256 {
     B256::new(hash.0)
 }
 
-/// An address as contracts have it.
+/// Converts an address to the contracts' type.
 pub(crate) fn account(address: tee_verifier::Address) -> Address {
     Address::new(address.0)
 }
 
-/// An address as the provers' protocol has it.
+/// Converts an address to the type of the provers' protocol.
 pub(crate) fn address(account: Address) -> tee_verifier::Address {
     account.into_array().into()
 }

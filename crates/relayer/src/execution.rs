@@ -1,4 +1,4 @@
-//! What is to be executed, in files: for the second factor's approval.
+//! Reads files that describe executions, for the second factor's approval.
 
 use std::{
     fs,
@@ -12,12 +12,12 @@ use tee_checker::read_text;
 
 use crate::contracts::Opening;
 
-/// Many times what batches have that are executed together.
+/// An upper limit for the size of a file, many times what batches that are executed together need.
 const MAX_BYTES: usize = 16 << 20;
-/// The most files that are looked at.
+/// The most files that are read.
 const MAX_FILES: usize = 1000;
 
-/// An execution, as whoever executes batches writes it down: JSON.
+/// An execution in JSON, as whoever executes batches writes it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Execution {
@@ -25,9 +25,9 @@ pub(crate) struct Execution {
     pub(crate) from: u64,
     /// The last one.
     pub(crate) to: u64,
-    /// What `executeBatchesSharedBridge` will be called with, byte for byte.
+    /// The argument of `executeBatchesSharedBridge`, byte for byte.
     pub(crate) batch_data: Bytes,
-    /// What each batch's commitment was made of.
+    /// The parts of each batch's commitment.
     openings: Vec<OpeningFile>,
 }
 
@@ -43,7 +43,7 @@ struct OpeningFile {
     state_diff_hash: B256,
     bootloader_heap_initial_contents_hash: B256,
     events_queue_state_hash: B256,
-    /// Linear hash and hash of the opening of each of the 16 blobs.
+    /// For each of the 16 blobs, its linear hash and the hash of its opening.
     blobs: Vec<B256>,
 }
 
@@ -80,7 +80,7 @@ impl OpeningFile {
     }
 }
 
-/// The files of a folder that say what is to be executed, by name.
+/// The files of a folder that describe executions, sorted by name.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())?.take(MAX_FILES) {

@@ -1,8 +1,8 @@
-//! Hands what provers sign on to contracts on a settlement chain.
+//! Passes the provers' signatures to contracts on a settlement chain.
 //!
-//! [`Relayer`] has one method for each thing that there is to do: to have provers sign for the contracts, to register their keys, to prove
-//! batches, to approve executions. Each looks at the chain first and does what is left to do, so nothing is kept on disk and nothing is
-//! lost by a restart. Nothing is handed on that the check of published proofs ([`tee_checker`]) does not accept.
+//! [`Relayer`] has one method for each of its tasks: to make provers sign for the contracts, to register their keys, to prove batches, to
+//! approve executions. Each method reads the chain first and does what is left to do, so that nothing is stored on disk and a restart
+//! loses nothing. Only what the check of published proofs ([`tee_checker`]) accepts is passed on.
 
 mod config;
 mod contracts;
@@ -19,5 +19,5 @@ pub use self::{
     relayer::{KeyStatus, Relayer, Status},
 };
 
-/// What servers are told of who asks.
+/// The program's name, as servers see it.
 const PROGRAM: &str = "tee-relayer";

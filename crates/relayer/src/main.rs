@@ -1,4 +1,4 @@
-//! `tee-relayer`: between a server of proofs and contracts on a settlement chain.
+//! `tee-relayer`: passes proofs from a server to contracts on a settlement chain.
 
 use std::{
     fmt,
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all of it was done.
+/// Returns whether everything was done.
 #[tokio::main]
 async fn run(args: Args, config: Config) -> Result<bool> {
     let stop = CancellationToken::new();
@@ -127,7 +127,7 @@ async fn cancel_on_signal(stop: CancellationToken) {
     stop.cancel();
 }
 
-/// A line for a reader who may have gone away: that is no failure.
+/// Prints a line. A reader that has closed the pipe is no failure.
 fn print(line: impl fmt::Display) -> io::Result<()> {
     match writeln!(io::stdout().lock(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),

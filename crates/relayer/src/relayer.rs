@@ -1,4 +1,4 @@
-//! What a relayer does: keys are registered, batches proven, executions approved.
+//! The relayer's work: it registers keys, proves batches and approves executions.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -35,18 +35,18 @@ use crate::{
     signer::Signer,
 };
 
-/// A block that is signed for registrations is renewed after so many more: the contract takes one of the last 255.
+/// After this many blocks, provers are asked to sign a newer one for registrations: the contract accepts one of the last 255.
 const NEW_BLOCK_AFTER: u64 = 100;
-/// An older one is not sent: it may be too old by the time that the transaction is in a block.
+/// A signature of a block older than this is not sent: it may be too old when the transaction is in a block.
 const FRESH_BLOCKS: u64 = 220;
-/// Signatures on a page of the server.
+/// The number of signatures on one of the server's pages.
 const PAGE: u32 = 100;
-/// Collateral of a service is fetched anew a day before its end.
+/// Collateral from a service is fetched again a day before it expires.
 const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
 /// The largest token, in bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// Between a server of proofs and contracts.
+/// Passes proofs from a server to contracts.
 #[derive(Debug)]
 pub struct Relayer {
     config: Config,
@@ -55,47 +55,47 @@ pub struct Relayer {
     attestations: Attestations,
     pins: Pins,
     chain: SettlementChain,
-    /// The `ProofVerifier`, as provers sign for it.
+    /// The `ProofVerifier`, in the form for which provers sign.
     contract: Contract,
     registry: Address,
     sender: Sender,
     metrics: RelayerMetrics,
     /// The block that provers were last asked to sign.
     asked: Option<u64>,
-    /// Keys that were refused, with the block of the signature: a newer one is tried again.
+    /// Refused keys, with the block of the signature. A signature of a newer block is tried again.
     refused_keys: HashMap<PublicKey, u64>,
-    /// Keys that the registry has.
+    /// Keys that the registry has already.
     registered: HashSet<PublicKey>,
-    /// Executions that are approved.
+    /// Executions that are approved already.
     approved: HashSet<PathBuf>,
 }
 
-/// How things stand.
+/// The state on the chain and at the server.
 #[derive(Debug, Serialize)]
 pub struct Status {
-    /// The last batch that is proven.
+    /// The last proven batch.
     pub head_batch: u32,
     /// The root after it.
     pub head_root: B256,
     /// The next free leaf index after it.
     pub head_index: u64,
-    /// Whether nothing is proven or approved until the owner ends that.
+    /// Whether proofs and approvals are paused until the owner ends the pause.
     pub is_paused: bool,
     /// How many keys must sign.
     pub quorum_keys: u8,
-    /// Of how many kinds their environments are.
+    /// How many kinds of environments they must come from.
     pub quorum_tee_types: u8,
-    /// Who pays.
+    /// The account that pays.
     pub account: Address,
-    /// What the account has, in wei.
+    /// The account's balance, in wei.
     pub balance_wei: U256,
     /// Whether the account may register keys.
     pub is_registrar: bool,
-    /// The keys that have shown that they are there.
+    /// The keys that signed to be registered.
     pub keys: Vec<KeyStatus>,
 }
 
-/// A key, as the registry has it.
+/// A key in the registry.
 #[derive(Debug, Serialize)]
 pub struct KeyStatus {
     /// The key.
@@ -109,7 +109,7 @@ pub struct KeyStatus {
 }
 
 impl Relayer {
-    /// Reads what the configuration names, and looks whether the contracts are there and fit together.
+    /// Reads the files that the configuration names, and checks that the contracts exist and belong together.
     pub async fn open(config: Config, is_dry_run: bool) -> Result<Self> {
         let token = config.server.token_file.as_deref().map(read_token).transpose()?;
         let tls = TlsFiles { ca_file: config.server.ca_file.clone(), client: None };
@@ -169,7 +169,7 @@ impl Relayer {
         })
     }
 
-    /// Works until it is told to stop. What fails is tried again: all that counts is on the chain, so nothing is lost by a restart.
+    /// Works until it is told to stop. Failures are tried again: all state is on the chain, so a restart loses nothing.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
         if let Some(listen) = self.config.metrics_listen {
             let listener = TcpListener::bind(listen).await.with_context(|| format!("metrics_listen: {listen}"))?;
@@ -182,7 +182,7 @@ impl Relayer {
         Ok(())
     }
 
-    /// All there is to do now. What one part lacks holds up no other.
+    /// Does everything that is to do now. A failure in one part does not stop the others.
     async fn round(&mut self) {
         let done = [
             ("signatures cannot be requested", self.request_signatures().await),
@@ -199,7 +199,7 @@ impl Relayer {
         self.metrics.ended(done.iter().all(|(_, result)| result.is_ok()));
     }
 
-    /// Asks provers to sign for the contracts, and a recent block.
+    /// Asks provers to sign for the contracts, and to sign a recent block.
     pub async fn request_signatures(&mut self) -> Result<()> {
         let block = self.chain.latest_block().await?;
         let number = block.number();
@@ -213,13 +213,13 @@ impl Relayer {
             block_number: number,
             block_hash: H256(block.hash.0),
         };
-        // A digest takes a block before the one that the transaction is in, so the latest will do.
+        // The digest names a block before that of the transaction, so the latest one is suitable.
         self.server.request_signatures(&request).await.context("the server")?;
         self.asked = Some(number);
         Ok(())
     }
 
-    /// Registers the keys that have shown that they are there; how many.
+    /// Registers the keys that signed to be registered. Returns how many.
     pub async fn register(&mut self) -> Result<usize> {
         let latest = self.chain.latest_block().await?.number();
         let mut waiting = Vec::new();
@@ -230,7 +230,7 @@ impl Relayer {
             let signer = account(entry.signed.pubkey.address());
             match self.chain.call(self.registry, KeyRegistry::keysCall { signer }).await?.expiresAt.is_zero() {
                 true => waiting.push(entry),
-                // It stays so: a key is registered once.
+                // It stays registered: a key is registered only once.
                 false => _ = self.registered.insert(entry.signed.pubkey),
             }
         }
@@ -271,7 +271,7 @@ impl Relayer {
         Ok(())
     }
 
-    /// Proves the batches that follow, as many as one transaction takes; how many.
+    /// Proves the next batches, as many as fit in one transaction. Returns how many.
     pub async fn submit(&mut self) -> Result<usize> {
         let verifier = self.config.proof_verifier;
         let is_paused = self.chain.call(verifier, ProofVerifier::pausedCall {}).await?;
@@ -292,14 +292,14 @@ impl Relayer {
         Ok(count)
     }
 
-    /// What `prove` would be called with now; nothing where there is nothing to prove.
+    /// The present arguments of `prove`; `None` if there is nothing to prove.
     pub async fn calldata(&self) -> Result<Option<Bytes>> {
         let head = self.chain.call(self.config.proof_verifier, ProofVerifier::headBatchCall {}).await?;
         let proofs = self.next_proofs(head).await?;
         Ok((!proofs.is_empty()).then(|| encoded(&ProofVerifier::proveCall { proofs })))
     }
 
-    /// Good proofs of the batches after the head, each following from the one before.
+    /// Valid proofs of the batches after the head, each of which continues the one before.
     async fn next_proofs(&self, head: u32) -> Result<Vec<Proof>> {
         let verifier = self.config.proof_verifier;
         let mut root = self.chain.call(verifier, ProofVerifier::headRootCall {}).await?;
@@ -335,7 +335,7 @@ impl Relayer {
                 }
             }
             signatures.sort_unstable_by_key(|(signer, _)| *signer);
-            // Whoever publishes a proof twice adds no key.
+            // A proof that is published twice adds no key.
             signatures.dedup_by_key(|(signer, _)| *signer);
             tee_types.sort_unstable();
             tee_types.dedup();
@@ -351,7 +351,7 @@ impl Relayer {
         Ok(proofs)
     }
 
-    /// A batch's statement and who signed it, if the check of what is published calls it proven.
+    /// A batch's statement and its signers, if the check of published proofs calls the batch proven.
     async fn good_proofs(&self, number: u32) -> Result<Option<(Statement, Vec<(PublicKey, Vec<BoundSignature>)>)>> {
         let entries = published(&self.publisher, number, None).await.context("the server")?;
         let batch = Batch { number, expected_root: None, pins: &self.pins };
@@ -377,7 +377,7 @@ impl Relayer {
         let Some(folder) = self.config.executions_folder.clone() else { return Ok(()) };
         let mut failed = None;
         for file in execution::files(&folder)? {
-            // One file that cannot be read stops no other.
+            // An unreadable file does not stop the others.
             if let Err(error) = self.approve(&file).await {
                 tracing::warn!("{}: {}", file.display(), chain_of(&error));
                 failed = Some(error);
@@ -386,7 +386,7 @@ impl Relayer {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Approves what a file says is to be executed, once all of it is proven; whether it is approved.
+    /// Approves the execution in a file once all of its batches are proven. Returns whether it is approved.
     pub async fn approve(&mut self, file: &Path) -> Result<bool> {
         if self.approved.contains(file) {
             return Ok(true);
@@ -403,7 +403,7 @@ impl Relayer {
             let openings = execution.openings();
             let call = SecondFactor::approveCall { from, to, batchData: execution.batch_data.clone(), openings };
             if !self.chain.simulate(self.sender.signer.address(), second_factor, &call).await? {
-                // Sent all the same: it pauses the verifier, which is what has to happen.
+                // It is sent nevertheless: it pauses the verifier, which is what must happen.
                 tracing::error!(
                     from = execution.from,
                     to = execution.to,
@@ -440,7 +440,7 @@ impl Relayer {
         Ok(())
     }
 
-    /// How things stand, on the chain and at the server.
+    /// The state on the chain and at the server.
     pub async fn status(&self) -> Result<Status> {
         let (chain, verifier, from) = (&self.chain, self.config.proof_verifier, self.sender.signer.address());
         let quorum = chain.call(verifier, ProofVerifier::quorumCall {}).await?;
@@ -469,11 +469,11 @@ impl Relayer {
         })
     }
 
-    /// All signatures that keys gave to be registered with this contract.
+    /// All signatures that keys made to be registered with this contract.
     async fn signatures(&self) -> Result<Vec<RegistrationEntry>> {
         let mut all = Vec::new();
         let mut after = None;
-        // Keys come and go with provers' processes; so many are another's doing.
+        // Keys come and go with the provers' processes, but so many would be somebody else's doing.
         while all.len() < 10_000 {
             let page = self.server.registration_signatures(&self.contract, after.as_deref(), PAGE).await;
             let page = page.context("the server")?;
@@ -491,7 +491,7 @@ fn read_token(path: &Path) -> Result<BearerToken> {
     read_text(path, MAX_TOKEN_BYTES)?.parse().with_context(|| path.display().to_string())
 }
 
-/// Whether the same may work the next time: a node, or a source of collateral, was away.
+/// Whether the same may work the next time: a node or a source of collateral was unavailable.
 fn may_pass(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| match (cause.downcast_ref(), cause.downcast_ref::<Arc<AttestationError>>()) {
         (Some(CallError::Node(_) | CallError::Answer(_) | CallError::Replaced), _) => true,

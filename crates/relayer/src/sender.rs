@@ -1,4 +1,4 @@
-//! Sending transactions, one at a time, until each is in a block.
+//! Sends transactions, one at a time, and waits until each is in a block.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use crate::{
     transaction::Transaction,
 };
 
-/// How often it is asked whether a transaction is in a block.
+/// How often to check whether a transaction is in a block.
 const RECEIPT_INTERVAL: Duration = Duration::from_secs(2);
-/// How long it is waited for a block in all. What is left undone is done by a later round, which sees what the chain has.
+/// How long to wait for a block in total. A later round does what is left, since it sees the state of the chain.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Sends transactions of one account.
 #[derive(Debug)]
 pub(crate) struct Sender {
     pub(crate) signer: Signer,
-    /// In wei.
+    /// The highest gas price, in wei.
     pub(crate) max_fee_per_gas: u128,
     pub(crate) resend_after: Duration,
-    /// Send nothing.
+    /// Whether nothing is sent.
     pub(crate) is_dry_run: bool,
     pub(crate) metrics: RelayerMetrics,
 }
 
-/// What a transaction pays for gas, in wei.
+/// The gas price of a transaction, in wei.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fees {
     max: u128,
@@ -41,8 +41,8 @@ struct Fees {
 impl Sender {
     /// Sends a call, and waits until it is in a block. `None` in a dry run.
     ///
-    /// The contract is asked before anything is paid. The account's number of transactions comes from the chain each time: after a
-    /// restart, a transaction that is still on its way is replaced by the next one, which does what is left to do by then.
+    /// The call is simulated before anything is paid. The account's nonce comes from the chain each time: after a restart, a transaction
+    /// that is still pending is replaced by the next one, which does what is left to do by then.
     pub(crate) async fn send(
         &self,
         chain: &SettlementChain,
@@ -57,7 +57,7 @@ impl Sender {
             return Ok(None);
         }
         let nonce = chain.nonce(from).await?;
-        // What it takes may be more by the time that it runs.
+        // The call may need more gas by the time that it runs.
         let gas_limit = gas.saturating_add(gas / 4);
         let mut fees = Fees::now(chain).await?;
         let started = Instant::now();
@@ -103,7 +103,7 @@ impl Sender {
         }
     }
 
-    /// The receipt of one of these transactions; `None` when it is time to send anew.
+    /// Waits for the receipt of one of these transactions; `None` when it is time to send again.
     async fn wait(&self, chain: &SettlementChain, sent: &[B256], nonce: u64) -> Result<Option<Receipt>, CallError> {
         let until = Instant::now() + self.resend_after;
         loop {
@@ -113,7 +113,7 @@ impl Sender {
                 }
             }
             if chain.nonce(self.signer.address()).await? > nonce {
-                // Another program has sent in this account's name, or the receipt is about to be there.
+                // Another program has sent from this account, or the receipt is about to appear.
                 sleep(RECEIPT_INTERVAL).await;
                 for hash in sent {
                     if let Some(receipt) = chain.receipt(*hash).await? {
@@ -141,14 +141,14 @@ impl Sender {
 }
 
 impl Fees {
-    /// Twice the base fee: enough for the next six blocks, however full they are.
+    /// The price now. Twice the base fee is enough for the next six blocks, however full they are.
     async fn now(chain: &SettlementChain) -> Result<Self, CallError> {
         let base = chain.latest_block().await?.base_fee_per_gas();
         let priority = chain.priority_fee().await?;
         Ok(Self { max: base.saturating_mul(2).saturating_add(priority), priority })
     }
 
-    /// Nodes take a replacement from a tenth more on.
+    /// A higher price for a replacement. Nodes accept one that is at least a tenth higher.
     fn higher(self) -> Self {
         let more = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
         Self { max: more(self.max), priority: more(self.priority) }

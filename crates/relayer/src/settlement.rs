@@ -1,4 +1,4 @@
-//! The settlement chain, by its node's JSON-RPC.
+//! The settlement chain, through its node's JSON-RPC.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) struct SettlementChain {
     pub(crate) chain_id: u64,
 }
 
-/// A block, as far as it matters here.
+/// The fields of a block that matter here.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Block {
@@ -31,7 +31,7 @@ pub(crate) struct Block {
     base_fee_per_gas: Option<U256>,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Receipt {
@@ -40,7 +40,7 @@ pub(crate) struct Receipt {
     pub(crate) block_number: U64,
 }
 
-/// Why the chain does not do what it is asked to.
+/// Why a request to the chain failed.
 #[derive(Debug, Error)]
 pub(crate) enum CallError {
     /// A contract refused.
@@ -49,10 +49,10 @@ pub(crate) enum CallError {
     /// The node refused, or does not answer.
     #[error("the settlement chain's node")]
     Node(#[from] RpcError),
-    /// The answer makes no sense.
+    /// The answer is malformed.
     #[error("the settlement chain's node answers {0} with something else")]
     Answer(&'static str),
-    /// Another transaction took the place of what was sent.
+    /// Another transaction was included in place of the one that was sent.
     #[error("another program sends transactions of the same account")]
     Replaced,
 }
@@ -62,7 +62,7 @@ impl Block {
         self.number.to()
     }
 
-    /// In wei; a chain without one has none.
+    /// In wei; zero on a chain without a base fee.
     pub(crate) fn base_fee_per_gas(&self) -> u128 {
         self.base_fee_per_gas.unwrap_or_default().saturating_to()
     }
@@ -75,7 +75,7 @@ impl Receipt {
 }
 
 impl SettlementChain {
-    /// A chain whose node is at `url`. Fails where the node is of another chain.
+    /// Connects to the node at `url`. Fails if the node belongs to another chain.
     pub(crate) async fn open(url: &str, chain_id: u64) -> Result<Self> {
         let rpc = Rpc::new(PROGRAM, url, Duration::ZERO).context("settlement_chain.rpc_url")?;
         let chain = Self { rpc, chain_id };
@@ -86,13 +86,13 @@ impl SettlementChain {
         Ok(chain)
     }
 
-    /// What a contract answers, at the latest block.
+    /// Calls a contract at the latest block.
     pub(crate) async fn call<C: SolCall>(&self, to: Address, call: C) -> Result<C::Return, CallError> {
         let answer: Bytes = self.ask("eth_call", json!([{ "to": to, "data": encoded(&call) }, "latest"])).await?;
         C::abi_decode_returns(&answer).map_err(|_| CallError::Answer(C::SIGNATURE))
     }
 
-    /// What a call would answer if it were sent.
+    /// Simulates a transaction: what the call would return.
     pub(crate) async fn simulate<C: SolCall>(
         &self,
         from: Address,
@@ -134,12 +134,12 @@ impl SettlementChain {
         self.ask::<B256>("eth_sendRawTransaction", json!([raw])).await.map(drop)
     }
 
-    /// `None` as long as the transaction is in no block.
+    /// The receipt; `None` while the transaction is in no block.
     pub(crate) async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, CallError> {
         self.rpc.call("eth_getTransactionReceipt", json!([hash])).await.map_err(CallError::of)
     }
 
-    /// Whether there is a contract.
+    /// Whether there is a contract at the address.
     pub(crate) async fn has_code(&self, address: Address) -> Result<bool, CallError> {
         let code: Bytes = self.ask("eth_getCode", json!([address, "latest"])).await?;
         Ok(!code.is_empty())
@@ -161,12 +161,12 @@ impl CallError {
         }
     }
 
-    /// Whether the node knows the transaction, or a block already has one in its place.
+    /// Whether the node knows the transaction already, or a block has another one with its nonce.
     pub(crate) fn is_known(&self) -> bool {
         self.says(&["already known", "nonce too low", "already imported"])
     }
 
-    /// Whether the node has another one in its place, which pays about as much.
+    /// Whether the node has another transaction in its place, which pays about as much.
     pub(crate) fn is_underpriced(&self) -> bool {
         self.says(&["underpriced"])
     }
@@ -182,7 +182,7 @@ pub(crate) fn encoded(call: &impl SolCall) -> Bytes {
     call.abi_encode().into()
 }
 
-/// What a contract says of its refusal.
+/// The reason that a contract gives for its refusal.
 fn reason(data: &[u8]) -> String {
     let known = ProofVerifierErrors::abi_decode(data)
         .map(|error| format!("{error:?}"))
@@ -194,7 +194,7 @@ fn reason(data: &[u8]) -> String {
     })
 }
 
-/// A contract that has to be there.
+/// Fails unless the contract exists.
 pub(crate) async fn expect_code(chain: &SettlementChain, name: &'static str, address: Address) -> Result<()> {
     match chain.has_code(address).await? {
         true => Ok(()),

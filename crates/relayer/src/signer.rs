@@ -1,4 +1,4 @@
-//! Who signs transactions: a key, or a signer elsewhere.
+//! Signs transactions, with a key or through a remote signer.
 
 use std::{fmt, time::Duration};
 
@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use crate::{PROGRAM, config::SignerConfig, transaction::Transaction};
 
-/// More than a key in hexadecimal has.
+/// An upper limit for the size of a key in hexadecimal.
 const MAX_KEY_BYTES: usize = 128;
 
 /// Signs transactions.
 pub(crate) enum Signer {
     /// A key in this process.
     Key(SecretKey),
-    /// A signer that is asked by `eth_signTransaction`, such as Web3Signer or Clef.
+    /// A remote signer that is called with `eth_signTransaction`, such as Web3Signer or Clef.
     Remote { rpc: Rpc, address: Address },
 }
 
@@ -37,7 +37,7 @@ impl Signer {
         };
         let digits = text.trim();
         let mut bytes = Zeroizing::new([0; 32]);
-        // Nothing of the text is shown.
+        // The error shows nothing of the text.
         hex::decode_to_slice(digits.strip_prefix("0x").unwrap_or(digits), bytes.as_mut())
             .map_err(|_| anyhow!("the signer's key is not 64 hexadecimal digits"))?;
         let key = SecretKey::from_slice(bytes.as_ref()).map_err(|_| anyhow!("the signer's key is out of range"))?;
@@ -54,7 +54,7 @@ impl Signer {
         }
     }
 
-    /// The signed transaction, as it is sent.
+    /// The signed transaction, ready to be sent.
     pub(crate) async fn sign(&self, transaction: &Transaction) -> Result<Bytes> {
         let (rpc, from) = match self {
             Self::Key(key) => return Ok(transaction.signed(key).into()),
@@ -69,7 +69,7 @@ impl Signer {
         });
         let answer: Option<serde_json::Value> =
             rpc.call("eth_signTransaction", json!([fields])).await.context("the remote signer")?;
-        // Web3Signer answers with the bytes, Clef and nodes with an object that has them.
+        // Web3Signer answers with the bytes; Clef and nodes answer with an object that holds them.
         let answer = answer.unwrap_or_default();
         let raw = answer.get("raw").unwrap_or(&answer).as_str().unwrap_or_default();
         let Ok(raw) = raw.parse::<Bytes>() else { bail!("the remote signer's answer is no transaction") };
@@ -86,7 +86,7 @@ impl Drop for Signer {
     }
 }
 
-/// Shows the address alone.
+/// Shows only the address.
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Signer").field(&self.address()).finish()

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_rlp::{Encodable, Header};
 use secp256k1::{Message, SECP256K1, SecretKey};
 
-/// The type's number (EIP-2718).
+/// The transaction type's number (EIP-2718).
 const TYPE: u8 = 2;
 
 /// A call of a contract.
@@ -20,7 +20,7 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// As it is sent: signed, whole.
+    /// The signed transaction, ready to be sent.
     pub(crate) fn signed(&self, key: &SecretKey) -> Vec<u8> {
         let message = Message::from(Hashed(self.signing_hash()));
         let (id, compact) = SECP256K1.sign_ecdsa_recoverable(&message, key).serialize_compact();
@@ -29,7 +29,7 @@ impl Transaction {
         self.encoded(&signature)
     }
 
-    /// What is signed: keccak256 of the type and the list of fields without the signature.
+    /// The hash to sign: keccak256 of the type and the list of fields without the signature.
     fn signing_hash(&self) -> B256 {
         keccak256(self.encoded(&[]))
     }
@@ -54,7 +54,7 @@ impl Transaction {
     }
 }
 
-/// Lets a 32-byte hash be a message without the fallible constructor.
+/// Turns a 32-byte hash into a message without the fallible constructor.
 struct Hashed(B256);
 
 impl secp256k1::ThirtyTwoByteHash for Hashed {

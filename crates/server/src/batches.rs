@@ -1,4 +1,4 @@
-//! Batches: where they come from, where their inputs lie, and when those are needed no more.
+//! Batches: where they come from, where their inputs are stored, and when the inputs are no longer needed.
 
 mod add;
 mod blobs;
@@ -34,15 +34,15 @@ use crate::{
     service::Service,
 };
 
-/// All that is done with batches.
+/// Operations on batches.
 impl Service {
     /// Takes a batch in. Adding the same again does nothing.
     pub fn add_batch(&self, new: NewBatch) -> BoxFuture<'_, Result<AddedBatch, AddBatchError>> {
         Box::pin(add::add(self, new))
     }
 
-    /// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from
-    /// it. Where there is no room for the bytes, they wait where they come from.
+    /// Adds a batch that is arriving. Two are decoded at a time, and only after their bytes have arrived: a slow one does not keep others
+    /// from it. If there is no room for the bytes, they are left with the sender for the time being.
     pub async fn add_encoded<S>(&self, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
@@ -50,14 +50,14 @@ impl Service {
         add::add_encoded(self, new).await
     }
 
-    /// Takes in the batch whose rest is in the JSON file `rest`: its number is there, its blobs are
+    /// Adds the batch whose remaining part is in the JSON file `rest`. The file holds its number; its blobs are
     /// `witness_inputs/vm_run_data_{n}.cbor` and `witness_inputs/merkle_tree_paths_{n}.cbor` under `blobs`.
     pub async fn import(&self, blobs: &ObjectStoreUrl, rest: &Path) -> Result<(u32, AddedBatch), ImportError> {
         sources::import(self, blobs, rest).await
     }
 
-    /// Finds blobs that no batch knows of, as a crash between a blob and its row leaves them, and deletes them if wanted. None
-    /// that is younger than `least_age` is taken, nor one of today: it may belong to a batch that is just coming in.
+    /// Finds blobs that belong to no batch, as a crash between writing a blob and its row leaves them, and deletes them if wanted.
+    /// Blobs that are younger than `least_age` or were written today stay: they may belong to a batch that is just being added.
     pub async fn collect_garbage(&self, least_age: Duration, delete: bool) -> Result<Garbage, ObjectStoreFault> {
         retention::collect_garbage(self, least_age, delete).await
     }
@@ -67,7 +67,7 @@ impl Service {
         blobs::check(self).await
     }
 
-    /// A batch's input, as it is stored.
+    /// A batch's stored input.
     pub(crate) async fn stored_input(&self, number: u32, form: InputForm) -> Result<StoredInput, NoStoredInput> {
         input::open(self, number, form).await
     }
@@ -87,7 +87,7 @@ impl Service {
         self.database.batches(after, limit).await
     }
 
-    /// Batches with their jobs and proofs: at most `limit` batches from `first` on, by number.
+    /// Batches with their jobs and proofs: at most `limit` batches, by number, beginning with `first`.
     pub async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
         self.database.overview(first, limit).await
     }

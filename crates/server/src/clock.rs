@@ -1,4 +1,4 @@
-//! The time, as it is or as a test sets it.
+//! The time, either the real one or the one that a test sets.
 
 use std::{
     sync::{
@@ -11,19 +11,19 @@ use std::{
 /// Where the server takes the time from.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
-    /// The system's clock. Where a PostgreSQL database is shared, the time is the database's.
+    /// The system's clock. If a PostgreSQL database is shared, the database's time is used.
     #[default]
     System,
-    /// The same on a machine whose clock is wrong by so many milliseconds, for tests.
+    /// The same, with this machine's clock wrong by so many milliseconds, for tests.
     Wrong(i64),
     /// The database's.
     Database(DatabaseClock),
-    /// A clock that only moves when told to.
+    /// A clock that moves only when told to.
     Manual(ManualClock),
 }
 
-/// The time of a database that several servers share, as it was last asked for. In between it goes on by this machine's
-/// count of time, which no change of its clock moves.
+/// The time of a database that several servers share. Between two queries it advances with this machine's monotonic clock, which
+/// changes of the system's clock do not affect.
 #[derive(Debug, Clone)]
 pub struct DatabaseClock(Arc<Mutex<Asked>>);
 
@@ -33,7 +33,7 @@ struct Asked {
     now_ms: i64,
     /// How far this machine's clock was ahead.
     skew_ms: i64,
-    /// How wrong a test has this machine's clock be.
+    /// How wrong a test makes this machine's clock.
     wrong_by_ms: i64,
 }
 
@@ -42,14 +42,14 @@ struct Asked {
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// Moves on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(millis(by), Ordering::SeqCst);
     }
 }
 
 impl Clock {
-    /// The same, or where this machine's clock is meant, the database's, which was asked just now.
+    /// Replaces this machine's clock with the database's, which was read just now. Other clocks stay.
     pub(crate) fn of_database(self, now_ms: i64) -> Self {
         let wrong_by_ms = match self {
             Self::System => 0,
@@ -76,7 +76,7 @@ impl DatabaseClock {
         asked.now_ms.saturating_add(millis(asked.at.elapsed()))
     }
 
-    /// Takes over what the database said just now.
+    /// Sets the time that the database returned just now.
     pub(crate) fn set(&self, now_ms: i64) {
         let mut asked = self.asked();
         *asked = Asked::new(now_ms, asked.wrong_by_ms);
@@ -103,7 +103,7 @@ fn system_ms() -> i64 {
     millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// A time in milliseconds since 1970 as it is written in JSON, `2025-04-03T08:13:30.123Z`.
+/// Formats a time in milliseconds since 1970 as it is written in JSON, `2025-04-03T08:13:30.123Z`.
 pub(crate) fn rfc3339(at_ms: i64) -> String {
     let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
     at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)

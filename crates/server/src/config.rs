@@ -1,4 +1,4 @@
-//! The server's configuration: a YAML file, and the environment over it.
+//! The server's configuration: a YAML file, which environment variables override.
 
 mod settings;
 
@@ -26,86 +26,85 @@ use crate::{
     keys::AttestationConfig,
 };
 
-/// What peers are told of who asks them.
+/// The program's name, as peers see it in requests.
 pub(crate) const PROGRAM: &str = "tee-proof-server";
 
-/// What the server needs to know. `docs/SERVER.md` says what each key of the file does.
+/// The server's settings. `docs/SERVER.md` describes each key of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Listen on an address that others can reach, though anyone there can then take batches and submit.
+    /// Listen on an address that others can reach, though anyone there can then take batches and submit proofs.
     pub danger_open: bool,
     /// Who may do what: names, roles and hashes of tokens. Read again when it changes.
     pub tokens_file: Option<PathBuf>,
     /// Let anyone read the published proofs, without a token.
     pub public_proofs: bool,
-    /// Speak TLS.
+    /// Use TLS.
     pub tls: Option<TlsConfig>,
-    /// What peers may ask for.
+    /// Limits on what peers may ask for.
     pub limits: Limits,
     /// The form of log lines.
     pub log_format: LogFormat,
-    /// The database: `sqlite://PATH`, a file that is made if it is not there, or `postgres://…`.
+    /// The database: `sqlite://PATH`, a file that is created if missing, or `postgres://…`.
     pub database_url: DatabaseUrl,
     /// Where batch inputs are kept.
     pub object_store: ObjectStoreUrl,
     /// The lowest batch that is handed out.
     pub first_processed_batch: u32,
-    /// How long a prover may work on a batch without a sign of life before another one gets it, and how long a failed
-    /// batch rests before it is tried again.
+    /// How long a prover may work on a batch without a sign of life before another one gets it, and how long a failed batch rests
+    /// before it is tried again.
     pub proof_generation_timeout_secs: u32,
     /// How long a prover may have a batch in all, however often it renews its lease.
     pub longest_lease_secs: u32,
     /// How often a batch is handed out before it is given up.
     pub max_attempts: u32,
-    /// How many batches one prover may have in work: a token, or where no tokens are asked for, an address.
+    /// How many batches one prover may hold. A prover is a token or, if no tokens are used, an address.
     pub max_leases_per_prover: u32,
-    /// A batch that waited this long for its proof is given up once it fails.
+    /// A batch that has waited this long for its proof is given up at its next failure.
     pub batch_permanently_ignored_timeout: Duration,
-    /// Which types of enclave get work. `none`, which is for trying provers out, submits nothing.
+    /// Which types of enclave get work. `none` is for trying provers out and submits nothing.
     pub tee_types: Vec<TeeType>,
     /// How many keys must prove a batch.
     pub required_proofs: RequiredProofs,
-    /// The input of a batch is deleted so many days after the last of its jobs was finished, and kept for ever without. Proofs
-    /// and quotes are kept always.
+    /// A batch's input is deleted this many days after the last of its jobs was finished. Without it, inputs are kept for ever. Proofs
+    /// and quotes are always kept.
     pub keep_finished_inputs_days: Option<NonZeroU32>,
-    /// A zksync-era node whose batches are taken over.
+    /// A zksync-era node whose batches are copied.
     pub mirror: Option<MirrorConfig>,
-    /// Where inputs that lack paths are completed from.
+    /// The source of missing paths in inputs.
     pub completion: Option<CompletionConfig>,
     /// How quotes are judged.
     pub attestation: Option<AttestationConfig>,
-    /// Take roots without a statement where nothing else says which root a batch has, as provers of zksync-era send them: a
-    /// signature then says nothing of the batch that it is of.
+    /// Accept roots without a statement even if no other source names the batch's root, as provers of zksync-era send them. Such a
+    /// signature does not say which batch it belongs to.
     pub danger_bare_roots: bool,
-    /// Let every key sign whose quote names it, unjudged: anybody can make such a quote.
+    /// Let every key sign that a quote names, without judging the quote: anybody can make such a quote.
     pub danger_unjudged_quotes: bool,
-    /// The chain and the code that statements must be of.
+    /// The chain and the code that statements must match.
     pub chain: Option<ChainPins>,
-    /// Take statements of any chain and code: an operator's own bootloader may mint what it likes.
+    /// Accept statements of any chain and code: an operator's own bootloader may mint anything.
     pub danger_any_code: bool,
 }
 
-/// A zksync-era node, or another server of this kind, whose batches are taken over. Its URLs may hold secrets, so they are not
-/// shown.
+/// A zksync-era node, or another server of this kind, whose batches are copied. Its URLs may hold secrets, so they are not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MirrorConfig {
-    /// Its API for provers: what stands before `/tee/present_batches`.
+    /// Its API for provers: the URL before `/tee/present_batches`.
     pub node_url: String,
-    /// A JSON-RPC of the chain that knows `zks_getL1BatchDetails`, and `zks_getProof` for inputs that lack paths. With it a batch is taken over once its root is known there,
-    /// and no proof of another root is accepted.
+    /// A JSON-RPC of the chain that supports `zks_getL1BatchDetails`, and `zks_getProof` for inputs that lack paths. If set, a batch is
+    /// copied once its root is known there, and no proof of another root is accepted.
     pub rpc_url: Option<String>,
-    /// The first batch to take over. By default the oldest that the node has.
+    /// The first batch to copy. By default the oldest that the node has.
     pub first_batch: u32,
-    /// A file with the token for `node_url`, which a server of this kind asks for.
+    /// A file with the token for `node_url`, which another server of this kind requires.
     pub token_file: Option<PathBuf>,
 }
 
-/// Where inputs that lack paths are completed from. The URL may hold a secret, so it is not shown.
+/// The source of missing paths in inputs. The URL may hold a secret, so it is not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CompletionConfig {
-    /// A JSON-RPC of the chain that knows `zks_getProof`. By default the mirror's.
+    /// A JSON-RPC of the chain that supports `zks_getProof`. By default the mirror's.
     pub rpc_url: String,
 }
 
@@ -116,7 +115,7 @@ impl fmt::Debug for CompletionConfig {
 }
 
 impl MirrorConfig {
-    /// A configuration with the defaults for all that has one.
+    /// A configuration with all defaults.
     pub fn new(node_url: String) -> Self {
         Self { node_url, rpc_url: None, first_batch: 0, token_file: None }
     }
@@ -131,13 +130,13 @@ impl fmt::Debug for MirrorConfig {
     }
 }
 
-/// A configuration and where each of its values comes from. `Display` is YAML, with the origins as comments; what may be secret is
-/// not in it.
+/// A configuration, and where each of its values comes from. `Display` writes YAML with the origins as comments, without values that
+/// may be secret.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// With the section that a line is in.
+    /// The lines, each with its section.
     lines: Vec<(Option<&'static str>, Line)>,
     warnings: Vec<String>,
 }
@@ -148,16 +147,16 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read it")]
     Read(#[from] io::Error),
-    /// Not what a configuration looks like. Says where, and shows nothing of the text: that may hold a password.
+    /// The text is not a valid configuration. The error says where, and shows none of the text, which may hold a password.
     #[error("{0}")]
     Yaml(String),
-    /// A variable of the environment.
+    /// An environment variable is invalid.
     #[error(transparent)]
     Environment(#[from] VariableError),
-    /// Nobody said what has no default.
+    /// A required key is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A value makes no sense.
+    /// A value is invalid.
     #[error("{key}: {error}")]
     Value {
         /// The key.
@@ -168,10 +167,10 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// A configuration with the defaults for all that has one.
+    /// A configuration with the given required values and all defaults.
     pub fn new(database_url: impl Into<DatabaseUrl>, object_store: ObjectStoreUrl) -> Self {
         Self {
-            // zksync-era's port for its proof data handler.
+            // The port of zksync-era's proof data handler.
             listen: SocketAddr::from(([127, 0, 0, 1], 3320)),
             danger_open: false,
             tokens_file: None,
@@ -183,11 +182,11 @@ impl Config {
             object_store,
             first_processed_batch: 0,
             proof_generation_timeout_secs: 600,
-            // Many times what a batch takes.
+            // Many times as long as a batch takes.
             longest_lease_secs: 6 * 60 * 60,
             max_attempts: 10,
             max_leases_per_prover: 256,
-            // zksync-era's.
+            // The same as in zksync-era.
             batch_permanently_ignored_timeout: Duration::from_secs(240 * 60 * 60),
             tee_types: vec![TeeType::Sgx, TeeType::Tdx],
             required_proofs: RequiredProofs::default(),
@@ -202,13 +201,13 @@ impl Config {
         }
     }
 
-    /// The JSON-RPC that inputs are completed from, where there is one.
+    /// The JSON-RPC that inputs are completed from, if there is one.
     pub(crate) fn completion_url(&self) -> Option<&str> {
         let mirror = self.mirror.as_ref().and_then(|mirror| mirror.rpc_url.as_deref());
         self.completion.as_ref().map(|completion| completion.rpc_url.as_str()).or(mirror)
     }
 
-    /// What decides over jobs.
+    /// The rules for jobs.
     pub(crate) fn job_rules(&self) -> JobRules {
         let secs = |secs: u32| millis(Duration::from_secs(secs.into()));
         JobRules {
@@ -224,7 +223,7 @@ impl Config {
         }
     }
 
-    /// What statements must be of; `None` where neither pins nor their absence are configured, or both.
+    /// What statements must match. `None` if neither pins nor `danger_any_code` are configured, or both are.
     pub(crate) fn pins(&self) -> Option<Pins> {
         match (&self.chain, self.danger_any_code) {
             (Some(chain), false) => Some(Pins::Chain(chain.clone())),
@@ -233,13 +232,13 @@ impl Config {
         }
     }
 
-    /// Reads a YAML file, and nothing of the environment.
+    /// Reads a YAML file and ignores the environment.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         Self::load(Some(path), |_| None, &[]).map(|loaded| loaded.config)
     }
 
-    /// Reads the file, if any, and the environment over it: `environment` gives a variable, and `names` are those of all that
-    /// there are.
+    /// Reads the file, if any, and lets environment variables override it. `environment` returns the value of a variable, and `names`
+    /// lists all variables that exist.
     pub fn load(
         path: Option<&Path>,
         environment: impl Fn(&str) -> Option<String>,
@@ -250,7 +249,7 @@ impl Config {
 }
 
 impl Loaded {
-    /// What is outdated in it, for the log.
+    /// Warnings about outdated keys, for the log.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

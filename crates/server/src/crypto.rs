@@ -1,12 +1,12 @@
-//! What is asked of libraries of cryptography alone.
+//! Functions that only call cryptographic libraries.
 
-/// Has reqwest find its cryptography, of which its build here brings none.
+/// Installs the cryptographic provider for reqwest, whose build here has none of its own.
 pub(crate) fn install() {
-    // Fails when it was there before.
+    // This fails if one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Bytes that nobody can guess.
+/// Random bytes that nobody can guess.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::getrandom(&mut bytes).expect("the operating system gives random bytes");

@@ -1,7 +1,7 @@
-//! The database: batches, jobs, proofs, attestations. All state that a restart must not lose is here.
+//! The database holds batches, jobs, proofs and attestations: all state that a restart must not lose.
 //!
-//! One file per table, or a folder of the same name. One SQL for SQLite and PostgreSQL, except for the row locks that PostgreSQL
-//! needs, where SQLite has one writer at a time. It knows the clock, and nothing of who asks it.
+//! Each table has one file, or a folder of the same name. SQLite and PostgreSQL share one SQL, except for the row locks that
+//! PostgreSQL needs: SQLite has one writer at a time. This layer knows the clock, and does not know who asks.
 
 mod batches;
 mod columns;
@@ -68,36 +68,36 @@ use crate::clock::{Clock, millis};
 /// The most connections that read a SQLite file at the same time.
 const MAX_SQLITE_READERS: u32 = 4;
 
-/// The most connections to PostgreSQL. A commit there waits for its disk, and many can wait together; with more of them a small
-/// machine is slower.
+/// The most connections to PostgreSQL. A commit waits for the disk, and many can wait together; still more connections make a
+/// small machine slower.
 const MAX_POSTGRES_CONNECTIONS: u32 = 12;
 
-/// A connection that was idle for longer is tried before it is used: PostgreSQL may have been restarted.
+/// A connection that was idle for longer than this is tried before it is used: PostgreSQL may have been restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// A handle to the database.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
-    /// All connections to PostgreSQL; those that read SQLite.
+    /// All connections to PostgreSQL, or those that read SQLite.
     pool: AnyPool,
     readers: Readers,
-    /// What writes to SQLite; PostgreSQL has as many writers as connections.
+    /// The writer to SQLite. PostgreSQL has none: each of its connections writes.
     sqlite_writer: Option<SqliteWriter>,
     rules: Arc<JobRules>,
-    /// Which TEE types are known to have their jobs; only spares statements.
+    /// Which TEE types are known to have their jobs. It only saves statements.
     prepared_tee_types: Arc<[OnceCell<()>; 3]>,
     asked: AskedProvers,
-    /// When the database last took a write that was made to try it.
+    /// When the database last accepted a probe write.
     last_write: Arc<Mutex<Option<Instant>>>,
-    /// Told when this process makes a job claimable.
+    /// Notified when this process makes a job claimable.
     jobs_added: Arc<Notify>,
-    /// Told when this process learns of an input that lacks paths.
+    /// Notified when this process learns of an input that lacks paths.
     completion_wanted: Arc<Notify>,
 }
 
 impl Database {
-    /// Connects, makes a SQLite file that is not there, and applies the migrations. The time is a shared database's from then
-    /// on.
+    /// Connects, creates a missing SQLite file, and applies the migrations. From then on the time is that of a shared database, if
+    /// there is one.
     pub(crate) async fn open(
         url: &DatabaseUrl,
         rules: JobRules,
@@ -133,13 +133,13 @@ impl Database {
         Ok((database, clock))
     }
 
-    /// The time of a database that several machines share, in milliseconds since 1970; nothing of a file, whose servers share
-    /// this machine's clock.
+    /// The time of a database that several machines share, in milliseconds since 1970. `None` for a file, whose servers share this
+    /// machine's clock.
     pub(crate) async fn database_now_ms(&self) -> Result<Option<i64>, sqlx::Error> {
         if self.is_sqlite() {
             return Ok(None);
         }
-        // In the middle of the question and the answer, as far as can be told.
+        // The answer's time is taken for the middle between question and answer, which is the best guess.
         let asked = Instant::now();
         let row = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
             .fetch_one(&self.pool)
@@ -149,7 +149,7 @@ impl Database {
         Ok(Some(now_ms.saturating_add(millis(asked.elapsed() / 2))))
     }
 
-    /// Waits for what is being done and closes all connections.
+    /// Waits for work in progress and closes all connections.
     pub(crate) async fn close(&self) {
         if let Some(writer) = &self.sqlite_writer {
             writer.close().await;
@@ -173,8 +173,8 @@ impl Database {
         written.within().await
     }
 
-    /// Runs a write of several statements: all of them are on disk when this returns, or none on an error. After an error of
-    /// a database that did not answer in time they may be on disk all the same, as after a broken connection.
+    /// Runs a write of several statements. When this returns, all of them are on disk; after an error, none is. If the database did
+    /// not answer in time or the connection broke, they may be on disk in spite of the error.
     async fn transaction<T, F>(&self, write: F) -> Result<T, sqlx::Error>
     where
         T: Send + 'static,
@@ -183,7 +183,7 @@ impl Database {
         self.long_transaction(write).within().await
     }
 
-    /// The same for a write of a great many rows, which takes as long as it takes.
+    /// The same for a write of very many rows, without a time limit.
     async fn long_transaction<T, F>(&self, write: F) -> Result<T, sqlx::Error>
     where
         T: Send + 'static,
@@ -200,12 +200,12 @@ impl Database {
         }
     }
 
-    /// Tells when this process makes a job claimable.
+    /// A notification for each time that this process makes a job claimable.
     pub(crate) fn jobs_added(&self) -> Arc<Notify> {
         self.jobs_added.clone()
     }
 
-    /// Tells when this process learns of an input that lacks paths.
+    /// A notification for each time that this process learns of an input that lacks paths.
     pub(crate) fn completion_wanted(&self) -> Arc<Notify> {
         self.completion_wanted.clone()
     }
@@ -214,14 +214,14 @@ impl Database {
         self.sqlite_writer.is_some()
     }
 
-    /// Keeps batches from coming in while a TEE type's jobs are made, or some batch would have none. SQLite's one writer
-    /// needs no lock.
+    /// The lock that keeps batches from coming in while a TEE type's jobs are made; without it, some batch would have no job. SQLite
+    /// has one writer and needs no lock.
     fn type_lock(&self, function: &'static str) -> TypeLock {
         TypeLock((!self.is_sqlite()).then_some(function))
     }
 }
 
-/// Connections. Each begins with the statement that is given, if one is.
+/// Opens connections. Each of them begins with the statement `first`, if there is one.
 async fn connect(url: &str, max_connections: u32, first: Option<String>) -> Result<AnyPool, sqlx::Error> {
     AnyPoolOptions::new()
         .acquire_timeout(patience::ACQUIRE)
@@ -246,15 +246,15 @@ async fn connect(url: &str, max_connections: u32, first: Option<String>) -> Resu
         .await
 }
 
-/// The lock between new batches, which share it, and a new TEE type.
+/// The lock between new batches and a new TEE type. New batches share it.
 #[derive(Debug, Clone, Copy)]
 struct TypeLock(Option<&'static str>);
 
 impl TypeLock {
-    /// Takes it until the transaction's end.
+    /// Takes the lock until the transaction ends.
     async fn take(self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         let Some(function) = self.0 else { return Ok(()) };
-        // The number is this lock's alone.
+        // No other lock has this number.
         sqlx::raw_sql(AssertSqlSafe(format!("SELECT {function}(7234)"))).execute(connection).await.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! What stands between the network and the endpoints: connections, TLS, who may do what, and how much anybody may ask for.
+//! What stands between the network and the endpoints: connections, TLS, access, and limits on requests.
 
 mod access;
 mod least_rate;

@@ -1,5 +1,5 @@
-//! What goes on in the background: jobs of TEE types that come or go, batches of revoked keys and inputs that are needed no
-//! more, in many small steps, and the database's clock.
+//! Background work: the jobs of TEE types that come or go, the batches of revoked keys and inputs that are no longer needed, all in
+//! many small steps; and reading the database's clock.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::{
     service::Service,
 };
 
-/// How often the database is asked whether there is something to do.
+/// How often the database is asked for work.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause after a failure, such as of a database that is down.
+/// The pause after a failure, for example while the database is down.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// How often the database is asked for the time.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The skew of this machine's clock from which on it is warned of. Leases do not depend on it, and logs and quotes do.
+/// The clock skew from which on a warning is logged. Leases do not depend on this machine's clock; logs and quotes do.
 const WARNED_SKEW_MS: u64 = 2000;
 
-/// Goes on for ever. All of it is in the database: what one server leaves undone another goes on with.
+/// Never returns. All state is in the database, so that one server continues what another left undone.
 pub(crate) async fn run(service: Service, mut retention: Option<Retention>) {
     let mut clock_asked = None::<Instant>;
     loop {
@@ -44,7 +44,7 @@ pub(crate) async fn run(service: Service, mut retention: Option<Retention>) {
     }
 }
 
-/// One step of all that is to be done. False when nothing is left.
+/// Does one step of each kind of work. False when nothing is left.
 async fn advance(service: &Service, retention: Option<&mut Retention>) -> Result<bool, ObjectStoreFault> {
     let now_ms = service.clock.now_ms();
     let (of_types, of_keys) =

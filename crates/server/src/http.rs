@@ -1,4 +1,4 @@
-//! The HTTP API, as the router has it: a folder for those who ask, a file for each endpoint. Handlers translate and nothing more.
+//! The HTTP API: a folder for each group of callers, a file for each endpoint. Handlers only translate.
 
 mod admin;
 mod answers;
@@ -44,7 +44,7 @@ use crate::{
     service::Service,
 };
 
-/// Header that names a request: what the log says of it stands under this id.
+/// Header with the id of a request, under which the log mentions it.
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
 /// What all endpoints share.
@@ -136,7 +136,7 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
         .with_state(app)
 }
 
-/// Runs a request in a span with an id that the client gets too, and counts it. The span has the route and not the path: a
+/// Runs a request in a span with an id, which the client gets too, and counts it. The span names the route instead of the path: a
 /// lease's id in a path is a prover's secret.
 async fn trace(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -152,7 +152,7 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
         response
     };
     let mut response = run.instrument(span).await;
-    // Who is not known gets one answer a connection, however many requests it has sent ahead: connections are few.
+    // An unknown caller gets one answer per connection, however many requests it has sent ahead: connections are scarce.
     if response.extensions().get::<KeepsConnection>().is_none() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -162,7 +162,7 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
     response
 }
 
-/// Gives up a request that takes too long to arrive or to be answered.
+/// Ends a request that takes too long to arrive or to be answered.
 async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
         let detail = "the request took too long to arrive or to be answered";
@@ -170,7 +170,7 @@ async fn limit_time(State(limit): State<Duration>, request: Request, next: Next)
     })
 }
 
-/// zksync-era's answer to what went well.
+/// zksync-era's answer for success.
 fn success() -> Json<&'static str> {
     Json(SUCCESS)
 }

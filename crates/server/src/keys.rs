@@ -1,4 +1,4 @@
-//! Keys: which may sign. Quotes are judged when keys register, and again while they are in use.
+//! Keys: which ones may sign. Quotes are judged when keys register, and again while the keys are in use.
 
 mod judge;
 mod judgeable;
@@ -25,25 +25,25 @@ use crate::{
     service::Service,
 };
 
-/// Whose word counts for quotes.
+/// Whose signature makes a quote genuine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// Intel's.
     Intel,
-    /// Another's, such as a simulation's: whoever has its key makes quotes of anything.
+    /// The holder of another root, such as a simulation's: whoever has its key can make any quote.
     AnotherRoot,
     /// Quotes are not judged.
     Nobody,
 }
 
-/// All that is done with keys.
+/// Operations on keys.
 impl Service {
     /// Registers a key with the quote that names it.
     pub(crate) async fn register_key(&self, request: &RegisterAttestation) -> Result<(), RefusedKey> {
         register::register(self, request).await
     }
 
-    /// Revokes a key for good. `None` when it is not registered.
+    /// Revokes a key for good. `None` if it is not registered.
     pub async fn revoke_key(
         &self,
         pubkey: &PublicKey,
@@ -56,7 +56,7 @@ impl Service {
         self.database.revoke(pubkey, reason, reprove, self.clock.now_ms()).await.map(Some)
     }
 
-    /// Registered keys after `after`, by key.
+    /// Registered keys, by key, beginning after `after`.
     pub async fn attestations(
         &self,
         after: Option<&PublicKey>,
@@ -65,12 +65,12 @@ impl Service {
         self.database.attestations(after, limit).await
     }
 
-    /// Those of these keys that are registered.
+    /// Those of the given keys that are registered.
     pub(crate) async fn attestations_of(&self, pubkeys: &[PublicKey]) -> Result<Vec<AttestationEntry>, sqlx::Error> {
         self.database.attestations_of(pubkeys).await
     }
 
-    /// A registered key, with all that is kept of its judgement.
+    /// A registered key, with everything that is kept of its judgement.
     pub(crate) async fn key_record(&self, pubkey: &PublicKey) -> Result<Option<KeyRecord>, sqlx::Error> {
         self.database.key_record(pubkey).await
     }
@@ -85,7 +85,7 @@ impl Service {
         self.database.latest_attestations(limit).await
     }
 
-    /// What becomes of a key's quote when it is judged at this moment; nothing changes by it.
+    /// The verdict on a key's quote at this moment. Nothing changes because of it.
     pub(crate) async fn verdict_now(&self, record: &KeyRecord) -> Option<Verdict> {
         self.attestor.clone()?.verdict_now(record, secs(self.clock.now_ms())).await
     }
@@ -122,7 +122,7 @@ impl Service {
         self.database.signing_requests(self.clock.now_ms()).await
     }
 
-    /// Keeps what a key signed to be registered with a contract.
+    /// Stores what a key signed to be registered with a contract.
     pub(crate) async fn take_registration_signature(
         &self,
         signed: RegistrationSignature,
@@ -130,7 +130,7 @@ impl Service {
         on_chain::take(self, signed).await
     }
 
-    /// What keys signed to be registered with a contract, those after `after`, by key.
+    /// What keys signed to be registered with a contract, by key, beginning after `after`.
     pub(crate) async fn registration_signatures(
         &self,
         contract: &Contract,
@@ -140,7 +140,7 @@ impl Service {
         self.database.registration_signatures(contract, after, limit).await
     }
 
-    /// Whose word counts for quotes.
+    /// Whose signature makes a quote genuine.
     pub(crate) fn trust(&self) -> Trust {
         match &self.attestor {
             None => Trust::Nobody,

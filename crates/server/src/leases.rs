@@ -1,4 +1,4 @@
-//! Leases: who gets a batch to prove, what becomes of it, and what people change about that.
+//! Leases: who gets a batch to prove, what happens to it, and how people change that.
 
 mod claim;
 
@@ -16,9 +16,9 @@ use crate::{
     service::Service,
 };
 
-/// All that is done with jobs and the leases on them.
+/// Operations on jobs and their leases.
 impl Service {
-    /// Hands out the lowest batch that is ready. If there is none, waits for one.
+    /// Hands out the lowest ready batch. If there is none, waits for one.
     pub(crate) async fn hand_out(
         &self,
         tee_type: TeeType,
@@ -34,7 +34,7 @@ impl Service {
         self.lease_secs
     }
 
-    /// Prolongs a lease. Says for how long it lasts; `None` if it is over.
+    /// Renews a lease. Returns how long it lasts, or `None` if it has ended.
     pub(crate) async fn renew_lease(&self, lease: &LeaseId) -> Result<Option<Duration>, sqlx::Error> {
         let now_ms = self.clock.now_ms();
         let expires_at_ms = self.database.renew_lease(lease, now_ms).await?;
@@ -56,33 +56,33 @@ impl Service {
         self.database.give_back_lease(lease, self.clock.now_ms()).await
     }
 
-    /// Makes a failed or given-up job ready again, with all its attempts before it.
+    /// Makes a failed or given-up job ready again, with all its attempts.
     pub async fn retry_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
         self.database.retry_job(number, tee_type, self.clock.now_ms()).await
     }
 
-    /// Gives a job up that has no proof yet. A lease on it ends.
+    /// Gives up a job that has no proof yet. A lease on it ends.
     pub async fn ignore_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
         self.database.ignore_job(number, tee_type, self.clock.now_ms()).await
     }
 
-    /// Has a batch proven again, wherever its job stands. A lease on it ends; its proofs stay.
+    /// Makes a job ready again, whatever its status. A lease on it ends; its proofs stay.
     pub async fn requeue_job(&self, number: u32, tee_type: TeeType) -> Result<JobChange, sqlx::Error> {
         self.database.requeue_job(number, tee_type, self.clock.now_ms()).await
     }
 
-    /// Has no more batches proven by enclaves of this type, and removes the jobs that have no proof, the first of them before
-    /// this returns. False if it was retired before.
+    /// Stops the proving of batches by enclaves of this type, and removes the jobs that have no proof; the first chunk is removed before
+    /// this returns. False if the type was retired before.
     pub async fn retire_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
         self.database.retire_tee_type(tee_type, self.clock.now_ms()).await
     }
 
-    /// Undoes that.
+    /// Undoes [`Self::retire_tee_type`].
     pub async fn serve_tee_type(&self, tee_type: TeeType) -> Result<bool, sqlx::Error> {
         self.database.serve_tee_type(tee_type, self.clock.now_ms()).await
     }
 
-    /// Jobs by batch and TEE type, those after `after`.
+    /// Jobs by batch and TEE type, beginning after `after`.
     pub async fn jobs(
         &self,
         filter: &JobFilter,
@@ -92,22 +92,22 @@ impl Service {
         self.database.jobs(filter, after, limit).await
     }
 
-    /// Jobs that changed after `after`, in that order, as they stand now. A change shows two seconds after it was made.
+    /// Jobs that changed after `after`, in that order, with their current state. A change appears two seconds after it was made.
     pub async fn job_changes(&self, after: JobCursor, limit: u32) -> Result<Vec<Job>, sqlx::Error> {
         self.database.job_changes(after, limit, self.clock.now_ms()).await
     }
 
-    /// How many unfinished jobs stand where, up to 100,000 each.
+    /// How many unfinished jobs there are per type and status, up to 100,000 each.
     pub async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
         self.database.job_counts().await
     }
 
-    /// The jobs that were finished last since a time, at most `limit` of them.
+    /// The jobs that were finished since a time, the latest first, at most `limit` of them.
     pub(crate) async fn finished_jobs(&self, since_ms: i64, limit: u32) -> Result<Vec<FinishedJob>, sqlx::Error> {
         self.database.finished_jobs(since_ms, limit).await
     }
 
-    /// What jobs that failed or were given up failed with last, the most frequent first.
+    /// The last errors of failed and given-up jobs, the most frequent first.
     pub(crate) async fn failures_by_kind(&self) -> Result<Vec<FailureCount>, sqlx::Error> {
         self.database.failures_by_kind().await
     }
@@ -117,7 +117,7 @@ impl Service {
         self.database.prover_counts(self.clock.now_ms()).await
     }
 
-    /// Who asks for work, by TEE type and name, those after `after`.
+    /// Who asks for work, by TEE type and name, beginning after `after`.
     pub async fn provers(&self, after: Option<(TeeType, &str)>, limit: u32) -> Result<Vec<ProverEntry>, sqlx::Error> {
         self.database.provers(after, limit, self.clock.now_ms()).await
     }

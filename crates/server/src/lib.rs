@@ -1,10 +1,10 @@
 //! Jobs, proofs and attestations between a chain and its provers.
 //!
-//! [`Server::start`] binds, migrates and serves; [`Service`] is what it serves, for whoever shares its process. A batch's
-//! way: [`Service::add_batch`] stores its input and makes its jobs; `POST /tee/proof_inputs` hands it out under a lease;
+//! [`Server::start`] binds, migrates and serves. [`Service`] is what it serves, for code in the same process. The way of a batch:
+//! [`Service::add_batch`] stores its input and makes its jobs; `POST /tee/proof_inputs` hands it out under a lease;
 //! `POST /tee/submit_proofs/{n}` checks the proof and ends the job.
 //!
-//! A server in a process of one's own, which ends when it is told to:
+//! A server inside another program, which stops it:
 //!
 //! ```
 //! use tee_server::{Config, Server};
@@ -27,9 +27,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Each folder is a domain: `batches` come in and lie in the object store, `leases` hand them out, `proofs` are checked and
-//! published, `keys` are registered and judged. `database` has one file a table and knows none of them; `http` translates
-//! requests; `edge` is what stands between a socket and `http`.
+//! Each folder is a domain: `batches` adds batches and stores their inputs, `leases` hands them out, `proofs` checks and publishes
+//! proofs, `keys` registers and judges keys. `database` has one file per table and uses none of them; `http` translates requests;
+//! `edge` stands between the sockets and `http`.
 
 mod batches;
 mod clock;

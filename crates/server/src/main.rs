@@ -136,7 +136,7 @@ fn print_config(loaded: &Loaded) -> anyhow::Result<()> {
     print(&loaded.to_string()).context("cannot print the configuration")
 }
 
-/// Serves until the first signal, and then finishes what is in hand unless there is a second one.
+/// Serves until the first signal, then finishes requests in progress unless a second signal comes.
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let server = Server::start(config).await?;
@@ -177,7 +177,7 @@ fn print_token(token: &NewToken) -> std::io::Result<()> {
 
 fn print(text: &str) -> std::io::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        // A reader who has seen enough is no failure.
+        // A reader that closes the pipe early is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Proofs: which are accepted, which contradict each other, and what is published of them.
+//! Proofs: which are accepted, which contradict each other, and what is published about them.
 
 mod accept;
 mod shown;
@@ -17,7 +17,7 @@ use crate::{
     service::Service,
 };
 
-/// All that is done with proofs.
+/// Operations on proofs.
 impl Service {
     /// Checks a proof and stores it.
     pub(crate) async fn take_proof(
@@ -44,7 +44,7 @@ impl Service {
         self.database.published_proofs(number, tee_type).await
     }
 
-    /// Proofs by batch, TEE type and key, those after `after`.
+    /// Proofs by batch, TEE type and key, beginning after `after`.
     pub async fn proofs(
         &self,
         filter: &ProofFilter,
@@ -54,7 +54,7 @@ impl Service {
         self.database.proofs(filter, after, limit).await
     }
 
-    /// A key's proofs of batches below a number, the highest first.
+    /// A key's proofs of batches below a number, the highest batch first.
     pub(crate) async fn proofs_of_key(
         &self,
         pubkey: &PublicKey,
@@ -64,7 +64,7 @@ impl Service {
         self.database.proofs_of_key(pubkey, below, limit).await
     }
 
-    /// The batches whose accepted proofs say this root.
+    /// The batches with accepted proofs of this root.
     pub(crate) async fn batches_of_root(&self, root: H256, limit: u32) -> Result<Vec<u32>, sqlx::Error> {
         self.database.batches_of_root(root, limit).await
     }
@@ -74,7 +74,7 @@ impl Service {
         self.database.disagreements().await
     }
 
-    /// Disagreements by batch, TEE type and key, those after `after`.
+    /// Disagreements by batch, TEE type and key, beginning after `after`.
     pub(crate) async fn disagreements_after(
         &self,
         after: Option<(u32, TeeType, PublicKey)>,
@@ -88,12 +88,12 @@ impl Service {
         self.database.disagreements_of(number, limit).await
     }
 
-    /// Which batches from `first` to `last` have a disagreement that nobody has explained.
+    /// The batches from `first` to `last` that have an unexplained disagreement.
     pub(crate) async fn disputed_batches(&self, first: u32, last: u32) -> Result<HashSet<u32>, sqlx::Error> {
         self.database.disputed_batches(first, last).await
     }
 
-    /// Notes how a person explained a disagreement; the first explanation stays. False if there is no such disagreement.
+    /// Notes how a person explained a disagreement. The first explanation stays. False if there is no such disagreement.
     pub async fn resolve_disagreement(
         &self,
         number: u32,

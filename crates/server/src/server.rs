@@ -1,4 +1,4 @@
-//! The server's life: what is opened, what runs beside what, and how it ends.
+//! The server's life: what it opens, which tasks run side by side, and how it ends.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::{
     service::Service,
 };
 
-/// How often files that may change while the server runs are looked at.
+/// How often files that may change while the server runs are checked.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A server that serves until it is stopped.
+/// A server that runs until it is stopped.
 #[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,
@@ -35,52 +35,52 @@ pub struct Server {
 /// Why a server cannot start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// It is not clear who may do what.
+    /// The access settings are invalid.
     #[error(transparent)]
     Access(#[from] AccessError),
     /// TLS cannot be set up.
     #[error("tls")]
     Tls(#[from] TlsError),
-    /// Anybody's key could sign.
+    /// Quotes are not judged, so anybody's key could sign.
     #[error("quotes are not judged: set attestation, or danger_unjudged_quotes: true")]
     Unjudged,
-    /// Statements of any code would be taken.
+    /// Statements of any code would be accepted.
     #[error(
         "no code is pinned: set either chain: {{id: …, code: [{{protocol_version: …, bootloader: …, default_account: …, \
          evm_emulator: …}}]}} (`teectl batch inspect` shows a batch's), or danger_any_code: true"
     )]
     AnyCode,
-    /// Quotes cannot be judged.
+    /// Quotes cannot be judged with the given settings.
     #[error("attestation")]
     Attestation(#[from] AttestationSetupError),
-    /// A limit makes no sense.
+    /// A limit is invalid.
     #[error(transparent)]
     Limits(#[from] LimitsError),
     /// The database cannot be opened or brought to this program's schema.
     #[error(transparent)]
     Database(#[from] MigrationError),
-    /// The store for inputs cannot be opened.
+    /// The object store cannot be opened.
     #[error("object store")]
     ObjectStore(#[from] object_store::Error),
-    /// The store for inputs does not answer, is empty where it should not be, or is another one.
+    /// The object store does not answer, is empty when it should not be, or is a different one.
     #[error(transparent)]
     ObjectStoreFault(#[from] ObjectStoreFault),
-    /// The node that inputs are completed from cannot be asked.
+    /// The URL of the node that inputs are completed from is invalid.
     #[error("completion.rpc_url or mirror.rpc_url")]
     Completion(#[source] NodeRpcError),
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         #[source]
         error: io::Error,
     },
 }
 
 impl Server {
-    /// Opens the database and the folder, binds, and serves in the background.
+    /// Opens the database and the object store, binds, and serves in the background.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::start_with_clock(config, Clock::System).await
     }
@@ -146,12 +146,12 @@ impl Server {
         self.local_addr
     }
 
-    /// What it keeps.
+    /// The service behind the server.
     pub fn service(&self) -> &Service {
         &self.service
     }
 
-    /// Takes no more requests, finishes those in hand within `limits.stop_grace`, and closes the database.
+    /// Stops accepting requests, finishes those in progress within `limits.stop_grace`, and closes the database.
     pub async fn stop(self) {
         self.service.stopping.cancel();
         match self.serving.await {
@@ -164,7 +164,7 @@ impl Server {
     }
 }
 
-/// Takes over tokens and certificates that change.
+/// Applies tokens and certificates that change.
 async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, metrics: Metrics, stop: CancellationToken) {
     if access.is_open() && tls.is_none() {
         return;

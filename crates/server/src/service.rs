@@ -1,5 +1,5 @@
-//! What a server keeps. What it does stands with its subject: [`batches`], [`leases`](crate::leases),
-//! [`proofs`](crate::proofs) and [`keys`] have one `impl Service` each, which is the list of what may be asked of it.
+//! The state of a server. The operations are in the modules of their subjects: [`batches`], [`leases`](crate::leases),
+//! [`proofs`](crate::proofs) and [`keys`] have one `impl Service` each, which lists what callers may ask for.
 
 use std::sync::Arc;
 
@@ -17,30 +17,30 @@ use crate::{
     server::StartError,
 };
 
-/// How many batches are taken in at a time. Each is held in memory as a whole while it is decoded and encoded.
+/// How many batches are added at a time. Each is held in memory as a whole while it is decoded and encoded.
 const MAX_DECODING: usize = 2;
 
-/// What a server keeps. Clones share it.
+/// The state of a server. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Service {
     pub(crate) database: Database,
     pub(crate) inputs: Inputs,
-    /// What the object store's marker says.
+    /// The content of the object store's marker.
     pub(crate) object_store_marker: Arc<str>,
-    /// Who may hold a decoded input in memory.
+    /// Limits how many decoded inputs are in memory.
     pub(crate) decoding: Arc<Semaphore>,
-    /// Where inputs wait for that.
+    /// Where inputs wait for `decoding`.
     pub(crate) receiving: Receiving,
-    /// Nobody is kept waiting from then on.
+    /// Cancelled when the server stops: from then on nobody is kept waiting.
     pub(crate) stopping: CancellationToken,
     /// What this process counts.
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     pub(crate) lease_secs: u32,
     pub(crate) danger_bare_roots: bool,
-    /// Judges quotes; without it they stay unjudged.
+    /// Judges quotes. With `None` they are not judged.
     pub(crate) attestor: Option<Arc<Attestor>>,
-    /// What statements must be of.
+    /// What statements must match.
     pub(crate) pins: Arc<Pins>,
 }
 
@@ -75,28 +75,28 @@ impl Service {
         })
     }
 
-    /// Waits for what is being written and closes the database.
+    /// Waits for pending writes and closes the database.
     pub async fn close(&self) {
         self.database.close().await;
     }
 
-    /// Whether the database takes writes.
+    /// Whether the database accepts writes.
     pub(crate) async fn check_database(&self) -> Result<(), sqlx::Error> {
         self.database.ping(self.clock.now_ms()).await
     }
 
-    /// How many there are of what there should be few of.
+    /// Counts of things that should be rare.
     pub(crate) async fn state_counts(&self) -> Result<StateCounts, sqlx::Error> {
         self.database.state_counts().await
     }
 
-    /// What this process counts, and how things stand in the database, in the OpenMetrics text format.
+    /// This process's counters and the state of the database, in the OpenMetrics text format.
     pub(crate) async fn scrape(&self) -> String {
         self.metrics.scrape(&self.database, &self.clock).await
     }
 
-    /// How the database would run what is asked often, for the test that no such statement looks at millions of rows: for each
-    /// statement its name and its plan.
+    /// How the database would run frequent queries, for the test that no such query reads millions of rows: for each statement its name
+    /// and its plan.
     #[doc(hidden)]
     pub async fn plans(&self, key: &[u8]) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
         self.database.plans(key).await

@@ -1,4 +1,4 @@
-//! Files that are taken over when they change, while the server runs: tokens, certificates, the policy.
+//! Files that are read again when they change, while the server runs: tokens, certificates, the policy.
 
 use std::{
     fmt,
@@ -8,17 +8,17 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// The most that is read of a file: thousands of tokens.
+/// The most bytes that are read of a file: enough for thousands of tokens.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A file, or several that belong together, and what they say.
+/// A file, or several that belong together, and the value that they hold.
 pub(crate) trait Source {
-    /// What is in the files.
+    /// The content of the files.
     type Content: PartialEq;
-    /// What that says.
+    /// The value that the content stands for.
     type Value;
     type Error: std::error::Error + 'static;
-    /// What the files are called in logs and metrics.
+    /// The name of the files in logs and metrics.
     const NAME: &'static str;
 
     fn read(&self) -> Result<Self::Content, Self::Error>;
@@ -33,12 +33,12 @@ pub(crate) struct Watched<S: Source> {
 }
 
 struct Current<S: Source> {
-    /// What was last seen in the files, be it good or not; `None` where they could not be read.
+    /// The content of the files at the last check, valid or not; `None` if they could not be read.
     seen: Option<S::Content>,
     value: Arc<S::Value>,
 }
 
-/// What became of a change.
+/// The outcome of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reload {
     TakenOver,
@@ -46,7 +46,7 @@ pub(crate) enum Reload {
 }
 
 impl<S: Source> Watched<S> {
-    /// Reads the files, which have to be good at first.
+    /// Reads the files. They must be valid at this point.
     pub(crate) fn open(source: S) -> Result<Self, S::Error> {
         let content = source.read()?;
         let value = Arc::new(source.parse(&content)?);
@@ -61,8 +61,8 @@ impl<S: Source> Watched<S> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).value.clone()
     }
 
-    /// Takes over the files if they have changed. Files that are not good, as in the middle of a change, are reported once and
-    /// change nothing: what was good before stays in force. One looks at a time.
+    /// Reads the files again if they have changed. Invalid files, for example in the middle of a change, are reported once and change
+    /// nothing: the last valid value stays in force. Only one call checks at a time.
     pub(crate) fn reload(&self) -> Option<Reload> {
         let read = self.source.read();
         if read.as_ref().ok() == self.current.read().unwrap_or_else(PoisonError::into_inner).seen.as_ref() {
@@ -92,7 +92,7 @@ impl<S: Source> Watched<S> {
     }
 }
 
-/// What is in the files may be secret.
+/// Shows no content, which may be secret.
 impl<S: Source> fmt::Debug for Watched<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Watched").field(&S::NAME).finish()

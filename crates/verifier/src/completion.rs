@@ -23,9 +23,9 @@ use crate::{
 pub struct SlotPath {
     /// The slot.
     pub key: StorageKey,
-    /// The index of its leaf; 0 where it has none.
+    /// The index of its leaf; 0 if it has none.
     pub index: u64,
-    /// Its value; zero where it has no leaf.
+    /// Its value; zero if it has no leaf.
     pub value: H256,
     /// The hashes beside its way to the root, from the leaf level up. Those of empty subtrees may be left out at the start.
     pub path: Vec<[u8; 32]>,

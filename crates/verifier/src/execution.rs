@@ -19,7 +19,7 @@ use crate::{
     storage::{self, ProvenState},
 };
 
-/// What is run.
+/// The input of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     /// Parameters of the batch.
@@ -32,7 +32,7 @@ pub struct Run<'a> {
     pub pubdata: &'a PubdataParams,
 }
 
-/// What a run over a trusted state comes to.
+/// The result of a run over a trusted state.
 #[derive(Debug)]
 pub struct BatchOutcome {
     /// The slots that the batch touched, as they were and are.
@@ -41,7 +41,7 @@ pub struct BatchOutcome {
     pub system_logs: Vec<[u8; 88]>,
     /// Hashes of the code that was run.
     pub code_hashes: Vec<H256>,
-    /// What each transaction came to.
+    /// The outcome of each transaction.
     pub transactions: Vec<TransactionOutcome>,
     /// The contracts' events.
     pub events: Vec<ContractEvent>,
@@ -61,7 +61,7 @@ pub fn run<S: State>(run: Run<'_>, state: S) -> Result<BatchOutcome, Rejection> 
     Ok(BatchOutcome { accesses, system_logs, code_hashes, transactions, events: machine::merged(&events), deployed })
 }
 
-/// What a run over a proven state leads to.
+/// The result of a run over a proven state.
 pub(crate) struct Outcome {
     /// Slots whose value changed, with the new value; in the order of address and key.
     pub(crate) changes: Vec<(StorageKey, H256)>,
@@ -83,7 +83,7 @@ pub(crate) fn run_proven(
     Ok(outcome(witness, execute(run, state, || signatures.next_recovery(), |_| ())?))
 }
 
-/// `next_recovery` gives the recovery of each transaction's signer in turn, where it was made ahead.
+/// `next_recovery` returns the recovery of each transaction's signer in turn, if it was made in advance.
 fn execute<S: State>(
     run: Run<'_>,
     state: S,
@@ -171,7 +171,7 @@ fn parameters(run: Run<'_>) -> Result<Parameters, Rejection> {
         publication: Publication { validator, publishes_state: pubdata.pubdata_type != PubdataType::NoDA },
         bootloader: Arc::new(Code::new(contracts.bootloader.code.clone())),
         default_account: contracts.default_aa.hash.0,
-        // The default account is what stands in where a chain has no emulator.
+        // On a chain without an emulator, the default account takes its place.
         evm_emulator: contracts.evm_emulator.as_ref().unwrap_or(&contracts.default_aa).hash.0,
     })
 }

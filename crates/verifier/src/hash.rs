@@ -37,7 +37,7 @@ pub(crate) fn is_bytecode(code: &[u8]) -> bool {
 
 /// The hash by which EraVM code is known: version, marker, length in words, and 28 bytes of its SHA-256.
 pub fn era_code_hash(code: &[u8]) -> [u8; 32] {
-    // Longer code than the length can tell is refused where it is read.
+    // Code whose length does not fit is refused where it is read.
     let words = u16::try_from(code.len().div_ceil(32)).unwrap_or(u16::MAX);
     code_hash(CodeKind::Era, words, code)
 }

@@ -112,7 +112,7 @@ pub struct BatchInput {
     pub system_env: SystemEnv,
     /// How the batch's data is published.
     pub pubdata_params: PubdataParams,
-    /// What a ZK prover needs beside it. Not used.
+    /// Data for a ZK prover besides the batch. Not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commitment_input: Option<CommitmentInput>,
 }

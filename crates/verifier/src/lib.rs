@@ -29,7 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What each check stops is in the project's `docs/SOUNDNESS.md`.
+//! The project's `docs/SOUNDNESS.md` says which attack each check stops.
 
 mod code;
 mod completion;

@@ -27,7 +27,7 @@ pub(crate) const MAX_BYTECODES: usize = 1 << 16;
 pub(crate) const MAX_FACTORY_DEPENDENCIES: usize = 64;
 /// More than any version has room for.
 pub(crate) const MAX_INTEROP_ROOTS: usize = 256;
-/// One more than is taken, so that a rejection can say it.
+/// One more than is allowed, so that a rejection can name it.
 pub(crate) const MAX_INTEROP_ROOT_SIDES: usize = 2;
 /// Blobs that a batch can fill.
 pub(crate) const MAX_BLOBS: usize = 16;
@@ -42,7 +42,7 @@ pub(crate) fn check_bootloader_memory(blocks: &[L2BlockExecutionData], layout: &
         return Err(Rejection::TransactionsTooLarge { got: words, limit: room });
     }
     let interop_roots = blocks.iter().map(|block| block.interop_roots.len()).fold(0, usize::saturating_add);
-    // In versions that know none they would be listed and never looked at.
+    // In versions without interop roots they would be listed and never checked.
     let room = layout.interop.map_or(0, |interop| (interop.roots.words / INTEROP_ROOT_WORDS) as usize);
     if interop_roots > room {
         return Err(Rejection::TooManyInteropRoots { got: interop_roots, limit: room });

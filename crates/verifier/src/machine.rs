@@ -1,4 +1,4 @@
-//! What a node does around its virtual machine when it runs a batch.
+//! The work of a node around its virtual machine when it runs a batch.
 //!
 //! - `run`: the batch from its first transaction to the bootloader's end; start here.
 //! - `layout`: where the bootloader's heap has what, by protocol version.

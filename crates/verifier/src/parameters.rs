@@ -7,8 +7,8 @@ use crate::{
     machine::Layout,
 };
 
-/// Protocol versions whose batches are verified. Version 26 is the first with the gateway's system logs; the chains of version
-/// 30 are no EraVM's.
+/// Protocol versions whose batches are verified. Version 26 is the first with the gateway's system logs. The
+/// chains of version 30 do not run EraVM.
 const SUPPORTED_VERSIONS: [ProtocolVersionId; 5] = [
     ProtocolVersionId::VERSION_26,
     ProtocolVersionId::VERSION_27,
@@ -28,7 +28,7 @@ pub(crate) fn check(input: &BatchInput) -> Result<Parameters, Rejection> {
     check_environment(input)?;
     check_copies(input)?;
     check_blocks(input)?;
-    // The root before the batch is what all state is proven against: without one nothing is proven.
+    // All state is proven against the root before the batch. Without it, nothing is proven.
     let previous_root = input.l1_batch_env.previous_batch_hash.ok_or(Rejection::NoPreviousRoot)?;
     Ok(Parameters { previous_root })
 }

@@ -10,14 +10,14 @@ use thiserror::Error;
 
 use crate::{CodeHashes, H256};
 
-/// What a caller relies on.
+/// The chain and the code that a caller relies on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pins {
-    /// Batches of this chain, by this code alone.
+    /// Only batches of this chain and this code.
     Chain(ChainPins),
-    /// Whatever code the batch brings. A result then says no more than that this code leads from one root to the other.
+    /// Any code that the batch brings. A result then only says that this code leads from one root to the other.
     DangerAnyCode {
-        /// Batches of this chain alone, where one is given.
+        /// Only batches of this chain, if one is given.
         chain_id: Option<u64>,
     },
 }
@@ -46,7 +46,7 @@ pub struct CodePin {
     pub evm_emulator: Option<H256>,
 }
 
-/// What a file of pins holds, in YAML or JSON: `chain: {…}`, as it stands in a configuration.
+/// The content of a file with pins, in YAML or JSON: `chain: {…}`, as in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainFile {

@@ -20,20 +20,20 @@ pub(crate) struct Witness {
 pub(crate) struct Leaf {
     /// Its place: the hashed key, read as a little-endian number.
     pub(crate) key: U256,
-    /// What it held before the batch; proven by its path against the previous root.
+    /// Its value before the batch, which its path proves against the previous root.
     pub(crate) before: Option<LeafContent>,
     pub(crate) access: Access,
     path: Vec<ByteArray<32>>,
 }
 
-/// What an existing leaf holds.
+/// The content of an existing leaf.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct LeafContent {
     pub(crate) index: u64,
     pub(crate) value: H256,
 }
 
-/// What the batch is claimed to do to a leaf.
+/// The effect that the batch claims to have on a leaf.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Access {
     Read,
@@ -96,7 +96,7 @@ impl Leaf {
         let written = H256(entry.value_written);
         let content = LeafContent { index: entry.leaf_enumeration_index, value: H256(entry.value_read) };
         let (access, before) = match (entry.is_write, entry.first_write, content.index) {
-            // Would count as an insertion for one reader and as none for another.
+            // One reader would count it as an insertion, and another would not.
             (false, true, _) => return Err(Rejection::ReadMarkedFirstWrite { key }),
             (false, false, 0) => (Access::Read, None),
             (false, false, _) => (Access::Read, Some(content)),
@@ -105,7 +105,7 @@ impl Leaf {
             (true, false, 0) => return Err(Rejection::UpdateWithoutIndex { key }),
             (true, false, _) => (Access::Update { value: written }, Some(content)),
         };
-        // A read writes nothing; a reader of the witness might take it for a write.
+        // A read writes nothing, but a reader of the witness might take it for a write.
         if access == Access::Read && !written.is_zero() {
             return Err(Rejection::ReadWithWrittenValue { key });
         }

@@ -66,7 +66,7 @@ pub(crate) struct Checks<'a> {
     chain_id: L2ChainId,
 }
 
-/// What one thread checks.
+/// The checks of one thread.
 struct Share<'a> {
     transactions: Vec<&'a Transaction>,
     results: Sender<Option<Checked>>,
@@ -95,7 +95,7 @@ pub(crate) struct Verdicts {
     incoming: Flatten<vec::IntoIter<Receiver<Option<Checked>>>>,
     /// Those of the transactions so far.
     hashes: Vec<H256>,
-    /// The first transaction without a hash; nothing is said of those behind it.
+    /// The first transaction without a hash. Those after it were not examined.
     malformed: Option<usize>,
 }
 

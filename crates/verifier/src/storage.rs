@@ -1,4 +1,4 @@
-//! Storage as the run sees it: values that a path proves, and claims that may decide nothing.
+//! Storage as the run sees it: values that a path proves, and claims that must not decide anything.
 
 use std::collections::HashMap;
 

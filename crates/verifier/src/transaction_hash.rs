@@ -24,9 +24,9 @@ const LEGACY_V: usize = 6;
 /// The hashes of a signed transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionHashes {
-    /// What its initiator signs.
+    /// The hash that its initiator signs.
     pub signed: H256,
-    /// What it is known by.
+    /// The hash that identifies it.
     pub transaction: H256,
 }
 

@@ -68,7 +68,7 @@ impl<'a> ProvenTree<'a> {
         let as_first = Self::prove_form(witness, first_path, previous_root);
         match as_first {
             Ok(tree) => Ok(tree),
-            // Of a witness in neither form the first says what is wrong.
+            // If the witness is valid in neither form, the error of the first form is returned.
             Err(rejection) => Self::prove_form(witness, EMPTY.clone(), previous_root).map_err(|_| rejection),
         }
     }
@@ -201,7 +201,7 @@ fn subtree(paths: Paths<'_>, lone_hashes: &[Hash], range: Range<usize>, height: 
     let mut hash = hash_node(&join(left, right));
     for at in split_height.saturating_add(1)..height {
         let sibling = paths.sibling(first, at);
-        // Of two versions of one node an attacker would show each slot the one that suits it.
+        // With two versions of one node, an attacker could show each slot the one that suits it.
         if leaves.iter().any(|leaf| paths.sibling(leaf, at) != sibling) {
             return Err(Rejection::SiblingsDisagree { height: at });
         }

@@ -1,4 +1,4 @@
-//! What the verifier vouches for.
+//! The result that the verifier vouches for.
 
 use std::fmt;
 

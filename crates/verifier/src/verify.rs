@@ -13,20 +13,20 @@ use crate::{
     tree::ProvenTree,
 };
 
-/// What the caller knows about the chain.
+/// The caller's knowledge about the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The chain and the code that a batch must be of.
+    /// The chain and the code that a batch must match.
     pub pins: Pins,
 }
 
 impl Options {
-    /// Takes batches of this chain and this code alone.
+    /// Accepts only batches of this chain and this code.
     pub fn pinned(chain: ChainPins) -> Self {
         Self { pins: Pins::Chain(chain) }
     }
 
-    /// Takes batches of any chain and code: the operator's own bootloader, too, which may mint what it likes.
+    /// Accepts batches of any chain and code: an operator's own bootloader, too, which may mint anything.
     pub fn danger_any_code() -> Self {
         Self { pins: Pins::danger_any_code() }
     }
@@ -46,12 +46,12 @@ impl Options {
 /// 7. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
 /// 8. The new values give the root after the batch.
 ///
-/// What a result does not say: that L1 knows the batch's L1 and upgrade transactions, or that time and fees are what the
-/// chain agreed on. The system logs carry what L1 compares.
+/// A result does not say that L1 knows the batch's L1 and upgrade transactions, or that time and fees are what the chain agreed on.
+/// The system logs carry the values that L1 compares.
 ///
 /// # Errors
 ///
-/// A [`Rejection`] names the check that failed. Every input gives a result or an error, never a panic.
+/// A [`Rejection`] names the check that failed. Every input leads to a result or an error, never to a panic.
 pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rejection> {
     let parameters = parameters::check(&input)?;
     let code = code::check(&input)?;
@@ -85,7 +85,7 @@ pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rej
         (tree.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), transaction_hashes, outcome)
     });
     check_block_hashes(run.blocks, &transaction_hashes?)?;
-    // The tree first: what a run over unproven values ends in says little.
+    // The tree comes first: the end of a run over unproven values says little.
     let (tree, outcome) = (tree?, outcome?);
 
     let Changes { leaves, next_index } = changes(&witness, &outcome)?;
@@ -153,7 +153,7 @@ fn changes(witness: &Witness, outcome: &Outcome) -> Result<Changes, Rejection> {
             (Access::Update { value }, Some(before)) => (before.index, value),
             (Access::Update { .. }, None) | (Access::Read, _) => return Err(missing()),
         };
-        // The run alone decides what is written; a witness that tells otherwise is not of this batch.
+        // Only the run decides what is written; a witness that says otherwise does not belong to this batch.
         if claimed != *value {
             return Err(Rejection::WrittenValue { key: leaf.key, got: claimed, expected: *value });
         }
@@ -170,7 +170,7 @@ fn changes(witness: &Witness, outcome: &Outcome) -> Result<Changes, Rejection> {
         if leaf.access != Access::Read && !changed {
             return Err(Rejection::PathWithoutWrite { key: leaf.key });
         }
-        // Room for claims about state that the batch has nothing to do with.
+        // Otherwise there would be room for claims about state that has nothing to do with the batch.
         if !touched {
             return Err(Rejection::UntouchedLeaf { key: leaf.key });
         }

@@ -1,4 +1,4 @@
-//! What can go wrong in an exchange, by who is at fault: it decides what to do next.
+//! The ways in which an exchange can fail, by who is at fault, which decides what to do next.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use crate::http::{NetworkError, printable};
 /// Why an exchange failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ClientError {
-    /// The network, or a server that cannot answer now: try again later.
+    /// The network failed, or the server cannot answer now: try again later.
     #[error("{error}")]
     Network {
-        /// What happened.
+        /// The cause.
         error: NetworkError,
-        /// The server's word on when to try again.
+        /// When to try again, as the server says.
         retry_after: Option<Duration>,
     },
-    /// The server understood and refused: trying the same again is of no use.
+    /// The server understood and refused: trying the same again is useless.
     #[error("the server refused with status {status}: {detail}")]
     Refused {
         /// The HTTP status, 4xx.
         status: u16,
         /// The problem's stable code, from servers that name one.
         code: Option<String>,
-        /// The server's words, at most 1,024 bytes.
+        /// The server's explanation, at most 1,024 bytes.
         detail: String,
     },
-    /// The answer makes no sense.
+    /// The answer is malformed.
     #[error(transparent)]
     Answer(#[from] AnswerError),
 }
 
-/// Answers that make no sense.
+/// Malformed answers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AnswerError {
     /// A status that is neither success nor error.
@@ -48,13 +48,13 @@ pub enum AnswerError {
     /// Lease headers that do not make a lease.
     #[error("the server answered with a malformed lease")]
     Lease,
-    /// A body that is not what was asked for, or is larger than it can be.
+    /// A body that is not of the expected form or exceeds the limit.
     #[error("the server's answer cannot be read")]
     Body,
-    /// A success whose body is not zksync-era's `"Success"`: whoever answered is no such server.
+    /// A success whose body is not zksync-era's `"Success"`: whatever answered is not such a server.
     #[error("the server answered with status 200 but not with \"Success\"")]
     NotSuccess,
-    /// A body that cannot be written as JSON.
+    /// A request body that cannot be written as JSON.
     #[error("the request cannot be written as JSON")]
     Unsendable,
 }

@@ -1,4 +1,4 @@
-//! What an operator asks of a server.
+//! An operator's requests to a server.
 
 use reqwest::{
     Method, Response,
@@ -15,10 +15,10 @@ use crate::{
     http::{Pace, read_body},
 };
 
-/// The most that is read of one page of jobs, in bytes.
+/// The most bytes that are read of one page of jobs.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Which jobs to list.
+/// Selects jobs to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobsRequest {
     /// Only of this batch.
@@ -33,12 +33,12 @@ pub struct JobsRequest {
     pub limit: u32,
 }
 
-/// A batch to take in: its input as it lies in a file.
+/// A batch to add, with its input as in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchUpload {
     /// The input.
     pub bytes: Vec<u8>,
-    /// How it is written down.
+    /// The encoding of the input.
     pub encoding: InputEncoding,
     /// The root after the batch, where it is known.
     pub expected_root: Option<H256>,
@@ -47,7 +47,7 @@ pub struct BatchUpload {
 }
 
 impl Client {
-    /// A page of jobs. Needs a reader's token where the server asks for one.
+    /// A page of jobs. Needs a reader's token if the server requires tokens.
     pub async fn jobs(&self, request: &JobsRequest) -> Result<Page<JobEntry>, ClientError> {
         let limit = request.limit.to_string();
         let batch = request.batch.map(|batch| batch.to_string());
@@ -64,29 +64,29 @@ impl Client {
         read(self.send(self.http.get(url)).await?).await
     }
 
-    /// Changes a job. Needs an admin's token where the server asks for one.
+    /// Changes a job. Needs an admin's token if the server requires tokens.
     pub async fn change_job(&self, batch: u32, tee_type: TeeType, action: JobAction) -> Result<(), ClientError> {
         let path = format!("admin/jobs/{batch}/{tee_type}/{}", action.as_str());
         done(self.send(self.request(Method::POST, &path)).await?).await
     }
 
-    /// A page of registered keys. Needs a reader's token where the server asks for one.
+    /// A page of registered keys. Needs a reader's token if the server requires tokens.
     pub async fn attestations(&self, after: Option<&str>, limit: u32) -> Result<Page<AttestationEntry>, ClientError> {
         self.page("api/attestations", after, limit).await
     }
 
-    /// Revokes a key. Needs an admin's token where the server asks for one.
+    /// Revokes a key. Needs an admin's token if the server requires tokens.
     pub async fn revoke_key(&self, key: &PublicKey, request: &RevokeKey) -> Result<KeyRevoked, ClientError> {
         let path = format!("admin/attestations/{key}/revoke");
         read(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
     }
 
-    /// A page of disagreements. Needs a reader's token where the server asks for one.
+    /// A page of disagreements. Needs a reader's token if the server requires tokens.
     pub async fn disagreements(&self, after: Option<&str>, limit: u32) -> Result<Page<DisagreementEntry>, ClientError> {
         self.page("api/disagreements", after, limit).await
     }
 
-    /// Notes how a disagreement was explained. Needs an admin's token where the server asks for one.
+    /// Notes how a disagreement was explained. Needs an admin's token if the server requires tokens.
     pub async fn resolve_disagreement(
         &self,
         batch: u32,
@@ -98,18 +98,18 @@ impl Client {
         done(self.send(super::json(self.request(Method::POST, &path), request)?).await?).await
     }
 
-    /// Retires a type of enclave, or serves it again. Needs an admin's token where the server asks for one.
+    /// Retires a type of enclave, or serves it again. Needs an admin's token if the server requires tokens.
     pub async fn change_tee_type(&self, tee_type: TeeType, action: TeeTypeAction) -> Result<(), ClientError> {
         let path = format!("admin/tee_types/{tee_type}/{}", action.as_str());
         done(self.send(self.request(Method::POST, &path)).await?).await
     }
 
-    /// Asks provers to sign for a contract. Needs an admin's token where the server asks for one.
+    /// Asks provers to sign for a contract. Needs an admin's token if the server requires tokens.
     pub async fn request_signatures(&self, request: &SigningRequest) -> Result<(), ClientError> {
         done(self.send(super::json(self.request(Method::POST, "admin/signing_requests"), request)?).await?).await
     }
 
-    /// A page of what keys signed to be registered with a contract. Needs a reader's token where the server asks for one.
+    /// A page of what keys signed to be registered with a contract. Needs a reader's token if the server requires tokens.
     pub async fn registration_signatures(
         &self,
         contract: &Contract,
@@ -122,12 +122,12 @@ impl Client {
         read(self.send(self.http.get(url)).await?).await
     }
 
-    /// A page of provers. Needs a reader's token where the server asks for one.
+    /// A page of provers. Needs a reader's token if the server requires tokens.
     pub async fn provers(&self, after: Option<&str>, limit: u32) -> Result<Page<ProverEntry>, ClientError> {
         self.page("api/provers", after, limit).await
     }
 
-    /// What the server counts and how things stand, in OpenMetrics' text. Needs a reader's token where the server asks for one.
+    /// The server's metrics, in the OpenMetrics text format. Needs a reader's token if the server requires tokens.
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let response = self.send(self.request(Method::GET, "metrics")).await?;
         let body = read_body(response, MAX_PAGE_BYTES, Pace::default()).await?.ok_or(AnswerError::Body)?;
@@ -146,7 +146,7 @@ impl Client {
         read(self.send(self.http.get(url)).await?).await
     }
 
-    /// Adds a batch. Needs an admin's token where the server asks for one.
+    /// Adds a batch. Needs an admin's token if the server requires tokens.
     pub async fn add_batch(&self, upload: BatchUpload) -> Result<BatchAdded, ClientError> {
         let mut url = self.url("admin/batches");
         url.query_pairs_mut().append_pair("source", &upload.source);

@@ -1,22 +1,22 @@
-//! What can go wrong before there is an answer.
+//! Failures that can happen before there is an answer.
 
 use thiserror::Error;
 
 use crate::chain;
 
-/// The most characters kept of what a server says about an error.
+/// The most bytes that are kept of a server's explanation of an error.
 const MAX_DETAIL_BYTES: usize = 1024;
 
 /// Why a client cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ClientSetupError {
-    /// Not an http or https URL with a host.
+    /// The text is not an http or https URL with a host.
     #[error("not an http:// or https:// URL with a host")]
     Url,
     /// TLS cannot be set up, for instance because the system has no certificates.
     #[error("TLS: {0}")]
     Tls(String),
-    /// The token cannot stand in a header.
+    /// The token has characters that a header cannot hold.
     #[error("the bearer token cannot stand in a header")]
     Token,
     /// The HTTP client cannot be set up.
@@ -24,36 +24,36 @@ pub enum ClientSetupError {
     Http(String),
 }
 
-/// Faults that pass.
+/// Temporary faults.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NetworkError {
-    /// No connection.
+    /// The connection could not be made.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// Too slow.
+    /// The server took too long.
     #[error("the server took too long")]
     TimeOut,
-    /// An answer that trickles.
+    /// The answer came too slowly.
     #[error("the server sent its answer slower than {least_bytes_per_sec} bytes per second")]
     Slow {
-        /// The least that was expected.
+        /// The minimum rate.
         least_bytes_per_sec: u64,
     },
-    /// The connection broke: reset, or a body cut short.
+    /// The connection broke: it was reset, or a body was cut short.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// 408, 425, 429 or 5xx.
+    /// Status 408, 425, 429 or 5xx.
     #[error("the server answered with status {status}: {detail}")]
     Unavailable {
         /// The HTTP status.
         status: u16,
-        /// The server's words, at most 1,024 bytes.
+        /// The server's explanation, at most 1,024 bytes.
         detail: String,
     },
 }
 
 impl From<reqwest::Error> for NetworkError {
-    /// Without the URL, which may hold a secret.
+    /// Drops the URL, which may hold a secret.
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
         let what = || printable(&chain(&error));
@@ -67,7 +67,7 @@ impl From<reqwest::Error> for NetworkError {
     }
 }
 
-/// What a peer sends ends up in logs: short, and on one line.
+/// Shortens a peer's text to one line, since it ends up in logs.
 pub(crate) fn printable(text: &str) -> String {
     text[..text.floor_char_boundary(MAX_DETAIL_BYTES)].replace(char::is_control, " ")
 }

@@ -1,4 +1,4 @@
-//! Whom a client of HTTP trusts, and how it shows who it is.
+//! Which servers an HTTP client trusts, and how it authenticates itself.
 
 use std::{
     fs::File,
@@ -19,40 +19,40 @@ use zeroize::Zeroizing;
 
 use super::ClientSetupError;
 
-/// More than any of these files has.
+/// An upper limit for the size of these files.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The files that a client's TLS needs, in PEM. The default needs none.
+/// The files for a client's TLS, in PEM. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The authorities that are trusted instead of the system's.
+    /// The authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// What is shown to a server that asks for a certificate.
+    /// The certificate to show to a server that requires one.
     pub client: Option<ClientCertificate>,
 }
 
 /// A client's certificate and its key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// The certificate, and those between it and its authority.
+    /// The certificate, followed by the intermediate certificates up to its authority.
     pub certificate_file: PathBuf,
     /// The certificate's private key.
     pub key_file: PathBuf,
 }
 
-/// Whose certificates are good.
+/// Which server certificates are trusted.
 #[derive(Debug, Clone, Default)]
 pub enum Trust {
     /// Those that the system's authorities issued.
     #[default]
     System,
-    /// Those that the authorities of a file issued, in PEM.
+    /// Those that the authorities in a PEM file issued.
     Authorities(PathBuf),
-    /// Those that somebody else finds good.
+    /// Those that a custom verifier accepts.
     Verifier(Arc<dyn ServerCertVerifier>),
 }
 
-/// Without `https` no certificates are asked for, since an enclave's image may have none.
+/// Without `https` no certificates are loaded, since an enclave's image may have none.
 pub(super) fn config(
     url: &Url,
     trust: &Trust,
@@ -84,7 +84,7 @@ pub(super) fn config(
     }
 }
 
-/// The certificates of a file in PEM, at least one.
+/// The certificates of a PEM file. It must have at least one.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientSetupError> {
     let certificates = CertificateDer::pem_slice_iter(&read(file)?).collect::<Result<Vec<_>, _>>();
     match certificates.map_err(|error| in_file(file, &error))? {

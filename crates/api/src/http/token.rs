@@ -1,4 +1,4 @@
-//! What a client shows to a server that asks who is there.
+//! The token that authenticates a client.
 
 use std::{fmt, str::FromStr};
 
@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 
 use super::ClientSetupError;
 
-/// A token for `Authorization: Bearer …` (RFC 6750): 1 to 4,096 visible ASCII characters. Not shown by `Debug`.
+/// A token for `Authorization: Bearer …` (RFC 6750): 1 to 4,096 visible ASCII characters. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken(Zeroizing<String>);
 
-/// Not a bearer token. Says nothing of the text.
+/// The text is not a bearer token. The error does not show the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("bearer token: not 1 to 4096 visible ASCII characters")]
 pub struct BearerTokenError;
@@ -29,7 +29,7 @@ impl BearerToken {
 impl FromStr for BearerToken {
     type Err = BearerTokenError;
 
-    /// White space around it, like a file's last line end, is left out.
+    /// Ignores surrounding white space, such as a file's final newline.
     fn from_str(text: &str) -> Result<Self, BearerTokenError> {
         let text = text.trim();
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());

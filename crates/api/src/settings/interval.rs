@@ -38,7 +38,7 @@ impl fmt::Display for Interval {
 
 impl<'de> Deserialize<'de> for Interval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // YAML's plain scalars, numbers included, read as text.
+        // YAML's plain scalars, numbers included, are read as text.
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }

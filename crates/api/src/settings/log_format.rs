@@ -1,4 +1,4 @@
-//! The log, and the form of its lines.
+//! The log and the format of its lines.
 
 use std::{fmt, io::stderr, str::FromStr};
 
@@ -12,19 +12,19 @@ use tracing_subscriber::{
 
 use super::environment;
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// From now on the process logs to stderr: what `RUST_LOG` asks for, or what is at least so grave.
+    /// Starts logging to stderr: what `RUST_LOG` asks for, or by default everything at least as severe as `least`.
     pub fn log_to_stderr(self, least: LevelFilter) {
         let asked = environment("RUST_LOG").map(|asked| asked.parse::<Targets>());
         let wrong = asked.as_ref().and_then(|asked| asked.as_ref().err().map(ToString::to_string));

@@ -1,45 +1,45 @@
-//! A value together with where it comes from.
+//! A value together with its origin.
 
 use super::{VariableError, Variables};
 use serde::{Deserialize, Deserializer};
 use std::{fmt, str::FromStr};
 
-/// What was said of one key, before defaults.
+/// The setting of one key, before defaults.
 #[derive(Debug, Default)]
 pub enum Setting<T> {
-    /// Nothing.
+    /// Not set.
     #[default]
     Unset,
-    /// By the file.
+    /// Set by the file.
     File(T),
-    /// By a variable, which is named.
+    /// Set by the named variable.
     Environment(String, T),
 }
 
-/// One line of the configuration as it is shown.
+/// One line of the configuration when it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     key: &'static str,
-    /// In YAML; `None` for what is not set and has no default.
+    /// The value in YAML; `None` if it is not set and has no default.
     value: Option<String>,
     origin: Origin,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// The value was not set.
     Default,
     /// The file.
     File,
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(String),
-    /// An option.
+    /// A command line option.
     CommandLine(&'static str),
 }
 
 impl<T> Setting<T> {
-    /// Where it was said.
+    /// The origin of the value.
     pub fn origin(&self) -> Origin {
         match self {
             Self::Unset => Origin::Default,
@@ -48,12 +48,12 @@ impl<T> Setting<T> {
         }
     }
 
-    /// Whether anything was said.
+    /// Whether the key was set.
     pub fn is_set(&self) -> bool {
         !matches!(self, Self::Unset)
     }
 
-    /// The same, said otherwise.
+    /// The same setting with another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
         match self {
             Self::Unset => Setting::Unset,
@@ -62,7 +62,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// What was said.
+    /// The value that was set.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Unset => None,
@@ -70,7 +70,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// The value, or `default`; written down as a line.
+    /// The value, or `default`. It is recorded as a line.
     pub fn or(self, key: &'static str, default: T, lines: &mut Vec<Line>) -> T
     where
         T: fmt::Display,
@@ -81,7 +81,7 @@ impl<T> Setting<T> {
         value
     }
 
-    /// The value, which may be missing; written down as a line.
+    /// The value, which may be absent. It is recorded as a line.
     pub fn optional(self, key: &'static str, lines: &mut Vec<Line>) -> Option<T>
     where
         T: fmt::Display,
@@ -92,12 +92,12 @@ impl<T> Setting<T> {
         value
     }
 
-    /// Takes the first of the variables that is set, over what the file says.
+    /// Replaces the file's value with that of the first variable that is set.
     pub fn overlay(&mut self, environment: &Variables<'_>, names: &[&str]) -> Result<(), VariableError>
     where
         T: FromStr<Err: fmt::Display>,
     {
-        // All of them, so that all are known.
+        // Asks for all of them, so that all become known.
         let values: Vec<_> = names.iter().map(|name| (*name, environment.get(name))).collect();
         let Some((name, text)) = values.into_iter().find_map(|(name, value)| Some((name, value?))) else {
             return Ok(());
@@ -122,12 +122,12 @@ impl Line {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // `key:` with nothing behind it says nothing.
+        // `key:` with nothing after it does not set the key.
         Ok(Option::deserialize(deserializer)?.map_or(Self::Unset, Self::File))
     }
 }
 
-/// A line of YAML, its origin as a comment.
+/// Writes a line of YAML, with its origin as a comment.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {

@@ -1,11 +1,11 @@
-//! The variables of the environment that are a program's, and those that look like it.
+//! The environment variables that belong to a program, and those that look like it.
 
 use std::{cell::RefCell, env};
 
 use super::VariableError;
 
-/// A variable of the process's environment. Bytes that are no text stand in it as such: whoever parses it refuses it, and it is
-/// not taken for one that is not set.
+/// A variable of the process's environment. Bytes that are not valid text become replacement characters, so that parsing
+/// refuses them; the variable does not count as unset.
 pub fn environment(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
@@ -15,7 +15,7 @@ pub fn variable_names() -> Vec<String> {
     env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
 }
 
-/// The environment, and which of its variables have been asked for: those are the known ones.
+/// The environment, with a record of which variables have been asked for: those are the known ones.
 pub struct Variables<'a> {
     prefix: &'static str,
     get: &'a dyn Fn(&str) -> Option<String>,
@@ -23,19 +23,19 @@ pub struct Variables<'a> {
 }
 
 impl<'a> Variables<'a> {
-    /// `get` gives a variable, and `prefix` begins the names of the program's own.
+    /// `get` returns the value of a variable, and `prefix` begins the names of the program's own variables.
     pub fn new(prefix: &'static str, get: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { prefix, get, known: RefCell::default() }
     }
 
-    /// A variable, which is known from now on.
+    /// The value of a variable, which is known from now on.
     pub fn get(&self, name: &str) -> Option<String> {
         self.known.borrow_mut().push(name.to_owned());
         (self.get)(name)
     }
 
-    /// A misspelt variable says nothing, and the default counts in its place without a word. Once all have been asked for, one of
-    /// the program's prefix that has not is an error.
+    /// Refuses unknown variables with the program's prefix, which is possible once all known ones have been asked for. Otherwise a
+    /// misspelt variable would be ignored and the default used silently.
     pub fn refuse_unknown(&self, names: &[String]) -> Result<(), VariableError> {
         let known = self.known.borrow();
         let unknown = names
@@ -47,7 +47,8 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// For a service `tee-prover…`, say, Kubernetes sets such variables in every container (Kubernetes, "Service", "Environment variables").
+/// Whether Kubernetes sets this variable: it does so in every container for a service named `tee-prover…`, for example (Kubernetes,
+/// "Service", "Environment variables").
 fn is_of_a_kubernetes_service(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
@@ -55,7 +56,7 @@ fn is_of_a_kubernetes_service(name: &str) -> bool {
         || name.contains("_PORT_")
 }
 
-/// How many letters have to be put in, taken out or replaced to make one of the other (Levenshtein).
+/// How many letters must be inserted, deleted or replaced to turn one into the other (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, letter) in one.bytes().enumerate() {

@@ -2,90 +2,90 @@
 
 use serde::Serialize;
 
-/// Why a quote is not genuine, as far as the library's words tell. It explains a refusal and decides nothing.
+/// Why a quote is not genuine, as far as the library's error text tells. It explains a refusal and decides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flaw {
-    /// The library reads other fields in it than we do.
+    /// The library reads other values from it than we do.
     ReadDifferently,
     /// The trusted root's certificate is invalid.
     Root,
     /// The root's revocation list is unreadable, or not signed by the root.
     RootRevocationList,
-    /// The revocation list of the platforms' authority is unreadable.
+    /// The revocation list of the platforms' issuing authority is unreadable.
     PckRevocationList,
-    /// A revocation list is past its end.
+    /// A revocation list has expired.
     RevocationListExpired,
-    /// A certificate has no revocation list, or the list's signature does not hold.
+    /// A certificate has no revocation list, or the list's signature is invalid.
     RevocationUnknown,
     /// A certificate is revoked.
     CertificateRevoked,
-    /// A certificate is past its end.
+    /// A certificate has expired.
     CertificateExpired,
-    /// A certificate is from the future.
+    /// A certificate is not valid yet.
     CertificateNotYetValid,
-    /// Certificates do not lead to the trusted root, or a signature among them does not hold.
+    /// The certificates do not lead to the trusted root, or one of their signatures is invalid.
     CertificateChain,
-    /// The quote's layout or its signature data.
+    /// The quote's layout or signature data is invalid.
     Layout,
-    /// A version that this kind of environment does not have.
+    /// This kind of environment has no such version.
     Version,
-    /// Not Intel's quoting enclave.
+    /// The quoting enclave is not Intel's.
     QeVendor,
-    /// Not ECDSA over P-256.
+    /// The attestation key is not ECDSA over P-256.
     AttestationKeyType,
     /// The TCB info is unreadable.
     TcbInfoUnreadable,
-    /// The TCB info is from the future.
+    /// The TCB info is not valid yet.
     TcbInfoNotYetValid,
-    /// The TCB info is past its end.
+    /// The TCB info has expired.
     TcbInfoExpired,
-    /// The TCB info's signature.
+    /// The TCB info's signature is invalid.
     TcbInfoSignature,
-    /// The TCB info is of the other kind of environment.
+    /// The TCB info is for the other kind of environment.
     TcbInfoKind,
-    /// The TCB info is of other processors.
+    /// The TCB info is for other processors.
     Fmspc,
-    /// The platform is older than all that the TCB info lists.
+    /// The platform is below every level that the TCB info lists.
     NoTcbLevel,
     /// The QE identity is unreadable.
     QeIdentityUnreadable,
-    /// The QE identity is from the future.
+    /// The QE identity is not valid yet.
     QeIdentityNotYetValid,
-    /// The QE identity is past its end.
+    /// The QE identity has expired.
     QeIdentityExpired,
-    /// The QE identity's signature.
+    /// The QE identity's signature is invalid.
     QeIdentitySignature,
-    /// The QE identity is of the other kind of environment.
+    /// The QE identity is for the other kind of environment.
     QeIdentityKind,
-    /// The certification data in the quote.
+    /// The certification data in the quote is invalid.
     CertificationData,
-    /// The platform certificate's own facts are missing.
+    /// The platform certificate lacks Intel's extension.
     PckExtension,
-    /// The platform's signature of the quoting enclave's report.
+    /// The platform's signature of the quoting enclave's report is invalid.
     QeReportSignature,
     /// The quoting enclave vouches for another attestation key.
     AttestationKey,
-    /// The quoting enclave is signed by another.
+    /// The quoting enclave has another signer.
     QeMrSigner,
     /// The quoting enclave is a debug enclave.
     QeDebug,
     /// The quoting enclave is another product.
     QeIsvProdId,
-    /// The quoting enclave's MISCSELECT.
+    /// The quoting enclave has another MISCSELECT.
     QeMiscSelect,
-    /// The quoting enclave's attributes.
+    /// The quoting enclave has other attributes.
     QeAttributes,
-    /// The quoting enclave is older than all that its identity lists.
+    /// The quoting enclave is below every level that its identity lists.
     QeIsvSvn,
-    /// The attestation key's signature of the quote.
+    /// The attestation key's signature of the quote is invalid.
     QuoteSignature,
-    /// The TDX module is not one that the TCB info knows.
+    /// The TCB info does not know the TDX module.
     TdxModule,
-    /// The TDX module is signed by another.
+    /// The TDX module has another signer.
     TdxModuleSigner,
-    /// The TDX module's attributes.
+    /// The TDX module has other attributes.
     TdxModuleAttributes,
     /// The platform, its quoting enclave or its TDX module is revoked.
     Revoked,
@@ -93,19 +93,19 @@ pub enum Flaw {
     Debug,
     /// The domain is profiled.
     Profiling,
-    /// Bits of the TD's attributes that must be zero.
+    /// Bits of the TD's attributes are set that must be zero.
     ReservedTdAttributes,
     /// The domain can be moved to another machine.
     Migratable,
     /// A service domain is bound to it.
     ServiceTd,
-    /// Missing pages are reported to the domain by exceptions, which the host can use against it.
+    /// Missing pages are reported to the domain by exceptions, which the host can use to steer it.
     SeptVeDisable,
-    /// Something else.
+    /// Something else is wrong.
     Other,
 }
 
-/// Words of `dcap-qvl` 0.7 and its `webpki`, the more telling ones first.
+/// Texts of `dcap-qvl` 0.7 and its `webpki`, the more specific ones first.
 const WORDS: &[(&str, Flaw)] = &[
     ("Failed to load root ca", Flaw::Root),
     ("Failed to parse root CA CRL", Flaw::RootRevocationList),
@@ -171,7 +171,7 @@ impl Flaw {
         WORDS.iter().find(|(words, _)| error.contains(words)).map_or(Self::Other, |(_, flaw)| *flaw)
     }
 
-    /// In words.
+    /// The flaw in words.
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::ReadDifferently => "its fields are read in two ways",
@@ -229,8 +229,8 @@ impl Flaw {
         }
     }
 
-    /// Whether it says something of the platform, in a quote whose signatures hold: the library matches the platform with the
-    /// TCB info after all of them.
+    /// Whether the flaw is about the platform, in a quote whose signatures are valid: the library compares the platform with the TCB info
+    /// after it has checked all of them.
     pub(super) fn is_of_the_platform(self) -> bool {
         matches!(
             self,
@@ -238,7 +238,7 @@ impl Flaw {
         )
     }
 
-    /// Whether it says something of the domain's attributes, which the library looks at last.
+    /// Whether the flaw is about the domain's attributes, which the library checks last.
     pub(super) fn is_of_attributes(self) -> bool {
         matches!(
             self,

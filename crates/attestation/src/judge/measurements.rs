@@ -8,7 +8,7 @@ use crate::{
     quote::{EnclaveReport, Quote, Report, TdReport},
 };
 
-/// Whether the library reads the same in a quote as we do.
+/// Whether the library reads the same values from a quote as we do.
 pub(super) fn read_alike(quote: &Quote, theirs: &QvlReport) -> bool {
     match (quote.report(), theirs) {
         (Report::Sgx(ours), QvlReport::SgxEnclave(theirs)) => {
@@ -36,7 +36,7 @@ pub(super) fn read_alike(quote: &Quote, theirs: &QvlReport) -> bool {
     }
 }
 
-/// Writes down what the quote says of what runs.
+/// Records the quote's measurements as claims.
 pub(super) fn claim(quote: &Quote, findings: &mut Findings) {
     findings.claim("TEE", format!("{}, quote version {}", quote.tee(), quote.version()));
     match quote.report() {
@@ -66,7 +66,7 @@ pub(super) fn claim(quote: &Quote, findings: &mut Findings) {
     findings.claim("report data", hex::encode(quote.report_data_bytes()));
 }
 
-/// Compares it with the policy.
+/// Compares the measurements with the policy.
 pub(super) fn check(policy: &Policy, quote: &Quote, findings: &mut Findings) {
     match quote.report() {
         Report::Sgx(report) => check_enclave(policy, report, findings),
@@ -78,7 +78,7 @@ fn check_enclave(policy: &Policy, report: &EnclaveReport, findings: &mut Finding
     let sgx = policy.sgx.as_ref();
     findings.check(Rule::Tee, sgx.is_some(), "sgx", "a section of the policy");
     let mrenclaves = sgx.and_then(|sgx| sgx.mrenclaves.as_deref());
-    // Pinning the signer alone would accept whatever else it signs, older versions with known holes among them.
+    // Pinning only the signer would accept everything else that it signs, including older versions with known holes.
     one_of(Rule::MrEnclave, Hex(report.mr_enclave), mrenclaves.unwrap_or_default(), findings);
     let Some(sgx) = sgx else { return };
     if let Some(mrsigners) = &sgx.mrsigners {

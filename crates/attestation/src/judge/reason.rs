@@ -1,4 +1,4 @@
-//! Why a quote is not genuine, or its platform has no status, in words that people can act on.
+//! Why a quote is not genuine or its platform has no status, in words that help people act.
 
 use dcap_qvl::{SvnComponent, SvnShortfall, TcbInfo, TcbLevel, intel, quote::Quote};
 use x509_cert::{
@@ -12,7 +12,7 @@ use super::{Case, Flaw, time};
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
-/// The reason for a flaw. `error` is the library's text, which is shown only where nothing else is known.
+/// The reason for a flaw. `error` is the library's text, which is shown only if nothing else is known.
 pub(super) fn of(flaw: Flaw, case: &Case<'_>, error: &str) -> String {
     let dates = |late| out_of_time(case, late).unwrap_or_else(|| flaw.reason().to_owned());
     match flaw {
@@ -38,14 +38,14 @@ enum Late {
     NotBegun,
 }
 
-/// A piece of the collateral or of the quote that is valid for a time.
+/// A piece of the collateral or of the quote with a period of validity.
 struct Piece {
     name: String,
     from_secs: u64,
     until_secs: u64,
 }
 
-/// Which pieces are out of their time, with the dates.
+/// The pieces that are not valid at the time of judging, with the dates.
 fn out_of_time(case: &Case<'_>, late: Late) -> Option<String> {
     let at = case.at_secs;
     let mut said: Vec<_> = pieces(case)
@@ -56,7 +56,7 @@ fn out_of_time(case: &Case<'_>, late: Late) -> Option<String> {
             _ => None,
         })
         .collect();
-    // The root's certificate is in every chain.
+    // The root's certificate is in every chain and would appear several times.
     said.sort();
     said.dedup();
     (!said.is_empty()).then(|| said.join("; "))
@@ -114,7 +114,7 @@ fn fmspc(case: &Case<'_>) -> Option<String> {
     ))
 }
 
-/// Which component is short of which level: of the one that is missed by the least.
+/// Which component lacks which security version, for the level that is missed by the least.
 fn no_level(case: &Case<'_>) -> Option<String> {
     let quote = Quote::parse(case.quote).ok()?;
     let chain = intel::extract_cert_chain(&quote).ok();
@@ -151,7 +151,7 @@ fn missing(short: &[SvnShortfall]) -> u32 {
     short.iter().map(|short| u32::from(short.needs.saturating_sub(short.have))).sum()
 }
 
-/// Components are counted from 1, as in Intel's certificates.
+/// Formats a shortfall. Components are counted from 1, as in Intel's certificates.
 fn shown(SvnShortfall { component, have, needs }: &SvnShortfall) -> String {
     let (owner, component) = match component {
         SvnComponent::Sgx(at) => ("the PCK certificate's", format!("component {}", u16::from(*at).saturating_add(1))),

@@ -1,4 +1,4 @@
-//! What was read, which rules were applied, and what came out.
+//! The verdict: the claims, the rules, and the result.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::{
     report_data::ReportData,
 };
 
-/// What became of a quote. It can only come from judging one.
+/// The result of judging a quote. Nothing else can make one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     passed: bool,
@@ -23,55 +23,55 @@ pub struct Verdict {
     facts: Facts,
 }
 
-/// Something that a quote or its collateral says. Not to be believed unless the verdict is good.
+/// A fact from a quote or its collateral. Believe it only if the verdict is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// What it is about, as Intel's documents call it.
+    /// The fact's name in Intel's documents.
     pub name: &'static str,
-    /// What is said.
+    /// The fact's value.
     pub value: String,
 }
 
-/// A rule and how it went.
+/// A rule and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// The rule.
     pub rule: Rule,
-    /// Whether it is kept.
+    /// Whether the rule is satisfied.
     pub passed: bool,
     /// What was found.
     pub found: String,
-    /// What would be right.
+    /// What would satisfy the rule.
     pub wanted: String,
-    /// For a quote that is not genuine, or whose platform cannot be accepted, why.
+    /// The reason why a quote is not genuine or its platform cannot be accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flaw: Option<Flaw>,
 }
 
-/// What is checked.
+/// The rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
     /// The bytes are a quote.
     Readable,
-    /// Signatures, certificates, revocations and dates hold.
+    /// Signatures, certificates, revocations and dates are valid.
     Genuine,
     /// The report data names a key.
     ReportData,
     /// The report data names the expected key.
     Key,
-    /// It cannot be debugged.
+    /// The environment cannot be debugged.
     NotDebug,
-    /// It has no key of the platform's provisioning.
+    /// The enclave cannot have the platform's provisioning key.
     NoProvisionKey,
-    /// It launches no enclaves.
+    /// The enclave does not launch other enclaves.
     NoEinittokenKey,
-    /// It stays on its machine.
+    /// The domain cannot be moved to another machine.
     NotMigratable,
-    /// No service domain is bound to it.
+    /// No service domain is bound to the domain.
     NoServiceTd,
-    /// The host cannot steer it by exceptions.
+    /// The host cannot steer the domain by exceptions.
     NotSteerable,
     /// No bit of the TD attributes is set that has no meaning yet.
     NoReservedAttributes,
@@ -110,7 +110,7 @@ pub enum Rule {
     CollateralAge,
 }
 
-/// A key that a quote attests, under the policy and at the time that it was judged. Only a good verdict gives one.
+/// A key that a quote attests under the policy, at the time of judging. Only a good verdict contains one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttestedKey {
     tee: Tee,
@@ -129,12 +129,12 @@ struct Facts {
 }
 
 impl Verdict {
-    /// Whether every rule is kept.
+    /// Whether every rule is satisfied.
     pub fn passed(&self) -> bool {
         self.passed
     }
 
-    /// The time that it was judged at, in Unix seconds.
+    /// The time of judging, in Unix seconds.
     pub fn judged_at_secs(&self) -> u64 {
         self.judged_at_secs
     }
@@ -149,12 +149,12 @@ impl Verdict {
         &self.checks
     }
 
-    /// The rules that are not kept.
+    /// The rules that are not satisfied.
     pub fn failures(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| !check.passed)
     }
 
-    /// The key, if every rule is kept.
+    /// The key, if every rule is satisfied.
     pub fn attested_key(&self) -> Option<&AttestedKey> {
         self.facts.attested.as_ref()
     }
@@ -174,12 +174,12 @@ impl Verdict {
         &self.facts.advisories
     }
 
-    /// When the first piece of the collateral ends, in Unix seconds, if the quote is genuine.
+    /// When the first piece of the collateral expires, in Unix seconds, if the quote is genuine.
     pub fn valid_until_secs(&self) -> Option<u64> {
         self.facts.valid_until_secs
     }
 
-    /// What is wrong, in a line: `rule: found`, for each rule that is not kept.
+    /// The failures on one line: `rule: found` for each rule that is not satisfied.
     pub fn refusal(&self) -> String {
         let failures: Vec<_> = self.failures().map(|check| format!("{}: {}", check.rule, check.found)).collect();
         failures.join("; ")
@@ -187,35 +187,35 @@ impl Verdict {
 }
 
 impl AttestedKey {
-    /// The kind of environment that holds it.
+    /// The kind of environment that holds the key.
     pub fn tee(&self) -> Tee {
         self.tee
     }
 
-    /// Its name in the quote.
+    /// The key's name in the quote.
     pub fn report_data(&self) -> &ReportData {
         &self.named
     }
 
-    /// Whether it is the key with that compressed form and that Ethereum address.
+    /// Whether this is the key with the given compressed form and Ethereum address.
     #[must_use]
     pub fn is(&self, public_key: &[u8; 33], address: &[u8; 20]) -> bool {
         self.named.names(public_key, address)
     }
 
-    /// The time that its quote was judged at, in Unix seconds.
+    /// The time at which its quote was judged, in Unix seconds.
     pub fn judged_at_secs(&self) -> u64 {
         self.judged_at_secs
     }
 
-    /// When the collateral that it was judged with ends, in Unix seconds.
+    /// When the collateral that it was judged with expires, in Unix seconds.
     pub fn valid_until_secs(&self) -> u64 {
         self.valid_until_secs
     }
 }
 
 impl Rule {
-    /// Its stable name.
+    /// The rule's stable name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Readable => "readable",
@@ -254,7 +254,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// A table for people.
+/// Writes a table for people.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Claim { name, value } in &self.claims {
@@ -277,7 +277,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What is found while judging.
+/// Collects the results while a quote is judged.
 #[derive(Default)]
 pub(super) struct Findings {
     claims: Vec<Claim>,
@@ -320,7 +320,7 @@ impl Findings {
         }
     }
 
-    /// Only here a key becomes an attested one: when the quote is genuine and no rule was broken.
+    /// The only place where a key becomes an attested one: when the quote is genuine and no rule failed.
     pub(super) fn verdict(self, case: &Case<'_>, quote: &Quote, genuine: Option<&QuoteClaims>) -> Verdict {
         let kept = self.checks.iter().all(|check| check.passed);
         let attested = match (kept, genuine, quote.report_data()) {

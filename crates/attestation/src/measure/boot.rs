@@ -1,25 +1,25 @@
-//! RTMR1 and RTMR2 of a domain whose host hands kernel, initrd and command line to the firmware, as QEMU's `-kernel` does.
+//! RTMR1 and RTMR2 of a domain whose host passes kernel, initrd and command line to the firmware, as QEMU's `-kernel` does.
 //!
-//! Who measures what: UEFI 2.11, section 38.4.1, and TCG, "PC Client Platform Firmware Profile" 1.06, section 3.3.4 (what firmware
-//! tells of a start, in RTMR1, which stands for PCR 2 to 6), and Linux, `drivers/firmware/efi/libstub/efi-stub-helper.c` (what the
-//! kernel's own loader measures into PCR 9, which RTMR2 stands for).
+//! Sources: UEFI 2.11, section 38.4.1, and TCG, "PC Client Platform Firmware Profile" 1.06, section 3.3.4 (what firmware measures
+//! about a start, in RTMR1, which stands for PCR 2 to 6); Linux, `drivers/firmware/efi/libstub/efi-stub-helper.c` (what the kernel's
+//! own loader measures into PCR 9, for which RTMR2 stands).
 
 use sha2::{Digest, Sha384};
 
 use super::image::{ImageError, authenticode};
 
-/// What firmware says of the start: `EV_EFI_ACTION`.
+/// The text that firmware measures for a start: `EV_EFI_ACTION`.
 const CALLING: &str = "Calling EFI Application from Boot Option";
 const EXITING: [&str; 2] = ["Exit Boot Services Invocation", "Exit Boot Services Returned with Success"];
 const SEPARATOR: [u8; 4] = [0; 4];
 
-/// What OVMF adds to the command line where there is an initrd.
+/// The text that OVMF appends to the command line if there is an initrd.
 const INITRD_OPTION: &str = " initrd=initrd";
 
 /// Something that is measured into a register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
     /// Its SHA-384.
     pub digest: [u8; 48],
@@ -31,9 +31,9 @@ impl Measured {
     }
 }
 
-/// What firmware measures into RTMR1 when it starts a kernel, or a unified kernel image that stands in its place. systemd's stub
-/// starts the kernel in such an image without the firmware, so that it is measured as a part of the image alone (without Secure
-/// Boot; versions before 258 did otherwise).
+/// The values that firmware measures into RTMR1 when it starts a kernel, or a unified kernel image in place of a kernel. systemd's stub
+/// starts the kernel in such an image without the firmware, so the kernel is measured only as a part of the image (without Secure
+/// Boot; versions before 258 behaved differently).
 pub fn started_kernel(kernel: &[u8]) -> Result<Vec<Measured>, ImageError> {
     let said = |text: &'static str| Measured::of(text, text.as_bytes());
     let [invocation, success] = EXITING.map(said);
@@ -46,7 +46,7 @@ pub fn started_kernel(kernel: &[u8]) -> Result<Vec<Measured>, ImageError> {
     ])
 }
 
-/// What a kernel measures into RTMR2 about what it was started with.
+/// The values that a kernel measures into RTMR2 about its arguments.
 pub fn kernel_arguments(command_line: &str, initrd: Option<&[u8]>) -> Vec<Measured> {
     let option = if initrd.is_some() { INITRD_OPTION } else { "" };
     let characters = command_line.encode_utf16().chain(option.encode_utf16()).chain([0]);
@@ -56,7 +56,7 @@ pub fn kernel_arguments(command_line: &str, initrd: Option<&[u8]>) -> Vec<Measur
     measured
 }
 
-/// A register that began as zeros, after all of these.
+/// A register that began as zeros, after all of these values.
 pub fn register(measured: &[Measured]) -> [u8; 48] {
     measured.iter().fold([0; 48], |register, measured| super::extend(register, measured.digest))
 }

@@ -1,9 +1,9 @@
-//! What firmware and boot loader wrote down of what they measured into a domain's registers.
+//! The event log: what firmware and boot loader recorded about the measurements in a domain's registers.
 //!
-//! Layout: TCG, "PC Client Platform Firmware Profile" 1.06, section 10 (`TCG_PCR_EVENT2`, and `TCG_EfiSpecIDEvent` ahead of
-//! them). Which index stands for which register: UEFI 2.11, section 38.4.1. All numbers are little-endian.
+//! Layout: TCG, "PC Client Platform Firmware Profile" 1.06, section 10 (`TCG_PCR_EVENT2`, preceded by `TCG_EfiSpecIDEvent`). The
+//! mapping from indices to registers: UEFI 2.11, section 38.4.1. All numbers are little-endian.
 //!
-//! Nobody vouches for a log but the registers: replaying it must give theirs.
+//! Only the registers vouch for a log: replaying it must give their values.
 
 mod describe;
 mod event_type;
@@ -23,10 +23,10 @@ const SIGNATURE: [u8; 16] = *b"Spec ID Event03\0";
 /// TPM_ALG_SHA384 (TCG, "Algorithm Registry").
 const SHA384: u16 = 0xc;
 const SHA384_BYTES: u16 = 48;
-/// More than the registry has names for hashes.
+/// An upper limit: the registry has fewer hash algorithms.
 const MAX_ALGORITHMS: u32 = 16;
 
-/// A log whose entries are all there and have a SHA-384.
+/// A log that is complete and has a SHA-384 for each entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventLog<'a> {
     events: Vec<Event<'a>>,
@@ -37,18 +37,18 @@ pub struct EventLog<'a> {
 pub struct Event<'a> {
     /// The register that was extended.
     pub register: Register,
-    /// What kind of thing it is.
+    /// The kind of event.
     pub event_type: EventType,
     /// The SHA-384 that the register was extended with.
     pub digest: [u8; 48],
-    /// What the log says of it.
+    /// The data that the log records for it.
     pub data: &'a [u8],
 }
 
 /// A register of a trust domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Register {
-    /// What the domain was built from. Nothing extends it once the domain runs.
+    /// The measurement of what the domain was built from. It does not change while the domain runs.
     Mrtd,
     /// RTMR0 to RTMR3.
     Rtmr(u8),
@@ -57,39 +57,39 @@ pub enum Register {
 /// Why bytes are not an event log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EventLogError {
-    /// Larger than [`MAX_EVENT_LOG_BYTES`].
+    /// It is larger than [`MAX_EVENT_LOG_BYTES`].
     #[error("event log: {got} bytes where {limit} are allowed", limit = MAX_EVENT_LOG_BYTES)]
     TooLarge {
         /// The number of bytes.
         got: usize,
     },
-    /// The ACPI table, which says where the log lies.
+    /// The bytes are the ACPI table that says where the log is.
     #[error("this is the ACPI table CCEL, the log is in /sys/firmware/acpi/tables/data/CCEL")]
     AcpiTable,
     /// The bytes end inside an entry.
     #[error("the event log is cut short")]
     Truncated,
-    /// Not in the crypto-agile format, or more algorithms than there are.
+    /// The format is not crypto-agile, or the header lists too many algorithms.
     #[error("the event log does not begin with the header of a crypto-agile log")]
     Header,
-    /// The header announces no SHA-384, or another algorithm under its number.
+    /// The header lists no SHA-384, or gives it another length.
     #[error("the event log has no SHA-384 digests")]
     NoSha384,
-    /// An entry's digests are not those that the header announces.
+    /// An entry's digests do not match the header.
     #[error("event {event}: its digests are not those that the header announces")]
     Digests {
         /// The entry, from 0.
         event: usize,
     },
-    /// An entry about a register that no domain has.
+    /// An entry is about a register that no domain has.
     #[error("event {event}: register index {index} is not known")]
     UnknownRegister {
         /// The entry, from 0.
         event: usize,
-        /// What it says.
+        /// The register index in the entry.
         index: u32,
     },
-    /// Something stands behind the last entry that is neither all zeros nor all ones.
+    /// The bytes after the last entry are neither all zeros nor all ones.
     #[error("something stands behind the last of {events} events")]
     TrailingBytes {
         /// The number of entries.
@@ -98,7 +98,7 @@ pub enum EventLogError {
 }
 
 impl<'a> EventLog<'a> {
-    /// Reads a log, as Linux shows it in `/sys/firmware/acpi/tables/data/CCEL`: the whole reserved memory, with padding.
+    /// Parses a log, as Linux shows it in `/sys/firmware/acpi/tables/data/CCEL`: the whole reserved memory, with padding.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, EventLogError> {
         if bytes.len() > MAX_EVENT_LOG_BYTES {
             return Err(EventLogError::TooLarge { got: bytes.len() });
@@ -118,12 +118,12 @@ impl<'a> EventLog<'a> {
         Ok(Self { events })
     }
 
-    /// The entries, the first one first.
+    /// The entries in order.
     pub fn events(&self) -> &[Event<'a>] {
         &self.events
     }
 
-    /// RTMR0 to RTMR3 after all that the log tells of. Each begins as zeros.
+    /// RTMR0 to RTMR3 after all events in the log. Each begins as zeros.
     pub fn replay(&self) -> [[u8; 48]; 4] {
         let mut rtmrs = [[0; 48]; 4];
         for event in self.events.iter().filter(|event| event.event_type.is_extended()) {
@@ -137,7 +137,7 @@ impl<'a> EventLog<'a> {
 }
 
 impl Event<'_> {
-    /// Whether the digest is the one of the data. Of other events the data only tell what was hashed: they prove nothing.
+    /// Whether the digest is that of the data. For other events the data only describe what was hashed, and prove nothing.
     pub fn data_is_hashed(&self) -> bool {
         Sha384::digest(self.data)[..] == self.digest
     }
@@ -148,7 +148,7 @@ struct Algorithm {
     digest_bytes: u16,
 }
 
-/// The first entry, in the format of TPM 1.2, so that readers of that one know to stop.
+/// Reads the first entry. It is in the format of TPM 1.2, so that parsers of that format know to stop.
 fn algorithms(reader: &mut Reader<'_>) -> Result<Vec<Algorithm>, EventLogError> {
     reader.skip(4)?; // an index, which firmware sets as it likes
     let event_type = EventType(reader.u32()?);
@@ -185,11 +185,11 @@ fn event<'a>(reader: &mut Reader<'a>, algorithms: &[Algorithm], event: usize) ->
         2 => Register::Rtmr(1),
         3 => Register::Rtmr(2),
         4 => Register::Rtmr(3),
-        // The padding's first bytes, with something else among it.
+        // The padding's first bytes, with other bytes behind them.
         u32::MAX => return Err(EventLogError::TrailingBytes { events: event }),
         _ => return Err(EventLogError::UnknownRegister { event, index }),
     };
-    // One digest for each algorithm, and so exactly one SHA-384.
+    // There is one digest for each algorithm, and therefore exactly one SHA-384.
     if usize::try_from(reader.u32()?) != Ok(algorithms.len()) {
         return Err(EventLogError::Digests { event });
     }
@@ -212,7 +212,7 @@ fn data<'a>(reader: &mut Reader<'a>, length: u32) -> Result<&'a [u8], Truncated>
     reader.take(usize::try_from(length).map_err(|_| Truncated)?)
 }
 
-/// Whether nothing comes any more: firmware fills what it reserved with ones, others with zeros.
+/// Whether only padding is left: firmware fills the reserved memory with ones, other software with zeros.
 fn is_padding(rest: &[u8]) -> bool {
     rest.first().is_some_and(|first| matches!(first, 0 | 0xff) && rest.iter().all(|byte| byte == first))
 }

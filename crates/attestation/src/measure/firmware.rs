@@ -1,7 +1,7 @@
-//! MRTD: what a trust domain was built from, which is its firmware and where that lies in memory.
+//! MRTD: the measurement of what a trust domain was built from, which is its firmware and the firmware's place in memory.
 //!
-//! Where the firmware says so: Intel, "TDX Virtual Firmware Design Guide" 344991, section 11 (the descriptor and its sections), and
-//! QEMU, `docs/specs/sev-guest-firmware.rst` (the table of GUIDs at the image's end). What is hashed: Intel, "TDX Module Base
+//! Layout of the firmware: Intel, "TDX Virtual Firmware Design Guide" 344991, section 11 (the descriptor and its sections), and
+//! QEMU, `docs/specs/sev-guest-firmware.rst` (the table of GUIDs at the image's end). The hash: Intel, "TDX Module Base
 //! Architecture" 348549, section "MRTD", with TDH.MEM.PAGE.ADD and TDH.MR.EXTEND of "TDX Module ABI" 348551. All numbers are
 //! little-endian.
 
@@ -16,7 +16,7 @@ pub const MAX_FIRMWARE_BYTES: usize = 16 << 20;
 const TABLE_FOOTER: [u8; 16] = guid(0x96b5_82de, 0x1fb2, 0x45f7, [0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d]);
 const TDX_METADATA_OFFSET: [u8; 16] =
     guid(0xe47a_6535, 0x984a, 0x4798, [0x86, 0x5e, 0x46, 0x85, 0xa7, 0xbf, 0x8e, 0xc2]);
-/// The reset vector, behind the table.
+/// The size of the reset vector, which follows the table.
 const BYTES_BEHIND_TABLE: usize = 32;
 
 const SIGNATURE: [u8; 4] = *b"TDVF";
@@ -24,15 +24,15 @@ const VERSION: u32 = 1;
 const DESCRIPTOR_BYTES: u32 = 16;
 const SECTION_BYTES: u32 = 32;
 
-/// The section's data are measured, not its place alone.
+/// The section's data are measured, not only its place.
 const MR_EXTEND: u32 = 1 << 0;
-/// The section's memory is added while the domain runs, and so is in no measurement.
+/// The section's memory is added while the domain runs, and is therefore not measured.
 const PAGE_AUG: u32 = 1 << 1;
 
 const PAGE_BYTES: u64 = 4096;
 const CHUNK_BYTES: usize = 256;
 const CHUNKS_OF_PAGE: usize = PAGE_BYTES as usize / CHUNK_BYTES;
-/// More memory than any firmware wants to have ahead of its start: a hostile one must not keep us hashing.
+/// An upper limit for the memory before the start, above what any firmware uses: a hostile image must not keep us hashing.
 const MAX_PAGES: u64 = (1 << 30) / PAGE_BYTES;
 
 /// A firmware image for trust domains.
@@ -45,31 +45,31 @@ pub struct Firmware<'a> {
 /// A part of the memory that the host adds to the domain before it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Section {
-    /// Its kind: 0 code, 1 variables, 2 list of memory, 3 empty memory; 4 and more for firmware that is no UEFI's.
+    /// Its kind: 0 code, 1 variables, 2 list of memory, 3 empty memory; 4 and above for firmware that is not UEFI.
     pub section_type: u32,
-    /// Where it lies in the domain's memory, in bytes.
+    /// Its address in the domain's memory, in bytes.
     pub memory_address: u64,
-    /// How large it is there, in bytes.
+    /// Its size there, in bytes.
     pub memory_bytes: u64,
-    /// Whether its data are in MRTD.
+    /// Whether its data are part of MRTD.
     pub measured: bool,
     added: bool,
     data_offset: usize,
 }
 
-/// In which order the host has pages added and their data measured. The module hashes in the order of the calls.
+/// The order in which the host adds pages and has their data measured. The module hashes in the order of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageOrder {
-    /// Each page is added, then measured, before the next one: Linux since 6.16, and Google's hosts.
+    /// Each page is added and measured before the next one: Linux since 6.16, and Google's hosts.
     PageByPage,
-    /// All of a section are added, then all are measured: hosts of before, such as Ubuntu's 24.04 with Canonical's TDX packages.
+    /// All pages of a section are added, then all are measured: older hosts, such as Ubuntu 24.04 with Canonical's TDX packages.
     SectionBySection,
 }
 
 /// Why bytes are not firmware for trust domains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FirmwareError {
-    /// Larger than [`MAX_FIRMWARE_BYTES`].
+    /// It is larger than [`MAX_FIRMWARE_BYTES`].
     #[error("firmware: {got} bytes where {limit} are allowed", limit = MAX_FIRMWARE_BYTES)]
     TooLarge {
         /// The number of bytes.
@@ -81,19 +81,19 @@ pub enum FirmwareError {
     /// The table has no entry for TDX.
     #[error("the firmware is not made for TDX")]
     NotForTdx,
-    /// The TDX descriptor is not where the table says, or not one.
+    /// The TDX descriptor is not where the table says, or is invalid.
     #[error("the firmware's TDX descriptor is broken")]
     Descriptor,
-    /// A section is not whole pages, has unknown attributes, or does not have all the data that are to be measured.
+    /// A section is not a whole number of pages, has unknown attributes, or lacks data that must be measured.
     #[error("section {section} of the firmware's TDX descriptor is broken")]
     Section {
-        /// Which one, from 0.
+        /// The section, from 0.
         section: usize,
     },
 }
 
 impl<'a> Firmware<'a> {
-    /// Reads where the parts of an image go.
+    /// Reads which parts of the image go where.
     pub fn parse(image: &'a [u8]) -> Result<Self, FirmwareError> {
         if image.len() > MAX_FIRMWARE_BYTES {
             return Err(FirmwareError::TooLarge { got: image.len() });
@@ -116,12 +116,12 @@ impl<'a> Firmware<'a> {
         Ok(Self { image, sections })
     }
 
-    /// The parts of memory, in the order in which the host adds them.
+    /// The sections in the order in which the host adds them.
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 
-    /// What the module measures while the host adds the sections.
+    /// MRTD: what the module measures while the host adds the sections.
     pub fn mrtd(&self, order: PageOrder) -> [u8; 48] {
         let mut mrtd = Sha384::new();
         for section in self.sections.iter().filter(|section| section.added) {
@@ -143,7 +143,7 @@ impl<'a> Firmware<'a> {
 }
 
 impl Section {
-    /// `None` where it makes no sense.
+    /// `None` if the section is invalid.
     fn read(reader: &mut Reader<'_>, image: &[u8]) -> Result<Option<Self>, Truncated> {
         let data_offset = usize::try_from(reader.u32()?).map_err(|_| Truncated)?;
         let data_bytes = reader.u32()?;
@@ -163,7 +163,7 @@ impl Section {
         let pages = memory_address.is_multiple_of(PAGE_BYTES) && memory_bytes.is_multiple_of(PAGE_BYTES);
         let fits = memory_address.checked_add(memory_bytes).is_some();
         let known = attributes & !(MR_EXTEND | PAGE_AUG) == 0 && (section.added || !measured);
-        // What is measured is all there. Data that are not measured do not matter here.
+        // Measured data must be complete. Data that are not measured do not matter here.
         let data = section.data(image).is_some() && u64::from(data_bytes) == memory_bytes;
         Ok((pages && fits && known && (data || !measured)).then_some(section))
     }
@@ -184,7 +184,7 @@ impl Section {
     /// TDH.MR.EXTEND of each chunk of a page.
     fn extend(&self, page: u64, image: &[u8], mrtd: &mut Sha384) {
         let start = page * PAGE_BYTES;
-        // That they are there was seen when the section was read.
+        // The data exist: that was checked when the section was read.
         let data = self.data(image).filter(|_| self.measured).and_then(|data| data.get(start as usize..));
         let chunks = data.map(|data| data.as_chunks::<CHUNK_BYTES>().0).unwrap_or_default();
         for (chunk, data) in chunks.iter().take(CHUNKS_OF_PAGE).enumerate() {
@@ -194,7 +194,7 @@ impl Section {
     }
 }
 
-/// The 128 bytes that stand for a call: its name, and from byte 16 on the address in the domain's memory.
+/// The 128 bytes that represent a call: its name, and from byte 16 on the address in the domain's memory.
 fn call(name: &[u8], address: u64) -> [u8; 128] {
     let mut buffer = [0; 128];
     buffer[..name.len()].copy_from_slice(name);
@@ -202,14 +202,14 @@ fn call(name: &[u8], address: u64) -> [u8; 128] {
     buffer
 }
 
-/// How far from the image's end the descriptor lies, in bytes.
+/// The distance of the descriptor from the image's end, in bytes.
 fn metadata_offset(image: &[u8]) -> Result<usize, FirmwareError> {
     let table_end = image.len().checked_sub(BYTES_BEHIND_TABLE).ok_or(FirmwareError::Table)?;
     let footer = entry_before(image.get(..table_end).ok_or(FirmwareError::Table)?).ok_or(FirmwareError::Table)?;
     if footer.guid != TABLE_FOOTER {
         return Err(FirmwareError::Table);
     }
-    // The footer's length is the whole table's.
+    // The footer's length is that of the whole table.
     let mut rest = footer.data;
     while !rest.is_empty() {
         let entry = entry_before(rest).ok_or(FirmwareError::Table)?;
@@ -222,7 +222,7 @@ fn metadata_offset(image: &[u8]) -> Result<usize, FirmwareError> {
     Err(FirmwareError::NotForTdx)
 }
 
-/// An entry of the table, which is read from its end: data, the length of all three, GUID.
+/// An entry of the table. The table is read from its end: an entry is data, the length of all three parts, and a GUID.
 struct Entry<'a> {
     guid: [u8; 16],
     data: &'a [u8],
@@ -237,7 +237,7 @@ fn entry_before(bytes: &[u8]) -> Option<Entry<'_>> {
     Some(Entry { guid: *guid, data, before })
 }
 
-/// The number of sections.
+/// Reads the descriptor and returns the number of sections.
 fn descriptor(reader: &mut Reader<'_>) -> Result<usize, FirmwareError> {
     let mut read = || Ok((reader.array()?, reader.u32()?, reader.u32()?, reader.u32()?));
     let (signature, length, version, sections) = read().map_err(|Truncated| FirmwareError::Descriptor)?;
@@ -248,7 +248,7 @@ fn descriptor(reader: &mut Reader<'_>) -> Result<usize, FirmwareError> {
     usize::try_from(sections).map_err(|_| FirmwareError::Descriptor)
 }
 
-/// A GUID as it stands in firmware: its first three numbers with their least significant byte first.
+/// A GUID in firmware's byte order: the first three numbers are little-endian.
 const fn guid(first: u32, second: u16, third: u16, rest: [u8; 8]) -> [u8; 16] {
     let ([a, b, c, d], [e, f], [g, h]) = (first.to_le_bytes(), second.to_le_bytes(), third.to_le_bytes());
     let [i, j, k, l, m, n, o, p] = rest;

@@ -1,4 +1,4 @@
-//! The digest that firmware measures of a program for UEFI: the one that a signature of the program would be about.
+//! The digest that firmware measures for a UEFI program, which is the digest that a signature of the program would cover.
 //!
 //! Microsoft, "Windows Authenticode Portable Executable Signature Format" 1.0, "Calculating the PE Image Hash", and "PE Format". All
 //! numbers are little-endian.
@@ -13,22 +13,22 @@ const PE_OFFSET_AT: usize = 0x3c;
 const PE_SIGNATURE: [u8; 4] = *b"PE\0\0";
 const FILE_HEADER_BYTES: usize = 20;
 const SECTION_HEADER_BYTES: usize = 40;
-/// PE32+, as all programs for 64 bits.
+/// PE32+, the format of all 64-bit programs.
 const MAGIC: u16 = 0x20b;
-/// In the optional header.
+/// The offset in the optional header.
 const SIZE_OF_HEADERS_AT: usize = 60;
 const CHECKSUM_AT: usize = 64;
 const DIRECTORIES_AT: usize = 108;
-/// Among the directories: where the signatures are.
+/// The index of the signatures among the directories.
 const CERTIFICATES: usize = 4;
 
 /// Why bytes are not a program for UEFI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ImageError {
-    /// Neither a UKI nor a kernel that UEFI could start.
+    /// It is neither a UKI nor a kernel that UEFI could start.
     #[error("not a program for UEFI (PE32+)")]
     NotAnImage,
-    /// It ends inside of something that its headers announce, or its parts overlap.
+    /// It ends inside something that its headers announce, or its parts overlap.
     #[error("the program is cut short, or its headers are broken")]
     Broken,
 }
@@ -45,12 +45,12 @@ pub fn authenticode(image: &[u8]) -> Result<[u8; 48], ImageError> {
     for (offset, bytes) in layout.sections {
         hash.update(at(image, offset, bytes)?);
         hashed_bytes = hashed_bytes.checked_add(bytes).ok_or(ImageError::Broken)?;
-        // No more than the image has: its parts do not overlap, and a hostile one must not keep us hashing.
+        // Not more than the image has: the parts must not overlap, and a hostile image must not keep us hashing.
         if hashed_bytes > image.len() {
             return Err(ImageError::Broken);
         }
     }
-    // What stands behind all that, except the signatures at the end.
+    // The bytes after all sections, except the signatures at the end.
     let rest = image.get(hashed_bytes..).ok_or(ImageError::Broken)?;
     let rest_bytes = rest.len().checked_sub(layout.certificate_bytes);
     hash.update(at(rest, 0, rest_bytes.ok_or(ImageError::Broken)?)?);
@@ -61,7 +61,7 @@ struct Layout {
     /// The parts of the headers that are hashed.
     headers: Vec<std::ops::Range<usize>>,
     size_of_headers: usize,
-    /// Offset and size of each in the file, the first one first.
+    /// Offset and size of each section in the file, in order.
     sections: Vec<(usize, usize)>,
     certificate_bytes: usize,
 }

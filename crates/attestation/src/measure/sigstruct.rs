@@ -1,4 +1,4 @@
-//! An enclave's signed description, which the processor compares with the enclave before it starts.
+//! SIGSTRUCT: an enclave's signed description, which the processor compares with the enclave before it starts.
 //!
 //! Layout and rules: Intel SDM, volume 3D, "Enclave Signature Structure (SIGSTRUCT)" and "EINIT". All numbers are little-endian.
 
@@ -17,7 +17,7 @@ const HEADER: [u8; 16] = [6, 0, 0, 0, 0xe1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0];
 const HEADER2: [u8; 16] = [1, 1, 0, 0, 0x60, 0, 0, 0, 0x60, 0, 0, 0, 1, 0, 0, 0];
 const VENDORS: [u32; 2] = [0, 0x8086];
 const EXPONENT: u32 = 3;
-/// The signature is over the header and the body, without key and signature between them.
+/// The size of the header. The signature covers the header and the body, but not the key and the signature between them.
 const HEADER_BYTES: usize = 128;
 const MODULUS_BYTES: usize = 384;
 const BODY_BYTES: usize = 128;
@@ -25,18 +25,18 @@ const BODY_BYTES: usize = 128;
 /// Bit 1 of ATTRIBUTES.
 const DEBUG: u8 = 1 << 1;
 
-/// What an enclave's signer says of it. The signature is good: it holds a key's word, whoever's the key is.
+/// What an enclave's signer says about it. The signature was verified against the key in the structure, whoever owns that key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sigstruct {
-    /// ENCLAVEHASH: the MRENCLAVE of what may start under it.
+    /// ENCLAVEHASH: the MRENCLAVE of enclaves that may start with this.
     pub mr_enclave: [u8; 32],
-    /// The MRSIGNER of what may start under it: the SHA-256 of the modulus.
+    /// The MRSIGNER of enclaves that may start with this: the SHA-256 of the modulus.
     pub mr_signer: [u8; 32],
-    /// ATTRIBUTES: 8 bytes of flags, 8 bytes of XFRM, of which those of the mask must be the enclave's.
+    /// ATTRIBUTES: 8 bytes of flags, 8 bytes of XFRM. The bits in the mask must be those of the enclave.
     pub attributes: [u8; 16],
     /// ATTRIBUTEMASK.
     pub attribute_mask: [u8; 16],
-    /// MISCSELECT, of which those bits that are in the mask must be the enclave's.
+    /// MISCSELECT. The bits in the mask must be those of the enclave.
     pub misc_select: u32,
     /// MISCMASK.
     pub misc_mask: u32,
@@ -50,38 +50,38 @@ pub struct Sigstruct {
     pub date: u32,
 }
 
-/// Whether an enclave may start so that it can be looked into.
+/// Whether an enclave may start with debugging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Debugging {
-    /// It never starts so.
+    /// It never starts with debugging.
     Refused,
     /// Whoever starts it decides.
     Allowed,
-    /// It starts only so.
+    /// It starts only with debugging.
     Required,
 }
 
-/// Why bytes are not the SIGSTRUCT of any enclave.
+/// Why bytes are not a valid SIGSTRUCT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SigstructError {
-    /// Fewer than [`SIGSTRUCT_BYTES`].
+    /// There are fewer bytes than [`SIGSTRUCT_BYTES`].
     #[error("the SIGSTRUCT is cut short")]
     Truncated,
-    /// Something stands behind it.
+    /// Bytes follow the structure.
     #[error("{bytes} bytes stand behind the SIGSTRUCT")]
     TrailingBytes {
-        /// How many.
+        /// Their number.
         bytes: usize,
     },
-    /// A field has another value than the processor accepts.
+    /// A field has a value that the processor does not accept.
     #[error("{0} is not what the processor accepts")]
     Field(SigstructField),
-    /// Its key did not sign it: no processor starts an enclave with it.
+    /// The signature is not that of its key: no processor starts an enclave with it.
     #[error("the signature does not hold")]
     Signature,
 }
 
-/// A field of which only certain values are accepted.
+/// A field that accepts only certain values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigstructField {
     /// HEADER.
@@ -92,7 +92,7 @@ pub enum SigstructField {
     Header2,
     /// Bytes that must be zero.
     Reserved {
-        /// Where they begin.
+        /// The offset of the first one.
         at: usize,
     },
     /// EXPONENT.
@@ -100,7 +100,7 @@ pub enum SigstructField {
 }
 
 impl Sigstruct {
-    /// Reads a SIGSTRUCT and verifies its signature. Q1 and Q2, which only save the processor two divisions, are not looked at.
+    /// Parses a SIGSTRUCT and verifies its signature. Q1 and Q2, which only save the processor two divisions, are not checked.
     pub fn parse(bytes: &[u8]) -> Result<Self, SigstructError> {
         let mut reader = Reader { rest: bytes };
         let header = Reader { rest: reader.rest }.take(HEADER_BYTES)?;
@@ -151,7 +151,7 @@ impl Sigstruct {
         })
     }
 
-    /// Whether an enclave may start under it so that it can be looked into.
+    /// Whether an enclave may start with debugging.
     pub fn debugging(&self) -> Debugging {
         match (self.attribute_mask[0] & DEBUG != 0, self.attributes[0] & DEBUG != 0) {
             (true, false) => Debugging::Refused,
@@ -169,7 +169,7 @@ fn zeros(reader: &mut Reader<'_>, bytes: usize, field: SigstructField) -> Result
     ask(reader.take(bytes)?.iter().all(|byte| *byte == 0), field)
 }
 
-/// Modulus and signature as they stand in a SIGSTRUCT: the least significant byte first.
+/// Verifies the signature. Modulus and signature are in a SIGSTRUCT's byte order, the least significant byte first.
 fn verify(
     signed: &[u8],
     mut modulus: [u8; MODULUS_BYTES],
@@ -177,7 +177,7 @@ fn verify(
 ) -> Result<(), SigstructError> {
     modulus.reverse();
     signature.reverse();
-    // A modulus that begins with zeros, and so is of a shorter key, is refused here, too.
+    // This also refuses a modulus that begins with zeros and so belongs to a shorter key.
     RsaPublicKeyComponents { n: &modulus[..], e: &[3] }
         .verify(&RSA_PKCS1_2048_8192_SHA256, signed, &signature)
         .map_err(|_| SigstructError::Signature)

@@ -1,6 +1,6 @@
 //! SGX under Gramine (Gramine's documentation, "Attestation and Secret Provisioning", "Low-level /dev/attestation
-//! interface"): the quote is made when `quote` is opened, over what `user_report_data` holds at that time. The files are
-//! the process's own, so nobody else can write in between.
+//! interface"). Opening `quote` makes the quote, over the content of `user_report_data` at that time. The files belong to
+//! this process only, so nobody else can write in between.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! TDX by the kernel's files (Linux, `Documentation/ABI/testing/configfs-tsm-report` and
+//! TDX with the kernel's files (Linux, `Documentation/ABI/testing/configfs-tsm-report` and
 //! `sysfs-devices-virtual-misc-tdx_guest`).
 
 use std::{
@@ -12,21 +12,21 @@ use super::{MAX_QUOTE_BYTES, MAX_WORD_BYTES, PlatformError, REPORT_DATA_BYTES, r
 pub(super) const REPORTS: &str = "/sys/kernel/config/tsm/report";
 const RTMR3: &str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384";
 
-/// What RTMR3 is extended with after a quote: 48 bytes of text that a reader of the register's history can recognise.
+/// What RTMR3 is extended with after a quote: 48 bytes of text that readers of the register's history can recognise.
 const QUOTED: &[u8; 48] = b"tee-prover-gateway: a signing key has been named";
 
 /// The kernel's files that make quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TdxFiles {
-    /// The report's folder. One that is there is used, so that root can prepare it for another user; otherwise it is made
-    /// and removed again.
+    /// The report's folder. An existing one is used, so that root can prepare it for another user; otherwise it is created and removed
+    /// again.
     pub report: PathBuf,
     /// Reads as RTMR3's 48 bytes; writing 48 bytes extends it.
     pub rtmr3: PathBuf,
 }
 
 impl Default for TdxFiles {
-    /// Where the kernel has them, with a report folder of this process's own.
+    /// The kernel's usual places, with a report folder of this process's own.
     fn default() -> Self {
         let report = Path::new(REPORTS).join(format!("tee-prover-{}", std::process::id()));
         Self { report, rtmr3: RTMR3.into() }
@@ -43,8 +43,8 @@ impl TdxFiles {
         let before = self.generation()?;
         write(&self.report.join("inblob"), report_data)?;
         let quote = read(&self.report.join("outblob"), MAX_QUOTE_BYTES)?;
-        // The kernel takes the 64 bytes when the file is closed and has no way to refuse them then: only the count shows
-        // that they, and nobody else's after them, are what the quote is over.
+        // The kernel takes the 64 bytes when the file is closed, and cannot refuse them then. Only the count shows that the quote is over
+        // these bytes, and that nobody else wrote others after them.
         match self.generation()?.wrapping_sub(before) {
             1 => Ok(quote),
             got => Err(PlatformError::Conflict { got }),
@@ -66,7 +66,7 @@ impl TdxFiles {
     }
 }
 
-/// A folder that goes when this does.
+/// A folder that is removed when this is dropped.
 struct Made<'a>(&'a Path);
 
 impl<'a> Made<'a> {
@@ -81,7 +81,7 @@ impl<'a> Made<'a> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        // What stays behind is a folder in the kernel's memory, without a secret.
+        // If this fails, a folder without a secret stays in the kernel's memory.
         let _ = fs::remove_dir(self.0);
     }
 }

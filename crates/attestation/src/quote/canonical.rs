@@ -1,12 +1,12 @@
-//! A quote without what anybody may add to it.
+//! Removes from a quote what anybody may add to it.
 //!
-//! Its format has room that no signature covers: behind the quote, behind the parts of the signature data, and around the
-//! certificates, which are text. Real quotes have nothing there, except padding behind them.
+//! The format has room that no signature covers: after the quote, after the parts of the signature data, and around the certificates,
+//! which are text. Real quotes have nothing there, except padding at the end.
 
 use super::{Quote, QuoteError};
 use crate::reader::Reader;
 
-/// What encloses the quoting enclave's own data in quotes of versions 4 and 5.
+/// The type that encloses the quoting enclave's own data in quotes of versions 4 and 5.
 const QE_REPORT_CERTIFICATION: u16 = 6;
 /// The certificates of the platform, in PEM.
 const PCK_CHAIN: u16 = 5;
@@ -15,8 +15,8 @@ const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
 impl Quote {
-    /// The same quote with nothing in the room that no signature covers. Real quotes stay as they are, padding aside. What
-    /// cannot be read is left as it is: no judge accepts it.
+    /// The same quote, with nothing in the room that no signature covers. Real quotes stay as they are, except for padding. A malformed
+    /// part stays as it is: no judge accepts such a quote.
     pub fn canonical(bytes: &[u8]) -> Result<Vec<u8>, QuoteError> {
         let quote = Self::parse(bytes)?;
         let (signed, rest) = bytes.split_at_checked(quote.signed_bytes).ok_or(QuoteError::Truncated)?;
@@ -43,7 +43,7 @@ fn signature_data(version: u16, data: &[u8]) -> Result<Vec<u8>, QuoteError> {
     Ok([signature_and_key, &certification_of(kind, &enclosed)?].concat())
 }
 
-/// The quoting enclave's report, its signature, what it authenticates, and the certificates.
+/// Copies the quoting enclave's report, its signature, its authentication data, and the certificates.
 fn quoting_enclave(reader: &mut Reader<'_>) -> Result<Vec<u8>, QuoteError> {
     let report_and_signature = reader.take(384 + 64)?;
     let length = reader.u16()?;
@@ -65,8 +65,8 @@ fn certification_of(kind: u16, data: &[u8]) -> Result<Vec<u8>, QuoteError> {
     Ok([&kind.to_le_bytes(), &length.to_le_bytes()[..], data].concat())
 }
 
-/// The certificates without what stands around them, each with its line's end. Quoting libraries of Intel's end them as C ends
-/// a text, others do not: a NUL at the very end stays.
+/// The certificates without surrounding text, each with its line end. Some of Intel's quoting libraries end them with C's NUL and
+/// others do not, so a NUL at the very end is kept.
 fn chain_alone(data: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(data) else { return data.to_vec() };
     let mut alone = String::new();

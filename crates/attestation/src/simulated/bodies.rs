@@ -1,9 +1,9 @@
-//! What the processor says of an enclave or a domain.
+//! The processor's reports about an enclave or a domain.
 
 use super::{CPU_SVN, mr_enclave, mr_signer};
 use crate::report_data::REPORT_DATA_BYTES;
 
-/// A pretended enclave. The default is the simulated prover's.
+/// A simulated enclave. The default is the simulated prover's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enclave {
     /// ATTRIBUTES: 8 bytes of flags, 8 bytes of XFRM.
@@ -18,10 +18,10 @@ pub struct Enclave {
     pub isv_svn: u16,
 }
 
-/// A pretended domain. The default is the simulated prover's.
+/// A simulated domain. The default is the simulated prover's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
-    /// TEE_TCB_SVN: of the TDX module, the first byte its version's number, the second the version.
+    /// TEE_TCB_SVN of the TDX module: the first byte is its version's number, the second the version.
     pub tee_tcb_svn: [u8; 16],
     /// MRSEAM.
     pub mr_seam: [u8; 48],
@@ -43,13 +43,13 @@ pub struct Domain {
     pub mr_owner_config: [u8; 48],
     /// RTMR0 to RTMR3.
     pub rtmrs: [[u8; 48]; 4],
-    /// TEE_TCB_SVN2, in the bodies that have it: of the TDX module that runs now.
+    /// TEE_TCB_SVN2 of the TDX module that runs now, in the bodies that have it.
     pub tee_tcb_svn2: [u8; 16],
     /// MRSERVICETD, in the bodies that have it.
     pub mr_service_td: [u8; 48],
 }
 
-/// Which layout a TDX quote has.
+/// The layout of a TDX quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Version 4.
@@ -65,7 +65,7 @@ pub enum Format {
 impl Default for Enclave {
     fn default() -> Self {
         Self {
-            // INIT and MODE64BIT; XFRM with x87 and SSE. Not DEBUG: simulated quotes pass the policy that real ones pass.
+            // INIT and MODE64BIT; XFRM with x87 and SSE. Without DEBUG, so that simulated quotes pass the same policy as real ones.
             attributes: [5, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
             mr_enclave: mr_enclave(),
             mr_signer: mr_signer(),
@@ -122,7 +122,7 @@ impl Enclave {
 }
 
 impl Domain {
-    /// A TEE_TCB_SVN of a TDX module of that version.
+    /// A TEE_TCB_SVN of a TDX module with this version.
     pub fn svn(module_isv_svn: u8, module_version: u8) -> [u8; 16] {
         let mut svn = [1; 16];
         let [isv_svn, version, ..] = &mut svn;
@@ -130,7 +130,7 @@ impl Domain {
         svn
     }
 
-    /// `sgx_report2_body_t`, 584 bytes, or one of the longer ones; in version 5 after its type and size.
+    /// `sgx_report2_body_t`, 584 bytes, or one of the longer ones; in version 5 preceded by its type and size.
     pub(super) fn report(&self, format: Format, report_data: &[u8; REPORT_DATA_BYTES]) -> Vec<u8> {
         let mut body = Vec::with_capacity(1024);
         body.extend(self.tee_tcb_svn);

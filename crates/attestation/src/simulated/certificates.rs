@@ -1,4 +1,4 @@
-//! Keys with X.509 certificates (RFC 5280), and the revocation lists of those that issue.
+//! Keys with X.509 certificates (RFC 5280), and the revocation lists of their issuers.
 
 use super::{CPU_SVN, FMSPC, PCE_ID, PCE_SVN};
 use p256::{
@@ -29,7 +29,7 @@ use x509_cert::{
     time::Validity,
 };
 
-/// Simulated certificates could not be made: the clock is outside of what X.509 can say.
+/// Simulated certificates could not be made: the clock is outside the range of X.509.
 #[derive(Debug, Error)]
 #[error("simulated certificates")]
 pub struct SimulationError(#[from] builder::Error);
@@ -47,14 +47,14 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// A root, signed by itself.
+    /// A self-signed root.
     pub(super) fn root(name: &str, valid: Validity) -> Result<Self, SimulationError> {
         let key = SigningKey::random(&mut OsRng);
         let certificate = builder(Profile::Root, name, 1, valid, &key, &key)?.build::<DerSignature>()?;
         Ok(Self { key, certificate })
     }
 
-    /// An authority that issues platforms' certificates.
+    /// Issues an authority for platforms' certificates.
     pub(super) fn issue_authority(&self, name: &str, serial: u8, valid: Validity) -> Result<Self, SimulationError> {
         let profile = Profile::SubCA { issuer: self.name(), path_len_constraint: Some(0) };
         let key = SigningKey::random(&mut OsRng);
@@ -62,14 +62,14 @@ impl Identity {
         Ok(Self { key, certificate })
     }
 
-    /// A signer of collateral.
+    /// Issues a signer of collateral.
     pub(super) fn issue_signer(&self, name: &str, serial: u8, valid: Validity) -> Result<Self, SimulationError> {
         let key = SigningKey::random(&mut OsRng);
         let certificate = builder(self.leaf(), name, serial, valid, &key, &self.key)?.build::<DerSignature>()?;
         Ok(Self { key, certificate })
     }
 
-    /// A platform's provisioning certification key (PCK): its certificate says what the platform is.
+    /// Issues a platform's provisioning certification key (PCK). Its certificate describes the platform.
     pub(super) fn issue_platform(&self, name: &str, serial: u8, valid: Validity) -> Result<Self, SimulationError> {
         let key = SigningKey::random(&mut OsRng);
         let mut builder = builder(self.leaf(), name, serial, valid, &key, &self.key)?;
@@ -77,7 +77,7 @@ impl Identity {
         Ok(Self { certificate: builder.build::<DerSignature>()?, key })
     }
 
-    /// The list of what it has revoked, by serial numbers, in DER.
+    /// The list of the serial numbers that it has revoked, in DER.
     pub(super) fn revocation_list(&self, valid: Validity, revoked: &[u8]) -> Result<Vec<u8>, SimulationError> {
         let public_key =
             SubjectPublicKeyInfoOwned::from_key(*self.key.verifying_key()).map_err(builder::Error::from)?;
@@ -98,7 +98,7 @@ impl Identity {
             issuer,
             this_update: valid.not_before,
             next_update: Some(valid.not_after),
-            // RFC 5280 wants an empty list left out.
+            // RFC 5280 requires an empty list to be absent.
             revoked_certificates: Some(revoked).filter(|revoked| !revoked.is_empty()),
             crl_extensions: Some(extensions),
         };
@@ -142,7 +142,7 @@ fn builder<'a>(
     Ok(CertificateBuilder::new(profile, SerialNumber::from(serial), valid, name, public_key, issuer)?)
 }
 
-/// What a PCK certificate says of its platform (Intel, "SGX PCK Certificate and Certificate Revocation List Profile
+/// What a PCK certificate says about its platform (Intel, "SGX PCK Certificate and Certificate Revocation List Profile
 /// Specification", section 1.3.5).
 struct SgxExtension(Vec<AttributeTypeAndValue>);
 

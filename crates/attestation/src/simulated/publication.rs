@@ -14,32 +14,32 @@ use super::{
 };
 use crate::{collateral::Collateral, quote::Tee};
 
-/// The circumstances of a publication. The default: the platform's SGX is up to date.
+/// The content of a publication. By default the platform's SGX is up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// What it is about.
+    /// The kind of environment that it is about.
     pub tee: Tee,
     /// Status of the platform's security versions, as Intel names it.
     pub tcb_status: &'static str,
     /// Advisories of the platform.
     pub advisories: Vec<&'static str>,
-    /// The lowest security version, of each component, that has a status at all. The platform's is 1.
+    /// The lowest security version of each component that has a status at all. The platform's is 1.
     pub least_svn: u8,
-    /// The family of processors that it is about.
+    /// The family of processors that it is for.
     pub fmspc: [u8; 6],
     /// Status of the quoting enclave's security version.
     pub qe_status: &'static str,
-    /// What the quoting enclave must be.
+    /// The required quoting enclave.
     pub quoting_enclave: Enclave,
     /// Status of the TDX module's security version.
     pub module_status: &'static str,
     /// MRSIGNERSEAM that the TDX module must have.
     pub module_signer: [u8; 48],
-    /// From when to when the TCB info is valid; the platform's own time by default.
+    /// When the TCB info is valid; by default as long as the platform.
     pub tcb_info_valid: Option<(SystemTime, SystemTime)>,
-    /// From when to when the QE identity is valid.
+    /// When the QE identity is valid.
     pub qe_identity_valid: Option<(SystemTime, SystemTime)>,
-    /// From when to when the revocation lists are valid.
+    /// When the revocation lists are valid.
     pub revocation_lists_valid: Option<(SystemTime, SystemTime)>,
     /// What has been revoked.
     pub revoked: Option<Revoked>,

@@ -1,4 +1,4 @@
-//! Collateral that was fetched, kept for as long as it is good.
+//! A cache for fetched collateral, which keeps it as long as it is valid.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,10 @@ use crate::collateral::Collateral;
 
 /// The most kinds of platforms whose collateral is kept.
 const MAX_KEPT: usize = 256;
-/// A source that failed is not asked again sooner, as long as there is something to go on with.
+/// A source that failed is not asked again sooner than this, as long as there is collateral to use.
 const RETRY_AFTER_SECS: u64 = 60;
 
-/// Collateral that was fetched, for as long as it is good. Clones share it.
+/// A cache for fetched collateral. Clones share it.
 #[derive(Debug, Clone)]
 pub struct CollateralCache {
     source: CollateralSource,
@@ -24,7 +24,7 @@ pub struct CollateralCache {
     kept: Arc<Mutex<HashMap<PlatformKind, Slot>>>,
 }
 
-/// Of one kind of platform. One caller fetches at a time; those of other kinds do not wait for it.
+/// The collateral for one kind of platform. One caller fetches at a time; callers for other kinds do not wait for it.
 type Slot = Arc<AsyncMutex<Option<Kept>>>;
 
 #[derive(Debug)]
@@ -35,18 +35,18 @@ struct Kept {
 }
 
 impl CollateralCache {
-    /// A cache before a source. Collateral is fetched anew when it was fetched `max_age_secs` ago, as Intel publishes new
-    /// findings long before the old ones end, and when it has no more than `refresh_before_secs` left.
+    /// A cache in front of a source. Collateral is fetched again `max_age_secs` after it was fetched, since Intel publishes new findings
+    /// long before the old ones expire, and when it remains valid for no longer than `refresh_before_secs`.
     pub fn new(source: CollateralSource, max_age_secs: u64, refresh_before_secs: u64) -> Self {
         Self { source, max_age_secs, refresh_before_secs, kept: Arc::default() }
     }
 
-    /// The collateral for a quote. Should it be due and the source not have it, what is kept will do until its end.
+    /// The collateral for a quote. If it is due and the source does not have it, the kept one is used until it expires.
     pub async fn collateral(&self, quote: &[u8], now_secs: u64) -> Result<Arc<Collateral>, SourceError> {
         let kind = PlatformKind::of(quote)?;
         let slot = self.slot(kind);
         let mut kept = slot.lock().await;
-        // A folder may have what was valid earlier.
+        // A folder may have collateral that was valid earlier.
         let earlier = |kept: &Kept| matches!(self.source, CollateralSource::Folder(_)) && kept.begins_after(now_secs);
         let good = |kept: &&Kept| kept.ends_after(now_secs) && !earlier(kept) && !self.is_due(kept, now_secs);
         if let Some(kept) = kept.as_ref().filter(good) {
@@ -77,7 +77,7 @@ impl CollateralCache {
 
     fn slot(&self, kind: PlatformKind) -> Slot {
         let mut slots = self.slots();
-        // Whoever makes up kinds of platforms gets no more memory for it.
+        // Callers that invent kinds of platforms get no more memory.
         if slots.len() >= MAX_KEPT && !slots.contains_key(&kind) {
             slots.clear();
         }

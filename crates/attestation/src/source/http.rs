@@ -1,4 +1,4 @@
-//! A client for a service of collateral.
+//! An HTTP client for a collateral service.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -17,8 +17,8 @@ use tee_api::{
     http::{HttpOptions, Trust, certificates},
 };
 
-/// Gives up on a service that does not answer. Certificates are those that the system trusts, or a file in PEM has those that are
-/// trusted instead: an authority's, or the service's very own.
+/// Gives up on a service that does not answer. It trusts the system's certificates or, instead, those in a PEM file: an authority's, or
+/// that of the service itself.
 pub(super) fn client(url: &Url, trusted: Option<&Path>, program: &'static str) -> Result<Client, ClientSetupError> {
     let trust = match trusted {
         None => Trust::System,
@@ -33,8 +33,8 @@ pub(super) fn client(url: &Url, trusted: Option<&Path>, program: &'static str) -
     .client(url)
 }
 
-/// Trusts a server that shows one of the certificates, or one that an authority among them has issued. The first is what a PCCS
-/// of Intel's default set-up shows: it signed its certificate itself, as an authority, for whatever name.
+/// Trusts a server that shows one of the certificates, or one that an authority among them has issued. The first case is that of a PCCS
+/// in Intel's default set-up: it shows a self-signed authority certificate, for an arbitrary name.
 #[derive(Debug)]
 struct Named {
     certificates: Vec<CertificateDer<'static>>,
@@ -62,7 +62,7 @@ impl ServerCertVerifier for Named {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // That it has the certificate's key is proven by the handshake's signature.
+        // The handshake's signature proves that the server has the certificate's key.
         if self.certificates.iter().any(|certificate| **certificate == **shown) {
             return Ok(ServerCertVerified::assertion());
         }

@@ -13,32 +13,32 @@ use tee_api::http::{NetworkError, Pace, date, read_body, retry_after};
 use super::{PlatformKind, SourceError, http};
 use crate::collateral::{Collateral, PcsAnswers};
 
-/// The most that is read of one of the service's answers, in bytes.
+/// The most bytes that are read of one answer of the service.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
-/// Intel's service keeps the root's revocation list elsewhere.
+/// Intel's service keeps the root's revocation list at another host.
 const INTELS_HOST: &str = "api.trustedservices.intel.com";
 const INTELS_ROOT_CRL: &str = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
-/// A service that asks to be left alone is left alone for so long where it does not say for how long, and no longer than the
-/// second.
+/// How long to leave a service alone that asks for it: the first is used if the service names no time, the second is the
+/// maximum.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(60);
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
-/// A parameter that these two documents have and others do not.
+/// A parameter that only these two documents have.
 const UPDATE: &str = "update";
 
-/// A service. Clones share what it said of when to ask again.
+/// A service. Clones share when to ask again.
 #[derive(Debug, Clone)]
 pub struct Service {
     http: Client,
-    /// What is before `/sgx/certification/v4`, ending with a slash; its query goes with every question.
+    /// The URL before `/sgx/certification/v4`, ending with a slash. Its query is sent with every request.
     base_url: Url,
     left_alone_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Service {
-    /// By its URL, which may end in `/sgx/certification/v4`. Behind `#ca=` it may name a file in PEM, with the certificate of the
-    /// service itself or of an authority that is trusted for it instead of the system's.
+    /// Opens a service by its URL, which may end in `/sgx/certification/v4`. `#ca=` at the end may name a PEM file with the certificate of
+    /// the service itself, or of an authority to trust instead of the system's.
     pub(super) fn open(place: &str, program: &'static str) -> Result<Self, SourceError> {
-        // What is in the query may be a secret.
+        // The query may hold a secret.
         let url = place.split(['?', '#']).next().unwrap_or_default();
         let wrong = |error: &dyn std::fmt::Display| SourceError::Url { url: url.to_owned(), error: error.to_string() };
         let mut base_url = tee_api::http::url(place).map_err(|error| wrong(&error))?;
@@ -59,15 +59,15 @@ impl Service {
         Ok(Self { http, base_url, left_alone_until: Arc::default() })
     }
 
-    /// Asks whether the service is there, for something that all of them have: the identity of SGX's quoting enclave. Gives
-    /// the service's time, where it says one.
+    /// Checks that the service answers, by asking for something that all of them have: the identity of SGX's quoting enclave. Returns
+    /// the service's time, if the answer has it.
     pub async fn reach(&self) -> Result<Option<SystemTime>, SourceError> {
         let identity = self.get(self.at("sgx/certification/v4/qe/identity", &[])).await?;
         identity.pem("SGX-Enclave-Identity-Issuer-Chain")?;
         Ok(date(&identity.headers))
     }
 
-    /// Intel, "PCS API", version 4; the answers of a PCCS differ in the root's revocation list, which it gives in hex.
+    /// Fetches collateral (Intel, "PCS API", version 4). A PCCS differs in the root's revocation list, which it returns in hex.
     pub(super) async fn fetch(&self, kind: PlatformKind) -> Result<Collateral, SourceError> {
         let tee = kind.tee.as_str();
         let fmspc = hex::encode_upper(kind.fmspc);
@@ -93,7 +93,7 @@ impl Service {
         })?)
     }
 
-    /// A document's URL, with the base's own query behind its parameters.
+    /// A document's URL, with the base's own query after its parameters.
     fn at(&self, path: &str, parameters: &[(&str, &str)]) -> Url {
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{path}", self.base_url.path()));
@@ -109,7 +109,7 @@ impl Service {
     }
 
     async fn get(&self, url: Url) -> Result<Answer, SourceError> {
-        // What is in the query may be a secret.
+        // The query may hold a secret.
         let path = url.as_str().split('?').next().unwrap_or_default().to_owned();
         if let Some(until) = self.left_alone_until().filter(|until| *until > Instant::now()) {
             return Err(SourceError::Busy { path, wait: until.saturating_duration_since(Instant::now()) });
@@ -150,7 +150,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// A header with certificates, percent-encoded.
+    /// A header with percent-encoded certificates.
     fn pem(&self, name: &str) -> Result<String, SourceError> {
         self.headers
             .get(name)

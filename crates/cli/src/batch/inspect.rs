@@ -44,7 +44,7 @@ fn print(input: &BatchInput) {
     row("bootloader", format!("{:?}", code.bootloader));
     row("default account", format!("{:?}", code.default_account));
     row("EVM emulator", code.evm_emulator.map_or_else(|| "none".to_owned(), |hash| format!("{hash:?}")));
-    // As claimed; who pins it has to know that it is the chain's.
+    // These are the batch's claims. Whoever pins them must know that they are the chain's.
     let pins = ChainPins::new(system.chain_id.as_u64(), vec![CodePin::new(system.version.number(), code)]);
     row("pins, as claimed", pins.map_or_else(|error| error.to_string(), |pins| format!("chain: {pins}")));
 

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     pins: PinArgs,
 }
 
-/// What became of a file. The later ones are worse.
+/// The result for a file. Later variants are worse.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
@@ -54,14 +54,14 @@ struct Report<'a> {
     check: Option<&'static str>,
     /// The rejection, or why the file could not be read.
     error: Option<String>,
-    /// Whether the code that ran was one that was pinned. If not, the verdict is about whatever code the batch brings.
+    /// Whether the code that ran was pinned. If not, the verdict is about whatever code the batch brings.
     code_pinned: bool,
     previous_root: Option<H256>,
     root: Option<H256>,
     transactions: Option<usize>,
-    /// Decoding and verification.
+    /// The time for decoding and verification.
     elapsed_ms: u128,
-    /// The process's, this file and those before it.
+    /// The peak of the process, for this file and those before it.
     peak_rss_bytes: Option<u64>,
 }
 

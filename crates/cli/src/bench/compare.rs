@@ -32,7 +32,7 @@ struct Report<'a> {
     decode_ms: f64,
     /// The same from the decoded input on.
     ratio_without_decoding: f64,
-    /// Of a process that verifies this file and does nothing else.
+    /// The peak of a process that only verifies this file.
     peak_rss_bytes: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn run(args: &FileArgs) -> Result<()> {
     Ok(())
 }
 
-/// Runs the two in turn, so that a machine that slows down slows both.
+/// Runs the two alternately, so that a machine that slows down slows both.
 fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Report<'a>> {
     let input = batch.decode()?;
     let [mut decoding, mut verification, mut reference_run, mut verifier, mut reference] = <[Times; 5]>::default();

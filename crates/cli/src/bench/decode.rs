@@ -1,4 +1,4 @@
-//! `teectl bench decode`: what decoding costs beside verification, and against derived decoders.
+//! `teectl bench decode`: what decoding costs compared with verification and with derived decoders.
 
 use std::{hint::black_box, path::Path};
 
@@ -16,7 +16,7 @@ use crate::batch_file::{self, Encoded};
 #[derive(Serialize)]
 struct Report<'a> {
     file: &'a Path,
-    /// The form that the input was brought into.
+    /// The form to which the input was converted.
     form: &'static str,
     compressed_bytes: usize,
     plain_bytes: usize,
@@ -27,7 +27,7 @@ struct Report<'a> {
     /// Decompression alone.
     decompress_ms: f64,
     verify_ms: f64,
-    /// Of the way from compressed bytes to verdict.
+    /// The share of decoding in the time from compressed bytes to verdict.
     decode_share: f64,
     /// Parsing alone.
     parse_ms: f64,

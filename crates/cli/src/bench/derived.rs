@@ -1,5 +1,4 @@
-//! The batch input's wire format once more, in types that derive their decoders: what the verifier's own decoding is
-//! compared with, however that comes to be written.
+//! The batch input's wire format a second time, in types with derived decoders, as a comparison for the verifier's own decoding.
 
 use std::collections::BTreeMap;
 

@@ -64,9 +64,9 @@ struct Row {
     verifier_ms: f64,
     verifier_range_ms: [f64; 2],
     per_transaction_us: f64,
-    /// Time a transaction, against the first row's.
+    /// Time per transaction, relative to the first row.
     ratio: f64,
-    /// Of a process that verifies this batch and does nothing else.
+    /// The peak of a process that only verifies this batch.
     peak_rss_bytes: Option<u64>,
 }
 
@@ -74,7 +74,7 @@ impl Batch {
     fn make(transactions: usize, leaves: u64) -> Result<Self> {
         let mut chain = Chain::new(Genesis::sepolia()?);
         chain.grow_tree(leaves);
-        // The recorded transaction is like no other.
+        // The recorded transaction differs from all others, so it is sealed beforehand.
         chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 })?;
         let input = chain.seal(Load { transactions, cold_reads: 0, l1_transactions: 0 })?.input;
         Self::of(&input)
@@ -92,7 +92,7 @@ impl Batch {
     }
 }
 
-/// Verifies the batches in turn, so that a machine that slows down slows all.
+/// Verifies the batches alternately, so that a machine that slows down slows all.
 fn table(measure: &Measure, batches: &[Batch]) -> Result<()> {
     let mut times: Vec<Times> = batches.iter().map(|_| Times::default()).collect();
     for counts in measure.rounds() {

@@ -42,7 +42,7 @@ impl Output {
 }
 
 impl Measure {
-    /// The runs, each with whether it counts: the first one warms up.
+    /// The runs, each with whether it counts. The first one warms up and does not.
     pub(super) fn rounds(&self) -> impl Iterator<Item = bool> + use<> {
         (0..=self.runs).map(|run| run > 0)
     }
@@ -88,8 +88,8 @@ pub(super) fn decode_and_verify(batch: &Encoded) -> Result<VerifiedBatch> {
     Ok(verify(batch.decode()?, &Options::danger_any_code())?)
 }
 
-/// The most memory that `teectl batch verify` takes for this batch, in bytes, where the system tells. A process of its
-/// own, since a process's peak never falls.
+/// The peak memory of `teectl batch verify` for this batch, in bytes, if the system reports it. It is measured in a separate process,
+/// since a process's peak never falls.
 pub(super) fn peak_rss_bytes(batch: &Encoded) -> Result<Option<u64>> {
     #[derive(Deserialize)]
     struct Line {

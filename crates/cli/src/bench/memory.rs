@@ -1,4 +1,4 @@
-//! `teectl bench memory`: the memory that many cold reads take, beside that of a batch of one transaction.
+//! `teectl bench memory`: the memory that many cold reads take, compared with that of a batch of one transaction.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub(super) struct Args {
     output: Output,
 }
 
-/// A line of `--json`. Peaks are of processes that verify one batch and do nothing else.
+/// A line of `--json`. Peaks are of processes that only verify one batch.
 #[derive(Serialize)]
 struct Report {
     form: &'static str,
@@ -26,9 +26,9 @@ struct Report {
     compressed_bytes: usize,
     plain_bytes: usize,
     peak_rss_bytes: Option<u64>,
-    /// Of a batch of one transaction: what the program and the VM take by themselves.
+    /// The peak for a batch of one transaction: what the program and the VM take by themselves.
     smallest_peak_rss_bytes: Option<u64>,
-    /// The difference of the two peaks, in decoded inputs (`plain_bytes`).
+    /// The difference between the two peaks, divided by the size of the decoded input (`plain_bytes`).
     ratio: Option<f64>,
 }
 

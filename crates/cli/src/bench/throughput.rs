@@ -25,9 +25,9 @@ struct Report<'a> {
     in_turn_range_ms: [f64; 2],
     at_once_ms: f64,
     at_once_range_ms: [f64; 2],
-    /// How many times the throughput is, two at once.
+    /// The throughput of two at once, relative to one after the other.
     ratio: f64,
-    /// The same of work that shares nothing: what two threads of this machine can do at most.
+    /// The same for work that shares nothing: the most that two threads of this machine can do.
     machine_ratio: f64,
 }
 
@@ -84,12 +84,12 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Repor
     })
 }
 
-/// Work for a core alone, some tenths of a second of it.
+/// Work for a single core that takes some tenths of a second.
 fn hash() -> [u8; 32] {
     (0..400_000).fold([0; 32], |hash, _| keccak256(&hash))
 }
 
-/// Like a prover's, each is on a thread that is not the first: to the C library that makes a difference.
+/// Like a prover's work, each run is on a thread other than the first, which makes a difference to the C library.
 fn one_after_the_other<T: Send>(work: impl Fn() -> T + Copy + Send) -> [T; 2] {
     thread::scope(|scope| [(); 2].map(|()| join(scope.spawn(work))))
 }

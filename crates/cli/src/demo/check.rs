@@ -1,20 +1,20 @@
-//! Checks proofs against what the devnet knows, with none of the server's judgement.
+//! Compares proofs with what the devnet knows, independently of the server's judgement.
 
 use tee_api::{PublicKey, SignedStatement};
 use tee_server::{OverviewProof, OverviewRow};
 
 use super::Sealed;
 
-/// What the checks found.
+/// The result of the checks.
 pub(crate) struct Checked {
-    /// Batches with a proof that holds.
+    /// The number of batches with a valid proof.
     pub(crate) count: usize,
-    /// What does not hold, for people.
+    /// The problems, for people.
     pub(crate) problems: Vec<String>,
 }
 
-/// Checks every batch's proof: signed by `key`, of the devnet's root, with a statement that says the same and starts
-/// where the one before ended.
+/// Checks every batch's proof: it must be signed by `key`, for the devnet's root, with a statement that says the same and continues
+/// the one before.
 pub(crate) fn proofs(rows: &[OverviewRow], sealed: &[Sealed], key: &PublicKey) -> Checked {
     let mut checked = Checked { count: 0, problems: Vec::new() };
     let mut previous: Option<SignedStatement> = None;

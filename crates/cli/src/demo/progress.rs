@@ -2,7 +2,7 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// Bars for what is sealed, verified and submitted.
+/// Bars for sealed, verified and submitted batches.
 pub(crate) struct Progress {
     bars: MultiProgress,
     sealed: ProgressBar,
@@ -32,9 +32,9 @@ impl Progress {
         self.submitted.inc(1);
     }
 
-    /// Takes the bars off the screen.
+    /// Removes the bars from the screen.
     pub(crate) fn finish(&self) {
-        // Nothing to take off where there is no terminal.
+        // Without a terminal there is nothing to remove.
         let _ = self.bars.clear();
     }
 }

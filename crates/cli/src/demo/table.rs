@@ -1,4 +1,4 @@
-//! The table of batches, as an operator would ask the database for it.
+//! The table of batches, as an operator would read it from the database.
 
 use chrono::DateTime;
 use comfy_table::{Table, presets};
@@ -9,7 +9,7 @@ use super::Sealed;
 const HEADER: [&str; 9] =
     ["batch", "status", "TEE", "taken", "finished", "signature", "public key", "root", "attestation"];
 
-/// One row a proof; the batch with the real chain's transaction has a star.
+/// One row per proof. The batch with the real chain's transaction has a star.
 pub(crate) fn of(rows: &[OverviewRow], sealed: &[Sealed]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED).set_header(HEADER);
@@ -37,7 +37,7 @@ fn time(millis: i64) -> String {
     DateTime::from_timestamp_millis(millis).map(|time| time.format("%H:%M:%S%.3f").to_string()).unwrap_or_default()
 }
 
-/// The two ends of a long hexadecimal text.
+/// The beginning and the end of a long hexadecimal text.
 fn short(text: &str) -> String {
     match (text.get(..8), text.len().checked_sub(4).and_then(|at| text.get(at..))) {
         (Some(head), Some(tail)) if text.len() > 12 => format!("{head}…{tail}"),

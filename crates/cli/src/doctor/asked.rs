@@ -1,4 +1,4 @@
-//! What the command line asks for: files, services and servers.
+//! Checks what the command line names: files, services and servers.
 
 use std::{
     path::Path,
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{PROGRAM, advice, server::ConnectionArgs};
 
-/// A clock this far off makes certificates and quotes look as if they were not valid yet, or no longer. `Date` is to the second.
+/// With a clock this far off, certificates and quotes can seem not yet valid or expired. `Date` has a precision of a second.
 const MOST_SKEW: Duration = Duration::from_secs(5);
 
-/// What is asked for.
+/// The checks that were asked for.
 pub(super) struct Asked<'a> {
     policy: Option<&'a Path>,
     pccs: Option<&'a str>,
@@ -27,7 +27,7 @@ pub(super) struct Asked<'a> {
     connection: &'a ConnectionArgs,
 }
 
-/// Whose time is compared, and what it is at ours.
+/// A remote time, and the local time when it was read.
 struct Time {
     whose: String,
     theirs: SystemTime,
@@ -86,7 +86,7 @@ fn policy(path: &Path) -> Check {
     }
 }
 
-/// One of several services is enough, as it is when quotes are judged.
+/// One of several services is enough, as when quotes are judged.
 async fn collateral(urls: &str) -> (Check, Option<Time>) {
     match reach(urls).await {
         Ok(date) => (Check::ok(Part::Asked, "collateral", format!("{} answers", plain(urls))), Time::now(urls, date)),
@@ -122,7 +122,7 @@ async fn reach(urls: &str) -> Result<Option<SystemTime>> {
     last.context("no service of collateral")
 }
 
-/// URLs without what may be a secret in their queries.
+/// The URLs without their queries, which may hold secrets.
 fn plain(urls: &str) -> String {
     let plain = urls.split([' ', ',']).filter_map(|url| url.split(['?', '#']).next());
     plain.collect::<Vec<_>>().join(" ")
@@ -134,7 +134,7 @@ impl Time {
     }
 
     fn check(&self) -> Check {
-        // A time to the second has gone on for half of one on average.
+        // A time in whole seconds is half a second too early on average.
         let theirs = self.theirs + Duration::from_millis(500);
         let (skew, which) = match self.ours.duration_since(theirs) {
             Ok(ahead) => (ahead, "ahead of"),

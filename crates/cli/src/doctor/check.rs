@@ -1,4 +1,4 @@
-//! Something that was looked at.
+//! The result of a check.
 
 use serde::Serialize;
 
@@ -10,20 +10,20 @@ pub(super) enum Part {
     Sgx,
     /// Proving with TDX.
     Tdx,
-    /// Nothing of the two, and good to know.
+    /// Neither of the two, but useful to know.
     Machine,
-    /// What the command line asks for.
+    /// Something that the command line asks for.
     Asked,
 }
 
-/// Something that was looked at, as `--json` has it.
+/// The result of a check, as in `--json`.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) part: Part,
     pub(super) check: &'static str,
     pub(super) ok: bool,
     pub(super) found: String,
-    /// What to do where it is not in order.
+    /// What to do if the check failed.
     pub(super) todo: Option<String>,
 }
 

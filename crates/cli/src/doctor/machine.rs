@@ -1,4 +1,4 @@
-//! The machine, by its files: what Linux says of processor, devices and itself.
+//! Checks the machine through its files: what Linux reports about the processor, the devices and itself.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,14 +10,14 @@ use nix::sys::statvfs::statvfs;
 
 use super::check::{Check, Part};
 
-/// More than any of the files that are read.
+/// An upper limit for the size of the files that are read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The first kernel with TSM reports, and the first with registers that a program can extend.
 const REPORTS_SINCE: Kernel = Kernel(6, 7);
 const REGISTERS_SINCE: Kernel = Kernel(6, 16);
 
-/// For a server's database and inputs of some days; a prover needs next to nothing.
+/// Enough for a server's database and inputs of some days. A prover needs almost nothing.
 const LEAST_FREE_BYTES: u64 = 5 << 30;
 
 const ENCLAVE_DEVICE: &str = "/dev/sgx_enclave";
@@ -30,11 +30,11 @@ const RTMR3: &str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha3
 
 /// A machine.
 pub(super) struct Machine {
-    /// What its `/` is.
+    /// The folder that stands for its `/`.
     root: PathBuf,
     /// Where its programs are.
     search: Vec<PathBuf>,
-    /// What the first processor has.
+    /// The features of the first processor.
     flags: Vec<String>,
     kernel: String,
 }
@@ -158,7 +158,7 @@ impl Machine {
 
     fn disk(&self, folder: &Path) -> Check {
         let path = self.in_root(folder);
-        // One that is to be made lies where its parent does.
+        // A folder that does not exist yet will be on its parent's file system.
         let path = path.ancestors().find(|path| path.exists()).unwrap_or(&path);
         let name = folder.display();
         match statvfs(path) {
@@ -216,10 +216,10 @@ impl Kernel {
     }
 }
 
-/// A file's text; nothing where it cannot be read, which is what a machine without it says.
+/// A file's text, empty if it cannot be read: a machine without the file gives the same answer.
 fn read(path: &Path) -> String {
     let mut bytes = Vec::new();
-    // Half a file says less, and nothing wrong.
+    // A part of a file says less, but nothing wrong.
     let _ = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     Ok(if matches { Exit::Success } else { Exit::Failure })
 }
 
-/// RTMR0 to RTMR3 of a quote. Nothing of it is verified.
+/// RTMR0 to RTMR3 of a quote. They are not verified.
 pub(super) fn quoted_registers(path: &Path) -> Result<[[u8; 48]; 4]> {
     let name = || path.display().to_string();
     let quote = Quote::parse(&read_quote(path)?).with_context(name)?;

@@ -91,7 +91,7 @@ fn policy(sigstruct: &Sigstruct) -> String {
     )
 }
 
-/// Hex in quotation marks: without them YAML takes digits alone for a number.
+/// Hex in quotation marks: without them YAML would read a text of digits as a number.
 fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", hex::encode(bytes))
 }

@@ -68,7 +68,7 @@ struct Measurements {
     sections: Vec<String>,
     mrtd: [u8; 48],
     rtmr0: Option<[u8; 48]>,
-    /// What RTMR1 and RTMR2 are made of, where it is known.
+    /// The measurements in RTMR1 and RTMR2, if they are known.
     measured: [Option<Vec<Measured>>; 2],
 }
 
@@ -85,12 +85,12 @@ impl Measurements {
         let rtmr0 = args.rtmr0_of.as_deref().map(quoted_registers).transpose()?.map(|[rtmr0, ..]| rtmr0);
         let started = args.kernel.as_deref().or(args.uki.as_deref()).map(started).transpose()?;
         let initrd = args.initrd.as_deref().map(|path| read(path, MAX_IMAGE_BYTES)).transpose()?;
-        // A UKI's stub decides what it hands to its kernel.
+        // The stub of a UKI decides which arguments it passes to its kernel.
         let arguments = args.kernel.as_ref().map(|_| kernel_arguments(&args.cmdline, initrd.as_deref()));
         Ok(Self { sections: sections.collect(), mrtd: firmware.mrtd(order), rtmr0, measured: [started, arguments] })
     }
 
-    /// MRTD and RTMR0 to RTMR3, those that are known. Nothing extends RTMR3 before the prover has its quote.
+    /// The known registers of MRTD and RTMR0 to RTMR3. Nothing extends RTMR3 before the prover has its quote.
     fn registers(&self) -> [(&'static str, Option<String>); 5] {
         let [rtmr1, rtmr2] = self.measured.each_ref().map(|measured| measured.as_deref().map(register));
         [("MRTD", Some(self.mrtd)), ("RTMR0", self.rtmr0), ("RTMR1", rtmr1), ("RTMR2", rtmr2), ("RTMR3", Some([0; 48]))]

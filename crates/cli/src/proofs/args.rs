@@ -1,4 +1,4 @@
-//! The command line, which also understands that of teepot's `verify-era-proof-attestation`.
+//! The command line, which also accepts that of teepot's `verify-era-proof-attestation`.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -91,7 +91,7 @@ fn millis(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_millis).map_err(|_| "not a number of milliseconds".to_owned())
 }
 
-/// Upper case too, as teepot has it.
+/// Upper case is accepted too, as in teepot.
 fn tee_type(text: &str) -> Result<TeeType, String> {
     match text.trim().to_ascii_lowercase().parse() {
         Ok(tee_type @ (TeeType::Sgx | TeeType::Tdx)) => Ok(tee_type),

@@ -1,4 +1,4 @@
-//! What is found, for people and for programs.
+//! The results, for people and for programs.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use tee_checker::{Checked, Examined, Problem, Verdict};
 
 use super::system_logs;
 
-/// What proofs are compared with, beside their quotes.
+/// What proofs are compared with, besides their quotes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Compared {
-    /// Somebody else's roots.
+    /// The roots from another source.
     pub(super) root: bool,
     /// A pinned chain.
     pub(super) chain: bool,
@@ -18,7 +18,7 @@ pub(super) struct Compared {
     pub(super) code: bool,
 }
 
-/// Says what becomes of batches.
+/// Reports the results for batches.
 pub(super) struct Report {
     json: bool,
     level: LevelFilter,
@@ -29,7 +29,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// `batches` is how many there will be, where that is known.
+    /// `batches` is the number of batches, if it is known.
     pub(super) fn new(json: bool, level: LevelFilter, batches: Option<u64>, compared: Compared) -> Self {
         let bar = match batches {
             Some(batches) => ProgressBar::new(batches),
@@ -64,7 +64,7 @@ impl Report {
         }
     }
 
-    /// The summary. Whether every batch is proven.
+    /// Prints the summary. Returns whether every batch is proven.
     pub(super) fn finish(self, interrupted: bool, elapsed_secs: f64) -> bool {
         self.bar.finish_and_clear();
         let count = |wanted| self.counts.iter().find(|(verdict, _)| *verdict == wanted).map_or(0, |(_, count)| *count);
@@ -113,7 +113,7 @@ impl Report {
 }
 
 impl Compared {
-    /// What nothing was compared with, whatever the verdicts say.
+    /// What no batch was compared with, whatever the verdicts are.
     fn missing(self) -> Vec<&'static str> {
         let logs = "the system logs with L1: number and chained hash of L1 transactions, timestamps, root of L2 to L1 logs, upgrades";
         let root = (!self.root).then_some("the roots with somebody else's (--l2-rpc)");
@@ -200,6 +200,6 @@ fn text_of(examined: &Examined) -> String {
             text += &format!("\n    {key}: {problem}");
         }
     }
-    // Some of it is the publisher's text, which must not steer the terminal.
+    // Parts of it are the publisher's text, which must not control the terminal.
     text.replace(|letter: char| letter.is_control() && letter != '\n', "?")
 }

@@ -26,14 +26,14 @@ use super::{
 };
 use crate::{PROGRAM, exit::Exit};
 
-/// How many batches are looked at together.
+/// How many batches are checked at the same time.
 const WINDOW: usize = 16;
-/// How often a batch without a proof is asked for.
+/// The first pause before asking again for a batch without a proof.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// How often, at the chain's end, batches far ahead are looked for.
+/// How often, at the chain's end, batches far ahead are queried.
 const LOOK_AHEAD_INTERVAL: Duration = Duration::from_secs(10);
-/// Collateral of a service is fetched anew a day before its end.
+/// Collateral from a service is fetched again a day before it expires.
 const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
 
 /// Checks batches.
@@ -44,7 +44,7 @@ struct Checker {
     tee_types: Vec<TeeType>,
     pins: Pins,
     patience: Duration,
-    /// Whether batches without an end are looked at, where one without a proof may just not be there yet.
+    /// Whether the range has no end. Then a batch without a proof may not exist yet.
     continuous: bool,
     last_found: Mutex<Instant>,
     highest_found: AtomicU32,
@@ -52,7 +52,7 @@ struct Checker {
     head: AtomicU32,
 }
 
-/// What is needed of a node's answer (zksync-era's `L1BatchDetails`).
+/// The needed fields of a node's answer (zksync-era's `L1BatchDetails`).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BatchDetails {
@@ -94,7 +94,7 @@ pub(super) async fn run(args: Args) -> Result<Exit> {
     let started = Instant::now();
     let mut interrupted = false;
     let mut before: Option<Examined> = None;
-    // Some 50 bytes for each batch, for as long as the run lasts.
+    // This takes some 50 bytes for each batch, as long as the run lasts.
     let mut roots = HashMap::new();
     let mut examined = stream::iter(batches).map(|number| checker.examine(number)).buffered(WINDOW);
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
@@ -128,13 +128,13 @@ pub(super) async fn run(args: Args) -> Result<Exit> {
     Ok(if ok { Exit::Success } else { Exit::Failure })
 }
 
-/// `option` is the one that the URL was given with, which may hold a secret.
+/// `option` is the one that gave the URL, which may hold a secret.
 fn rpc(option: &'static str, url: &str, rate_limit: Duration) -> Result<Rpc> {
     Rpc::new(PROGRAM, url, rate_limit).context(option)
 }
 
 impl Checker {
-    /// Looks at a batch until something can be said of it, or patience ends.
+    /// Checks a batch until there is a result or patience ends.
     async fn examine(&self, number: u32) -> Examined {
         let mut pause = FIRST_PAUSE;
         let mut looked_ahead = None;
@@ -159,7 +159,7 @@ impl Checker {
         }
     }
 
-    /// Whether the batch should have a proof by now. Without an end, that is when a later one has.
+    /// Whether the batch should have a proof by now. In a range without an end, that is so when a later batch has one.
     async fn is_due(&self, number: u32, verdict: Verdict, looked_ahead: &mut Option<Instant>) -> bool {
         if !self.continuous {
             return true;
@@ -198,7 +198,7 @@ impl Checker {
                 let details = details.map_err(|error| ("the other source", error))?;
                 match details.and_then(|details| details.root_hash) {
                     Some(root) => Some(root),
-                    // A root that nobody else confirms, yet, does not count.
+                    // A root that the other source does not confirm yet does not count.
                     None => return Ok(None),
                 }
             }
@@ -223,7 +223,7 @@ impl Checker {
         self.highest_found.fetch_max(number, Ordering::Relaxed);
     }
 
-    /// Patience is for all batches together, or a thousand missing ones would take a thousand times as long.
+    /// All batches share one patience: otherwise a thousand missing ones would take a thousand times as long.
     fn patience_ended(&self) -> bool {
         self.last_found.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.patience
     }

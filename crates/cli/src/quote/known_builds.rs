@@ -1,11 +1,12 @@
-//! The list of known builds that this program goes by.
+//! Builds of this repository that somebody measured. The list only gives a quote's measurements a name: the policy alone decides what
+//! is accepted.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use tee_checker::KnownBuilds;
 
-/// The list as it was when this program was built.
+/// The list at the time when this program was built.
 const OURS: &str = include_str!("../../../../deploy/measurements.json");
 
 /// A list in a file; this repository's where there is none.

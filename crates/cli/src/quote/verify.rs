@@ -66,7 +66,7 @@ pub(super) async fn run(args: &Args) -> Result<Exit> {
     })
 }
 
-/// With what the list of known builds calls the one in the quote.
+/// Returns the verdict, and the known build's name for the code in the quote.
 async fn verdict(args: &Args) -> Result<(Verdict, Option<String>)> {
     let quote = read_quote(&args.file)?;
     let builds = known_builds::read(args.known_builds.as_deref())?;

@@ -7,7 +7,7 @@ use tee_api::{Client, ClientCertificate, ClientOptions, TlsFiles, settings};
 
 use crate::PROGRAM;
 
-/// The variable that holds the token where no file is named.
+/// The variable with the token, used if no file is named.
 const TOKEN: &str = "TEECTL_TOKEN";
 
 /// A server, by default one on this machine.

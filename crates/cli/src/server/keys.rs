@@ -98,7 +98,7 @@ fn table(entries: &[AttestationEntry]) -> Table {
     table
 }
 
-/// The standing. An older server says the verdict alone.
+/// The standing. An older server sends only the verdict.
 fn standing(entry: &AttestationEntry) -> String {
     shown(&entry.standing.as_ref().map_or_else(|| entry.verdict.clone(), ToString::to_string))
 }

@@ -1,4 +1,4 @@
-//! Lists of a server's: all pages of one, and how it is shown.
+//! A server's lists: reads all pages of one, and prints it.
 
 use anyhow::Result;
 use comfy_table::Table;
@@ -8,7 +8,7 @@ use tee_api::{ClientError, Page};
 /// Entries on a page. The server allows 1,000.
 pub(super) const PAGE: u32 = 500;
 
-/// The entries of all pages; `page` asks for the one behind a cursor.
+/// The entries of all pages. `page` fetches the page after a cursor.
 pub(super) async fn all<T>(
     page: impl AsyncFn(Option<&str>) -> Result<Page<T>, ClientError>,
 ) -> Result<Vec<T>, ClientError> {
@@ -23,7 +23,7 @@ pub(super) async fn all<T>(
     }
 }
 
-/// Prints a list: a JSON object a line, or as a table.
+/// Prints a list as one JSON object per line, or as a table.
 pub(super) fn print<T: Serialize>(entries: &[T], json: bool, table: impl FnOnce(&[T]) -> Table) -> Result<()> {
     if json {
         for entry in entries {

@@ -1,4 +1,4 @@
-//! What an operator should look at. Each is one of `docs/ALERTS.md`, which says more.
+//! What an operator should look at. Each alarm is described in `docs/ALERTS.md`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use tee_api::ProverEntry;
 
 use super::{queue::Queue, samples::Samples, screen::span};
 
-/// Something that is not as it should be.
+/// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Alarm {
     pub(super) severity: Severity,
@@ -24,13 +24,13 @@ pub(super) enum Severity {
     Warning,
 }
 
-/// A prover that asks for work does so within seconds. It is noted to within a minute.
+/// A prover that wants work asks within seconds. The time is recorded to within a minute.
 const SILENT: TimeDelta = TimeDelta::minutes(5);
-/// From when on an operator should see to new collateral.
+/// How long before its end an operator should see to new collateral.
 const COLLATERAL_ENDS_SECS: f64 = 3.0 * 24.0 * 3600.0;
 const SKEW_SECS: f64 = 2.0;
 
-/// The worst first.
+/// The alarms, the worst first.
 pub(super) fn of(samples: &Samples, queue: &[Queue], provers: &[ProverEntry], now: DateTime<Utc>) -> Vec<Alarm> {
     let mut alarms = vec![];
     let mut alarm = |severity, alert, what: String, todo| alarms.push(Alarm { severity, alert, what, todo });
@@ -85,7 +85,7 @@ pub(super) fn of(samples: &Samples, queue: &[Queue], provers: &[ProverEntry], no
         let what = many(given_up, "job was given up", "jobs were given up");
         alarm(Warning, "TeeServerJobsGivenUp", what, "teectl server jobs retry, once the cause is gone");
     }
-    // Just 0 stands for no key that has any.
+    // Exactly 0 means that no key has collateral.
     if let Some(left_secs) = samples.value("tee_server_collateral_left_seconds")
         && left_secs != 0.0
         && left_secs < COLLATERAL_ENDS_SECS

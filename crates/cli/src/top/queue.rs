@@ -1,11 +1,11 @@
-//! Jobs that are not finished, by type of enclave.
+//! Unfinished jobs, by type of enclave.
 
 use serde::Serialize;
 use tee_api::{JobStatus, TeeType};
 
 use super::samples::{Sample, Samples};
 
-/// The jobs of a type of enclave that are not finished.
+/// The unfinished jobs of a type of enclave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Queue {
     pub(super) tee_type: TeeType,
@@ -13,7 +13,7 @@ pub(super) struct Queue {
     pub(super) being_proven: u64,
     pub(super) failing: u64,
     pub(super) given_up: u64,
-    /// The lowest batch that has no proof and is not given up.
+    /// The lowest batch that has no proof and was not given up.
     pub(super) lowest_batch: Option<u64>,
 }
 

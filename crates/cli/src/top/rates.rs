@@ -1,4 +1,4 @@
-//! How much a server does, by what it counted from one reading to the next.
+//! How much a server does, from the difference between two readings of its counters.
 
 use std::{
     collections::VecDeque,
@@ -7,12 +7,12 @@ use std::{
 
 use serde::Serialize;
 
-/// The time that a rate is of.
+/// The period of a rate.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Readings that are kept: as many as a wide terminal shows.
+/// How many readings are kept: as many as a wide terminal shows.
 const MAX_READINGS: usize = 240;
 
-/// What a server counted since it was started.
+/// A server's counters since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counters {
     pub(super) handed_out: u64,
@@ -24,7 +24,7 @@ pub(super) struct Counters {
 #[derive(Debug, Default)]
 pub(super) struct Rates(VecDeque<(Instant, Counters)>);
 
-/// How many there were per minute.
+/// Rates per minute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PerMinute {
     pub(super) handed_out: f64,
@@ -35,7 +35,7 @@ pub(super) struct PerMinute {
 impl Rates {
     pub(super) fn add(&mut self, at: Instant, counters: Counters) {
         if self.0.back().is_some_and(|(_, before)| !counters.follow(before)) {
-            // The server was started anew, or another one answers.
+            // The server was restarted, or another one answers.
             self.0.clear();
         }
         self.0.push_back((at, counters));
@@ -44,7 +44,7 @@ impl Rates {
         }
     }
 
-    /// Over the last minute, or as long as there are readings. None before there are two.
+    /// Over the last minute, or as long as there are readings. `None` before there are two.
     pub(super) fn per_minute(&self) -> Option<PerMinute> {
         let (last_at, last) = self.0.back()?;
         let since = |at: &Instant| last_at.saturating_duration_since(*at);
@@ -58,7 +58,7 @@ impl Rates {
         })
     }
 
-    /// Proofs accepted between each two readings, the latest last.
+    /// Proofs accepted between successive readings, the latest last.
     pub(super) fn accepted(&self) -> Vec<u64> {
         let later = self.0.iter().skip(1);
         self.0

@@ -1,4 +1,4 @@
-//! What a server says when it is asked once.
+//! One reading of a server's data.
 
 use chrono::Utc;
 use serde::Serialize;
@@ -11,11 +11,11 @@ use super::{
     samples::Samples,
 };
 
-/// The most provers, and the most failing jobs, that are asked for: more than a screen shows.
+/// The most provers, and the most failing jobs, that are fetched: more than a screen shows.
 const MAX_PROVERS: u32 = 100;
 const MAX_FAILING: u32 = 50;
 
-/// How things stand, as `--json` prints it.
+/// The state of a server, as `--json` prints it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Reading {
     /// The server's version.
@@ -53,7 +53,7 @@ impl Reading {
         more_provers: bool,
         failing: Vec<JobEntry>,
     ) -> Self {
-        // The longest silent last. Times are written so that they can be compared as text.
+        // Those that were silent longest come last. The format of the times allows comparing them as text.
         provers.sort_by(|one, other| other.asked_at.cmp(&one.asked_at).then_with(|| one.prover.cmp(&other.prover)));
         let keys = |standing| {
             let keys = samples.of("tee_server_keys").find(|sample| sample.label("standing") == Some(standing));

@@ -1,4 +1,4 @@
-//! Metrics in OpenMetrics' text, as a server has them. They are a stranger's text: what cannot be read is left out.
+//! Metrics in the OpenMetrics text format. The text is not trusted: what cannot be parsed is left out.
 
 /// Samples in the order of the text.
 #[derive(Debug, Default)]
@@ -16,29 +16,29 @@ impl Samples {
         Self(text.lines().filter_map(Sample::parse).collect())
     }
 
-    /// All of a name.
+    /// All samples of a name.
     pub(super) fn of(&self, name: &str) -> impl Iterator<Item = &Sample> {
         self.0.iter().filter(move |sample| sample.name == name)
     }
 
-    /// The first of a name.
+    /// The value of the first sample of a name.
     pub(super) fn value(&self, name: &str) -> Option<f64> {
         self.of(name).map(|sample| sample.value).next()
     }
 
-    /// The first of a name, as a number of things.
+    /// The first sample of a name, as a count.
     pub(super) fn count(&self, name: &str) -> Option<u64> {
         self.of(name).map(Sample::count).next()
     }
 
-    /// All of a name together.
+    /// The sum over all samples of a name.
     pub(super) fn total(&self, name: &str) -> u64 {
         self.of(name).map(Sample::count).fold(0, u64::saturating_add)
     }
 }
 
 impl Sample {
-    /// `name{label="value",…} value`, and behind it a time or an example that nobody asks for. Comments are none.
+    /// Parses `name{label="value",…} value`. A time or an exemplar after it is ignored. Comments give `None`.
     fn parse(line: &str) -> Option<Self> {
         let end = line.find(['{', ' '])?;
         let (name, rest) = line.split_at(end);
@@ -57,13 +57,13 @@ impl Sample {
         self.labels.iter().find(|(label, _)| label == name).map(|(_, value)| &**value)
     }
 
-    /// The value as a number of things: none where it is negative or no number.
+    /// The value as a count: zero if it is negative or not a number.
     pub(super) fn count(&self) -> u64 {
         self.value as u64
     }
 }
 
-/// Labels up to the closing brace, and what is behind it.
+/// Parses labels up to the closing brace; returns them and the rest.
 fn labels(mut text: &str) -> Option<(Vec<(String, String)>, &str)> {
     let mut labels = vec![];
     loop {
@@ -78,7 +78,7 @@ fn labels(mut text: &str) -> Option<(Vec<(String, String)>, &str)> {
     }
 }
 
-/// A value up to its closing quote, and what is behind it.
+/// Parses a value up to its closing quote; returns it and the rest.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.chars();

@@ -1,4 +1,4 @@
-//! What is drawn. All text of a server's goes through [`shown`]: it is a stranger's.
+//! Draws the screen. All text from a server goes through [`shown`], since it is not trusted.
 
 use std::time::Duration;
 
@@ -20,25 +20,25 @@ use super::{
 };
 use crate::print::shown;
 
-/// The most lines of alarms: the tables below need room, too.
+/// The most lines of alarms: the tables below need room too.
 const MAX_ALARMS: usize = 5;
-/// The most failing jobs, where the provers leave no more room.
+/// The most rows of failing jobs when the provers leave no more room.
 const FAILING_ROWS: u16 = 4;
 
-/// All that is drawn.
+/// Everything that is drawn.
 pub(super) struct Screen<'a> {
     pub(super) server: &'a str,
     pub(super) interval: Duration,
     pub(super) palette: Palette,
     pub(super) reading: &'a Reading,
-    /// How long ago that was read.
+    /// The age of the reading.
     pub(super) age: Duration,
     pub(super) rates: &'a Rates,
     pub(super) problem: Option<&'a str>,
     pub(super) now: DateTime<Utc>,
 }
 
-/// How things stand out. Nothing is said by colour alone.
+/// The emphasis of text. Colour is never the only sign.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Palette {
     bad: Style,
@@ -99,7 +99,7 @@ impl Screen<'_> {
         ])
     }
 
-    /// What is wrong, or that nothing is.
+    /// The alarms, or a line that says that there are none.
     fn alarms(&self) -> Vec<Line<'static>> {
         let silent = self.problem.map(|problem| {
             let text = format!("!! No answer for {}: {}", span(self.age.as_secs()), shown(problem));
@@ -160,7 +160,7 @@ impl Screen<'_> {
         Line::from(vec![Span::styled("Per minute  ", self.palette.heading), Span::raw(text)])
     }
 
-    /// Proofs accepted from reading to reading, the latest at the right.
+    /// Proofs accepted between readings, the latest at the right.
     fn history(&self, frame: &mut Frame<'_>, area: Rect) {
         let [name, bars] = Layout::horizontal([Constraint::Length(12), Constraint::Fill(1)]).areas(area);
         frame.render_widget(Line::styled("Accepted", self.palette.heading), name);
@@ -191,7 +191,7 @@ impl Screen<'_> {
             Cell::new("last failure"),
         ];
         let widths = [
-            // A name says more than all other columns where not all have room.
+            // If there is not enough room, the name is worth more than all other columns.
             if area.width < 60 { Constraint::Min(15) } else { Constraint::Fill(1) },
             Constraint::Length(5),
             Constraint::Length(8),

@@ -1,4 +1,4 @@
-//! The terminal: taken, and given back as it was, whatever happens between.
+//! Takes the terminal over, and restores it whatever happens in between.
 
 use std::{
     io::{self, Stdout, stdout},
@@ -22,13 +22,13 @@ use ratatui::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Whether the terminal is taken. It is given back once: a second time would move the cursor of what was printed since.
+/// Whether the terminal is taken over. It is restored only once: a second time would move the cursor of later output.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// A terminal that is taken. It is given back when this is dropped, and at a panic before its message.
+/// The terminal while it is taken over. It is restored when this is dropped, and before a panic prints its message.
 pub(super) struct Terminal(ratatui::Terminal<CrosstermBackend<Stdout>>);
 
-/// What somebody typed or did to the terminal.
+/// An input event from the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
     End,
@@ -65,16 +65,16 @@ impl Drop for Terminal {
 
 fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        // Each as far as it goes: where the terminal is gone, there is nobody to tell.
+        // Each step is tried: if the terminal is gone, there is nobody to report to.
         let _ = disable_raw_mode();
         let _ = execute!(stdout(), LeaveAlternateScreen, Show);
     }
 }
 
-/// What is typed from now on. It ends when the terminal is gone.
+/// The input events from now on. The stream ends when the terminal is gone.
 pub(super) fn input() -> UnboundedReceiver<Input> {
     let (tell, input) = unbounded_channel();
-    // A thread of its own, which waits for a key that may never come: it ends with the process.
+    // A separate thread, since it may wait for a key for ever. It ends with the process.
     thread::spawn(move || {
         while let Ok(event) = event::read() {
             if let Some(input) = meaning(&event)

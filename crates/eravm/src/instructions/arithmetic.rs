@@ -100,7 +100,7 @@ impl Machine {
         Flow::Next
     }
 
-    /// Goes on at the lowest 16 bits of the source, and notes where it would have gone on.
+    /// Jumps to the lowest 16 bits of the source, and stores where it would have continued.
     #[inline(always)]
     pub(crate) fn jump(&mut self, instruction: &Instruction) -> Flow {
         let (source, destination) = self.places(instruction);

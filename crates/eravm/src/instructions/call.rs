@@ -221,7 +221,7 @@ impl Machine {
         self.pointers = 1 << 1;
     }
 
-    /// The target's code, if the frame can pay for its decommitment. What is already decommitted costs nothing.
+    /// The target's code, if the frame can pay for its decommitment. Code that is decommitted already costs nothing.
     fn paid_code<W: World>(&mut self, world: &mut W, target: Target) -> Result<Option<Arc<Code>>, Stop<W::Fault>> {
         let hash = match target {
             Target::Own(hash) => hash,
@@ -274,7 +274,7 @@ const IMPLICIT_PARAMETER: usize = 15;
 fn target(code_hash: U256, is_constructor: bool, is_kernel: bool) -> Target {
     let [version, marker, ..] = code_hash.to_be_bytes::<32>();
     let is_hash = matches!(version, ERA_CODE_HASH | EVM_CODE_HASH) && marker <= 1;
-    // Code under construction can be called by its constructor alone, finished code by all others.
+    // Only its constructor can call code under construction; all others can call finished code.
     if is_hash && (marker == 1) == is_constructor {
         return if version == EVM_CODE_HASH { Target::EvmEmulator } else { Target::Own(code_hash) };
     }

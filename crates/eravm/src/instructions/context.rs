@@ -1,4 +1,4 @@
-//! What a program may know of its frame, and what the kernel may change of the machine.
+//! The facts about its frame that a program may read, and the state of the machine that the kernel may change.
 
 use crate::{
     Address, Stop, U256,

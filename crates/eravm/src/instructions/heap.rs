@@ -1,4 +1,4 @@
-//! Reads and writes of memory: the frame's two heaps, what a fat pointer points to, static memory.
+//! Reads and writes of memory: the frame's two heaps, the data of fat pointers, static memory.
 
 use crate::{
     Limit, U256,
@@ -71,7 +71,8 @@ impl Machine {
         Ok(Flow::Next)
     }
 
-    /// What a fat pointer points to, zeros behind its end. Reading behind the end is no fault, running over the range of offsets is.
+    /// Reads the data of a fat pointer, with zeros behind its end. Reading behind the end is not a fault; exceeding the range of offsets
+    /// is.
     #[inline(always)]
     pub(crate) fn pointer_read(&mut self, instruction: &Instruction) -> Flow {
         let source = self.register_value(instruction.src0);

@@ -1,4 +1,4 @@
-//! What the kernel emits and asks for: events, messages to L1, precompiles, decommitments.
+//! The kernel's outputs and requests: events, messages to L1, precompiles, decommitments.
 
 use crate::{
     ERA_CODE_HASH, EVM_CODE_HASH, Event, FatPointer, Limit, Page, Stop, U256, World,
@@ -9,7 +9,7 @@ use crate::{
     precompiles::{self, PrecompileCall},
 };
 
-/// Length of the pointer to decommitted code: what a frame of the kernel has for nothing. The caller narrows it.
+/// Length of the pointer to decommitted code: the memory that a frame of the kernel has without paying. The caller narrows it.
 const DECOMMITTED_BYTES: u32 = 1 << 21;
 
 impl Machine {
@@ -36,8 +36,8 @@ impl Machine {
         }
     }
 
-    /// Runs the precompile of the frame's address over memory. The second source says what that costs. Result: 1, or 0 where the
-    /// gas does not suffice, which then is gone.
+    /// Runs the precompile of the frame's address over memory. The second source holds the price. Result: 1, or 0 if the gas does not
+    /// suffice; it is then used up.
     pub(crate) fn precompile_call(&mut self, instruction: &Instruction) -> Result<Flow, Limit> {
         let (abi, costs) = self.two_words(instruction);
         let costs = costs.as_limbs()[0];
@@ -138,7 +138,7 @@ impl Machine {
     }
 }
 
-/// What tells one code from another: its hash without version, marker and length.
+/// The part of a code's hash that tells it from others: without version, marker and length.
 pub(crate) fn code_key(hash: U256) -> U256 {
     let [a, b, c, d] = *hash.as_limbs();
     U256::from_limbs([a, b, c, d & 0xffff_ffff])

@@ -28,13 +28,13 @@ impl Machine {
         Value { word: self.registers[register], is_pointer: self.pointers >> register & 1 == 1 }
     }
 
-    /// A register as an instruction sees it that takes no pointers.
+    /// A register, as an instruction that takes no pointers sees it.
     #[inline(always)]
     pub(crate) fn register_word(&self, register: u8) -> U256 {
         self.word(self.register_value(register))
     }
 
-    /// A value as an instruction sees it that takes no pointers: outside of the kernel nothing tells the page.
+    /// A value, as an instruction that takes no pointers sees it: outside of the kernel it does not show the page.
     #[inline(always)]
     pub(crate) fn word(&self, value: Value) -> U256 {
         if value.is_pointer && !self.frame.is_kernel() { erased(value.word) } else { value.word }
@@ -71,7 +71,7 @@ impl Machine {
         (value, destination)
     }
 
-    /// Moves the stack pointer as the source and the destination say, and reads nothing.
+    /// Moves the stack pointer as source and destination require, and reads nothing.
     #[inline(always)]
     pub(crate) fn move_stack_pointer(&mut self, instruction: &Instruction) {
         self.source_index(instruction, instruction.variant.source);

@@ -1,4 +1,4 @@
-//! Operations on fat pointers. What is no pointer, or would leave its bounds, is a panic.
+//! Operations on fat pointers. An operand that is not a pointer, or a result out of its bounds, is a panic.
 
 use crate::{
     U256,

@@ -131,7 +131,7 @@ impl Machine {
                 return (Way::Panic, FatPointer::default());
             }
             if pointer.length > 0 {
-                // Also what was never written to is still there.
+                // A heap that was never written to exists too.
                 self.own_heap(which);
             }
         }
@@ -154,7 +154,7 @@ impl Machine {
         }
     }
 
-    /// Frees pages that were returned to this frame and that no pointer of it names any more: none in a register, none on its stack.
+    /// Frees pages that were returned to this frame if no pointer in its registers or on its stack names them any more.
     fn collect(&mut self) {
         if !self.memory.can_undo() {
             let registers = (1..16).filter(|register| self.pointers >> register & 1 == 1);

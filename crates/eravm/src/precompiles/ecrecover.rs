@@ -20,7 +20,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Recovers who signed a digest. `v` is 0 or 1; any other recovers nobody.
+    /// Recovers the signer of a digest. `v` is 0 or 1; any other value recovers nobody.
     pub fn new(digest: [u8; 32], v: u8, r: [u8; 32], s: [u8; 32]) -> Self {
         let mut v_word = [0; 32];
         v_word[31] = v;

@@ -45,7 +45,7 @@ struct Args {
     command: Vec<OsString>,
 }
 
-/// What the command gets.
+/// The command's environment.
 struct Handover {
     tee_type: TeeType,
     key: Zeroizing<String>,
@@ -80,7 +80,7 @@ enum Failure {
 
 fn main() -> ExitCode {
     if let Err(error) = tee_prover::forbid_core_dumps() {
-        // Gramine does not know all of it, and an enclave's memory is encrypted outside.
+        // Gramine does not support all of this, and an enclave's memory is encrypted outside.
         eprintln!("tee-key-preexec: core dumps cannot be forbidden: {error}");
     }
     LogFormat::Text.log_to_stderr(LevelFilter::INFO);
@@ -105,7 +105,7 @@ fn run(args: Args) -> Result<std::convert::Infallible, Failure> {
     let mut command = args.command.into_iter();
     let program = command.next().unwrap_or_default();
     let name = |name: &str| format!("{}{name}", args.env_prefix);
-    // This program's memory, with the key, goes when the command takes its place.
+    // This program's memory, with the key, is gone when the command replaces it.
     let error = Command::new(&program)
         .args(command)
         .env(name("SIGNING_KEY"), handover.key.as_str())
@@ -116,7 +116,7 @@ fn run(args: Args) -> Result<std::convert::Infallible, Failure> {
 }
 
 impl Handover {
-    /// As the first process of a container it would not be stopped by signals of itself.
+    /// Stops on signals, which do not stop the first process of a container by default.
     fn make_unless_stopped(args: &Args) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::System)?;
         let made = runtime.block_on(async {
@@ -128,7 +128,7 @@ impl Handover {
                 _ = terminate.recv() => Err(Failure::Stopped),
             }
         });
-        // A wait for a quote that does not come cannot be ended.
+        // Waiting for a quote cannot be interrupted.
         runtime.shutdown_background();
         made
     }
@@ -139,7 +139,7 @@ impl Handover {
         } else {
             match Platform::detect() {
                 Ok(platform) => Enclave::attested(platform, Duration::from_secs(args.quote_timeout_secs)).await?,
-                // As teepot's: a key that nothing vouches for, and an empty quote.
+                // As in teepot: a key that nothing vouches for, and an empty quote.
                 Err(PlatformError::NotFound) if args.allow_no_tee => {
                     let key = SigningKey::random()?.expose_hex();
                     return Ok(Self { tee_type: TeeType::None, key, quote: Vec::new() });
@@ -155,11 +155,11 @@ impl Handover {
     }
 }
 
-/// Writes the quote into a new file of this process, which the command will be.
+/// Writes the quote into a new file, named after this process, which becomes the command.
 fn write_quote(quote: &[u8]) -> Result<PathBuf, Failure> {
     let path = std::env::temp_dir().join(format!("tee_quote_{}", std::process::id()));
     let write = || {
-        // A process of the same number may have left one, and anyone may have put a link there: it is not followed.
+        // An earlier process with the same number may have left a file, and anyone may have put a link there. The link is not followed.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

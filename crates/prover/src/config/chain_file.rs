@@ -1,12 +1,12 @@
-//! Pins in a file of their own, which the environment names.
+//! Pins in a separate file, whose path the environment names.
 
 use std::{fs::File, io::Read, str::FromStr};
 use tee_verifier::{ChainFile, ChainPins};
 
-/// More than any pins have.
+/// An upper limit for the size of pins.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The pins of a file, by its path.
+/// The pins from a file, given by its path.
 #[derive(Debug)]
 pub(super) struct PinsFromFile(pub(super) ChainPins);
 

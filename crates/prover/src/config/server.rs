@@ -1,4 +1,4 @@
-//! Which servers there are, and what each is shown to let us in.
+//! The servers, and the credentials for each of them.
 
 use super::ConfigError;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use std::{
 };
 use tee_api::{BearerToken, ClientCertificate, TlsFiles};
 
-/// More than any token has.
+/// An upper limit for the size of a token file.
 const MAX_TOKEN_FILE_BYTES: u64 = 8 * 1024;
 
 /// A server to prove batches for.
@@ -17,9 +17,9 @@ const MAX_TOKEN_FILE_BYTES: u64 = 8 * 1024;
 pub struct ServerConfig {
     /// Its URL, without credentials: URLs are shown in logs.
     pub url: String,
-    /// What it wants to be shown, if it asks.
+    /// The token to send, if the server requires one.
     pub token: Option<BearerToken>,
-    /// Whom to trust, and which certificate to show.
+    /// The certificates to trust and the one to show.
     pub tls: TlsFiles,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct ServerWithFiles {
 }
 
 impl ServerConfig {
-    /// A server that asks for no token.
+    /// A server that requires no token.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), token: None, tls: TlsFiles::default() }
     }
@@ -56,7 +56,7 @@ impl ServerSetting {
         }
     }
 
-    /// Takes the files that the environment names over its own: of authorities, a certificate and its key.
+    /// Replaces its own files with those that the environment names: for authorities, a certificate and its key.
     pub(super) fn overlay(&mut self, [ca_file, certificate_file, key_file]: [Option<PathBuf>; 3]) {
         let mut server = self.with_files();
         server.ca_file = ca_file.or(server.ca_file);
@@ -89,7 +89,7 @@ fn read_token(path: &Path) -> Result<BearerToken, ConfigError> {
     text.parse().map_err(|error| ConfigError::Token { path: path.to_owned(), error })
 }
 
-/// As in YAML.
+/// Writes YAML.
 impl fmt::Display for ServerSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

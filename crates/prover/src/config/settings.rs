@@ -1,4 +1,4 @@
-//! From what was said to a configuration.
+//! Turns what was set into a configuration.
 
 use super::{
     Attestation, Config, ConfigError, Loaded, LogFormat,
@@ -20,18 +20,18 @@ use tee_api::{
 use tee_verifier::{ChainPins, L2ChainId, Pins};
 use zeroize::Zeroizing;
 
-/// Begins the names of all variables but those of others.
+/// The prefix of all variables, except those of other programs.
 const PREFIX: &str = "TEE_PROVER_";
 const API_TOKEN: &str = "TEE_PROVER_API_TOKEN";
 /// The authorities to trust, the certificate to show and its key.
 const API_FILES: [&str; 3] =
     ["TEE_PROVER_API_CA_FILE", "TEE_PROVER_API_CLIENT_CERTIFICATE_FILE", "TEE_PROVER_API_CLIENT_KEY_FILE"];
-/// Secret, and no part of the configuration; only whether it is there is shown.
+/// The signing key is secret and not part of the configuration. Only its presence is shown.
 const SIGNING_KEY: &str = "TEE_PROVER_SIGNING_KEY";
-/// zksync-era's: a port on all addresses.
+/// zksync-era's variable: a port on all addresses.
 const PROMETHEUS_LISTENER_PORT: &str = "PROMETHEUS_LISTENER_PORT";
 
-/// What was said, before defaults.
+/// The settings before defaults.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -59,10 +59,10 @@ struct Settings {
     log_format: Setting<LogFormat>,
 }
 
-/// The token and the signing key, by their variables' names.
+/// The token and the signing key, with the names of their variables.
 type Secrets = [(&'static str, Option<Zeroizing<String>>); 2];
 
-/// Several URLs in one variable, with commas between them.
+/// Several URLs in one variable, separated by commas.
 struct UrlList(Vec<ServerSetting>);
 
 pub(super) fn load(
@@ -122,7 +122,7 @@ impl Settings {
         self.log_format.overlay(environment, &["TEE_PROVER_LOG_FORMAT"])
     }
 
-    /// Servers of the environment stand in for all of the file's.
+    /// Servers from the environment replace all servers of the file.
     fn overlay_servers(&mut self, environment: &Variables<'_>) -> Result<(), VariableError> {
         let (mut url, mut urls) = (Setting::Unset, Setting::<UrlList>::Unset);
         url.overlay(environment, &["TEE_PROVER_API_URL"])?;

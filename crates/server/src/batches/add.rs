@@ -1,4 +1,4 @@
-//! Taking batches in.
+//! Adding batches.
 
 use std::io;
 
@@ -17,11 +17,11 @@ use crate::{
     service::Service,
 };
 
-/// The largest input that is taken in, after decompression: twice the JSON of the largest known batch. Two are decoded at a time, and a
-/// few kilobytes can unfold to this.
+/// The largest input that is accepted, after decompression: twice the JSON of the largest known batch. Two are decoded at a time, and
+/// a few kilobytes can decompress to this.
 const MAX_UNFOLDED_BYTES: u64 = 512 << 20;
 
-/// A batch to prove. Its number and the root before it stand in its input.
+/// A batch to prove. The input holds its number and the root before it.
 #[derive(Debug)]
 pub struct NewBatch {
     /// The input.
@@ -34,14 +34,14 @@ pub struct NewBatch {
     pub source: String,
 }
 
-/// A batch to prove, as it comes from a file or a peer.
+/// A batch to prove, as it arrives from a file or a peer.
 #[derive(Debug)]
 pub struct EncodedBatch<S> {
     /// The input's bytes, as they arrive.
     pub body: S,
-    /// How the input is written down.
+    /// The encoding of the input.
     pub encoding: InputEncoding,
-    /// The number that the input must have, where one was asked for.
+    /// The number that the input must have, if one was asked for.
     pub number: Option<u32>,
     /// The root after the batch, where it is known.
     pub expected_root: Option<H256>,
@@ -51,63 +51,63 @@ pub struct EncodedBatch<S> {
     pub source: String,
 }
 
-/// What became of a batch.
+/// The outcome of adding a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddedBatch {
-    /// It is there now.
+    /// The batch was added.
     New,
-    /// It was there.
+    /// The batch was there already.
     Known,
 }
 
-/// Why a batch was not taken in.
+/// Why a batch was not added.
 #[derive(Debug, Error)]
 pub enum AddBatchError {
-    /// The number is taken by a batch with another input or expected root.
+    /// The number belongs to a batch with another input or expected root.
     #[error("batch {number} is known with another input or expected root")]
     Changed {
         /// The batch's number.
         number: u32,
     },
-    /// The bytes did not arrive, or are not compressed as they should be.
+    /// The bytes did not arrive, or their compression is invalid.
     #[error("cannot read the input")]
     Read(#[source] io::Error),
-    /// The bytes are not a batch input, are too many for one, or ended early.
+    /// The bytes are not a batch input, exceed the limit for one, or ended early.
     #[error(transparent)]
     Input(UnreadableInput),
-    /// The input is another batch's.
+    /// The input belongs to another batch.
     #[error("asked for batch {asked}, got batch {got}")]
     Number {
         /// The number asked for.
         asked: u32,
-        /// The input's.
+        /// The input's number.
         got: u32,
     },
     /// The input cannot be encoded.
     #[error("cannot encode the input")]
     Encode(#[source] io::Error),
-    /// The input that is known cannot be compared with this one.
+    /// The stored input cannot be compared with this one.
     #[error("cannot read the input that is known: {0}")]
     KnownInput(String),
-    /// The object store's fault.
+    /// The object store failed.
     #[error("object store")]
     ObjectStore(#[from] ObjectStoreError),
     /// The object store is not the right one.
     #[error(transparent)]
     ObjectStoreFault(#[from] ObjectStoreFault),
-    /// The database's fault.
+    /// The database failed.
     #[error("database")]
     Database(#[from] sqlx::Error),
 }
 
-/// Takes a batch in. Adding the same again does nothing.
+/// Adds a batch. Adding the same one again does nothing.
 pub(super) async fn add(service: &Service, new: NewBatch) -> Result<AddedBatch, AddBatchError> {
     let _permit = decoding_permit(service).await;
     add_decoded(service, new).await
 }
 
-/// Takes in a batch that arrives. Two are decoded at a time, once their bytes are there: one that drips keeps no other from
-/// it. Where there is no room for the bytes, they wait where they come from.
+/// Adds a batch that is arriving. Two are decoded at a time, and only after their bytes have arrived: a slow one does not keep others
+/// from it. If there is no room for the bytes, they are left with the sender for the time being.
 pub(super) async fn add_encoded<S>(service: &Service, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
@@ -133,18 +133,18 @@ async fn add_decoded(service: &Service, new: NewBatch) -> Result<AddedBatch, Add
     if let Some(known) = service.database.batch(number).await? {
         return compare(service, number, known, new.expected_root, new.input).await;
     }
-    // What is put into the folder of a disk that is not mounted is lost when it is.
+    // If a disk is not mounted, the object store is an empty folder, and what is written there is lost when the disk comes back.
     blobs::check(service).await?;
     let (input, batch) = put(service, number, new.input, new.expected_root).await?;
     let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
     match service.database.insert_batch(row, service.clock.now_ms()).await? {
         InsertedBatch::New => Ok(AddedBatch::New),
-        // What was put there may be the known one's, or be so soon: where it is not, `gc` deletes it.
+        // The blobs just written may belong to the known batch, now or soon, so they stay. If they do not, `gc` deletes them.
         InsertedBatch::Known(known) => compare(service, number, known, new.expected_root, input).await,
     }
 }
 
-/// Stores an input, before the database knows of it: a batch in the database has one.
+/// Stores an input before the database knows of it: every batch in the database has an input.
 async fn put(
     service: &Service,
     number: u32,
@@ -170,7 +170,7 @@ async fn put(
     Ok((input, batch))
 }
 
-/// Inputs are compared as values: one value has many encodings.
+/// Compares inputs as values: one value has many encodings.
 async fn compare(
     service: &Service,
     number: u32,
@@ -200,7 +200,7 @@ async fn compare(
     Ok(AddedBatch::Known)
 }
 
-/// Holds an input against both forms of the one that is known. An error where a form that can be read is another input.
+/// Compares an input with both forms of the stored one. Fails if a readable form holds another input.
 async fn known_input(
     service: &Service,
     number: u32,
@@ -216,7 +216,7 @@ async fn known_input(
     let mut found = KnownInput::Same;
     for form in [InputForm::Cbor, InputForm::Json] {
         match read_known(service, known, form).await? {
-            // What was completed here comes again from elsewhere as it was.
+            // An input that was completed here may come again from elsewhere without the added paths.
             Ok(read) if read == *input || completes(&read, input) => {}
             Ok(read) if completes(input, &read) => found = KnownInput::Incomplete,
             Ok(_) => return Err(AddBatchError::Changed { number }),
@@ -224,13 +224,13 @@ async fn known_input(
         }
     }
     if let KnownInput::Lost(_) = found {
-        // A store that is empty as a whole says nothing of this input.
+        // If the whole store is empty, a missing input says nothing about this batch.
         blobs::check(service).await?;
     }
     Ok(found)
 }
 
-/// A known input; the inner error says why it cannot be read though the store answers.
+/// Reads a stored input. The inner error says why it cannot be read although the store answers.
 pub(super) async fn read_known(
     service: &Service,
     known: &Batch,
@@ -260,7 +260,7 @@ async fn put_back(service: &Service, number: u32, lost: Batch, input: BatchInput
     Ok(())
 }
 
-/// Stores an input in the place of the same one with fewer paths. False where that was replaced meanwhile.
+/// Replaces an input with the same one with more paths. False if the input was replaced meanwhile.
 pub(super) async fn replace_by_completion(
     service: &Service,
     number: u32,
@@ -275,8 +275,8 @@ pub(super) async fn replace_by_completion(
     Ok(replaced)
 }
 
-/// Deletes what is left of the old input. Where another was faster, the new one may be the other's too. A form that is
-/// missing is no error.
+/// Deletes the remains of the old input. If another caller replaced it first, the new blobs may be that caller's too, so they stay.
+/// A missing form is no error.
 async fn delete_unwanted(service: &Service, replaced: bool, (old_key, new_key): (String, String)) {
     if replaced
         && old_key != new_key
@@ -286,17 +286,17 @@ async fn delete_unwanted(service: &Service, replaced: bool, (old_key, new_key): 
     }
 }
 
-/// How the input that is known stands to one that comes.
+/// How a stored input compares with an arriving one.
 enum KnownInput {
-    /// It is the same, or the same with further paths.
+    /// It is the same, or the same with more paths.
     Same,
-    /// It cannot be read: says why.
+    /// It cannot be read; holds the reason.
     Lost(String),
-    /// The one that comes has further paths.
+    /// The arriving one has more paths.
     Incomplete,
 }
 
-/// Decodes as the bytes arrive, and no more of them than an input may have.
+/// Decodes the bytes as they arrive, up to the size that an input may have.
 async fn decode<S>(body: S, encoding: InputEncoding) -> Result<BatchInput, AddBatchError>
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
@@ -319,7 +319,7 @@ async fn read_all(blob: impl Stream<Item = io::Result<Bytes>>) -> io::Result<Vec
     .await
 }
 
-/// Runs what takes long off the threads that serve. A panic there goes on here.
+/// Runs long work outside the threads that serve requests. A panic there continues here.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match task::spawn_blocking(work).await {
         Ok(value) => value,

@@ -1,5 +1,5 @@
-//! Batch inputs in the object store: as JSON and as CBOR, both compressed with zstd, so that an answer is sent as it
-//! lies there.
+//! Batch inputs in the object store, as JSON and as CBOR, both compressed with zstd, so that an answer can be sent as it is
+//! stored.
 
 mod marker;
 mod url;
@@ -23,13 +23,13 @@ pub use self::{
 };
 use crate::database::{Batch, BlobInfo};
 
-/// How much of the content's hash stands in a key.
+/// How many bytes of the content's hash a key has.
 const KEY_HASH_BYTES: usize = 16;
 
-/// How much is read of a file at a time. Each request holds a few of these, however large its input is.
+/// How much of a file is read at a time. Each request holds a few of these, however large its input is.
 const FILE_PIECE_BYTES: usize = 256 * 1024;
 
-/// The object that tells this store from others, and from an empty one.
+/// The object that tells this store from others and from an empty one.
 pub(crate) const STORE_MARKER: &str = "tee-proof-server-store";
 
 /// The folder of all inputs.
@@ -38,63 +38,63 @@ const FOLDER: &str = "inputs";
 /// A day in milliseconds.
 pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// More than a marker has.
+/// An upper limit for the size of a marker.
 const MAX_MARKER_BYTES: u64 = 256;
 
 /// The store.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
     objects: Arc<dyn ObjectStore>,
-    /// Where the store is one.
+    /// The folder, if the store is one.
     folder: Option<PathBuf>,
     in_memory: bool,
 }
 
-/// A file that was begun and not finished, by a crash or not yet.
+/// A file whose writing was begun and not finished, because of a crash or because it still goes on.
 #[derive(Debug)]
 pub(crate) struct HalfWritten {
     pub(crate) path: PathBuf,
-    /// Of the blob that it was to become.
+    /// The blob that the file was to become.
     pub(crate) name: BlobName,
     pub(crate) bytes: u64,
     pub(crate) last_modified: DateTime<Utc>,
 }
 
-/// An input, ready to be stored: what the database keeps of it, and the blobs.
+/// An input that is ready to be stored: the facts for the database, and the blobs.
 #[derive(Debug)]
 pub(crate) struct EncodedInput {
     pub(crate) json: Bytes,
     pub(crate) cbor: Bytes,
 }
 
-/// Why an input cannot be had.
+/// Why an input cannot be read.
 #[derive(Debug, Error)]
 pub(crate) enum OpenInputError {
     #[error("the input is not in the object store")]
     Missing,
     #[error("the input has {got} bytes where {expected} were stored")]
     Size { expected: u64, got: u64 },
-    /// A fault that says nothing of this input.
+    /// A fault that is not specific to this input.
     #[error("object store")]
     Store(#[source] object_store::Error),
 }
 
-/// The bytes that come out are not the bytes that went in.
+/// The bytes that were read differ from those that were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the input's checksum is wrong")]
 pub(crate) struct CorruptInput;
 
-/// What a blob's path says.
+/// The parts of a blob's path.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BlobName {
     pub(crate) number: u32,
-    /// As it stands in the batch's row.
+    /// The key in the batch's row.
     pub(crate) key: String,
-    /// When it was written, in days since 1970; nothing in keys of before days stood in them.
+    /// When it was written, in days since 1970; `None` for old keys, which hold no day.
     pub(crate) day: Option<i64>,
 }
 
-/// Where a form of an input lies.
+/// The path of one form of an input.
 fn path(key: &str, form: InputForm) -> ObjectPath {
     ObjectPath::from(format!("{key}{}", ending(form)))
 }
@@ -103,8 +103,8 @@ fn ending(form: InputForm) -> String {
     InputEncoding::zstd(form).file_ending()
 }
 
-/// The key of an input that is written now. Of two that add the same input at a time each writes what the other writes; who
-/// tries again writes over what the first try left. The day is for who deletes: see [`super::retention`].
+/// The key of an input that is written now. Two callers that add the same input at the same time write the same blobs, and a second
+/// attempt overwrites what the first one left. The day is for deleting: see [`super::retention`].
 pub(crate) fn input_key(number: u32, json: &BlobInfo, cbor: &BlobInfo, now_ms: i64) -> String {
     let content = Sha256::new().chain_update(json.sha256).chain_update(cbor.sha256).finalize();
     let content: String = hex::encode(content).chars().take(2 * KEY_HASH_BYTES).collect();
@@ -112,7 +112,7 @@ pub(crate) fn input_key(number: u32, json: &BlobInfo, cbor: &BlobInfo, now_ms: i
 }
 
 impl BlobName {
-    /// Nothing where the path is not one that a server has.
+    /// `None` if the path is not one that a server writes.
     pub(crate) fn of(path: &ObjectPath) -> Option<Self> {
         let path = path.as_ref();
         let key = [InputForm::Json, InputForm::Cbor].into_iter().find_map(|form| path.strip_suffix(&ending(form)))?;
@@ -128,7 +128,7 @@ impl BlobName {
 }
 
 impl EncodedInput {
-    /// Encodes in both forms. Takes a while: for a blocking thread.
+    /// Encodes in both forms. This takes a while and belongs on a blocking thread.
     pub(crate) fn of(input: &BatchInput) -> io::Result<Self> {
         Ok(Self { json: compressed(input, InputForm::Json)?, cbor: compressed(input, InputForm::Cbor)? })
     }
@@ -147,17 +147,17 @@ impl BlobInfo {
 }
 
 impl Inputs {
-    /// Opens the store that holds them.
+    /// Opens the store that holds the inputs.
     pub(crate) fn open(url: &ObjectStoreUrl) -> Result<Self, object_store::Error> {
         Ok(Self { objects: url.open()?, folder: url.as_folder().map(Into::into), in_memory: url.is_memory() })
     }
 
-    /// Whether they are gone when the process ends.
+    /// Whether the inputs are gone when the process ends.
     pub(crate) fn are_in_memory(&self) -> bool {
         self.in_memory
     }
 
-    /// What the store's marker says, where there is one.
+    /// The content of the store's marker, if there is one.
     pub(crate) async fn marker(&self) -> Result<Option<String>, object_store::Error> {
         let found = match self.objects.get(&ObjectPath::from(STORE_MARKER)).await {
             Ok(found) => found,
@@ -170,7 +170,7 @@ impl Inputs {
         Ok(Some(String::from_utf8_lossy(&found.bytes().await?).trim().to_owned()))
     }
 
-    /// Puts the store's marker there.
+    /// Writes the store's marker.
     pub(crate) async fn put_marker(&self, content: &str) -> Result<(), object_store::Error> {
         self.objects.put(&ObjectPath::from(STORE_MARKER), content.to_owned().into()).await.map(drop)
     }
@@ -182,14 +182,14 @@ impl Inputs {
         Ok(())
     }
 
-    /// Removes what [`put`](Self::put) stored under these keys. One that fails keeps no other from being removed; the last
-    /// error is given.
+    /// Removes what [`put`](Self::put) stored under these keys. If one removal fails, the others are still tried; the last error is
+    /// returned.
     pub(crate) async fn delete_all(&self, keys: impl IntoIterator<Item = String>) -> Result<(), object_store::Error> {
         let forms = [InputForm::Json, InputForm::Cbor];
         self.delete_blobs(keys.into_iter().flat_map(|key| forms.map(|form| path(&key, form))).collect()).await
     }
 
-    /// The same by paths. What is not there is no error.
+    /// The same by paths. A missing blob is no error.
     pub(crate) async fn delete_blobs(&self, paths: Vec<ObjectPath>) -> Result<(), object_store::Error> {
         let mut deleted = self.objects.delete_stream(stream::iter(paths).map(Ok).boxed());
         let mut outcome = Ok(());
@@ -202,13 +202,13 @@ impl Inputs {
         outcome
     }
 
-    /// All that lies where inputs do, without what is half written.
+    /// Lists everything in the inputs' folder, except half-written files.
     pub(crate) fn list(&self) -> BoxStream<'static, Result<ObjectMeta, object_store::Error>> {
         self.objects.list(Some(&ObjectPath::from(FOLDER)))
     }
 
-    /// The rest of it. Until a file in a folder is whole, its name ends in `#` and a number, and the store's library hides it. A
-    /// bucket keeps such things to itself.
+    /// Lists the half-written files. Until a file in a folder is complete, its name ends in `#` and a number, and the object store
+    /// library hides it. A bucket hides unfinished uploads by itself.
     pub(crate) async fn half_written(&self) -> io::Result<Vec<HalfWritten>> {
         let Some(folder) = &self.folder else { return Ok(vec![]) };
         let mut found = vec![];
@@ -221,7 +221,7 @@ impl Inputs {
             let whole = file_name.to_str().and_then(|name| name.rsplit_once('#')).map(|(whole, _)| whole);
             let path = whole.map(|whole| ObjectPath::from(format!("{FOLDER}/{whole}")));
             let Some(name) = path.as_ref().and_then(BlobName::of) else { continue };
-            // It may be whole by now.
+            // It may be complete by now.
             let Ok(metadata) = file.metadata().await else { continue };
             let last_modified = metadata.modified()?.into();
             found.push(HalfWritten { path: file.path(), name, bytes: metadata.len(), last_modified });
@@ -229,8 +229,8 @@ impl Inputs {
         Ok(found)
     }
 
-    /// Opens a stored input, compressed. The stream ends with [`CorruptInput`] when the checksum is wrong, and then lacks
-    /// its last piece: what it gave cannot be taken for the whole.
+    /// Opens a stored input, compressed. If the checksum is wrong, the stream ends with [`CorruptInput`] and lacks its last piece, so
+    /// that its output cannot be taken for the whole.
     pub(crate) async fn open_blob(
         &self,
         batch: &Batch,
@@ -248,7 +248,7 @@ impl Inputs {
     }
 }
 
-/// The object store's own stream of a file has pieces of 8 KiB, each read by another thread.
+/// Reads larger pieces than the object store library, whose own stream of a file has pieces of 8 KiB, each read on another thread.
 fn pieces(found: GetResult) -> BoxStream<'static, io::Result<Bytes>> {
     match found.payload {
         GetResultPayload::File(file, _) => {
@@ -258,7 +258,7 @@ fn pieces(found: GetResult) -> BoxStream<'static, io::Result<Bytes>> {
     }
 }
 
-/// Gives each piece once the next one is there, and the last one once the checksum is right.
+/// Yields each piece when the next one is there, and the last one when the checksum is right.
 fn checked(
     pieces: BoxStream<'static, io::Result<Bytes>>,
     sha256: [u8; 32],

@@ -1,7 +1,7 @@
-//! Completing inputs whose batch a prover rejected because a slot has no path (`unproven_cost`): the chain's node is asked for the
-//! paths, and the batch is queued anew.
+//! Completes inputs whose batch a prover rejected because a slot has no path (`unproven_cost`): it asks the chain's node for the
+//! paths and queues the batch again.
 //!
-//! What is to be completed stands in the database: `wanted` since a prover's report, then `completed` or `given_up`.
+//! The state is in the database: `wanted` after a prover's report, then `completed` or `given_up`.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use crate::{
     service::Service,
 };
 
-/// How often the database is asked what other servers and the time make due.
+/// How often the database is asked for completions that other servers or the time made due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause after a failure, such as of a database that is down.
+/// The pause after a failure, for example while the database is down.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
-/// Nobody else tries a completion within this time. Two that try do no harm.
+/// Nobody else tries a completion within this time. If two tried, it would do no harm.
 const IN_HAND_MS: i64 = 120 * 1000;
 
-/// A completion that fails this often is given up: after about four hours.
+/// A completion is given up after this many failures, which takes about four hours.
 const MAX_ATTEMPTS: i64 = 50;
 
 const FIRST_PAUSE_MS: i64 = 1000;
@@ -36,22 +36,22 @@ const LONGEST_PAUSE_MS: i64 = 300 * 1000;
 /// Why an input cannot be completed.
 #[derive(Debug, Error)]
 pub enum CompleteError {
-    /// The batch is rejected whatever paths its input has.
+    /// The batch is rejected, whatever paths its input has.
     #[error("{check}: {0}", check = .0.check())]
     Rejected(#[from] Rejection),
     /// There is no state before the batch.
     #[error("no batch comes before the chain's first")]
     FirstBatch,
-    /// The node does not give the paths.
+    /// The node does not return the paths.
     #[error("the node's JSON-RPC")]
     Node(#[from] NodeRpcError),
-    /// The node gives other paths.
+    /// The node returns paths that do not fit.
     #[error("the node's answer does not fit the batch")]
     Path(#[from] CompletionError),
 }
 
 impl CompleteError {
-    /// Whether another attempt may end better.
+    /// Whether another attempt may succeed.
     fn may_pass(&self) -> bool {
         matches!(self, Self::Node(_) | Self::Path(_))
     }
@@ -86,7 +86,7 @@ impl Failure {
     }
 }
 
-/// Adds a read path for each slot that a batch touches and its input has none of. Gives the input, and how many.
+/// Adds a read path for each slot that a batch touches and that has no path in its input. Returns the input and the number of added paths.
 pub async fn complete(input: BatchInput, node: &NodeRpc) -> Result<(BatchInput, usize), CompleteError> {
     let before = input.l1_batch_env.number.0.checked_sub(1).ok_or(CompleteError::FirstBatch)?;
     let (mut input, slots) = blocking(move || {
@@ -100,7 +100,7 @@ pub async fn complete(input: BatchInput, node: &NodeRpc) -> Result<(BatchInput, 
     Ok((input, slots.len()))
 }
 
-/// Goes on for ever. One input at a time is in memory.
+/// Never returns. Holds one input at a time in memory.
 pub(crate) async fn run(service: Service, node: NodeRpc, metrics: Metrics) {
     let wanted = service.database.completion_wanted();
     loop {
@@ -119,7 +119,7 @@ pub(crate) async fn run(service: Service, node: NodeRpc, metrics: Metrics) {
     }
 }
 
-/// Completes an input that is due. False when none is.
+/// Completes an input that is due. False if none is.
 async fn complete_next(service: &Service, node: &NodeRpc, metrics: &Metrics) -> Result<bool, sqlx::Error> {
     let now_ms = service.clock.now_ms();
     let taken = service.database.take_completion(now_ms, now_ms.saturating_add(IN_HAND_MS)).await?;
@@ -145,7 +145,7 @@ async fn complete_next(service: &Service, node: &NodeRpc, metrics: &Metrics) -> 
     Ok(true)
 }
 
-/// Gives how many paths were added.
+/// Returns how many paths were added.
 async fn complete_stored(service: &Service, number: u32, node: &NodeRpc) -> Result<usize, Failure> {
     let known = service.database.batch(number).await?.ok_or(Failure::NoBatch)?;
     let input = add::read_known(service, &known, InputForm::Cbor).await?.map_err(Failure::Input)?;
@@ -159,7 +159,7 @@ async fn complete_stored(service: &Service, number: u32, node: &NodeRpc) -> Resu
     }
 }
 
-/// Twice as long each time, up to a limit.
+/// Doubles the pause with each attempt, up to a limit.
 fn pause_ms(attempts: i64) -> i64 {
     let times = u32::try_from(attempts.saturating_sub(1).clamp(0, 20)).unwrap_or_default();
     (FIRST_PAUSE_MS << times).min(LONGEST_PAUSE_MS)

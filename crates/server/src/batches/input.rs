@@ -1,4 +1,4 @@
-//! A batch's input, for whoever asks for it without a lease.
+//! A batch's input, for callers that ask for it without a lease.
 
 use std::io;
 
@@ -19,7 +19,7 @@ pub(crate) struct StoredInput {
     pub(crate) bytes: u64,
 }
 
-/// Why there is no input.
+/// Why there is no input to return.
 #[derive(Debug, Error)]
 pub(crate) enum NoStoredInput {
     #[error("the batch is not known")]
@@ -44,7 +44,7 @@ pub(super) async fn open(service: &Service, number: u32, form: InputForm) -> Res
         Ok(stream) => Ok(StoredInput { stream: stream.boxed(), bytes: batch.blob(form).bytes }),
         Err(OpenInputError::Store(error)) => Err(ObjectStoreFault::Unavailable(error).into()),
         Err(error) => {
-            // A store that is empty as a whole says nothing of this input.
+            // If the whole store is empty, a missing input says nothing about this batch.
             blobs::check(service).await?;
             Err(NoStoredInput::Unreadable(error))
         }

@@ -1,4 +1,4 @@
-//! Receiving what peers send, at a rate that they must keep up, and as a whole before anything scarce is taken for it.
+//! Receives bodies at a rate that peers must keep up, and completely before any scarce resource is taken for them.
 
 use std::{io, sync::Arc};
 
@@ -17,20 +17,20 @@ use crate::{
     edge::{LeastRate, Limits, Pace},
 };
 
-/// How many bytes of bodies may wait in memory, all together. A body that has no room is read as somebody makes use of it.
+/// How many bytes of bodies may wait in memory, all together. A body for which there is no room is read only as it is consumed.
 const ROOM_BYTES: usize = 64 * 1024 * 1024;
 
-/// Where bodies wait.
+/// The room for waiting bodies.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiving {
     room: Arc<Semaphore>,
     rate: LeastRate,
 }
 
-/// A body that is there, or as much of it as there was room for with the rest behind it.
+/// A received body. If there was not enough room, the rest follows from the stream.
 pub(crate) struct Received {
     pub(crate) body: BoxStream<'static, io::Result<Bytes>>,
-    /// The room that it takes, until it is dropped.
+    /// The room that the body takes until this is dropped.
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
@@ -39,7 +39,7 @@ impl Receiving {
         Self { room: Arc::new(Semaphore::new(ROOM_BYTES)), rate: limits.least_upload_rate() }
     }
 
-    /// Reads a body, as far as there is room for it.
+    /// Reads a body as far as there is room for it.
     pub(crate) async fn receive<S>(&self, body: S) -> Result<Received, AddBatchError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
@@ -63,7 +63,7 @@ impl Receiving {
     }
 }
 
-/// The same body; it ends in an error when it comes too slowly. Only the time counts in which somebody waits for it.
+/// The same body, which ends in an error if it comes too slowly. Only time spent waiting for it counts.
 fn required<S>(rate: LeastRate, body: S) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,

@@ -1,7 +1,7 @@
-//! Deleting what is needed no more: the inputs of batches that were proven long ago, and blobs that no batch knows of.
+//! Deletes what is no longer needed: the inputs of batches that were proven long ago, and blobs that belong to no batch.
 //!
-//! Nobody locks a blob. Whoever writes one puts the day of writing into its key, so who deletes a blob of an earlier day takes
-//! nothing that is being written.
+//! Blobs have no locks. A writer puts the current day into the blob's key, so that deleting blobs of earlier days never hits one
+//! that is being written.
 
 use std::{io, time::Duration};
 
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::blobs::{self, BlobName, DAY_MS, ObjectStoreFault};
 use crate::{clock::millis, metrics::Metrics, service::Service};
 
-/// How often all batches are looked through.
+/// How often all batches are checked.
 const PASS_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How many blobs are looked up in the database at a time.
 const LOOKED_UP: usize = 500;
 
-/// How long after a day's end somebody may still be writing a blob of that day.
+/// How long after a day's end somebody may still be writing a blob with that day.
 const DAY_GRACE_MS: i64 = 60 * 60 * 1000;
 
 /// Deletes the inputs of finished batches, in small steps.
@@ -26,7 +26,7 @@ pub(crate) struct Retention {
     keep_ms: i64,
     metrics: Metrics,
     next: u32,
-    /// When the next pass begins; nothing in the middle of one.
+    /// When the next pass begins; `None` during a pass.
     begins_at: Option<Instant>,
 }
 
@@ -35,7 +35,7 @@ impl Retention {
         Self { keep_ms: i64::from(days).saturating_mul(DAY_MS), metrics, next: 0, begins_at: None }
     }
 
-    /// One step. False when a pass has come to its end.
+    /// Does one step. False when a pass is complete.
     pub(crate) async fn advance(&mut self, service: &Service) -> Result<bool, ObjectStoreFault> {
         if self.begins_at.is_some_and(|at| Instant::now() < at) {
             return Ok(false);
@@ -45,11 +45,11 @@ impl Retention {
         let since_ms = now_ms.saturating_sub(self.keep_ms);
         let chunk = service.database.retirable_inputs(self.next, since_ms).await?;
         if let Some(batches) = chunk.batches {
-            // Whose disk is not mounted would be taken for deleted.
+            // Otherwise the inputs on a disk that is not mounted would be taken for deleted.
             blobs::check(service).await?;
             let retired = service.database.retire_inputs(batches, since_ms, now_ms).await?;
             let (count, bytes) = (retired.len() as u64, retired.iter().map(|input| input.bytes).sum());
-            // The database no longer counts on them, so that one which stays is only a matter of space.
+            // The database no longer relies on these blobs, so one that stays only costs space.
             if let Err(error) = service.inputs.delete_all(retired.into_iter().map(|input| input.input_key)).await {
                 tracing::error!(
                     error = tee_api::chain(&error),
@@ -71,20 +71,20 @@ impl Retention {
 /// What [`Service::collect_garbage`] found in the object store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Garbage {
-    /// Blobs that no batch knows of, and files that were never written to their end: deleted, unless that was not wanted.
+    /// Blobs that belong to no batch, and files that were never finished. They were deleted, if that was wanted.
     pub orphans: u64,
     /// Their size in bytes.
     pub orphan_bytes: u64,
-    /// Blobs of batches.
+    /// Blobs that belong to batches.
     pub in_use: u64,
-    /// The same that are not old enough.
+    /// Blobs that belong to no batch and are not old enough.
     pub young: u64,
-    /// Objects under `inputs/` that are no server's.
+    /// Objects under `inputs/` that no server wrote.
     pub foreign: u64,
 }
 
-/// Finds blobs that no batch knows of, as a crash between a blob and its row leaves them, and deletes them if wanted. None
-/// that is younger than `least_age` is taken, nor one of today: it may belong to a batch that is just coming in.
+/// Finds blobs that belong to no batch, as a crash between writing a blob and its row leaves them, and deletes them if wanted.
+/// Blobs that are younger than `least_age` or were written today stay: they may belong to a batch that is just being added.
 pub(super) async fn collect_garbage(
     service: &Service,
     least_age: Duration,

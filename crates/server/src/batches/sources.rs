@@ -1,4 +1,4 @@
-//! Where batches come from, besides uploads: a node that is followed, and a node's object store.
+//! Where batches come from, besides uploads: a node that the server follows, and a node's object store.
 
 mod import;
 pub(crate) mod mirror;

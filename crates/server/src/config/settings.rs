@@ -1,4 +1,4 @@
-//! From what was said to a configuration: the file, and the environment over it.
+//! Turns what was set, in the file and in environment variables over it, into a configuration.
 
 use std::{
     convert::Infallible,
@@ -25,14 +25,14 @@ use crate::{
     keys::AttestationConfig,
 };
 
-/// Begins the names of all variables.
+/// The prefix of all variables.
 const PREFIX: &str = "TEE_SERVER_";
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the file says. Keys that end in a unit of time, and sizes that end in `_bytes`, are those of the release before.
+/// The keys of the file. Keys that end in a unit of time, and sizes that end in `_bytes`, are those of the previous release.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -140,23 +140,23 @@ struct AttestationSettings {
     danger_root_certificate: Setting<Text>,
 }
 
-/// Any text, shown as YAML quotes it. Not shown by `Debug`: some of it is secret.
+/// Any text, displayed with YAML quotes. `Debug` does not show it, since some of it is secret.
 struct Text(String);
 
-/// Types of enclave; in a variable, with commas between them.
+/// Types of enclave. In a variable they are separated by commas.
 #[derive(Debug)]
 struct TeeTypes(Vec<TeeType>);
 
-/// The pins of a file, by its path.
+/// The pins from a file, given by its path.
 struct PinsFromFile(ChainPins);
 
-/// Reads key after key, and writes down what it finds. A key in a section is named `section.key`; its variable is the key in upper
-/// case behind [`PREFIX`], with `_` for the dot.
+/// Reads the keys one after another and records what it finds. A key in a section is named `section.key`; its variable is [`PREFIX`]
+/// followed by the key in upper case, with `_` for the dot.
 struct Reader<'a> {
     environment: Variables<'a>,
     lines: Vec<(Option<&'static str>, Line)>,
     warnings: Vec<String>,
-    /// Whether anything was said of the section that is read.
+    /// Whether anything was set in the current section.
     said: bool,
 }
 
@@ -242,7 +242,7 @@ impl Settings {
     }
 }
 
-// Of a section that may be missing: what it lacks is an error of its own, which counts if anything was said of the section.
+// The sections that may be absent. An incomplete one is an inner error, which counts only if anything was set in the section.
 impl TlsSettings {
     fn resolve(self, reader: &mut Reader<'_>) -> Result<Result<TlsConfig, ConfigError>, ConfigError> {
         let certificate = reader.path("tls.certificate", self.certificate)?;
@@ -385,7 +385,7 @@ impl AttestationSettings {
 }
 
 impl Reader<'_> {
-    /// A section that may be missing.
+    /// Reads a section that may be absent.
     fn section<S: Default, C>(
         &mut self,
         settings: Setting<S>,
@@ -397,7 +397,8 @@ impl Reader<'_> {
         if self.said {
             return resolved.map(Some);
         }
-        // Its defaults are none of the configuration, and would call for the rest of it when they are read again.
+        // The defaults of an absent section are not part of the configuration. If they were shown and read again, they would require the
+        // rest of it.
         let first = self.lines.drain(before..).next();
         if let Some((Some(section), _)) = first {
             self.lines.push((None, Line::new(section, None, Origin::Default)));
@@ -431,7 +432,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    /// The value, which may be missing.
+    /// The value, which may be absent.
     fn optional<T: FromStr<Err: fmt::Display> + fmt::Display>(
         &mut self,
         key: &'static str,
@@ -449,7 +450,7 @@ impl Reader<'_> {
         Ok(self.optional(key, setting)?.map(|Text(path)| path.into()))
     }
 
-    /// What may hold a password: shown is that it is there.
+    /// A value that may hold a password: the output shows only that it is set.
     fn secret(&mut self, key: &'static str, mut setting: Setting<Text>) -> Result<Option<String>, ConfigError> {
         self.overlay(key, &mut setting)?;
         let (section, name) = split(key);
@@ -461,7 +462,7 @@ impl Reader<'_> {
         Ok(setting.value().map(|Text(secret)| secret))
     }
 
-    /// A span, which the release before knew as a number under the key with this ending.
+    /// A span of time. The previous release had it as a number, under the key with this ending.
     fn span(
         &mut self,
         key: &'static str,
@@ -503,7 +504,7 @@ impl Reader<'_> {
         whole.and_then(|secs| N::try_from(secs).ok()).ok_or_else(error)
     }
 
-    /// A span in whole days, which may be missing.
+    /// A span in whole days, which may be absent.
     fn days(
         &mut self,
         key: &'static str,
@@ -529,7 +530,7 @@ impl Reader<'_> {
         N::try_from(bytes).map_err(|_| ConfigError::Value { key, error: "too large".to_owned() })
     }
 
-    /// What the file says under the key, or under the one that it had in the release before: that is warned of.
+    /// The file's value under the key, or under its name in the previous release, which causes a warning.
     fn renamed<T>(
         &mut self,
         key: &'static str,
@@ -560,7 +561,7 @@ impl Reader<'_> {
     }
 }
 
-/// A key's section, and its name there.
+/// Splits a key into its section and its name there.
 fn split(key: &'static str) -> (Option<&'static str>, &'static str) {
     match key.split_once('.') {
         Some((section, name)) => (Some(section), name),
@@ -582,7 +583,7 @@ impl FromStr for Text {
     }
 }
 
-/// Quoted as in JSON, which is YAML too.
+/// Quotes as in JSON, which is valid YAML.
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", serde_json::Value::from(&*self.0))

@@ -1,4 +1,4 @@
-//! `batches`: what there is to prove.
+//! `batches`: the batches to prove.
 
 mod retention;
 
@@ -24,11 +24,11 @@ pub(crate) struct Batch {
     pub(crate) cbor: BlobInfo,
     pub(crate) previous_root: Option<H256>,
     pub(crate) expected_root: Option<H256>,
-    /// Its input was deleted, once it was needed no more.
+    /// Whether the input was deleted because nobody needs it any more.
     pub(crate) input_is_retired: bool,
 }
 
-/// What a blob in the object store must be.
+/// What a blob in the object store must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlobInfo {
     pub(crate) bytes: u64,
@@ -44,7 +44,7 @@ pub(crate) struct NewBatchRow {
     pub(crate) source: String,
 }
 
-/// What became of an insertion.
+/// The outcome of an insertion.
 #[derive(Debug)]
 pub(crate) enum InsertedBatch {
     New,
@@ -61,7 +61,7 @@ pub struct BatchEntry {
     pub json_bytes: u64,
     /// The size of the input in CBOR, compressed.
     pub cbor_bytes: u64,
-    /// The root before the batch.
+    /// The root before the batch, where it is known.
     pub previous_root: Option<H256>,
     /// The root after the batch, where it is known.
     pub expected_root: Option<H256>,
@@ -69,21 +69,21 @@ pub struct BatchEntry {
     pub sealed_at_ms: Option<i64>,
     /// Where it came from, for people.
     pub source: String,
-    /// When it came, in milliseconds since 1970.
+    /// When it was added, in milliseconds since 1970.
     pub created_at_ms: i64,
-    /// When its input was deleted, once it was needed no more, in milliseconds since 1970.
+    /// When its input was deleted because nobody needed it any more, in milliseconds since 1970.
     pub input_retired_at_ms: Option<i64>,
 }
 
 const COLUMNS: &str = "SELECT input_key, json_bytes, json_sha256, cbor_bytes, cbor_sha256, previous_root, \
                        expected_root, input_retired_at FROM batches WHERE number = $1";
 
-/// Two statements of one row each, answered by an index.
+/// Two subqueries of one row each: an index answers both.
 pub(super) const PRESENT_INPUTS: &str = "SELECT (SELECT MIN(number) FROM batches WHERE input_retired_at IS NULL),
      (SELECT MAX(number) FROM batches WHERE input_retired_at IS NULL)";
 
 impl Batch {
-    /// What must lie in the object store of a form.
+    /// What the blob of this form in the object store must match.
     pub(crate) fn blob(&self, form: InputForm) -> &BlobInfo {
         match form {
             InputForm::Json => &self.json,
@@ -134,7 +134,7 @@ impl Database {
             .bind(now_ms)
             .execute(&mut *connection)
             .await?;
-            // Its previous root is the root of the batch before, where no other is known.
+            // Its previous root is the root of the batch before, unless that has an expected root.
             let mut displaced = 0;
             if let Some((before, root)) = before {
                 let lock = "UPDATE batches SET source = source WHERE number = $1 AND expected_root IS NULL";
@@ -153,7 +153,7 @@ impl Database {
         Ok(inserted)
     }
 
-    /// Replaces the input of a batch whose own cannot be read, and has the jobs tried that waited for it. False where
+    /// Replaces the input of a batch whose stored input cannot be read, and makes the jobs that waited for it ready. False if
     /// somebody else has replaced it meanwhile.
     pub(crate) async fn replace_input(
         &self,
@@ -192,7 +192,7 @@ impl Database {
         Batch::find(&self.pool, number).within().await
     }
 
-    /// Those from `first` to `last` that are not there. For ranges of thousands, not millions.
+    /// The numbers from `first` to `last` that have no batch. For ranges of thousands, not millions.
     pub(crate) async fn lacking_batches(&self, first: u32, last: u32) -> Result<Vec<u32>, sqlx::Error> {
         let rows = sqlx::query("SELECT number FROM batches WHERE number >= $1 AND number <= $2")
             .bind(i64::from(first))
@@ -206,7 +206,7 @@ impl Database {
 
     /// The lowest and the highest batch.
     pub(crate) async fn present_batches(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
-        // Two statements of one row each: an index answers them, where it does not answer both in one.
+        // Two subqueries of one row each: an index answers each of them, but would not answer both in one.
         let row = sqlx::query("SELECT (SELECT MIN(number) FROM batches), (SELECT MAX(number) FROM batches)")
             .fetch_one(&self.pool)
             .within()
@@ -215,7 +215,7 @@ impl Database {
         Ok((read(0)?, read(1)?))
     }
 
-    /// The batch that came last.
+    /// The batch that was added last.
     pub(crate) async fn latest_batch(&self) -> Result<Option<Batch>, sqlx::Error> {
         match self.present_batches().await? {
             (_, Some(latest)) => self.batch(latest).await,
@@ -230,7 +230,7 @@ impl Database {
         Ok((read(0)?, read(1)?))
     }
 
-    /// The keys of the inputs of these batches, except those that were retired.
+    /// The keys of these batches' inputs. Retired inputs are left out.
     pub(crate) async fn input_keys(&self, numbers: &[u32]) -> Result<HashMap<u32, String>, sqlx::Error> {
         let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
         if numbers.is_empty() {
@@ -258,7 +258,7 @@ impl Database {
     }
 }
 
-/// Replaces a batch's input. False where it has another one by now.
+/// Replaces a batch's input. False if the batch has another input by now.
 pub(super) async fn swap_input(
     connection: &mut AnyConnection,
     number: u32,
@@ -284,7 +284,7 @@ pub(super) async fn swap_input(
     .map(|result| result.rows_affected() > 0)
 }
 
-/// The numbers that a filter lets through.
+/// The range of numbers that a filter selects.
 pub(super) fn range(number: Option<u32>) -> (i64, i64) {
     number.map_or((0, u32::MAX.into()), |number| (number.into(), number.into()))
 }

@@ -1,4 +1,4 @@
-//! Columns as types. Every row is read through these, so that each type is decoded in one way.
+//! Columns as types. Every row is read through these functions, so that each type is decoded in one way.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use sqlx::{ColumnIndex, Row, any::AnyRow};
 use tee_api::{JobStatus, KeyStanding, PublicKey, Signature, TeeType};
 use tee_verifier::{Address, H256};
 
-/// Reads what this crate wrote.
+/// Unwraps a value that this crate wrote itself.
 pub(super) fn decoded<T, E: Error + Send + Sync + 'static>(value: Result<T, E>) -> Result<T, sqlx::Error> {
     value.map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
@@ -16,17 +16,17 @@ pub(super) fn number(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<u
     decoded(u32::try_from(row.try_get::<i64, _>(column)?))
 }
 
-/// The same, where there may be none.
+/// The same for a nullable column.
 pub(super) fn optional_number(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<Option<u32>, sqlx::Error> {
     row.try_get::<Option<i64>, _>(column)?.map(|stored| decoded(u32::try_from(stored))).transpose()
 }
 
-/// How many, or how many bytes.
+/// A count, or a number of bytes.
 pub(super) fn count(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<u64, sqlx::Error> {
     decoded(u64::try_from(row.try_get::<i64, _>(column)?))
 }
 
-/// Whether there are any.
+/// Whether a count is above zero.
 pub(super) fn any(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<bool, sqlx::Error> {
     Ok(row.try_get::<i64, _>(column)? > 0)
 }
@@ -36,7 +36,7 @@ pub(super) fn hash(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<H25
     decoded(<[u8; 32]>::try_from(row.try_get::<&[u8], _>(column)?)).map(H256)
 }
 
-/// The same, where there may be none.
+/// The same for a nullable column.
 pub(super) fn optional_hash(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<Option<H256>, sqlx::Error> {
     row.try_get::<Option<&[u8]>, _>(column)?.map(|bytes| decoded(<[u8; 32]>::try_from(bytes)).map(H256)).transpose()
 }
@@ -51,7 +51,7 @@ pub(super) fn tee_type(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result
     decoded(row.try_get::<&str, _>(column)?.parse())
 }
 
-/// Where a job stands.
+/// The status of a job.
 pub(super) fn job_status(row: &AnyRow, column: impl ColumnIndex<AnyRow>) -> Result<JobStatus, sqlx::Error> {
     decoded(row.try_get::<&str, _>(column)?.parse())
 }

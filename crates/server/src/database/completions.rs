@@ -1,32 +1,32 @@
-//! `input_completions`: batches whose input has no path of some slot, and what became of it.
+//! `input_completions`: batches whose input lacks a path for some slot, and what became of them.
 
 use sqlx::{AnyConnection, Row};
 
 use super::{Batch, Database, batches::swap_input, columns, job_failures::forget_failures, patience::Within};
 
-/// The check whose rejection a further path answers.
+/// The check whose rejection another path resolves.
 pub(super) const UNPROVEN_COST: &str = "unproven_cost";
 
 /// A completion to make.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WantedCompletion {
     pub(crate) number: u32,
-    /// This one included.
+    /// How often it was tried, including this attempt.
     pub(crate) attempts: i64,
 }
 
 /// What a report of a missing path means for its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MissingPath {
-    /// The input is going to be completed.
+    /// The input will be completed.
     Wanted,
-    /// It was completed since the job was handed out.
+    /// The input was completed after the job was handed out.
     Completed,
-    /// It was completed before, or cannot be.
+    /// The input was completed before, or cannot be completed.
     Final,
 }
 
-/// Notes that a batch's input is to be completed, unless it was or cannot be.
+/// Notes that a batch's input is to be completed, unless that was done or is impossible.
 pub(super) async fn want(
     connection: &mut AnyConnection,
     number: i64,
@@ -63,13 +63,13 @@ pub(super) async fn forget_given_up(connection: &mut AnyConnection, number: u32)
 }
 
 impl Database {
-    /// Takes a completion in hand that is due: until then nobody else does.
+    /// Takes a completion that is due. Until `until_ms` nobody else takes it.
     pub(crate) async fn take_completion(
         &self,
         now_ms: i64,
         until_ms: i64,
     ) -> Result<Option<WantedCompletion>, sqlx::Error> {
-        // As a rule there is none, and asking writes nothing.
+        // Nearly always nothing is due, and this query writes nothing.
         let due = sqlx::query("SELECT 1 FROM input_completions WHERE due_at <= $1 LIMIT 1")
             .bind(now_ms)
             .fetch_optional(&self.pool)
@@ -80,7 +80,7 @@ impl Database {
         }
         let taken = self.statement(move |connection| {
             Box::pin(async move {
-                // Of two servers that see the same the later one finds it no longer due.
+                // If two servers see the same row, the second one finds it no longer due.
                 sqlx::query(
                     "UPDATE input_completions SET attempts = attempts + 1, due_at = $2
                      WHERE due_at <= $1 AND l1_batch_number = (
@@ -100,8 +100,8 @@ impl Database {
         }))
     }
 
-    /// Puts a completed input in the place of the one that lacks paths, and has the jobs tried that failed for these, with all
-    /// their attempts before them. False where the input was replaced meanwhile.
+    /// Replaces an input that lacks paths with the completed one, and makes the jobs that failed for this ready again, with all
+    /// their attempts. False if the input was replaced meanwhile.
     pub(crate) async fn complete_input(
         &self,
         number: u32,

@@ -1,20 +1,20 @@
-//! How many rows there are of what there should be few of, for metrics.
+//! Counts of things that should be rare, for metrics.
 
 use sqlx::Row;
 
 use super::{Database, columns};
 
-/// How many there are of what there should be few of.
+/// Counts of things that should be rare.
 #[derive(Debug)]
 pub(crate) struct StateCounts {
     pub(crate) disagreements: u64,
     pub(crate) keys_in_force: u64,
     pub(crate) keys_revoked: u64,
-    /// Those in force that are suspended.
+    /// The keys in force that are suspended.
     pub(crate) keys_suspended: u64,
-    /// When the quote of a key in force passed that has waited longest to be judged again.
+    /// The oldest of the times at which the quotes of keys in force last passed, in milliseconds since 1970.
     pub(crate) oldest_judgement_ms: Option<i64>,
-    /// When the collateral ends of the key in force whose collateral ends first.
+    /// The earliest end of the collateral of any key in force, in milliseconds since 1970.
     pub(crate) first_collateral_end_ms: Option<i64>,
     pub(crate) incomplete_inputs: u64,
 }

@@ -1,6 +1,6 @@
-//! `tee_proof_disagreements`: proofs that contradict an accepted one, or what became known later. Accepted proofs that turn
-//! out to be among them move here, where they are an alarm, and make room for the proof that is right. Statements that
-//! contradict the next batch alone are noted here and stay accepted.
+//! `tee_proof_disagreements`: proofs that contradict an accepted proof, or a root that became known later. An accepted proof that
+//! turns out to be wrong moves here, where it is an alarm, and makes room for the right one. A statement that contradicts only
+//! the next batch is noted here and stays accepted.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use tee_verifier::H256;
 
 use super::{Database, JobRules, NewProof, columns, job_failures::forget_failures};
 
-/// A proof that contradicts an accepted one, the batch's known root or the next batch: one of the two is forged.
+/// A proof that contradicts an accepted one, the batch's known root, or the next batch: one of the two is forged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
     /// The batch's number.
@@ -25,13 +25,13 @@ pub struct Disagreement {
     pub root: H256,
     /// The root that it contradicts.
     pub accepted_root: H256,
-    /// Whether the proof is accepted all the same: it is a statement, and only the next batch says another root.
+    /// Whether the proof is accepted nevertheless: it is a statement, and only the next batch names another root.
     pub is_accepted: bool,
     /// When it came, in milliseconds since 1970.
     pub received_at_ms: i64,
-    /// When a person had explained it, in milliseconds since 1970.
+    /// When a person explained it, in milliseconds since 1970.
     pub resolved_at_ms: Option<i64>,
-    /// How.
+    /// The explanation.
     pub resolution: Option<String>,
 }
 
@@ -40,22 +40,22 @@ const DISAGREEMENT_COLUMNS: &str = "d.*, (SELECT COUNT(*) FROM tee_proofs p
      WHERE p.l1_batch_number = d.l1_batch_number AND p.tee_type = d.tee_type AND p.pubkey = d.pubkey
          AND p.proof = d.proof) AS accepted";
 
-/// What moves, and the root that it contradicts, for `INSERT INTO … SELECT`.
+/// Selects the proofs that move and the root that they contradict, for `INSERT INTO … SELECT`.
 const MOVE: &str = "INSERT INTO tee_proof_disagreements
      (l1_batch_number, tee_type, pubkey, signature, proof, accepted_proof, received_at, statement)";
 
-/// Only what was copied. A key that already has another disagreement on the batch keeps its proof where it is: the alarm
-/// is there, and nothing of a proof is lost.
+/// Deletes only what was copied. If a key already has another disagreement on the batch, its proof stays where it is: the alarm
+/// exists already, and no proof is lost.
 const DELETE_COPIED: &str = "AND EXISTS (SELECT 1 FROM tee_proof_disagreements d
      WHERE d.l1_batch_number = tee_proofs.l1_batch_number AND d.tee_type = tee_proofs.tee_type
          AND d.pubkey = tee_proofs.pubkey AND d.proof = tee_proofs.proof)";
 
-/// Who says which root a batch has.
+/// Who names a batch's root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RootSource {
-    /// It was said of the batch itself: a proof of another root is wrong.
+    /// The batch itself: a proof of another root is wrong.
     Batch,
-    /// The next batch starts from it: a statement of another root stays accepted, as it would be if it came later.
+    /// The next batch, which starts from it: a statement of another root stays accepted, as it would if it came later.
     NextBatch,
 }
 
@@ -68,8 +68,8 @@ impl JobRules {
     }
 }
 
-/// Holds the accepted proofs of a batch against its root, which has become known. Says how many contradict it. Where those
-/// that stay do not suffice, the batch is proven again.
+/// Compares the accepted proofs of a batch with its root, which has become known. Returns how many contradict it. If the
+/// remaining ones do not suffice, the batch is proven again.
 pub(super) async fn displace(
     connection: &mut AnyConnection,
     number: u32,
@@ -101,7 +101,7 @@ pub(super) async fn displace(
     .execute(&mut *connection)
     .await?;
     for (tee_type, required) in required {
-        // Also a job that failed because the right proof was refused as the disagreeing one.
+        // This includes a job that failed because the right proof was refused as the disagreeing one.
         let requeued = sqlx::query(
             "UPDATE tee_proof_generation_details
              SET status = 'ready_to_be_proven', attempts = 0, claimable_at = $2, lease_id = NULL,
@@ -126,7 +126,7 @@ pub(super) async fn displace(
     Ok(copied)
 }
 
-/// Keeps a proof as a disagreement: one per key, so that a key cannot fill the table. One that was explained makes room for another.
+/// Keeps a proof as a disagreement. Each key has one per batch, so that no key can fill the table; an explained one makes room for another.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     proof: &NewProof,
@@ -159,13 +159,13 @@ pub(super) async fn insert(
 }
 
 impl Database {
-    /// Fills in the root of a batch that was taken in without one, and holds its proofs against it.
+    /// Sets the root of a batch that was added without one, and compares its proofs with it.
     pub(crate) async fn fill_expected_root(&self, number: u32, root: H256, now_ms: i64) -> Result<(), sqlx::Error> {
         let required = self.rules.required_of_types();
         let displaced = self
             .transaction(move |connection| {
                 Box::pin(async move {
-                    // The row's lock keeps proofs out until this is done.
+                    // The row's lock keeps new proofs out until the transaction ends.
                     let filled = sqlx::query(
                         "UPDATE batches SET expected_root = $2 WHERE number = $1 AND expected_root IS NULL",
                     )
@@ -194,7 +194,7 @@ impl Database {
         rows.iter().map(Disagreement::read).collect()
     }
 
-    /// Disagreements by batch, TEE type and key, those after `after`.
+    /// Disagreements by batch, TEE type and key, beginning after `after`.
     pub(crate) async fn disagreements_after(
         &self,
         after: Option<(u32, TeeType, PublicKey)>,
@@ -213,7 +213,7 @@ impl Database {
         rows.iter().map(Disagreement::read).collect()
     }
 
-    /// The disagreements on a batch, those that nobody has explained first.
+    /// The disagreements on a batch, unexplained ones first.
     pub(crate) async fn disagreements_of(&self, number: u32, limit: u32) -> Result<Vec<Disagreement>, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT {DISAGREEMENT_COLUMNS} FROM tee_proof_disagreements d
@@ -225,7 +225,7 @@ impl Database {
         rows.iter().map(Disagreement::read).collect()
     }
 
-    /// Which batches from `first` to `last` have a disagreement that nobody has explained.
+    /// The batches from `first` to `last` that have an unexplained disagreement.
     pub(crate) async fn disputed_batches(&self, first: u32, last: u32) -> Result<HashSet<u32>, sqlx::Error> {
         let query = sqlx::query(
             "SELECT DISTINCT l1_batch_number FROM tee_proof_disagreements
@@ -237,7 +237,7 @@ impl Database {
         rows.iter().map(|row| columns::number(row, 0)).collect()
     }
 
-    /// Notes how a person explained a disagreement; the first explanation stays. False if there is no such disagreement.
+    /// Notes how a person explained a disagreement. The first explanation stays. False if there is no such disagreement.
     pub(crate) async fn resolve_disagreement(
         &self,
         number: u32,
@@ -268,7 +268,7 @@ impl Database {
     }
 }
 
-/// The alarm's line in the log.
+/// Logs the alarm.
 pub(super) fn alarm_displaced(batch: u32, root: H256, displaced: u64) {
     if displaced > 0 {
         tracing::error!(batch, ?root, proofs = displaced, "ALARM: accepted proofs contradict the batch's root");

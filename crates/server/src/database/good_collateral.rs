@@ -1,4 +1,4 @@
-//! `good_collateral`: what quotes were last found genuine with, by kind of platform.
+//! `good_collateral`: the collateral under which quotes were last found genuine, by kind of platform.
 
 use sqlx::Row;
 use tee_api::{PublicKey, Quote};
@@ -9,18 +9,18 @@ use super::{
     patience::Within,
 };
 
-/// Collateral with the quote that was found genuine under it.
+/// Collateral, with a quote that was found genuine under it.
 #[derive(Debug, Clone)]
 pub(crate) struct KeptCollateral {
     pub(crate) platform: String,
     pub(crate) quote: Quote,
     pub(crate) pubkey: PublicKey,
-    /// In JSON.
+    /// The collateral in JSON.
     pub(crate) collateral: Vec<u8>,
 }
 
 impl Database {
-    /// Keeps it in the place of what was there of its kind of platform.
+    /// Stores collateral in place of the earlier one for its kind of platform.
     pub(crate) async fn keep_collateral(&self, kept: KeptCollateral, now_ms: i64) -> Result<(), sqlx::Error> {
         self.statement(move |connection| {
             Box::pin(async move {
@@ -43,7 +43,7 @@ impl Database {
         .await
     }
 
-    /// All that is kept. Nothing of it is verified.
+    /// All stored collateral. It is not verified here.
     pub(crate) async fn kept_collateral(&self) -> Result<Vec<KeptCollateral>, sqlx::Error> {
         let rows = sqlx::query("SELECT platform, quote, pubkey, collateral FROM good_collateral")
             .fetch_all(&self.pool)

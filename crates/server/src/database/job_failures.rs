@@ -1,7 +1,7 @@
-//! `tee_job_failures`: which provers failed a job, and how long each rests from it.
+//! `tee_job_failures`: which provers failed a job, and how long each of them rests from it.
 //!
-//! A prover that fails a job rests from that job, longer each time, and any other prover may have it at once. A job that a
-//! second prover fails is bad itself, and is held against neither: bad batches do not pause those that work.
+//! A prover that fails a job rests from that job, longer each time, and any other prover may have it at once. If a second prover
+//! fails it too, the job is at fault and counts against neither: bad batches do not pause provers that work.
 
 use sqlx::{AnyConnection, Row};
 
@@ -23,7 +23,7 @@ pub(super) struct Failure<'a> {
 }
 
 impl Failure<'_> {
-    /// Counts it for the job and, where it speaks of the prover, for the prover.
+    /// Counts the failure for the job and, if the prover seems at fault, for the prover.
     pub(super) async fn record(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         let row = sqlx::query(
             "INSERT INTO tee_job_failures (l1_batch_number, tee_type, prover, failures, rest_until)
@@ -50,7 +50,7 @@ impl Failure<'_> {
         }
     }
 
-    /// Other provers that failed the job: two at most, more make no difference.
+    /// Other provers that failed the job. At most two: more make no difference.
     async fn others(&self, connection: &mut AnyConnection) -> Result<Vec<String>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT prover FROM tee_job_failures
@@ -78,7 +78,7 @@ impl Failure<'_> {
     }
 }
 
-/// Has a prover leave a job to others for a while, without a failure.
+/// Makes a prover leave a job to others for a while, without counting a failure.
 pub(super) async fn rest_from_job(
     connection: &mut AnyConnection,
     (number, tee_type): (i64, &str),
@@ -98,7 +98,7 @@ pub(super) async fn rest_from_job(
     .map(drop)
 }
 
-/// Forgets all failures of a job: it has all its attempts before it again.
+/// Forgets all failures of a job: it has all its attempts again.
 pub(super) async fn forget_failures(
     connection: &mut AnyConnection,
     number: i64,
@@ -112,8 +112,8 @@ pub(super) async fn forget_failures(
         .map(drop)
 }
 
-/// Whether a job is to be given up: as many provers as it has attempts could not do it; or it was tried that often, or is so
-/// old, and nobody is left who asked for work lately and did not fail it. One prover alone gives up nothing that others may
+/// Whether to give a job up. That is so when `max_attempts` provers failed it; or when it is worn out (tried that often, or too
+/// old) and every prover that asked for work lately has failed it. A single prover does not give up a job that others may
 /// prove.
 pub(super) async fn is_hopeless(
     connection: &mut AnyConnection,

@@ -25,5 +25,5 @@ pub(super) use self::{
     list::{job_counts_statement, jobs_statement},
 };
 
-/// What people read of a job whose batch would be proven again and has no input.
+/// The error that people read when a batch would be proven again but has no input.
 pub(super) const RETIRED: &str = "its input was deleted once it was proven: add the batch again to put it back";

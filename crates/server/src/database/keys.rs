@@ -1,7 +1,7 @@
 //! `tee_attestations`: the keys that may sign, with their quotes and their standing.
 //!
-//! `standing` is a [`KeyStanding`], whose documentation says how each comes from which. A key that is refused or revoked has a
-//! `revoked_at`, one that is suspended a `suspended_at`.
+//! `standing` is a [`KeyStanding`], whose documentation describes the transitions. A refused or revoked key has a `revoked_at`, a
+//! suspended one a `suspended_at`.
 
 mod revocation;
 mod standing;
@@ -23,14 +23,14 @@ use crate::clock::millis;
 pub(crate) struct NewAttestation<'a> {
     pub(crate) pubkey: &'a PublicKey,
     pub(crate) quote: &'a Quote,
-    /// How many of the quote's bytes, from the front, are signed.
+    /// How many bytes at the front of the quote are signed.
     pub(crate) signed_bytes: usize,
     pub(crate) tee_type: TeeType,
-    /// The verdict, where quotes are judged: a good one.
+    /// The verdict, which is a good one, if quotes are judged.
     pub(crate) judged: Option<&'a Judged>,
 }
 
-/// A verdict with what it depends on, to be archived.
+/// A verdict and what it depends on, for the archive.
 #[derive(Debug)]
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
@@ -65,12 +65,12 @@ pub struct AttestationEntry {
     pub passed_at_ms: Option<i64>,
 }
 
-/// What an [`AttestationEntry`] is read from: collateral and verdict, many times as large, are left where they are.
+/// The columns that an [`AttestationEntry`] is read from. Collateral and verdict are many times as large and are not read.
 const ENTRY_COLUMNS: &str = "pubkey, tee_type, quote, standing, standing_reason, tcb_status, advisories, judged_at, \
                              registered_at, revoked_at, passed_at";
 
 impl Judged {
-    /// Until when the collateral is good, in milliseconds since 1970.
+    /// Until when the collateral is valid, in milliseconds since 1970.
     pub(crate) fn valid_until_ms(&self) -> Option<i64> {
         self.verdict.valid_until_secs().map(|secs| millis(Duration::from_secs(secs)))
     }
@@ -80,7 +80,7 @@ impl Judged {
     }
 }
 
-/// A registered key with all that is kept of its judgement.
+/// A registered key with everything that is kept of its judgement.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyRecord {
     pub(crate) entry: AttestationEntry,
@@ -88,16 +88,16 @@ pub(crate) struct KeyRecord {
     pub(crate) verdict: Option<String>,
     /// The collateral that the quote was judged with, in JSON.
     pub(crate) collateral: Option<Vec<u8>>,
-    /// Until when the collateral of that judgement is good, in milliseconds since 1970.
+    /// Until when the collateral of that judgement is valid, in milliseconds since 1970.
     pub(crate) valid_until_ms: Option<i64>,
     /// When it was suspended, in milliseconds since 1970.
     pub(crate) suspended_at_ms: Option<i64>,
 }
 
 impl Database {
-    /// Registers a key, or takes a newer quote of one that may not sign now. Of a key that may, nothing changes: whoever has
-    /// seen its quote could send it with other bytes behind what is signed. Nor does the quote of a key that is suspended, where
-    /// the same statement is signed. A key that somebody revoked stays so.
+    /// Registers a key, or takes a newer quote of a key that may not sign now. If the key may sign, nothing changes: anyone who has
+    /// seen its quote could send it with other bytes behind the signed part. A suspended key also keeps its quote if the new one
+    /// signs the same statement. A key that somebody revoked stays revoked.
     pub(crate) async fn register(&self, new: &NewAttestation<'_>, now_ms: i64) -> Result<(), sqlx::Error> {
         let pubkey = new.pubkey.to_bytes();
         let (quote, tee_type) = (new.quote.as_bytes().to_vec(), new.tee_type);
@@ -153,7 +153,7 @@ impl Database {
         .await
     }
 
-    /// Whether a key has lost its standing; nothing where it is not registered.
+    /// Whether a key was refused or revoked; `None` if it is not registered.
     pub(crate) async fn is_revoked(&self, pubkey: &PublicKey) -> Result<Option<bool>, sqlx::Error> {
         let row = sqlx::query("SELECT revoked_at FROM tee_attestations WHERE pubkey = $1")
             .bind(pubkey.to_bytes().as_slice())
@@ -163,7 +163,7 @@ impl Database {
         row.map(|row| Ok(row.try_get::<Option<i64>, _>("revoked_at")?.is_some())).transpose()
     }
 
-    /// Registered keys after `after`, by key.
+    /// Registered keys, by key, beginning after `after`.
     pub(crate) async fn attestations(
         &self,
         after: Option<&PublicKey>,
@@ -184,14 +184,14 @@ impl Database {
         self.readers.fetch_all(query).await?.first().map(KeyRecord::read).transpose()
     }
 
-    /// The key whose quote has this SHA-256. Of one quote there is one key.
+    /// The key whose quote has this SHA-256. A quote belongs to one key.
     pub(crate) async fn key_of_quote(&self, sha256: &[u8; 32]) -> Result<Option<PublicKey>, sqlx::Error> {
         let query = sqlx::query("SELECT pubkey FROM tee_attestations WHERE quote_sha256 = $1 LIMIT 1");
         let rows = self.readers.fetch_all(query.bind(sha256.to_vec())).await?;
         rows.first().map(|row| columns::pubkey(row, "pubkey")).transpose()
     }
 
-    /// Fills in the hashes of the quotes that came before hashes were kept.
+    /// Sets the hashes of quotes that were stored before hashes were kept.
     pub(super) async fn hash_quotes(&self) -> Result<(), sqlx::Error> {
         loop {
             let rows = sqlx::query("SELECT pubkey, quote FROM tee_attestations WHERE quote_sha256 IS NULL LIMIT 100")
@@ -205,7 +205,7 @@ impl Database {
                 let (pubkey, quote): (Vec<u8>, Vec<u8>) = (row.try_get("pubkey")?, row.try_get("quote")?);
                 self.statement(move |connection| {
                     Box::pin(async move {
-                        // A quote that came meanwhile has its own.
+                        // A quote that was stored meanwhile has its own hash.
                         sqlx::query("UPDATE tee_attestations SET quote_sha256 = $2 WHERE pubkey = $1 AND quote = $3")
                             .bind(pubkey)
                             .bind(Sha256::digest(&quote).to_vec())
@@ -229,7 +229,7 @@ impl Database {
         rows.iter().map(AttestationEntry::read).collect()
     }
 
-    /// Those of these keys that are registered. For tens of keys, not thousands.
+    /// Those of the given keys that are registered. For tens of keys, not thousands.
     pub(crate) async fn attestations_of(&self, pubkeys: &[PublicKey]) -> Result<Vec<AttestationEntry>, sqlx::Error> {
         if pubkeys.is_empty() {
             return Ok(vec![]);

@@ -1,4 +1,4 @@
-//! The schema, and bringing a database to it.
+//! The schema, and how a database is brought to it.
 
 use sqlx::{
     AnyConnection, AssertSqlSafe, Connection, SqlSafeStr, SqlStr,
@@ -35,40 +35,40 @@ static FILES: &[(&str, &str)] = files! {
     "0016_signing_requests.sql"
 };
 
-/// Any number that nothing else in the database locks by: the name of this server in ASCII.
+/// The number of the migration lock: this server's name in ASCII. Nothing else in the database uses it for a lock.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(x'7465652d707276'::bigint)";
 
-/// What a migration came to.
+/// The outcome of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Migrated {
-    /// The schema's version, which this program knows.
+    /// The database's schema version, which this program knows.
     pub version: i64,
 }
 
 /// Why a database cannot be opened or brought to the schema.
 #[derive(Debug, Error)]
 pub enum MigrationError {
-    /// Neither SQLite nor PostgreSQL.
+    /// The URL is neither SQLite's nor PostgreSQL's.
     #[error(transparent)]
     Url(#[from] DatabaseUrlError),
-    /// A newer version of this program has been here. What it wrote may not be what this one expects.
+    /// A newer version of this program has migrated the database. What it wrote may not be what this one expects.
     #[error("the database has schema {found}, this program knows schemas up to {known}: run a newer version")]
     Newer {
-        /// A version that the database has.
+        /// The version that the database has.
         found: i64,
-        /// The newest that is known.
+        /// The newest version that this program knows.
         known: i64,
     },
-    /// The database's fault.
+    /// The database failed.
     #[error("database")]
     Database(#[from] sqlx::Error),
-    /// A migration failed, or is not the one that was applied under its number.
+    /// A migration failed, or differs from the one that was applied under its number.
     #[error("database")]
     Migration(#[source] MigrateError),
 }
 
-/// Applies the migrations that a database lacks, as a server does when it starts: in one transaction and under a lock, since
-/// several servers may start at once.
+/// Applies the migrations that a database lacks, as a server does when it starts. It does so in one transaction and under a lock,
+/// since several servers may start at once.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
     sqlx::any::install_default_drivers();
     let url = url.connection_url()?;
@@ -87,9 +87,9 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, MigrationError> {
         sqlx::query(MIGRATION_LOCK).execute(&mut *transaction).await?;
     }
     let mut migrator = Migrator::with_migrations(migrations);
-    // The transaction is the lock.
+    // The transaction holds the lock already.
     migrator.set_locking(false);
-    // `run` does the same, but what holds its future cannot be sent between threads.
+    // `run` does the same, but a future that holds `run`'s cannot be sent between threads.
     migrator.run_direct(None, &mut *transaction, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => MigrationError::Newer { found, known },
         error => MigrationError::Migration(error),

@@ -1,4 +1,4 @@
-//! `object_store_gc`: what was deleted of what the object store held without need.
+//! `object_store_gc`: how much needless data was deleted from the object store.
 
 use sqlx::Row;
 
@@ -7,7 +7,7 @@ use super::{
     columns::{self, decoded},
 };
 
-/// What `gc` has done so far.
+/// What all runs of `gc` have deleted so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GcTotals {
     pub(crate) ended_at_ms: Option<i64>,
@@ -36,7 +36,7 @@ impl Database {
         .await
     }
 
-    /// What all runs of `gc` came to.
+    /// The totals of all runs of `gc`.
     pub(crate) async fn gc_totals(&self) -> Result<GcTotals, sqlx::Error> {
         let query = sqlx::query("SELECT ended_at, deleted_blobs, deleted_bytes FROM object_store_gc WHERE id = 1");
         let row = self.readers.fetch_one(query).await?;

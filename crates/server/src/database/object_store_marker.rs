@@ -1,19 +1,19 @@
-//! `object_store_marker`: what the object store must hold to be the one that the batches' inputs lie in.
+//! `object_store_marker`: what the object store must hold to be the one with the batches' inputs.
 
 use sqlx::Row;
 
 use super::Database;
 
-/// What must lie in the object store.
+/// The marker that the object store must hold.
 #[derive(Debug)]
 pub(crate) struct Marker {
     pub(crate) content: String,
-    /// It has lain there before.
+    /// Whether the marker was in the object store before.
     pub(crate) confirmed: bool,
 }
 
 impl Database {
-    /// The marker. `new` becomes its content where there is none yet.
+    /// The marker. `new` becomes its content if there is none yet.
     pub(crate) async fn object_store_marker(&self, new: String) -> Result<Marker, sqlx::Error> {
         self.transaction(move |connection| {
             Box::pin(async move {
@@ -32,7 +32,7 @@ impl Database {
         .await
     }
 
-    /// Notes that the marker lies in the object store, with this content. What was noted first stays.
+    /// Notes that the object store holds the marker with this content. The first note stays.
     pub(crate) async fn confirm_object_store_marker(&self, content: String) -> Result<(), sqlx::Error> {
         self.statement(move |connection| {
             Box::pin(async move {

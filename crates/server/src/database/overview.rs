@@ -1,4 +1,4 @@
-//! `batches`, with their jobs and proofs, as an operator looks at them.
+//! Batches with their jobs and proofs, as an operator sees them.
 
 use sqlx::{Row, any::AnyRow};
 use tee_api::{JobStatus, KeyStanding, PublicKey, Signature, TeeType};
@@ -6,17 +6,17 @@ use tee_verifier::H256;
 
 use super::{Database, columns};
 
-/// A batch with its job and proof. A batch has one row for each of its jobs and, where several keys proved it, for each
-/// proof; a batch that no prover ever asked for has a row without TEE type.
+/// A batch with a job and a proof. A batch has one row for each of its jobs and, if several keys proved it, for each proof. A
+/// batch that no prover ever asked for has one row without TEE type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverviewRow {
     /// The batch's number.
     pub number: u32,
-    /// Whether it is known from elsewhere than proofs which root the batch has.
+    /// Whether the batch's root is known from a source other than proofs.
     pub root_is_known: bool,
     /// The job's TEE type.
     pub tee_type: Option<TeeType>,
-    /// Where the job stands.
+    /// The job's status.
     pub status: JobStatus,
     /// How often the batch was handed out.
     pub attempts: u32,
@@ -28,7 +28,7 @@ pub struct OverviewRow {
     pub prover_taken_at_ms: Option<i64>,
     /// When the job last changed, in milliseconds since 1970.
     pub updated_at_ms: Option<i64>,
-    /// The proof, where there is one.
+    /// The proof, if there is one.
     pub proof: Option<OverviewProof>,
 }
 
@@ -47,12 +47,12 @@ pub struct OverviewProof {
     pub received_at_ms: i64,
     /// Whether the key may sign now.
     pub key_standing: KeyStanding,
-    /// Whether the key's quote ever passed here.
+    /// Whether this server ever accepted the key's quote.
     pub key_has_passed: bool,
 }
 
 impl Database {
-    /// Rows of at most `limit` batches from `first` on, by number.
+    /// Rows of at most `limit` batches, by number, beginning with `first`.
     pub(crate) async fn overview(&self, first: u32, limit: u32) -> Result<Vec<OverviewRow>, sqlx::Error> {
         let query = sqlx::query(
             "SELECT b.number, j.tee_type, j.status, j.attempts, j.error_kind, j.error, j.prover_taken_at,

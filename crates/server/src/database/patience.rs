@@ -1,13 +1,14 @@
-//! How long anybody waits for the database: less than a scraper (10 s) or a prover does, so that each hears that it is down.
+//! How long a query waits for the database. That is less than the patience of a scraper (10 s) or a prover, so that each learns that it is
+//! down.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// For a connection.
+/// The wait for a connection.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
 
-/// For the answer to what was asked, a connection included.
+/// The wait for an answer, including the wait for a connection.
 pub(super) const ANSWER: Duration = Duration::from_secs(6);
 
 /// How long SQLite waits for other processes that write to its file, in milliseconds.
@@ -15,7 +16,7 @@ pub(super) const SQLITE_BUSY_MS: u32 = 4000;
 
 /// Bounds the wait for a database.
 pub(super) trait Within<T> {
-    /// The same, or the error of a database that does not answer in time.
+    /// The same future, which ends with an error if the database does not answer in time.
     async fn within(self) -> Result<T, sqlx::Error>;
 }
 
@@ -25,7 +26,7 @@ impl<T, F: Future<Output = Result<T, sqlx::Error>>> Within<T> for F {
     }
 }
 
-/// Whether an error says that the database cannot be had now, rather than that it was asked for something wrong.
+/// Whether an error means that the database is unavailable now, rather than that the query was wrong.
 pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut
@@ -36,9 +37,9 @@ pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default();
             match code.parse::<i32>() {
-                // PostgreSQL's classes: connection, resources, operator's intervention. Some of them are numbers too.
+                // PostgreSQL's classes: connection, resources, operator intervention. Some of these codes are numbers too.
                 _ if code.len() == 5 => ["08", "53", "57"].iter().any(|class| code.starts_with(class)),
-                // SQLite's: busy, no memory, broken off, input and output, full, cannot open. The low byte is the kind.
+                // SQLite's codes: busy, no memory, interrupted, I/O, full, cannot open. The low byte is the kind.
                 Ok(code) => [5, 7, 9, 10, 13, 14].contains(&(code & 0xff)),
                 Err(_) => false,
             }

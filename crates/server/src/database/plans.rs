@@ -1,4 +1,4 @@
-//! How the database would run what is asked often, for the test that no such statement looks at millions of rows.
+//! How the database would run frequent queries, for the test that no such query reads millions of rows.
 
 use sqlx::{AssertSqlSafe, Row};
 use tee_api::{JobStatus, TeeType};
@@ -11,7 +11,7 @@ use super::{
 };
 
 impl Database {
-    /// For each statement its name and its plan, as the database words it.
+    /// For each statement its name and its plan, in the database's words.
     pub(crate) async fn plans(&self, key: &[u8]) -> Result<Vec<(&'static str, String)>, sqlx::Error> {
         let is_sqlite = self.is_sqlite();
         let job_filter = |tee_type, status| JobFilter { number: None, tee_type, status };

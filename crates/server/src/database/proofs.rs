@@ -11,12 +11,12 @@ use tee_verifier::H256;
 pub(crate) use self::record::{NewProof, RecordedProof};
 use super::{Database, batches::range, columns, patience::Within};
 
-/// What a proof of a registered key is held against.
+/// What a proof of a registered key is compared with.
 #[derive(Debug)]
 pub(crate) struct Expectation {
-    /// What the key was registered for.
+    /// The TEE type that the key was registered for.
     pub(crate) tee_type: TeeType,
-    /// Nothing where the batch is not known.
+    /// `None` if the batch is not known.
     pub(crate) roots: Option<Roots>,
 }
 
@@ -24,27 +24,27 @@ pub(crate) struct Expectation {
 #[derive(Debug)]
 pub(crate) struct Roots {
     pub(crate) previous: Option<H256>,
-    /// The root after the batch, as it was said with the batch.
+    /// The root after the batch that was given with the batch.
     pub(crate) expected: Option<H256>,
     /// The root that the next batch's input starts from.
     pub(crate) next_starts_from: Option<H256>,
 }
 
-/// How a proof's root stands to what is known of its batch.
+/// How a proof's root compares with what is known of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RootFit {
-    /// It is the known one.
+    /// It is the known root.
     Right,
-    /// Nothing is known.
+    /// No root is known.
     Unknown,
-    /// It is not the one that was said with the batch; or it is bare, and not the one that the next batch starts from.
+    /// It differs from the root that was given with the batch; or it is bare and differs from the root that the next batch starts from.
     Wrong,
-    /// A statement says it, and the next batch starts from another one. Whoever uploads the next batch could have made that
-    /// up, so it refuses no statement of an enclave.
+    /// A statement says it, and the next batch starts from another root. Whoever uploads the next batch could have made that up, so it
+    /// is no reason to refuse an enclave's statement.
     Disputed { next_starts_from: H256 },
 }
 
-/// Which proofs to list.
+/// Selects proofs to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProofFilter {
     /// Only of this batch.
@@ -72,7 +72,7 @@ pub struct Proof {
     pub received_at_ms: i64,
 }
 
-/// A proof, in the list of a key's.
+/// A proof in the list of a key's proofs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProofOfKey {
     pub(crate) number: u32,
@@ -81,12 +81,12 @@ pub(crate) struct ProofOfKey {
     pub(crate) received_at_ms: i64,
 }
 
-/// By the index on a key's proofs.
+/// Uses the index on a key's proofs.
 pub(super) const PROOFS_OF_KEY: &str = "SELECT l1_batch_number, received_at,
          CASE WHEN statement IS NULL THEN 0 ELSE 1 END AS has_statement
      FROM tee_proofs WHERE pubkey = $1 AND l1_batch_number < $2 ORDER BY l1_batch_number DESC LIMIT $3";
 
-/// By the index on a key's proofs, once for each key: keys are few, and proofs are not. A cross join keeps SQLite to that order.
+/// Uses the index on a key's proofs once for each key: there are few keys and many proofs. The cross join forces SQLite to this order.
 pub(super) const BATCHES_OF_ROOT: &str = "SELECT DISTINCT p.l1_batch_number
      FROM tee_attestations a CROSS JOIN tee_proofs p WHERE p.pubkey = a.pubkey AND p.proof = $1
      ORDER BY p.l1_batch_number LIMIT $2";
@@ -112,7 +112,7 @@ impl Roots {
 }
 
 impl Database {
-    /// What a proof of this batch by this key is held against; nothing where the key is not registered.
+    /// What a proof of this batch by this key is compared with; `None` if the key is not registered.
     pub(crate) async fn expectation(&self, number: u32, key: &PublicKey) -> Result<Option<Expectation>, sqlx::Error> {
         let row = sqlx::query(
             "SELECT tee_type, b.number, b.previous_root, b.expected_root, next.previous_root AS next_starts_from
@@ -134,7 +134,7 @@ impl Database {
         .transpose()
     }
 
-    /// Proofs by batch, TEE type and key, those after `after`.
+    /// Proofs by batch, TEE type and key, beginning after `after`.
     pub(crate) async fn proofs(
         &self,
         filter: &ProofFilter,
@@ -150,7 +150,7 @@ impl Database {
         let proofs = proofs.bind(lowest.max(number)).bind(highest).bind(i64::from(limit));
         let proofs = match filter.tee_type.map(|wanted| wanted.as_str().cmp(tee_type)) {
             None => proofs.bind(number).bind(pubkey).bind(tee_type),
-            // Of one type, the place is among that type's proofs of the batch, or before or behind them.
+            // With one type, the cursor is among that type's proofs of the batch, or before or behind them.
             Some(Ordering::Equal) => proofs.bind(number).bind(pubkey),
             Some(Ordering::Greater) => proofs.bind(number).bind(vec![]),
             Some(Ordering::Less) => proofs.bind(number + 1).bind(vec![]),
@@ -161,7 +161,7 @@ impl Database {
 }
 
 impl Database {
-    /// A key's proofs of batches below a number, the highest first.
+    /// A key's proofs of batches below a number, the highest batch first.
     pub(crate) async fn proofs_of_key(
         &self,
         pubkey: &PublicKey,
@@ -183,7 +183,7 @@ impl Database {
         rows.iter().map(read).collect()
     }
 
-    /// The batches whose accepted proofs say this root.
+    /// The batches with accepted proofs of this root.
     pub(crate) async fn batches_of_root(&self, root: H256, limit: u32) -> Result<Vec<u32>, sqlx::Error> {
         let query = sqlx::query(BATCHES_OF_ROOT).bind(root.as_bytes().to_vec()).bind(i64::from(limit));
         let rows = self.readers.fetch_all(query).await?;

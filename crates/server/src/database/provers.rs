@@ -1,7 +1,7 @@
-//! `tee_provers`: who asks for work, what each could not prove, and who has to pause.
+//! `tee_provers`: who asks for work, what each prover failed with, and who is paused.
 //!
-//! A prover that only fails is paused from all jobs, longer each time, until a proof of its is accepted. So one bad prover
-//! takes little from the others, and gives up nothing that another one could prove.
+//! A prover that only fails is paused from all jobs, longer each time, until one of its proofs is accepted. So a bad prover takes
+//! little from the others, and does not make the server give up a batch that another one could prove.
 
 use std::{
     collections::HashMap,
@@ -14,21 +14,21 @@ use tee_api::TeeType;
 
 use super::{Database, columns};
 
-/// How a prover is called in the queue: what its failures and leases are counted under. Provers of zksync-era say no key when
-/// they ask for work, so a key is of no use here.
+/// The name of a prover in the queue, under which its failures and leases are counted. It is not a key, since provers of zksync-era
+/// name no key when they ask for work.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ProverName(Arc<str>);
 
-/// Whoever asked for work within this time is expected to try a job before it is given up.
+/// A prover that asked for work within this time is expected to try a job before the job is given up.
 pub(super) const ACTIVE_MS: i64 = 24 * 3600 * 1000;
 
-/// How exact `asked_at` is.
+/// The precision of `asked_at`.
 const ASKED_PRECISION_MS: i64 = 60 * 1000;
 
-/// What has not asked for this long is forgotten.
+/// A prover that has not asked for this long is forgotten.
 const FORGOTTEN_MS: i64 = 30 * ACTIVE_MS;
 
-/// The most provers that are told apart; more are one. Where anybody may ask, addresses are cheap.
+/// The most provers that are told apart. All others count as one, since anybody can have many addresses.
 const MAX_PROVERS: usize = 4096;
 
 /// How many failures in a row pause a prover.
@@ -38,16 +38,16 @@ const FIRST_PAUSE_MS: i64 = 10 * 1000;
 
 const LONGEST_PAUSE_MS: i64 = 600 * 1000;
 
-/// When each prover that asked lately was last noted; only spares statements.
+/// When each prover that asked lately was last noted. It only saves statements.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AskedProvers(Arc<Mutex<HashMap<(ProverName, TeeType), i64>>>);
 
-/// Somebody who asks for work, for people.
+/// A prover that asks for work, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProverEntry {
-    /// `token:NAME`, `address:…`, or `others` for those that are too many to be told apart.
+    /// `token:NAME`, `address:…`, or `others` for all those beyond the limit.
     pub name: String,
-    /// What it asks for.
+    /// The TEE type that it asks for.
     pub tee_type: TeeType,
     /// When it last asked, to within a minute, in milliseconds since 1970.
     pub asked_at_ms: i64,
@@ -57,7 +57,7 @@ pub struct ProverEntry {
     pub failures_in_a_row: u64,
     /// Until when it gets no work, in milliseconds since 1970; in the past where it is not paused.
     pub paused_until_ms: i64,
-    /// What it failed with last, for machines.
+    /// The kind of its last failure, for machines.
     pub last_error_kind: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub struct ProverEntry {
 pub(crate) struct ProverCount {
     pub(crate) tee_type: TeeType,
     pub(crate) active: u64,
-    /// Those of them that are paused.
+    /// How many of them are paused.
     pub(crate) paused: u64,
 }
 
@@ -75,7 +75,7 @@ impl ProverName {
         Self(name.into())
     }
 
-    /// All those that are too many to be told apart.
+    /// All provers beyond the limit, as one.
     pub(crate) fn others() -> Self {
         Self("others".into())
     }
@@ -91,7 +91,7 @@ impl fmt::Display for ProverName {
     }
 }
 
-/// Counts a failure of a prover that concerns no job of the queue.
+/// Counts a prover's failure that belongs to no job in the queue.
 pub(super) async fn note_failure(
     connection: &mut AnyConnection,
     prover: &str,
@@ -113,7 +113,7 @@ pub(super) async fn note_failure(
     if over < 0 {
         return Ok(());
     }
-    // A pause leaves work to others. Where there are none it only slows the reports down.
+    // A pause leaves work to others. Without others, its only use is to slow the failure reports down.
     let longest_ms = if others_work(connection, prover, tee_type, now_ms).await? { LONGEST_PAUSE_MS } else { 0 };
     let pause_ms = doubled(FIRST_PAUSE_MS, over, longest_ms);
     tracing::warn!(prover, tee_type, kind, failures, pause_secs = pause_ms / 1000, "a prover only fails and is paused");
@@ -126,7 +126,7 @@ pub(super) async fn note_failure(
         .map(drop)
 }
 
-/// Notes what a prover failed with last.
+/// Notes the kind of a prover's last failure.
 pub(super) async fn note_kind(
     connection: &mut AnyConnection,
     prover: &str,
@@ -142,7 +142,7 @@ pub(super) async fn note_kind(
         .map(drop)
 }
 
-/// Takes back a failure: what a job's first failure said of its prover.
+/// Takes a failure back: the one that was counted for a prover when it was the first to fail a job.
 pub(super) async fn forgive(connection: &mut AnyConnection, prover: &str, tee_type: &str) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE tee_provers SET failures_in_a_row = failures_in_a_row - 1, paused_until = 0
@@ -155,7 +155,7 @@ pub(super) async fn forgive(connection: &mut AnyConnection, prover: &str, tee_ty
     .map(drop)
 }
 
-/// Whether other provers asked for work lately, and are not paused.
+/// Whether other provers that are not paused asked for work lately.
 async fn others_work(
     connection: &mut AnyConnection,
     prover: &str,
@@ -174,7 +174,7 @@ async fn others_work(
     Ok(row.try_get::<i64, _>(0)? > 0)
 }
 
-/// Lets a prover start anew whose proof was accepted.
+/// Resets the failures and the pause of a prover whose proof was accepted.
 pub(super) async fn note_success(
     connection: &mut AnyConnection,
     prover: &ProverName,
@@ -188,14 +188,14 @@ pub(super) async fn note_success(
         .map(drop)
 }
 
-/// Twice as long each time, up to a limit.
+/// Doubles a time with each repetition, up to a limit.
 pub(super) fn doubled(first_ms: i64, times: i64, longest_ms: i64) -> i64 {
     let times = u32::try_from(times.clamp(0, 32)).unwrap_or(0);
     first_ms.saturating_mul(1_i64 << times).min(longest_ms.max(first_ms))
 }
 
 impl Database {
-    /// Notes that a prover asks for work, and says under which name it is counted.
+    /// Notes that a prover asks for work, and returns the name under which it is counted.
     pub(super) async fn note_asked(
         &self,
         prover: &ProverName,
@@ -232,7 +232,7 @@ impl Database {
         Ok(prover)
     }
 
-    /// Counts a proof that was refused without a lease, whose failure would be counted otherwise.
+    /// Counts a refused proof that came without a lease. With a lease the failure is counted when the lease ends.
     pub(crate) async fn note_refused_proof(
         &self,
         prover: &ProverName,
@@ -267,7 +267,7 @@ impl Database {
             .collect()
     }
 
-    /// Who asks for work, by TEE type and name, those after `after`.
+    /// Who asks for work, by TEE type and name, beginning after `after`.
     pub(crate) async fn provers(
         &self,
         after: Option<(TeeType, &str)>,

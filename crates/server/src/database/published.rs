@@ -1,11 +1,11 @@
-//! What is published of a batch: its jobs and proofs, with the quotes that vouch for the keys.
+//! What is published about a batch: its jobs and proofs, with the quotes that vouch for the keys.
 
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{JobStatus, KeyStanding, TeeType};
 
 use super::{Database, columns};
 
-/// The most rows that are published of one batch.
+/// The most rows that are published about one batch.
 const MAX_PROOFS: i64 = 256;
 
 /// A proof, or a job without one.
@@ -36,8 +36,8 @@ pub(crate) struct SignedRoot {
 }
 
 impl Database {
-    /// Proofs of a batch and jobs that have none, then refused proofs that contradict accepted ones. Jobs of TEE type
-    /// `none` never have a proof and are left out. A disagreement whose proof is accepted is there as a proof.
+    /// Proofs of a batch and jobs without a proof, then refused proofs that contradict accepted ones. Jobs of TEE type `none` never
+    /// have a proof and are left out. A disagreement whose proof is accepted is listed only as a proof.
     pub(crate) async fn published_proofs(
         &self,
         number: u32,

@@ -1,6 +1,6 @@
-//! What lists and counts for people and scrapers, on connections of its own: however long that takes, provers find one. The
-//! database itself breaks a statement off that takes too long, so that none works on for nobody while others wait for its
-//! connection.
+//! Lists and counts for people and scrapers, on connections of their own: however long they take, provers find a connection. The
+//! database itself interrupts a statement that takes too long. Otherwise it would go on after its reader left, while others wait
+//! for its connection.
 
 use std::time::{Duration, Instant};
 
@@ -16,19 +16,19 @@ use super::patience::{self, Within};
 /// The most connections for listings and counts.
 const MAX_READERS: u32 = 4;
 
-/// How many of SQLite's instructions are run between two looks at the time: far less than a millisecond's.
+/// How many SQLite instructions run between two looks at the clock. They take far less than a millisecond.
 const INSTRUCTIONS: i32 = 1000;
 
 /// Connections that only read.
 #[derive(Debug, Clone)]
 pub(super) enum Readers {
-    /// Of its own kind: through [`Any`] no statement can be broken off.
+    /// SQLite's own kind of connection: through [`Any`] no statement can be interrupted.
     Sqlite(SqlitePool),
     Postgres(AnyPool),
 }
 
 impl Readers {
-    /// Connects. No statement takes longer than the time given.
+    /// Connects. No statement takes longer than `time`.
     pub(super) async fn connect(url: &str, time: Duration) -> Result<Self, sqlx::Error> {
         if !url.starts_with("sqlite:") {
             let set = format!("SET statement_timeout = {}", time.as_millis());
@@ -38,7 +38,7 @@ impl Readers {
             .acquire_timeout(patience::ACQUIRE)
             .max_connections(MAX_READERS)
             .test_before_acquire(false)
-            // A connection is taken for one statement.
+            // Each connection is taken for one statement.
             .after_connect(move |connection, _| Box::pin(break_off(connection, time)))
             .before_acquire(move |connection, _| {
                 Box::pin(async move { break_off(connection, time).await.map(|()| true) })
@@ -76,7 +76,7 @@ impl Readers {
     }
 }
 
-/// Has SQLite break off what the connection still works on after a time from now.
+/// Makes SQLite interrupt what the connection is still working on after a time from now.
 async fn break_off(connection: &mut SqliteConnection, after: Duration) -> Result<(), sqlx::Error> {
     let taken = Instant::now();
     connection.lock_handle().await?.set_progress_handler(INSTRUCTIONS, move || taken.elapsed() < after);

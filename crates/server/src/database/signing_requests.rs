@@ -1,4 +1,4 @@
-//! `signing_requests` and `registration_signatures`: what is to be signed for contracts, and what keys signed to be registered there.
+//! `signing_requests` and `registration_signatures`: what keys are to sign for contracts, and what they signed to be registered there.
 
 use sqlx::{Row, any::AnyRow};
 use tee_api::{
@@ -7,25 +7,24 @@ use tee_api::{
 
 use super::{Database, columns, patience::Within};
 
-/// How long a request stands that nobody repeats, in milliseconds: 7 days.
+/// How long a request stands if nobody repeats it, in milliseconds: 7 days.
 const STANDS_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// How many blocks ago a contract takes a signature from: the EVM remembers 256.
+/// How old the block of a signature may be for a contract, in blocks: the EVM remembers 256.
 const FRESH_BLOCKS: i64 = 255;
 
-/// What became of a key's signature.
+/// The outcome of submitting a key's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordedSignature {
     Stored,
-    /// Nobody asks for it, or not any more.
+    /// Nobody asks for it, or nobody does any more.
     NotRequested,
     /// The key is not registered, or may not sign.
     NotStanding,
 }
 
 impl Database {
-    /// Keeps what is to be signed for a contract, in place of what was asked for it before. False where as many other contracts
-    /// are signed for as can be.
+    /// Stores what is to be signed for a contract, in place of the earlier request for it. False if the limit of contracts is reached.
     pub(crate) async fn request_signatures(&self, request: SigningRequest, now_ms: i64) -> Result<bool, sqlx::Error> {
         self.transaction(move |connection| {
             Box::pin(async move {
@@ -49,7 +48,8 @@ impl Database {
                 .bind(now_ms)
                 .execute(&mut *connection)
                 .await?;
-                // Two at a time may both see the last place free. Provers sign for so many and no more, the first ones.
+                // Two requests at the same time may both see the last place free and exceed the limit. Provers sign only for the first
+                // ones, up to the limit.
                 let count =
                     sqlx::query("SELECT COUNT(*) AS number FROM signing_requests").fetch_one(&mut *connection).await?;
                 let fits = columns::count(&count, "number")? <= MAX_CONTRACTS as u64;
@@ -79,7 +79,7 @@ impl Database {
         rows.iter().map(read_request).collect()
     }
 
-    /// Keeps what a key signed to be registered, if that is wanted, in place of what it signed for that contract before.
+    /// Stores what a key signed to be registered, if it is wanted, in place of what it signed for that contract before.
     pub(crate) async fn record_registration_signature(
         &self,
         signed: RegistrationSignature,
@@ -126,8 +126,8 @@ impl Database {
         .await
     }
 
-    /// What the keys that may sign signed to be registered with a contract, those after `after`, by key. Of blocks that the contract
-    /// does not take any more there is nothing: keys end with their provers, and would only be looked at again and again.
+    /// What the keys that may sign have signed to be registered with a contract, by key, beginning after `after`. Signatures over blocks
+    /// that the contract no longer accepts are left out: a key ends with its prover, and would only be read again and again.
     pub(crate) async fn registration_signatures(
         &self,
         contract: &Contract,

@@ -1,5 +1,5 @@
-//! The one connection that writes to SQLite. What waits while the disk takes a commit goes into the next one together: a
-//! commit costs a disk flush, however much is in it.
+//! The one connection that writes to SQLite. Writes that wait while the disk takes a commit go together into the next commit: a
+//! commit costs one disk flush, however much it holds.
 
 use std::{io, time::Duration};
 
@@ -14,17 +14,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::patience::SQLITE_BUSY_MS;
 
-/// The most writes in one commit, and the most that wait for the next.
+/// The most writes in one commit, and the most that wait for the next one.
 const MAX_GROUP: usize = 128;
 
 /// How long a connection has to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// WAL lets readers go on; FULL lets an acknowledged proof survive a power cut.
+/// WAL lets readers continue during a write. FULL lets an acknowledged proof survive a power cut.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
 
-/// Runs in the group's transaction, or does not where that failed already. Gives what answers the one who waits, once the
-/// commit went well or not, and whether the whole group failed with it.
+/// A write. It runs in the group's transaction, unless that has failed already. It returns a function that answers the waiting
+/// caller, to be called when the outcome of the commit is known, and whether the write made the whole group fail.
 type Write = Box<dyn for<'c> FnOnce(Result<&'c mut AnyConnection, GroupFailed>) -> BoxFuture<'c, Written> + Send>;
 
 struct Written {
@@ -38,7 +38,7 @@ struct Written {
 struct GroupFailed(String);
 
 impl GroupFailed {
-    /// After these SQLite has undone the whole transaction, or the connection is gone.
+    /// After these errors SQLite has rolled the whole transaction back, or the connection is gone.
     fn of(error: &sqlx::Error) -> Option<Self> {
         const NO_MEMORY: i32 = 7;
         const IO: i32 = 10;
@@ -47,7 +47,7 @@ impl GroupFailed {
         let fatal = match error {
             sqlx::Error::Database(error) => {
                 let code = error.code().and_then(|code| code.parse::<i32>().ok());
-                // The low byte is the kind, the rest says more.
+                // The low byte is the kind; the rest gives details.
                 code.is_some_and(|code| [NO_MEMORY, IO, CORRUPT, FULL].contains(&(code & 0xff)))
             }
             sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
@@ -82,7 +82,7 @@ impl SqliteWriter {
         Ok(Self { writes, closing, task })
     }
 
-    /// Runs a write of one statement, which is whole or not at all by itself.
+    /// Runs a write of one statement, which is atomic by itself.
     pub(super) async fn statement<T, F>(&self, write: F) -> Result<T, sqlx::Error>
     where
         T: Send + 'static,
@@ -97,7 +97,7 @@ impl SqliteWriter {
                 };
                 let failed = result.as_ref().err().and_then(GroupFailed::of);
                 let answer = Box::new(move |committed: Result<(), GroupFailed>| {
-                    // Who asked may be gone.
+                    // The caller may be gone.
                     let _ = answer.send(result.and_then(|value| committed.map(|()| value).map_err(Into::into)));
                 });
                 Written { answer, failed }
@@ -108,7 +108,7 @@ impl SqliteWriter {
         answered.await.map_err(|_| sqlx::Error::WorkerCrashed)?
     }
 
-    /// Runs a write of several statements: an error undoes all of them, and nothing else in the group.
+    /// Runs a write of several statements. An error undoes all of them, and nothing else in the group.
     pub(super) async fn transaction<T, F>(&self, write: F) -> Result<T, sqlx::Error>
     where
         T: Send + 'static,
@@ -161,7 +161,7 @@ async fn write_groups(
                 let committed = commit(&url, &mut connection, group.drain(..), &mut answers).await;
                 if let Err(error) = &committed {
                     tracing::error!(%error, writes = taken, "the database did not take writes: its file is opened anew");
-                    // What state a transaction that failed left behind is anybody's guess.
+                    // The state of the connection after a failed transaction is unknown.
                     close(connection.take()).await;
                 }
                 answers.into_iter().for_each(|written: Written| (written.answer)(committed.clone()));
@@ -181,8 +181,8 @@ async fn close(connection: Option<AnyConnection>) {
     }
 }
 
-/// Holds the write lock from its start: what a write reads stays true until the commit. Each write of the group has its
-/// answer afterwards, whether it ran or not.
+/// Runs a group of writes in one transaction, which holds the write lock from its start: what a write reads stays true until the
+/// commit. Each write gets its answer afterwards, whether it ran or not.
 async fn commit(
     url: &str,
     connection: &mut Option<AnyConnection>,

@@ -1,18 +1,18 @@
-//! `claimed_tee_types`: which TEE types have jobs. A type's jobs for the batches that are there are made when its first prover
-//! asks for work, and removed when somebody retires it; both in chunks, since there may be millions. New batches make their
-//! own.
+//! `claimed_tee_types`: which TEE types have jobs. When the first prover of a type asks for work, the type's jobs for the existing
+//! batches are made; when somebody retires the type, they are removed. Both happen in chunks, since there may be millions. New
+//! batches make their own jobs.
 
 use sqlx::{AnyConnection, Row};
 use tee_api::TeeType;
 
 use super::{Database, columns, patience::Within};
 
-/// How many batch numbers are looked at in one transaction. Other writes come in between.
+/// How many batch numbers are processed in one transaction. Other writes come in between.
 const CHUNK: i64 = 1000;
 
 impl Database {
-    /// Notes that a TEE type is asked for, and makes the first of its jobs. The others are for [`Self::advance_tee_types`].
-    /// A type that was retired stays so.
+    /// Notes that a TEE type is asked for, and makes the first of its jobs. [`Self::advance_tee_types`] makes the others. A retired type
+    /// stays retired.
     pub(super) async fn prepare_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<(), sqlx::Error> {
         let [none, sgx, tdx] = &*self.prepared_tee_types;
         let prepared = match tee_type {
@@ -33,7 +33,7 @@ impl Database {
                     if new.rows_affected() == 0 {
                         return Ok(false);
                     }
-                    // Batches that come in now are there, with or without this job, before the first chunk is looked at.
+                    // A batch that is being added now is there, with or without this job, before the first chunk is processed.
                     type_lock.take(connection).await.map(|()| true)
                 })
             });
@@ -45,9 +45,9 @@ impl Database {
         prepared.get_or_try_init(prepare).await.copied()
     }
 
-    /// Makes or removes one chunk of jobs of each TEE type where some are left. False when none are.
+    /// Makes or removes one chunk of jobs for each TEE type that has some left. False if none has.
     pub(crate) async fn advance_tee_types(&self, now_ms: i64) -> Result<bool, sqlx::Error> {
-        // A read first: nearly always there is nothing to do, and a write would keep others waiting.
+        // Reads first: nearly always there is nothing to do, and a write would keep others waiting.
         let pending = sqlx::query("SELECT tee_type FROM claimed_tee_types WHERE pending_from IS NOT NULL")
             .fetch_all(&self.pool)
             .within()
@@ -64,7 +64,7 @@ impl Database {
         let is_work_left = self
             .transaction(move |connection| {
                 Box::pin(async move {
-                    // Changes nothing, and keeps other servers out until the chunk is done.
+                    // This update changes nothing: it keeps other servers out until the chunk is done.
                     let row = sqlx::query(
                         "UPDATE claimed_tee_types SET tee_type = tee_type WHERE tee_type = $1 AND pending_from IS NOT NULL
                          RETURNING pending_from, retired_at",
@@ -112,15 +112,15 @@ impl Database {
         .await
     }
 
-    /// Has no more batches proven by enclaves of this type, and removes the jobs that have no proof, the first of them before
-    /// this returns. False if it was retired before.
+    /// Stops the proving of batches by enclaves of this type, and removes the jobs that have no proof; the first chunk is removed before
+    /// this returns. False if the type was retired before.
     pub(crate) async fn retire_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<bool, sqlx::Error> {
         let changed = self.retire(tee_type, Some(now_ms)).await?;
         self.advance_tee_type(tee_type, now_ms).await?;
         Ok(changed)
     }
 
-    /// Undoes that.
+    /// Undoes [`Self::retire_tee_type`].
     pub(crate) async fn serve_tee_type(&self, tee_type: TeeType, now_ms: i64) -> Result<bool, sqlx::Error> {
         let changed = self.retire(tee_type, None).await?;
         self.advance_tee_type(tee_type, now_ms).await?;
@@ -128,7 +128,7 @@ impl Database {
     }
 }
 
-/// Makes the jobs of a chunk of batches; says from which batch on the next chunk is, if there is one.
+/// Makes the jobs of a chunk of batches. Returns where the next chunk begins, if there is one.
 async fn make_jobs(
     connection: &mut AnyConnection,
     tee_type: TeeType,
@@ -139,8 +139,8 @@ async fn make_jobs(
     else {
         return Ok(None);
     };
-    // A proof that came unasked has made its job already. What has no input cannot be proven. WHERE parts SELECT from ON for
-    // SQLite.
+    // A proof that came unasked has made its job already. A batch without an input cannot be proven. SQLite needs the WHERE to tell
+    // the ON of ON CONFLICT from that of a join.
     sqlx::query(
         "INSERT INTO tee_proof_generation_details
              (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)
@@ -154,7 +154,7 @@ async fn make_jobs(
     .bind(end)
     .execute(&mut *connection)
     .await?;
-    // Those that were kept for their proofs when the type was retired.
+    // These jobs were kept for their proofs when the type was retired.
     sqlx::query(
         "UPDATE tee_proof_generation_details
          SET status = 'ready_to_be_proven', claimable_at = $2, error_kind = NULL, error = NULL, updated_at = $2
@@ -170,8 +170,8 @@ async fn make_jobs(
     Ok(Some(end))
 }
 
-/// Removes the jobs of a chunk of batches that are not finished. Those that have a proof are given up: a proof is published
-/// with its job.
+/// Removes the unfinished jobs of a chunk of batches. Those that have a proof are given up instead: a proof is published with its
+/// job.
 async fn remove_jobs(
     connection: &mut AnyConnection,
     tee_type: TeeType,
@@ -218,7 +218,7 @@ async fn remove_jobs(
     Ok(Some(end))
 }
 
-/// The next chunk of batch numbers, its end not included, from the lowest that a statement finds.
+/// The next chunk of batch numbers, its end not included, beginning with the lowest that a statement finds.
 async fn chunk(
     connection: &mut AnyConnection,
     lowest: &'static str,

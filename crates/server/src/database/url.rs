@@ -2,11 +2,11 @@
 
 use thiserror::Error;
 
-/// Where the database is. It may hold a password, so it is not shown.
+/// Where the database is. The URL may hold a password, so it is not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
-/// Not the URL of a database.
+/// The text is not the URL of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("database_url: neither sqlite://PATH nor postgres://…")]
 pub struct DatabaseUrlError;
@@ -28,7 +28,7 @@ impl std::fmt::Debug for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// The URL as the database's library wants it, which for SQLite is no path yet.
+    /// The URL in the form that the database library wants. For SQLite, the stored text is not a URL yet.
     pub(crate) fn connection_url(&self) -> Result<String, DatabaseUrlError> {
         match self.0.split_once("://") {
             Some(("postgres" | "postgresql", _)) => Ok(self.0.clone()),
@@ -38,7 +38,7 @@ impl DatabaseUrl {
     }
 }
 
-/// A file of any name, made if it is not there.
+/// The URL of a file, whatever its name. The file is created if it is missing.
 fn sqlite_url(path: &str) -> String {
     let encoded: String = path
         .bytes()

@@ -1,4 +1,4 @@
-//! `write_probe`: whether the database takes writes.
+//! `write_probe`: whether the database accepts writes.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::Database;
 
-/// How long a write that was made to try the database speaks for it.
+/// How long the result of a probe write is trusted.
 const TRUSTED_WRITE: Duration = Duration::from_secs(1);
 
 impl Database {
-    /// Whether the database takes a write: one whose disk is full still answers what is read. Whoever asks often gets the
-    /// answer of the last second.
+    /// Checks that the database accepts a write: one whose disk is full still answers reads. Callers within a second share the last
+    /// success.
     pub(crate) async fn ping(&self, now_ms: i64) -> Result<(), sqlx::Error> {
         let mut written = self.last_write.lock().await;
         if written.is_some_and(|written| written.elapsed() < TRUSTED_WRITE) {
@@ -28,7 +28,7 @@ impl Database {
         Ok(())
     }
 
-    /// How long ago that was, if ever.
+    /// How long ago the last successful probe write was, if there was one.
     pub(crate) async fn last_write_age(&self) -> Option<Duration> {
         self.last_write.lock().await.map(|written| written.elapsed())
     }

@@ -1,4 +1,4 @@
-//! Who may do what: tokens by role, kept as hashes and replaced while the server runs.
+//! Who may do what: tokens by role, which are kept as hashes and replaced while the server runs.
 
 mod prover_name;
 mod tokens;
@@ -15,10 +15,10 @@ use crate::{
     watched::{self, Reload, Source, Watched},
 };
 
-/// Why access cannot be set up. The server does not start with any of them.
+/// Why access cannot be set up. The server does not start with any of these errors.
 #[derive(Debug, Error)]
 pub enum AccessError {
-    /// Others could reach it and nobody would ask who they are.
+    /// Others could reach the server, and nobody would ask who they are.
     #[error(
         "listening on {0} lets anyone who can reach it take batches and submit: set tokens_file, or danger_open: true"
     )]
@@ -34,16 +34,16 @@ pub enum AccessError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         error: std::io::Error,
     },
-    /// The tokens file is not one.
+    /// The tokens file is invalid.
     #[error("tokens_file {path}")]
     Tokens {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// What is wrong.
         #[source]
         error: TokensError,
     },
@@ -52,15 +52,15 @@ pub enum AccessError {
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Nothing: it is for anyone who does not ask too often.
+    /// Nothing special: anyone may do it who does not ask too often.
     Nothing,
-    /// Take batches, submit, register.
+    /// Take batches, submit proofs, register keys.
     Prove,
-    /// Look at which batches there are, and at their inputs.
+    /// See which batches there are, and their inputs.
     Inputs,
-    /// Look at what is published for everyone.
+    /// Read what is published for everyone.
     Proofs,
-    /// Look at anything.
+    /// Read anything.
     Read,
     /// Add batches, change jobs.
     Administer,
@@ -73,17 +73,17 @@ pub(crate) enum Caller {
     Anyone,
     /// The holder of a token.
     Token { name: TokenName, role: Role },
-    /// Without a token, or with one that is not known.
+    /// Somebody without a token, or with an unknown one.
     Unknown,
 }
 
-/// Who may do what, now.
+/// Who may do what at the moment.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// None lets anyone do anything.
+    /// With `None`, anyone may do anything.
     tokens: Option<Watched<TokensFile>>,
     public_proofs: bool,
-    /// Only this machine is to be served, and nobody is asked who they are.
+    /// Only this machine is served, and nobody is asked who they are.
     pub(crate) is_local: bool,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Access {
 struct TokensFile(PathBuf);
 
 impl Access {
-    /// Reads the configuration's tokens. What is contradictory or malformed is an error: it must not open access.
+    /// Reads the tokens that the configuration names. Contradictory or malformed settings are an error: they must not open access.
     pub(crate) fn open(config: &Config) -> Result<Self, AccessError> {
         let is_loopback = config.listen.ip().is_loopback();
         let tokens = match &config.tokens_file {
@@ -110,14 +110,14 @@ impl Access {
         self.tokens.is_none()
     }
 
-    /// Who shows this token.
+    /// Who holds this token.
     pub(crate) fn caller(&self, token: Option<&str>) -> Caller {
         let Some(file) = &self.tokens else { return Caller::Anyone };
         let known = token.and_then(|token| file.value().find(token));
         known.map_or(Caller::Unknown, |(name, role)| Caller::Token { name, role })
     }
 
-    /// Whether the caller may do that.
+    /// Whether the caller may do this.
     pub(crate) fn allows(&self, caller: &Caller, need: Need) -> bool {
         match (caller, need) {
             (Caller::Anyone, _) | (_, Need::Nothing) => true,
@@ -131,7 +131,7 @@ impl Access {
         }
     }
 
-    /// Takes over the tokens file if it has changed.
+    /// Applies the tokens file if it has changed.
     pub(crate) fn reload(&self) -> Option<Reload> {
         self.tokens.as_ref()?.reload()
     }

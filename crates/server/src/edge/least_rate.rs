@@ -1,19 +1,19 @@
-//! How slowly a peer may send or take.
+//! How slowly a peer may send or receive.
 
 use std::{io, time::Duration};
 
-/// So many bytes a second, on average over a window of time in which the peer is waited for.
+/// A minimum rate in bytes per second, on average over a window of time. Only time spent waiting for the peer counts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeastRate {
     pub(crate) bytes_per_sec: u32,
     pub(crate) window: Duration,
 }
 
-/// How a peer keeps up with a rate.
+/// Measures whether a peer keeps up with a rate.
 #[derive(Debug)]
 pub(crate) struct Pace {
     rate: LeastRate,
-    /// In this window.
+    /// The wait in this window so far.
     waited: Duration,
     bytes: u64,
 }
@@ -23,18 +23,18 @@ impl Pace {
         Self { rate, waited: Duration::ZERO, bytes: 0 }
     }
 
-    /// How much longer the peer may be waited for in this window.
+    /// How much longer to wait for the peer in this window.
     pub(crate) fn left(&self) -> Duration {
         self.rate.window.saturating_sub(self.waited)
     }
 
-    /// So many bytes went over after a wait.
+    /// Notes that so many bytes passed after a wait.
     pub(crate) fn note(&mut self, waited: Duration, bytes: usize) {
         self.waited = self.waited.saturating_add(waited);
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
-    /// Begins the next window, if enough went over in this one.
+    /// Begins the next window, or fails if too little passed in this one.
     pub(crate) fn next_window(&mut self) -> io::Result<()> {
         // Nothing at all is too slow for any rate.
         let least = (f64::from(self.rate.bytes_per_sec) * self.rate.window.as_secs_f64()).max(1.0) as u64;

@@ -17,34 +17,34 @@ const MAX_ASKERS: usize = 65_536;
 /// Limits that protect the server from its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest request body but for uploads, in bytes.
+    /// The largest request body, except for uploads, in bytes.
     pub max_body_bytes: usize,
-    /// The largest upload of a batch, compressed as it comes, in bytes.
+    /// The largest upload of a batch, in bytes as they are sent (compressed).
     pub max_upload_bytes: usize,
-    /// Requests a second for each token and address, on average. Not asked of peers on this machine where no tokens are.
+    /// Requests per second for each token and address, on average. Peers on this machine are exempt if there are no tokens.
     pub requests_per_sec: u32,
     /// How many requests may come at once before the average counts.
     pub request_burst: u32,
-    /// Open connections, all peers together. More wait.
+    /// Open connections of all peers together. Further ones wait.
     pub max_connections: usize,
-    /// Open connections of one address. More are closed at once.
+    /// Open connections of one address. Further ones are closed at once.
     pub max_connections_per_peer: usize,
-    /// The time for the TLS handshake, for a request's header to arrive, and for an idle connection, in seconds.
+    /// The time limit for the TLS handshake, for a request's header to arrive, and for an idle connection, in seconds.
     pub header_timeout_secs: u32,
-    /// The time for a request to arrive and to be answered, the answer's transfer not included, in seconds. Uploads have
-    /// ten times as long.
+    /// The time limit for a request to arrive and to be answered, without the answer's transfer, in seconds. Uploads have ten times as
+    /// long.
     pub request_timeout_secs: u32,
     /// How long a peer may take nothing of an answer, or send nothing of an upload, in seconds.
     pub stall_timeout_secs: u32,
-    /// How many bytes of an upload must come each second, on average over the time that it may stall.
+    /// How many bytes of an upload must arrive per second, on average over `stall_timeout_secs`.
     pub least_upload_bytes_per_sec: u32,
-    /// How many bytes of an answer must be taken each second while more of it waits, on average over the same time.
+    /// How many bytes of an answer must be taken per second while more of it waits, on average over the same time.
     pub least_answer_bytes_per_sec: u32,
-    /// How many bytes of answers may wait in memory to be read, all askers' together. One asker has a quarter of it.
+    /// How many bytes of answers may wait in memory for their readers, for all askers together. One asker may have a quarter of it.
     pub max_answer_bytes: usize,
-    /// Clients that follow job changes at the same time.
+    /// How many clients may follow job changes at the same time.
     pub max_event_streams: usize,
-    /// How long a stop waits for requests in hand, in seconds.
+    /// How long a stop waits for requests in progress, in seconds.
     pub stop_grace_secs: u32,
 }
 
@@ -53,23 +53,23 @@ pub struct Limits {
 #[error("limits.{0}: must be more than 0")]
 pub struct LimitsError(&'static str);
 
-/// Who is counted together.
+/// Whose requests are counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Asker {
     pub(crate) peer: PeerKey,
     pub(crate) token: Option<TokenName>,
 }
 
-/// An address, or the network that one customer of IPv6 has.
+/// An address; with IPv6, the network that one customer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct PeerKey(IpAddr);
 
-/// Lets an asker do so much a second (the generic cell rate algorithm).
+/// Limits the requests of an asker per second (the generic cell rate algorithm).
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     interval: Duration,
     tolerance: Duration,
-    /// When the asker will have paid for what it asked. In the past: it may use its whole burst.
+    /// When the asker will have paid for what it asked. If that is in the past, it may use its whole burst.
     paid_at: Mutex<HashMap<Asker, Instant>>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct PeerConnections {
     open: Arc<Mutex<HashMap<PeerKey, usize>>>,
 }
 
-/// A place for a connection, until dropped.
+/// A slot for a connection, held until dropped.
 #[derive(Debug)]
 pub(crate) struct PeerConnection {
     connections: PeerConnections,
@@ -90,7 +90,7 @@ pub(crate) struct PeerConnection {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Room for the largest quote or statement in hex.
+            // Enough for the largest quote or statement in hex.
             max_body_bytes: 256 * 1024,
             max_upload_bytes: 256 * 1024 * 1024,
             requests_per_sec: 100,
@@ -102,7 +102,7 @@ impl Default for Limits {
             stall_timeout_secs: 30,
             least_upload_bytes_per_sec: 16 * 1024,
             least_answer_bytes_per_sec: 16 * 1024,
-            // A quarter is room for the two largest answers.
+            // A quarter is enough for the two largest answers.
             max_answer_bytes: 256 * 1024 * 1024,
             max_event_streams: 64,
             stop_grace_secs: 10,
@@ -111,7 +111,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// A limit of nothing is a mistake: it would serve nobody.
+    /// Checks the limits. A limit of zero is a mistake: nobody would be served.
     pub(crate) fn check(&self) -> Result<(), LimitsError> {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         for (name, limit) in [
@@ -165,7 +165,7 @@ impl Limits {
 impl From<IpAddr> for PeerKey {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            // Who has one address of IPv6 has the 2^64 beside it.
+            // Whoever has one IPv6 address usually has all 2^64 of its network.
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
             address => address,
         })
@@ -185,14 +185,14 @@ impl RateLimiter {
         Self { interval, tolerance, paid_at: Mutex::default() }
     }
 
-    /// Lets so many requests through, or says after how long the next one may come. Those that come together pass together, and
-    /// the next one waits until they are paid for.
+    /// Admits so many requests, or returns the wait until the next one. Requests that come together pass together, and the next one
+    /// waits until they are paid for.
     pub(crate) fn take(&self, asker: Asker, requests: u32, now: Instant) -> Result<(), Duration> {
         let mut paid_at = self.paid_at.lock().unwrap_or_else(PoisonError::into_inner);
         if paid_at.len() >= MAX_ASKERS {
             paid_at.retain(|_, paid_at| *paid_at > now);
             if paid_at.len() >= MAX_ASKERS {
-                // Bounded memory is worth more than each one's count.
+                // Bounded memory is worth more than exact counts.
                 paid_at.clear();
             }
         }
@@ -211,7 +211,7 @@ impl PeerConnections {
         Self { max, open: Arc::default() }
     }
 
-    /// A place for one more connection of this peer, if it may have one.
+    /// A slot for one more connection of this peer, if it may have one.
     pub(crate) fn take(&self, peer: PeerKey) -> Option<PeerConnection> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(peer).or_default();

@@ -1,4 +1,4 @@
-//! Sending answers to peers who must take them at a rate: what waits for them holds memory and a connection.
+//! Sends answers to peers, who must take them at a minimum rate: what waits for a peer holds memory and a connection.
 
 use std::{
     io::{self, IoSlice},
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::edge::{LeastRate, Pace};
 
-/// A connection whose peer takes what is written at a least rate, or writing ends in an error. Only the time counts in which
+/// A connection whose peer must take what is written at a minimum rate; otherwise writing fails. Only the time counts during which
 /// something waits to be taken.
 pub(crate) struct Sending<S> {
     connection: S,
@@ -23,7 +23,7 @@ pub(crate) struct Sending<S> {
 
 struct Waiting {
     since: Instant,
-    /// Until the window's end.
+    /// Fires at the window's end.
     end: Pin<Box<Sleep>>,
 }
 

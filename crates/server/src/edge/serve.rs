@@ -1,4 +1,4 @@
-//! Connections: accepting, TLS, their number and their time, and how they end.
+//! Connections: how they are accepted, secured, limited in number and time, and ended.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,17 +23,17 @@ use crate::{
 /// The largest head of a request, in bytes. A larger one is answered with 431.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// The most bytes that wait to be read or to be written on a connection.
+/// The most bytes that wait to be read or written on a connection.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// The wait after a failed accept, as when no file descriptor is left.
+/// The wait after a failed accept, for example when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whose connection a request came over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    /// It showed a certificate that `prover_ca` vouches for.
+    /// The peer showed a certificate that `prover_ca` vouches for.
     pub(crate) has_certificate: bool,
 }
 
@@ -44,16 +44,16 @@ struct Connections {
     limits: Limits,
     metrics: Metrics,
     stop: CancellationToken,
-    /// Ends connections that have not ended by themselves.
+    /// Cuts off connections that have not ended by themselves.
     cut: CancellationToken,
 }
 
-/// A place among all connections and among those of one peer.
+/// A slot among all connections, and one among those of the peer.
 type Place = (OwnedSemaphorePermit, PeerConnection);
 
-/// Serves until `stop`, then waits for requests in hand. Gives how many connections had to be cut off.
+/// Serves until `stop`, then waits for requests in progress. Returns how many connections had to be cut off.
 ///
-/// HTTP/1.1 only: it is what provers speak, and what can be limited with few means.
+/// Speaks HTTP/1.1 only: provers use it, and it is easy to limit.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -70,7 +70,7 @@ pub(crate) async fn serve(
     let connections = Arc::new(Connections { router, tls, limits, metrics, stop: stop.clone(), cut: cut.clone() });
     let accept = async {
         loop {
-            // At the limit new connections wait until one ends; each ends in bounded time when its peer does nothing.
+            // At the limit new connections wait until one ends. Each ends in bounded time if its peer does nothing.
             let Ok(place) = places.clone().acquire_owned().await else { return };
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,

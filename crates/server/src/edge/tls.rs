@@ -1,4 +1,4 @@
-//! TLS: the certificate, and who may vouch for provers. Replaced while the server runs.
+//! TLS: the certificate, and who may vouch for provers. Both are replaced while the server runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,15 +18,15 @@ use crate::watched::{self, Source, Watched};
 /// The files that TLS needs, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// The certificate, followed by those between it and its root.
+    /// The certificate, followed by the intermediate certificates up to its root.
     pub certificate: PathBuf,
     /// The certificate's private key.
     pub key: PathBuf,
-    /// Certificates of those who vouch for provers. With it, a prover must show a certificate of theirs beside its token.
+    /// Certificates of the authorities that vouch for provers. If set, a prover must show one of their certificates besides its token.
     pub prover_ca: Option<PathBuf>,
 }
 
-/// Why TLS cannot be set up. Says nothing of a key's bytes.
+/// Why TLS cannot be set up. Errors never show a key's bytes.
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be read.
@@ -34,11 +34,11 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         error: std::io::Error,
     },
-    /// A file has not what it should have.
+    /// A file does not hold what it should.
     #[error("{path}: {error}")]
     Pem {
         /// The file.
@@ -46,15 +46,15 @@ pub enum TlsError {
         /// What is wrong.
         error: String,
     },
-    /// The parts do not fit together.
+    /// The parts do not match each other.
     #[error("certificate, key or prover_ca: {0}")]
     Setup(String),
 }
 
-/// TLS as it is in force.
+/// The TLS settings in force.
 pub(crate) type Tls = Watched<TlsConfig>;
 
-/// What is in the files.
+/// The content of the files.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Files {
     certificate: Vec<u8>,
@@ -71,7 +71,7 @@ impl Tls {
 
 impl Source for TlsConfig {
     type Content = Files;
-    /// For connections from now on.
+    /// The configuration for connections from now on.
     type Value = ServerConfig;
     type Error = TlsError;
     const NAME: &'static str = "certificate";
@@ -103,7 +103,7 @@ impl Files {
                 for certificate in certificates(path, pem)? {
                     roots.add(certificate).map_err(|error| setup(&error))?;
                 }
-                // Readers have none; what a prover asks for is refused later on without one.
+                // Readers have none. A prover's request without one is refused later.
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
                     .allow_unauthenticated()
                     .build()
@@ -120,7 +120,7 @@ impl Files {
     }
 }
 
-/// All certificates of a file, at least one.
+/// All certificates of a file. It must have at least one.
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.map_err(|error| pem_error(path, &error))?;

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 
 use crate::http::Problem;
 
-/// What a person says for those who ask later: 200 characters of it, without those that cannot be shown.
+/// A person's explanation for those who ask later: at most 200 characters, without unprintable ones.
 fn reason(said: &str) -> Result<String, Problem> {
     let reason: String = said.chars().filter(|letter| !letter.is_control()).take(200).collect();
     if reason.trim().is_empty() {

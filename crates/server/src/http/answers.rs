@@ -1,4 +1,4 @@
-//! Answers that wait in memory for their readers. Who asks and does not read must not fill it.
+//! Answers that wait in memory for their readers. A caller that asks and does not read must not fill the memory.
 
 use std::{
     collections::HashMap,
@@ -18,10 +18,10 @@ use crate::{
     http::Problem,
 };
 
-/// How much of an answer the connection gets at a time: what it has is not counted any more.
+/// How much of an answer the connection gets at a time. What it has got no longer counts.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// An asker has this part of the room for all.
+/// One asker may use this fraction of the room.
 const SHARE: usize = 4;
 
 /// The room for answers.
@@ -37,7 +37,7 @@ struct Held {
     of: HashMap<Asker, usize>,
 }
 
-/// A part of the room, until dropped.
+/// A share of the room, held until dropped.
 #[derive(Debug)]
 pub(crate) struct HeldRoom {
     room: AnswerRoom,
@@ -45,7 +45,7 @@ pub(crate) struct HeldRoom {
     bytes: usize,
 }
 
-/// The answer's room is held already.
+/// Marks an answer whose room is held already.
 #[derive(Debug, Clone, Copy)]
 struct IsHeld;
 
@@ -54,13 +54,13 @@ impl AnswerRoom {
         Self { max_bytes: limits.max_answer_bytes, held: Arc::default() }
     }
 
-    /// Nothing yet, to be enlarged.
+    /// An empty share, to be enlarged later.
     pub(crate) fn take(&self, asker: Asker) -> HeldRoom {
         HeldRoom { room: self.clone(), asker, bytes: 0 }
     }
 
-    /// Holds room for an answer that is in memory as a whole, and refuses it where there is none. Small ones are left to the
-    /// limits of connections.
+    /// Holds room for an answer that is completely in memory, and refuses the answer if there is none. Small answers are covered by the
+    /// limits on connections.
     pub(crate) async fn hold(&self, asker: Asker, answer: Response) -> Result<Response, Problem> {
         let bytes = answer.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         if bytes <= PIECE_BYTES || answer.extensions().get::<IsHeld>().is_some() {
@@ -69,7 +69,7 @@ impl AnswerRoom {
         let mut room = self.take(asker);
         room.enlarge(bytes)?;
         let (parts, body) = answer.into_parts();
-        // It is there: nothing is waited for.
+        // The body is in memory, so this does not wait.
         let body = to_bytes(body, bytes).await.map_err(Problem::internal)?;
         Ok(room.fill(Response::from_parts(parts, Body::empty()), body))
     }
@@ -80,7 +80,7 @@ impl AnswerRoom {
 }
 
 impl HeldRoom {
-    /// Holds so much more.
+    /// Holds this many bytes more.
     pub(crate) fn enlarge(&mut self, by_bytes: usize) -> Result<(), Problem> {
         let mut held = self.room.held();
         let own = held.of.get(&self.asker).copied().unwrap_or(0).saturating_add(by_bytes);
@@ -95,11 +95,11 @@ impl HeldRoom {
         Ok(())
     }
 
-    /// Gives an answer this body, which holds the room until the last piece of it is on its way.
+    /// Gives an answer this body, which holds the room until its last piece has been sent.
     pub(crate) fn fill(self, mut answer: Response, body: Bytes) -> Response {
         answer.headers_mut().insert(CONTENT_LENGTH, body.len().into());
         answer.extensions_mut().insert(IsHeld);
-        // In pieces: a connection copies a whole body into its buffer, however large it is.
+        // In pieces, because a connection copies a whole body into its buffer, however large it is.
         let pieces = stream::unfold((body, self), |(mut left, room)| async move {
             if left.is_empty() {
                 return None;

@@ -1,4 +1,4 @@
-//! What stands before every endpoint: how often a peer asks, who asks, and whether they may.
+//! Checks before every endpoint: how often a peer asks, who asks, and whether the caller may do this.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,17 +20,17 @@ use crate::{
     http::{AnswerRoom, HeldRoom, Problem},
 };
 
-/// Who is let in, shared by all endpoints.
+/// Decides who is let in. All endpoints share it.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) access: Arc<Access>,
     pub(crate) rate: RateLimiter,
     pub(crate) answers: AnswerRoom,
-    /// A prover must show a certificate beside its token.
+    /// Whether a prover must show a certificate besides its token.
     pub(crate) provers_need_certificate: bool,
 }
 
-/// Who asks, for endpoints where one request may cost as much as many.
+/// The caller, for endpoints where one request may cost as much as many.
 #[derive(Debug, Clone)]
 pub(super) struct Asking {
     gate: Arc<Gate>,
@@ -38,12 +38,12 @@ pub(super) struct Asking {
     caller: Caller,
 }
 
-/// An answer to somebody who is known, or where nobody is asked: its connection may be used again.
+/// Marks an answer to a known caller, or to anybody if nobody is asked. Its connection may be used again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeepsConnection;
 
 impl Asking {
-    /// Counts so many requests more.
+    /// Counts this many more requests.
     pub(super) fn count(&self, requests: u32) -> Result<(), Problem> {
         if self.gate.access.is_local {
             return Ok(());
@@ -51,18 +51,18 @@ impl Asking {
         self.gate.rate.take(self.asker.clone(), requests, Instant::now()).map_err(Problem::too_many_requests)
     }
 
-    /// Whether who asks may do more than what was asked for.
+    /// Whether the caller may also do this.
     pub(super) fn may(&self, need: Need) -> bool {
         self.gate.access.allows(&self.caller, need)
     }
 
-    /// Room for an answer.
+    /// Room for an answer to the caller.
     pub(super) fn room(&self) -> HeldRoom {
         self.gate.answers.take(self.asker.clone())
     }
 }
 
-/// Lets a request through to an endpoint that needs `need`, or answers with a problem. The body is not read yet.
+/// Lets a request through to an endpoint that requires `need`, or answers with a problem. The body is not read yet.
 pub(super) async fn authorize(
     State((gate, need)): State<(Arc<Gate>, Need)>,
     mut request: Request,
@@ -129,8 +129,8 @@ fn changes_nothing(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// Where nobody is asked who they are, a page from anywhere in a browser on this machine could ask as well: by a form or
-/// script that posts here, or by a name of its own that it lets point here.
+/// Refuses requests of foreign pages in a browser on this machine, where nobody is asked who they are. Such a page could use a form
+/// or script that posts here, or a name of its own that it makes point here.
 fn refuse_browsers_of_others(request: &Request, is_local: bool) -> Result<(), Problem> {
     let refuse = |detail| Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail));
     let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What the operator's machines ask for, and the description of it all.
+//! Endpoints for the operator's machines, and the description of the API.
 
 pub(super) mod health;
 pub(super) mod metrics;

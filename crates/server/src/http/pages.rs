@@ -1,7 +1,7 @@
-//! Pages for people with a browser, made here and readable without a script.
+//! Pages for people with a browser, rendered here and readable without a script.
 //!
-//! They show what the API has, under the same roles: what `public_proofs` opens is open, and what names provers or shows their
-//! errors is for readers alone.
+//! They show what the API returns, under the same roles: what `public_proofs` opens is open, and what names provers or shows their
+//! errors is only for readers.
 
 mod badge;
 mod batch;
@@ -49,17 +49,17 @@ pub(super) fn published() -> Router<App> {
         .route("/keys/{key}/collateral.json", get(key::collateral))
 }
 
-/// What operators see.
+/// The pages for operators.
 pub(super) fn of_operators() -> Router<App> {
     Router::new().route("/overview", get(overview::page)).route("/disagreements", get(disagreements::page))
 }
 
-/// What makes pages up, and the guide: the same for everyone.
+/// Style, script, icon and the guide, which are the same for everyone.
 pub(super) fn for_anyone() -> Router<App> {
     tee_pages::assets().route("/guide", get(guide::page))
 }
 
-/// Shows a problem as a page to who asks for one. Programs do not.
+/// Shows a problem as a page to callers that ask for one. Programs do not.
 pub(super) async fn explain(request: Request, next: Next) -> Response {
     let (method, headers) = (request.method(), request.headers());
     // Programs send no forms.

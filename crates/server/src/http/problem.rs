@@ -1,4 +1,4 @@
-//! Errors as clients see them: problem details (RFC 9457) with a stable code. Internal error text stays inside.
+//! Errors as clients see them: problem details (RFC 9457) with a stable code. Internal error text is never sent.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
     proofs::{NotJudged, RefusedProof},
 };
 
-/// What is down is asked again after this long.
+/// When to ask again for something that is down.
 const RETRY_UNAVAILABLE_SECS: u64 = 4;
 
 /// An error answer.
@@ -32,7 +32,7 @@ pub(crate) struct Problem {
     retry_after_secs: Option<u64>,
 }
 
-/// What an answer that is a problem says, for whoever shows it in another way.
+/// The content of a problem answer, for code that shows it in another form.
 #[derive(Debug, Clone)]
 pub(super) struct Explained {
     pub(super) code: &'static str,
@@ -62,37 +62,37 @@ impl Problem {
         Self { status, code, detail: detail.into(), retry_after_secs: None }
     }
 
-    /// Our own fault: logged here, once, and not told.
+    /// Our own fault. It is logged here, once, and clients do not see it.
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says why")
     }
 
-    /// More than the peer may ask for; the same may be asked again after `wait`.
+    /// More than the peer may ask for. It may ask for the same again after `wait`.
     pub(crate) fn too_many_requests(wait: Duration) -> Self {
         let detail = "too many requests; Retry-After says when the next may come";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
     }
 
-    /// So much waits in memory for its readers that no more may.
+    /// No more answers may wait in memory for their readers.
     pub(crate) fn too_many_answers() -> Self {
         let detail = "answers are waiting to be read; read them first, or ask for less";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_answers", detail)
             .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
     }
 
-    /// Says when the same may be asked again.
+    /// Says when the client may ask for the same again.
     pub(crate) fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after_secs: Some(wait.as_secs().saturating_add(1)), ..self }
     }
 
-    /// Names the kind of problem.
+    /// The kind of problem.
     #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The same may be asked again before long.
+    /// The client may ask for the same again soon.
     fn object_store(detail: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "object_store_unavailable", detail)
             .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))

@@ -1,4 +1,4 @@
-//! `/tee/…`: what provers ask for. zksync-era's TEE prover protocol, with leases and statements.
+//! `/tee/…`: the endpoints for provers. They are zksync-era's TEE prover protocol, extended with leases and statements.
 
 mod input_answer;
 pub(super) mod leases;

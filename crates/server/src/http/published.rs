@@ -1,3 +1,3 @@
-//! What is published for everyone.
+//! Endpoints that are open to everyone.
 
 pub(super) mod json_rpc;

@@ -1,4 +1,4 @@
-//! `/api/…`: lists of what the server keeps, a page at a time.
+//! `/api/…`: lists of the server's data, in pages.
 
 pub(super) mod attestations;
 pub(super) mod batches;
@@ -18,11 +18,11 @@ use tee_verifier::H256;
 use super::request::malformed_query;
 use crate::{database::Disagreement, http::Problem};
 
-/// The most items on a page, and what is given when nothing is said.
+/// The most items on a page.
 const MAX_LIMIT: u32 = 1000;
 const DEFAULT_LIMIT: u32 = 100;
 
-/// How many items are asked for: one more than fit on the page says that there is a next one.
+/// How many items fit on a page. One more is read, to see whether there is a next page.
 struct Limit(u32);
 
 impl Limit {
@@ -37,7 +37,7 @@ impl Limit {
         self.0 + 1
     }
 
-    /// `rows` are as many as [`Self::rows`] asked for; `cursor` names the place after an item.
+    /// Builds a page. `rows` are as many as [`Self::rows`] asked for; `cursor` names the place after an item.
     fn page<R, T>(&self, mut rows: Vec<R>, cursor: impl Fn(&R) -> String, entry: impl Fn(R) -> T) -> Json<Page<T>> {
         let size = self.0 as usize;
         let next =
@@ -54,7 +54,7 @@ pub(super) struct JobKey {
     pub(super) tee_type: TeeType,
 }
 
-/// The same for what has a row for each key.
+/// The same for lists with one row for each key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProofKey {
     pub(super) job: JobKey,
@@ -103,7 +103,7 @@ impl Display for ProofKey {
     }
 }
 
-/// Reads a parameter of the query, where it is there.
+/// Parses a query parameter, if it is present.
 pub(super) fn parsed<T: FromStr<Err: Display>>(text: Option<String>) -> Result<Option<T>, Problem> {
     text.map(|text| text.parse().map_err(malformed_query)).transpose()
 }

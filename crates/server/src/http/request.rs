@@ -1,4 +1,4 @@
-//! Reading requests, with problems for what cannot be read.
+//! Parses requests, and answers with a problem if that fails.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -12,7 +12,7 @@ use tee_api::{LEASE_ID_HEADER, LeaseId};
 
 use crate::http::Problem;
 
-/// A JSON body, whatever its content type says.
+/// A JSON body, whatever its content type.
 pub(super) struct JsonBody<T>(pub(super) T);
 
 /// A form's fields, as a browser posts them.
@@ -21,10 +21,10 @@ pub(super) struct FormBody<T>(pub(super) T);
 /// A whole body, whatever is in it.
 pub(super) struct RawBody(pub(super) Bytes);
 
-/// The parameters behind the path. Unknown ones are errors where their type says so.
+/// The query parameters. If the type says so, unknown ones are errors.
 pub(super) struct QueryParameters<T>(pub(super) T);
 
-/// The one parameter in a path.
+/// The only parameter in a path.
 pub(super) struct PathParameter<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
@@ -93,8 +93,8 @@ pub(super) fn lease(headers: &HeaderMap) -> Result<Option<LeaseId>, Problem> {
     text.parse().map(Some).map_err(|error| malformed("malformed_lease", error))
 }
 
-/// Whether the client names this value in a header like `Accept`, and not to refuse it (`q=0`). Wildcards name nothing:
-/// who sends them takes the default.
+/// Whether the client names this value in a header like `Accept` without refusing it (`q=0`). Wildcards name nothing: clients that
+/// send them get the default.
 pub(super) fn accepts(headers: &HeaderMap, header: HeaderName, value: &str) -> bool {
     let listed = headers.get_all(header);
     listed.iter().filter_map(|listed: &HeaderValue| listed.to_str().ok()).flat_map(|listed| listed.split(',')).any(

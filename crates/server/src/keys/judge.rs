@@ -1,4 +1,4 @@
-//! Judging quotes under the policy, with the collateral that there is.
+//! Judges quotes under the policy, with the available collateral.
 
 use std::{
     collections::HashMap,
@@ -30,7 +30,8 @@ use crate::{
     watched::{self, Reload, Source, Watched},
 };
 
-/// How long a source that gave no collateral is not asked again for a kind of platform: as long as that took, within these.
+/// How long a source that returned no collateral is not asked again for a kind of platform: as long as the failed attempt took, within
+/// these limits.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
@@ -41,19 +42,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// The most kinds of platforms that are remembered.
 const MAX_KINDS: usize = 256;
 
-/// How quotes are judged.
+/// The settings for judging quotes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AttestationConfig {
     /// The policy, in YAML. It is read again when it changes.
     pub policy: PathBuf,
-    /// Where collateral comes from: the URL of a PCS or PCCS, a folder, or a file, which may be replaced.
+    /// Where collateral comes from: the URL of a PCS or PCCS, a folder, or a file, which may be replaced while the server runs.
     pub collateral: String,
-    /// Collateral is fetched anew when it has no more than this left.
+    /// Collateral is fetched again when it remains valid for no longer than this.
     pub refresh_before_secs: u64,
-    /// How often collateral is fetched and registered keys are judged again, besides when the policy changes.
+    /// How often collateral is fetched and registered keys are judged again. This also happens when the policy changes.
     pub rejudge_interval_secs: u64,
-    /// A key that could not be judged for this long, for lack of good collateral, makes no new proofs until it can be. What
-    /// it proved counts.
+    /// A key that could not be judged for this long, for lack of valid collateral, makes no new proofs until it can be judged. Its
+    /// earlier proofs count.
     pub suspend_after_secs: u64,
     /// A list of builds that gives what runs a name, for people (`deploy/measurements.json`). It is read again when it changes.
     pub known_builds: Option<PathBuf>,
@@ -61,7 +62,7 @@ pub struct AttestationConfig {
     pub danger_root_certificate: Option<PathBuf>,
 }
 
-/// Without the source of collateral, whose URL may hold a secret.
+/// Leaves out the source of collateral, whose URL may hold a secret.
 impl fmt::Debug for AttestationConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { policy, collateral: _, refresh_before_secs, rejudge_interval_secs, suspend_after_secs, .. } = self;
@@ -84,7 +85,7 @@ pub enum AttestationSetupError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         #[source]
         error: std::io::Error,
     },
@@ -125,11 +126,11 @@ pub(crate) struct Attestor {
     known_builds: Option<Watched<KnownBuildsFile>>,
     root: TrustedRoot,
     collateral: CollateralCache,
-    /// The last collateral under which a quote was found genuine, by the kind of platform.
+    /// The last collateral under which a quote was found genuine, by kind of platform.
     last_good: Mutex<HashMap<PlatformKind, GoodCollateral>>,
-    /// What of that is not in the database yet.
+    /// The part of `last_good` that is not in the database yet.
     unsaved: Mutex<HashMap<PlatformKind, KeptCollateral>>,
-    /// Why there was no collateral the last time. Who asks for one kind waits for whoever asks already.
+    /// Why there was no collateral at the last attempt. While one caller asks for a kind, others wait for its result.
     failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
     /// Whoever looks at a key waits for whoever looks already.
     judging_for_people: Arc<AsyncMutex<()>>,
@@ -141,7 +142,7 @@ struct FailedFetch {
     ask_again_at: Instant,
 }
 
-/// Collateral whose signatures and dates held.
+/// Collateral whose signatures and dates were valid.
 #[derive(Debug, Clone)]
 struct GoodCollateral {
     collateral: Arc<Collateral>,
@@ -151,13 +152,13 @@ struct GoodCollateral {
 /// Why there is no verdict.
 #[derive(Debug, Error)]
 pub(crate) enum JudgeError {
-    /// It breaks the policy, whatever collateral says.
+    /// The quote breaks the policy, whatever the collateral says.
     #[error("{0}")]
     Policy(String),
-    /// The quote does not even say what collateral it needs.
+    /// The quote is too malformed to say what collateral it needs.
     #[error("{0}")]
     Quote(String),
-    /// There is none, or it is broken, has ended or is not valid yet.
+    /// There is no collateral, or it is broken, has expired or is not valid yet.
     #[error("no collateral to judge with: {0}")]
     NoCollateral(String),
 }
@@ -182,7 +183,7 @@ struct PolicyInForce {
 }
 
 impl AttestationConfig {
-    /// A configuration with the defaults for all that has one.
+    /// Settings with all defaults.
     pub fn new(policy: PathBuf, collateral: String) -> Self {
         Self {
             policy,
@@ -216,13 +217,13 @@ impl Attestor {
         Ok(Self { config, policy, known_builds, root, collateral, last_good, unsaved, failed, judging_for_people })
     }
 
-    /// Whether quotes must lead up to Intel's root.
+    /// Whether quotes must chain up to Intel's root.
     pub(super) fn trusts_intel(&self) -> bool {
         self.root.is_intel()
     }
 
-    /// Judges a registered key's quote with the last good collateral, else with what was archived, for who wants to see how it
-    /// stands. No source is asked, and one is judged at a time.
+    /// Judges a registered key's quote with the last good collateral, or else with the archived one, for people who want to see its
+    /// state. No source is asked, and one key is judged at a time.
     pub(super) async fn verdict_now(self: Arc<Self>, record: &KeyRecord, now_secs: u64) -> Option<Verdict> {
         let quote = Quote::new(record.entry.quote.clone()).ok()?;
         let kind = PlatformKind::of(quote.as_bytes()).ok();
@@ -268,8 +269,8 @@ impl Attestor {
         })
     }
 
-    /// Takes over the collateral that was good before a restart, as far as it is still: whoever can write to the database, or
-    /// the time, may have made it worthless.
+    /// Takes back the collateral that was good before a restart, as far as it still is. It is checked again, since the time, or somebody
+    /// who can write to the database, may have made it worthless.
     pub(crate) fn remember(&self, kept: Vec<KeptCollateral>, now_secs: u64) {
         for kept in kept {
             let Ok(kind) = PlatformKind::of(kept.quote.as_bytes()) else { continue };
@@ -285,8 +286,8 @@ impl Attestor {
         }
     }
 
-    /// Judges the quote of a key, which may have been `accepted` before. Collateral that is broken, has ended, is not valid
-    /// yet or is older than what was there before is passed over for the last that was good.
+    /// Judges the quote of a key. `accepted` says whether it was accepted before. If the collateral is broken, has expired, is not valid
+    /// yet or is older than the previous one, the last good collateral is used instead.
     pub(crate) async fn judge(
         &self,
         quote: &Quote,
@@ -329,14 +330,14 @@ impl Attestor {
         Err(JudgeError::NoCollateral(reason))
     }
 
-    /// What the quote itself breaks, such as a measurement that the policy does not have: no collateral could mend it.
+    /// What is wrong with the quote itself, such as a measurement that the policy does not list: no collateral could change that.
     pub(super) fn policy_refusal(&self, quote: &Quote, pubkey: &PublicKey, now_secs: u64) -> Option<String> {
         let verdict = self.judge_with(&judgeable::no_collateral(), quote, Some(pubkey), now_secs);
         judgeable::refusal_of_quote(&verdict)
     }
 
-    /// Collateral, or why there is none. One asks at a time for one kind of platform, and those who waited for a failure
-    /// share it.
+    /// Returns collateral, or why there is none. For each kind of platform one caller asks at a time, and those who waited share a
+    /// failure.
     async fn fetch(&self, kind: PlatformKind, quote: &Quote, now_secs: u64) -> Result<Arc<Collateral>, String> {
         let slot = {
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -380,7 +381,7 @@ impl Attestor {
         self.last_good.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Only genuine quotes get here: nobody fills the map with kinds that do not exist.
+    /// Only genuine quotes get here, so nobody can fill the map with kinds that do not exist.
     fn keep_good(&self, kind: PlatformKind, good: GoodCollateral, (quote, pubkey): (&Quote, &PublicKey)) {
         let collateral = good.collateral.clone();
         let before = self.last_good().insert(kind, good);
@@ -392,7 +393,7 @@ impl Attestor {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, kept);
     }
 
-    /// What a restart would lose.
+    /// Takes the collateral that a restart would lose.
     pub(super) fn take_unsaved(&self) -> Vec<KeptCollateral> {
         let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
         unsaved.drain().map(|(_, kept)| kept).collect()
@@ -402,7 +403,7 @@ impl Attestor {
         Duration::from_secs(self.config.rejudge_interval_secs)
     }
 
-    /// Takes over the policy's file if it has changed.
+    /// Reads the policy's file again if it has changed.
     pub(super) fn reload_policy(&self) -> Option<Reload> {
         self.policy.reload()
     }

@@ -1,9 +1,9 @@
-//! Whether a verdict says something of the quote, or only of the collateral. Broken or ended collateral, or a wrong clock,
-//! must not cost every key its standing.
+//! Whether a verdict is about the quote or only about the collateral. Broken or expired collateral, or a wrong clock, must not cause
+//! every key to be refused.
 
 use tee_attestation::{Collateral, Flaw, Rule, Verdict};
 
-/// What the quote itself breaks, whatever collateral says: `rule: found` of each.
+/// What is wrong with the quote itself, whatever the collateral says: `rule: found` for each failure.
 pub(super) fn refusal_of_quote(verdict: &Verdict) -> Option<String> {
     let of_quote = verdict.failures().filter(|check| {
         !matches!(check.rule, Rule::Genuine | Rule::TcbStatus | Rule::Advisories | Rule::CollateralAge)
@@ -12,7 +12,7 @@ pub(super) fn refusal_of_quote(verdict: &Verdict) -> Option<String> {
     (!refusal.is_empty()).then(|| refusal.join("; "))
 }
 
-/// To judge what needs none.
+/// Empty collateral, to judge what needs none.
 pub(super) fn no_collateral() -> Collateral {
     Collateral {
         pck_crl_issuer_chain: String::new(),
@@ -28,9 +28,9 @@ pub(super) fn no_collateral() -> Collateral {
     }
 }
 
-/// Whether nothing but the collateral stands between the quote and a good verdict. Certificates that lead nowhere are the
-/// quote's fault, unless it was `accepted` before. What the quote itself breaks, such as a
-/// measurement that the policy does not have, is a refusal whatever the collateral is.
+/// Whether the collateral is the only obstacle to a good verdict. An incomplete certificate chain is the quote's fault, unless the
+/// quote was `accepted` before. A fault of the quote itself, such as a measurement that the policy does not list, is a refusal
+/// whatever the collateral is.
 pub(super) fn only_collateral_fails(verdict: &Verdict, accepted: bool) -> bool {
     let genuine = verdict.failures().all(|check| check.rule != Rule::Genuine);
     !verdict.passed()
@@ -39,7 +39,7 @@ pub(super) fn only_collateral_fails(verdict: &Verdict, accepted: bool) -> bool {
                 check.flaw.is_some_and(|flaw| is_of_collateral(flaw) || (accepted && flaw == Flaw::CertificateChain))
             }
             Rule::CollateralAge => true,
-            // Of a quote that is not known to be genuine they cannot be told.
+            // If the quote is not known to be genuine, these cannot be determined.
             Rule::TcbStatus | Rule::Advisories => !genuine,
             _ => false,
         })
@@ -68,7 +68,7 @@ fn is_of_collateral(flaw: Flaw) -> bool {
     )
 }
 
-/// Which of Intel's publications the verdict rests on: a higher number is a newer one.
+/// Which of Intel's publications the verdict is based on: a higher number is a newer one.
 pub(super) fn tcb_evaluation_number(verdict: &Verdict) -> u32 {
     let claim = verdict.claims().iter().find(|claim| claim.name == "TCB evaluation number");
     claim.and_then(|claim| claim.value.parse().ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Keys on an EVM: what they sign to be registered with a contract.
+//! Registration on an EVM: what keys sign to be registered with a contract.
 
 use tee_api::{RegistrationSignature, SignatureError};
 use thiserror::Error;
@@ -18,10 +18,10 @@ pub(crate) enum RefusedSignature {
     Database(#[from] sqlx::Error),
 }
 
-/// Keeps what a key signed to be registered with a contract:
+/// Stores what a key signed to be registered with a contract, if:
 ///
 /// 1. the key signed it;
-/// 2. a relayer asks for it, now;
+/// 2. a relayer asks for it at present;
 /// 3. the key may sign.
 pub(super) async fn take(service: &Service, signed: RegistrationSignature) -> Result<(), RefusedSignature> {
     signed.verify()?;

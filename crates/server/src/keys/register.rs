@@ -1,4 +1,4 @@
-//! Registering a key: who may sign.
+//! Registering a key, which may sign from then on.
 
 use tee_api::{PublicKey, RegisterAttestation, TeeType};
 use tee_attestation::{Quote, QuoteError, ReportDataError, Tee};
@@ -39,11 +39,11 @@ pub(crate) enum RefusedKey {
 
 /// Registers a key:
 ///
-/// 1. the quote is one of a known form; what stands behind its own bytes is neither judged nor kept;
-/// 2. its report data names the key: an enclave vouches for its own key alone;
+/// 1. the quote has a known form; bytes after the quote are neither judged nor stored;
+/// 2. its report data names the key: an enclave vouches only for its own key;
 /// 3. the policy accepts it, under collateral that is good now (unless the server judges no quotes);
-/// 4. the key is stored. One that may sign keeps the quote that it has, and one that somebody revoked stays revoked;
-/// 5. the key stands: somebody may have revoked it, before or just now.
+/// 4. the key is stored. A key that may sign keeps the quote that it has, and a key that somebody revoked stays revoked;
+/// 5. the key may sign: somebody may have revoked it, before or just now.
 pub(super) async fn register(service: &Service, request: &RegisterAttestation) -> Result<(), RefusedKey> {
     let RegisterAttestation { attestation, pubkey } = request;
     let quote = Quote::parse(attestation.as_bytes())?;
@@ -73,7 +73,7 @@ pub(super) async fn register(service: &Service, request: &RegisterAttestation) -
     Ok(())
 }
 
-/// A good verdict.
+/// Judges the quote. Returns only good verdicts.
 async fn accepted(
     attestor: &Attestor,
     quote: &tee_api::Quote,
@@ -86,7 +86,7 @@ async fn accepted(
         Err(JudgeError::Policy(refusal)) => refusal,
         Err(JudgeError::Quote(reason)) => return Err(RefusedKey::UnknownPlatform(reason)),
         Err(error @ JudgeError::NoCollateral(_)) => {
-            // The log alone says why: the reason may name the operator's machines.
+            // Only the log says why: the reason may name the operator's machines.
             tracing::error!(%error, "no collateral");
             return Err(RefusedKey::NoCollateral);
         }
@@ -95,7 +95,7 @@ async fn accepted(
     Err(RefusedKey::QuoteRefused(refusal))
 }
 
-/// The quote's own bytes: what anybody may add is neither judged nor kept.
+/// The quote without trailing bytes: what anybody may append is neither judged nor stored.
 fn canonical(attestation: &tee_api::Quote) -> tee_api::Quote {
     let canonical = Quote::canonical(attestation.as_bytes()).ok().and_then(|bytes| tee_api::Quote::new(bytes).ok());
     canonical.unwrap_or_else(|| attestation.clone())

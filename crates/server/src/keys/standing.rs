@@ -1,4 +1,4 @@
-//! Judging registered keys again, while they are in use.
+//! Judges registered keys again, while they are in use.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,17 +9,17 @@ use tokio_util::sync::CancellationToken;
 use super::judge::{Attestor, JudgeError, secs};
 use crate::{clock::millis, database::KeyToJudge, metrics::Metrics, service::Service, watched::Reload};
 
-/// How often the policy's file is looked at.
+/// How often the policy's file is checked.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// When keys are judged again that could not be judged.
+/// How soon keys that could not be judged are judged again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many keys are judged at a time: those of one kind of platform wait for one fetch.
+/// How many keys are judged at a time. Those of one kind of platform wait for one fetch.
 const KEYS_AT_A_TIME: usize = 16;
 
-/// Judges all registered keys again, at the start, from time to time, when the policy changes, and soon where some could not
-/// be judged, until it is told to stop. A source of collateral that hangs keeps no change of the policy waiting.
+/// Judges all registered keys again: at the start, from time to time, when the policy changes, and soon if some could not be judged.
+/// Ends when `stop` says so. A source of collateral that hangs does not delay a change of the policy.
 pub(crate) async fn watch(service: Service, attestor: Arc<Attestor>, metrics: Metrics, stop: CancellationToken) {
     let mut due = Instant::now();
     let mut judging: Option<BoxFuture<'static, bool>> = None;
@@ -49,8 +49,8 @@ pub(crate) async fn watch(service: Service, attestor: Arc<Attestor>, metrics: Me
     }
 }
 
-/// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps what it has,
-/// until it is suspended. False if some could not be judged.
+/// Judges every registered key again, except those that somebody revoked. A key that cannot be judged keeps its standing until it
+/// is suspended. False if some keys could not be judged.
 async fn rejudge(service: &Service, attestor: &Attestor, metrics: &Metrics) -> bool {
     let keys = match service.database.keys_to_judge().await {
         Ok(keys) => keys,
@@ -59,7 +59,7 @@ async fn rejudge(service: &Service, attestor: &Attestor, metrics: &Metrics) -> b
             return false;
         }
     };
-    // The policy first: what it refuses it refuses without any collateral, and that may take long to come.
+    // The policy comes first: it can refuse a key without any collateral, which may take long to arrive.
     let mut left = vec![];
     let mut all_judged = true;
     for key in keys {
@@ -127,7 +127,7 @@ async fn suspend(service: &Service, attestor: &Attestor) {
     }
 }
 
-/// Writes down what collateral was found good since the last time.
+/// Stores the collateral that was found good since the last call.
 pub(super) async fn save_good_collateral(service: &Service, attestor: &Attestor) {
     for kept in attestor.take_unsaved() {
         let platform = kept.platform.clone();

@@ -1,4 +1,4 @@
-//! Handing batches out to provers, under leases.
+//! Hands out batches to provers, under leases.
 
 use std::{io, task::Poll, time::Duration};
 
@@ -22,13 +22,13 @@ use crate::{
     service::Service,
 };
 
-/// How often one who waits looks for what other servers and the time make ready.
+/// How often a waiting request checks for jobs that other servers or the time made ready.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many inputs that cannot be read one request passes over.
+/// How many unreadable inputs one request passes over.
 const MAX_UNREADABLE: u32 = 8;
 
-/// A batch on its way to a prover.
+/// A batch that is being sent to a prover.
 pub(crate) struct HandedOut {
     pub(crate) lease: UnsentLease,
     /// Its input, compressed with zstd.
@@ -36,15 +36,15 @@ pub(crate) struct HandedOut {
     pub(crate) input_bytes: u64,
 }
 
-/// A lease whose batch has not been sent whole. Dropped, as when the client goes away, it is given back: a claim that was cut
-/// off costs no attempt.
+/// A lease whose batch has not been sent completely. If it is dropped, for example because the client went away, the lease is given
+/// back: an interrupted claim costs no attempt.
 pub(crate) struct UnsentLease {
     pub(crate) lease: LeaseId,
     service: Option<Service>,
 }
 
 impl UnsentLease {
-    /// It is the prover's from now on, or has ended otherwise.
+    /// Disarms the guard: the lease is the prover's from now on, or has ended otherwise.
     fn release(&mut self) {
         self.service = None;
     }
@@ -54,7 +54,7 @@ impl UnsentLease {
         service.database.give_back_lease(&self.lease, service.clock.now_ms()).await.map(drop)
     }
 
-    /// A body that is sent under this lease. Who sends a body of a known length may not ask for its end.
+    /// A body that is sent under this lease. If its length is known, the sender may never poll for its end.
     pub(crate) fn until_sent<E>(
         mut self,
         body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
@@ -83,7 +83,7 @@ impl Drop for UnsentLease {
     fn drop(&mut self) {
         let Some(service) = self.service.take() else { return };
         let lease = self.lease.clone();
-        // While the process ends, there is nothing to run it: then the lease expires.
+        // While the process ends, there is no runtime for the task. Then the lease expires instead.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
             match service.database.give_back_lease(&lease, service.clock.now_ms()).await {
@@ -101,12 +101,12 @@ pub(crate) enum HandOutError {
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     ObjectStore(#[from] ObjectStoreFault),
-    /// As many inputs as one request looks at cannot be read. The next request goes on behind them.
+    /// One request found as many unreadable inputs as it may pass over. The next request continues behind them.
     #[error("inputs are missing or damaged, one after another")]
     Unreadable,
 }
 
-/// Hands out the lowest batch that is ready. If there is none, waits for one.
+/// Hands out the lowest ready batch. If there is none, waits for one.
 pub(super) async fn hand_out(
     service: &Service,
     tee_type: TeeType,
@@ -118,7 +118,7 @@ pub(super) async fn hand_out(
     loop {
         let added = service.database.jobs_added();
         let mut added = std::pin::pin!(added.notified());
-        // From here on: what is added while the queue is looked through is not missed.
+        // From here on, a job that is added while the queue is searched is not missed.
         added.as_mut().enable();
         if let Some(handed_out) = hand_out_now(service, tee_type, prover, form).await? {
             return Ok(Some(handed_out));
@@ -142,7 +142,7 @@ async fn hand_out_now(
     form: InputForm,
 ) -> Result<Option<HandedOut>, HandOutError> {
     let mut unreadable = 0;
-    // Every turn but the last takes a batch out of the queue that would block those behind it.
+    // Every turn except the last takes a batch out of the queue that would block those behind it.
     loop {
         if unreadable == MAX_UNREADABLE {
             return Err(HandOutError::Unreadable);
@@ -171,7 +171,7 @@ async fn hand_out_now(
         let input = match opened {
             Ok(input) => input,
             Err(error @ (OpenInputError::Missing | OpenInputError::Size { .. })) => {
-                // A store that is empty as a whole says nothing of this input.
+                // If the whole store is empty, a missing input says nothing about this batch.
                 if let Err(fault) = check_object_store(service).await {
                     unsent.give_back().await?;
                     return Err(fault.into());
@@ -186,7 +186,7 @@ async fn hand_out_now(
                 return Err(ObjectStoreFault::Unavailable(error).into());
             }
         };
-        // A corrupt input shows when most of it has been sent. The answer breaks off there, and the prover asks again.
+        // A corrupt input is noticed when most of it has been sent. The answer breaks off there, and the prover asks again.
         let (service, corrupt_lease) = (service.clone(), lease.clone());
         let input = input.or_else(move |error| {
             let (service, lease) = (service.clone(), corrupt_lease.clone());
@@ -204,7 +204,7 @@ async fn hand_out_now(
     }
 }
 
-/// In a task of its own: where the client goes away meanwhile, the claim is made all the same, and then undone.
+/// Claims in a task of its own: if the client goes away meanwhile, the claim is completed nevertheless, and then undone.
 async fn claim(
     service: &Service,
     tee_type: TeeType,
@@ -222,7 +222,7 @@ async fn claim(
     }
 }
 
-/// Puts a batch aside whose input cannot be read. That is no prover's fault, and costs no attempt.
+/// Sets a batch aside whose input cannot be read. That is no prover's fault and costs no attempt.
 async fn set_aside(service: &Service, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
     tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
     let reason = NoInput::Unreadable(error.to_owned());

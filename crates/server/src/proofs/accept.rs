@@ -1,4 +1,4 @@
-//! What makes a submitted proof acceptable.
+//! Checks whether a submitted proof is acceptable.
 
 use tee_api::{LeaseId, SignatureError, Statement, SubmitProof, TeeType};
 use tee_verifier::{H256, PinMismatch, Pins};
@@ -14,11 +14,11 @@ use crate::{
 enum AcceptedProof {
     /// Nothing contradicts it.
     Undisputed,
-    /// ALARM: the next batch starts from another root. Kept as a disagreement.
+    /// ALARM: the next batch starts from another root. The proof is also kept as a disagreement.
     Disputed { next_starts_from: H256 },
 }
 
-/// Why a proof was refused. Nothing of it is stored, except of a disagreement.
+/// Why a proof was refused. Nothing of it is stored, except if it is a disagreement.
 #[derive(Debug, Error)]
 pub(crate) enum RefusedProof {
     #[error("the key is not registered")]
@@ -49,7 +49,7 @@ pub(crate) enum RefusedProof {
     Database(#[from] sqlx::Error),
 }
 
-/// Where a statement is at odds with the submission that carries it.
+/// How a statement contradicts the submission that carries it.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum StatementMismatch {
     #[error("it is of another batch")]
@@ -63,7 +63,7 @@ pub(crate) enum StatementMismatch {
 }
 
 impl RefusedProof {
-    /// Names the kind of refusal, for machines.
+    /// The kind of refusal, for machines.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::UnknownKey => "unknown_key",
@@ -85,13 +85,13 @@ impl RefusedProof {
         }
     }
 
-    /// Whether it says something of the prover: our own faults, and a key that cannot be judged, do not.
+    /// Whether the refusal counts against the prover. Our own faults and a key that cannot be judged do not.
     fn speaks_of_prover(&self) -> bool {
         !matches!(self, Self::Database(_) | Self::SuspendedKey)
     }
 }
 
-/// Checks a proof, stores it, and tells those who watch.
+/// Checks a proof, stores it, and reports the outcome in the log and the metrics.
 pub(super) async fn take(
     service: &Service,
     batch: u32,
@@ -117,7 +117,7 @@ pub(super) async fn take(
         Err(refused) => refused,
     };
     match &refused {
-        // Whoever answers logs it.
+        // The code that answers the request logs this.
         RefusedProof::Database(_) => {}
         RefusedProof::DisagreeingRoot { accepted } => {
             metrics.disagreements_seen.inc();
@@ -126,7 +126,7 @@ pub(super) async fn take(
         refused => tracing::warn!(batch, %tee_type, %pubkey, ?root, %refused, "proof refused"),
     }
     metrics.refused(refused.code());
-    // Under a lease the failure is counted when the prover reports it, or lets the lease expire.
+    // Under a lease the failure is counted when the prover reports it or lets the lease expire.
     if refused.speaks_of_prover() && lease.is_none() {
         service.database.note_refused_proof(prover, *tee_type, refused.code(), service.clock.now_ms()).await?;
     }
@@ -135,24 +135,24 @@ pub(super) async fn take(
 
 /// Checks a proof and stores it:
 ///
-/// 1. the key is registered, for this TEE type (its quote was judged then, and is again from time to time);
+/// 1. the key is registered for this TEE type (its quote was judged then, and is judged again from time to time);
 /// 2. the batch is known;
 /// 3. the key signed the root;
-/// 4. the root is the expected one, where one was said with the batch. A bare root is also the one that the next batch
-///    starts from, where that is known; a statement that says another one is accepted under an alarm, or whoever
-///    uploads a batch could hold up the one before it. Where neither is known a statement is there, or a root signed for
-///    one batch would pass for all;
-/// 5. the statement, where there is one, says the same and is signed by the same key;
+/// 4. the root is the expected one, if one was given with the batch. A bare root must also be the one that the next batch
+///    starts from, if that is known. A statement that says another one is accepted under an alarm: otherwise, whoever
+///    uploads a batch could hold up the one before it. If neither is known, there must be a statement: otherwise a root signed
+///    for one batch would pass for all;
+/// 5. the statement, if there is one, says the same and is signed by the same key;
 /// 6. the statement is of the pinned chain, protocol version and code;
-/// 7. the key has not lost its standing, nor is it suspended;
-/// 8. where neither a known root nor a statement says of which batch the root is, the key has not signed it for another
-///    one;
+/// 7. the key is neither refused, revoked nor suspended;
+/// 8. if neither a known root nor a statement ties the root to this batch, the key has not signed it for another
+///    batch;
 /// 9. no accepted proof of the batch says another root.
 ///
-/// A bare root names no code, so there is nothing to judge: the policy on quotes decides which programs may sign one.
+/// A bare root names no code, so there is no code to check: the policy on quotes decides which programs may sign one.
 ///
-/// Whoever has the batch in work, a proof that is in order ends that. One that was accepted before is accepted again: the
-/// prover may have missed the answer.
+/// A valid proof ends the job, whoever holds the lease. A proof that was accepted before is accepted again: the prover may have
+/// missed the answer.
 async fn checked(
     service: &Service,
     number: u32,
@@ -193,7 +193,7 @@ async fn checked(
     }
 }
 
-/// A batch of the operator's own bootloader verifies like any other.
+/// Checks the code: a batch of an operator's own bootloader verifies like any other.
 fn check_code(statement: &Statement, pins: &Pins) -> Result<(), PinMismatch> {
     pins.judge(statement.chain_id, statement.protocol_version, &statement.code_hashes)
 }

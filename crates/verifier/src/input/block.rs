@@ -17,7 +17,7 @@ pub struct L2BlockExecutionData {
     pub prev_block_hash: H256,
     /// Virtual blocks that it makes.
     pub virtual_blocks: u32,
-    /// Its transactions; none in the last block of a batch.
+    /// Its transactions; empty in the last block of a batch.
     #[serde(deserialize_with = "limits::list::<{ limits::MAX_TRANSACTIONS }, _, _>")]
     pub txs: Vec<Transaction>,
     /// Roots of other chains that it takes in.
@@ -25,7 +25,7 @@ pub struct L2BlockExecutionData {
     pub interop_roots: Vec<InteropRoot>,
 }
 
-/// What the batch's environment says of its first block.
+/// The first block, as the batch's environment describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct L2BlockEnv {
     /// Its number in the chain.

@@ -14,12 +14,12 @@ pub struct L1BatchEnv {
     pub number: L1BatchNumber,
     /// When it began, in seconds since 1970.
     pub timestamp: u64,
-    /// What its operator asks for gas and published bytes.
+    /// The operator's prices of gas and published bytes.
     pub fee_input: BatchFeeInput,
-    /// What a message to another chain costs, in wei. Since version 31.
+    /// The price of a message to another chain, in wei. Since version 31.
     #[serde(default, skip_serializing_if = "U256::is_zero")]
     pub interop_fee: U256,
-    /// Who gets the fees.
+    /// The recipient of the fees.
     pub fee_account: Address,
     /// A base fee in place of the one that the fees lead to; not in batches of a chain.
     pub enforced_base_fee: Option<u64>,
@@ -48,7 +48,7 @@ pub enum SettlementLayerKind {
     Gateway,
 }
 
-/// What an operator asks for gas and published bytes.
+/// An operator's prices of gas and published bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BatchFeeInput {
     /// A published byte costs what it costs on L1.

@@ -30,7 +30,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>,
     if from.is_human_readable() { from.deserialize_str(HexVisitor) } else { Vec::deserialize(from) }
 }
 
-/// The same where there may be none.
+/// The same for optional values.
 pub(super) mod option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -46,7 +46,7 @@ impl L2ChainId {
     /// With a larger one, what a signature has for `v` (EIP-155) would be no safe integer of JavaScript.
     const MAX: u64 = ((1 << 53) - 1 - 36) / 2;
 
-    /// A chain's id; `None` where it is larger than any chain's.
+    /// A chain's id; `None` if it is larger than any chain's.
     pub fn new(id: u64) -> Option<Self> {
         (id <= Self::MAX).then_some(Self(id))
     }
@@ -63,7 +63,7 @@ impl From<u32> for L2ChainId {
     }
 }
 
-/// Why text is no chain id.
+/// Why text is not a chain id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not a chain id of at most {}", L2ChainId::MAX)]
 pub struct ParseChainIdError;
@@ -183,7 +183,7 @@ pub struct StorageKey {
     key: H256,
 }
 
-/// An address, as it is written inside of a [`StorageKey`].
+/// An address, as it is written inside a [`StorageKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct AccountTreeId {
     address: Address,

@@ -9,9 +9,9 @@ use crate::limits;
 /// A transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
-    /// What depends on where it comes from.
+    /// The fields that depend on the transaction's origin.
     pub common_data: ExecuteTransactionCommon,
-    /// What it does.
+    /// The call.
     pub execute: Execute,
     /// When the node received it. Not used.
     pub received_timestamp_ms: u64,
@@ -20,7 +20,7 @@ pub struct Transaction {
     pub raw_bytes: Option<Vec<u8>>,
 }
 
-/// What of a transaction depends on where it comes from.
+/// The fields that depend on a transaction's origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExecuteTransactionCommon {
     /// A priority transaction of L1.
@@ -31,16 +31,16 @@ pub enum ExecuteTransactionCommon {
     ProtocolUpgrade(ProtocolUpgradeTxCommonData),
 }
 
-/// What a transaction does.
+/// A transaction's call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Execute {
-    /// The recipient; none for the deployment of an EVM contract.
+    /// The recipient; `None` for the deployment of an EVM contract.
     pub contract_address: Option<Address>,
-    /// What the recipient is called with.
+    /// The calldata.
     #[serde(with = "hex_bytes")]
     pub calldata: Vec<u8>,
-    /// What the recipient is paid, in wei.
+    /// The amount for the recipient, in wei.
     pub value: U256,
     /// Bytecodes that the transaction makes known.
     #[serde(default, deserialize_with = "limits::list_or_null::<{ limits::MAX_FACTORY_DEPENDENCIES }, _, _>")]
@@ -66,23 +66,23 @@ impl TransactionType {
     }
 }
 
-/// What a signed transaction has besides what it does.
+/// The fields of a signed transaction besides its call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct L2TxCommonData {
     /// How many transactions its initiator had sent before.
     pub nonce: u32,
-    /// What it may cost.
+    /// The limits on its fee.
     pub fee: Fee,
     /// The account that sends it.
     pub initiator_address: Address,
-    /// What the account takes for its signature; most take 65 bytes, r ‖ s ‖ v.
+    /// The account's signature; most accounts take 65 bytes, r ‖ s ‖ v.
     pub signature: Vec<u8>,
     /// Its kind.
     pub transaction_type: TransactionType,
-    /// As it was sent. Of a legacy transaction it tells whether a chain id was signed; nothing else of it counts.
+    /// The original bytes. For a legacy transaction they show whether a chain id was signed; nothing else in them counts.
     pub input: Option<InputData>,
-    /// Who pays for it.
+    /// The account that pays for it.
     pub paymaster_params: PaymasterParams,
 }
 
@@ -95,7 +95,7 @@ pub struct InputData {
     pub data: Vec<u8>,
 }
 
-/// What a transaction may cost.
+/// The limits on a transaction's fee.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fee {
     /// Most gas that it may use.
@@ -108,21 +108,21 @@ pub struct Fee {
     pub gas_per_pubdata_limit: U256,
 }
 
-/// Who pays for a transaction.
+/// The account that pays for a transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymasterParams {
     /// The paymaster; zero where the initiator pays.
     pub paymaster: Address,
-    /// What the paymaster is called with.
+    /// The paymaster's calldata.
     pub paymaster_input: Vec<u8>,
 }
 
-/// What a priority transaction has besides what it does.
+/// The fields of a priority transaction besides its call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct L1TxCommonData {
-    /// Who sent it on L1.
+    /// The sender on L1.
     pub sender: Address,
     /// How many priority transactions there were before.
     pub serial_id: u64,
@@ -130,7 +130,7 @@ pub struct L1TxCommonData {
     pub layer_2_tip_fee: U256,
     /// Not used.
     pub full_fee: U256,
-    /// What it pays for gas, in wei.
+    /// The gas price that it pays, in wei.
     pub max_fee_per_gas: U256,
     /// Most gas that it may use.
     pub gas_limit: U256,
@@ -142,9 +142,9 @@ pub struct L1TxCommonData {
     pub priority_queue_type: PriorityQueueType,
     /// The hash that L1 knows it by.
     pub canonical_tx_hash: H256,
-    /// What is minted for it, in wei.
+    /// The amount that is minted for it, in wei.
     pub to_mint: U256,
-    /// Who gets what it does not use.
+    /// The recipient of what it does not use.
     pub refund_recipient: Address,
     /// Not used, as the two after it.
     #[serde(default)]
@@ -176,15 +176,15 @@ pub enum PriorityQueueType {
     Heap,
 }
 
-/// What the transaction of an upgrade has besides what it does.
+/// The fields of an upgrade's transaction besides its call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProtocolUpgradeTxCommonData {
-    /// Who sent it on L1.
+    /// The sender on L1.
     pub sender: Address,
     /// The version that the chain goes to.
     pub upgrade_id: ProtocolVersionId,
-    /// What it pays for gas, in wei.
+    /// The gas price that it pays, in wei.
     pub max_fee_per_gas: U256,
     /// Most gas that it may use.
     pub gas_limit: U256,
@@ -192,9 +192,9 @@ pub struct ProtocolUpgradeTxCommonData {
     pub gas_per_pubdata_limit: U256,
     /// The hash that L1 knows it by.
     pub canonical_tx_hash: H256,
-    /// What is minted for it, in wei.
+    /// The amount that is minted for it, in wei.
     pub to_mint: U256,
-    /// Who gets what it does not use.
+    /// The recipient of what it does not use.
     pub refund_recipient: Address,
     /// Not used, as the one after it.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What a batch's run needs, and what proves it.
+//! The state that a batch's run needs, and its proofs.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! What little of the contract ABI's encoding a batch needs.
+//! The small part of the contract ABI's encoding that a batch needs.
 
 use tee_eravm::U256;
 

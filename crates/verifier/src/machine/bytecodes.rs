@@ -7,8 +7,8 @@ use crate::machine::abi::Encoder;
 /// A chunk of code that the compression's dictionary names by a number.
 const CHUNK_BYTES: usize = 8;
 
-/// A dependency, compressed as zksync-era does it: a dictionary of its chunks, the most frequent first, and a number a chunk.
-/// `None` where it has more chunks than there are numbers.
+/// A dependency, compressed as zksync-era does it: a dictionary of its chunks, the most frequent first, and one number per chunk.
+/// `None` if it has more chunks than there are numbers.
 fn compress(code: &[u8]) -> Option<Vec<u8>> {
     let (chunks, _) = code.as_chunks::<CHUNK_BYTES>();
     let mut statistics: HashMap<[u8; CHUNK_BYTES], (usize, usize)> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Events of contracts, put together from what the event writer emits piece by piece; and what the L1Messenger says by them.
+//! Events of contracts, assembled from the pieces that the event writer emits; and the L1Messenger's messages in them.
 
 use tee_eravm::Event;
 
@@ -21,7 +21,7 @@ pub(crate) const fn kernel_address(low: u16) -> [u8; 20] {
     address
 }
 
-/// What the L1Messenger was asked to tell L1 in a batch.
+/// The data that the L1Messenger was asked to send to L1 in a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct L1Messages {
     /// Logs of 88 bytes.
@@ -32,7 +32,7 @@ pub(crate) struct L1Messages {
 }
 
 impl L1Messages {
-    /// From all events of a batch. `None` where one of the L1Messenger is malformed: its code would not be the protocol's.
+    /// Reads all events of a batch. `None` if one of the L1Messenger is malformed: its code would not be the protocol's.
     pub(crate) fn of(events: &[Event]) -> Option<Self> {
         let [log_sent, message_sent, publication_requested] = [LOG_SENT, MESSAGE_SENT, PUBLICATION_REQUESTED]
             .map(|signature| crate::hash::keccak256(signature.as_bytes()));
@@ -54,7 +54,7 @@ impl L1Messages {
     }
 }
 
-/// Shard, service flag, number of the transaction, sender, key, value: without what pads the first four to words.
+/// Shard, service flag, number of the transaction, sender, key, value: without the padding of the first four to words.
 fn packed_log(data: &[u8]) -> Option<[u8; 88]> {
     let ([shard, is_service, transaction, sender, key, value, ..], _) = data.as_chunks::<32>() else { return None };
     let mut packed = [0; 88];
@@ -74,7 +74,7 @@ pub struct ContractEvent {
     pub transaction: u16,
     /// The contract's address, padded to a word, and the event's own topics.
     pub topics: Vec<[u8; 32]>,
-    /// What is not indexed.
+    /// The data that is not indexed.
     pub data: Vec<u8>,
 }
 
@@ -116,7 +116,7 @@ impl Pending {
     }
 }
 
-/// Events of the event writer, each of its pieces in order. What stays unfinished counts for nothing.
+/// Assembles events from the event writer's pieces, which are in order. An unfinished event is ignored.
 pub(crate) fn merged(events: &[Event]) -> Vec<ContractEvent> {
     let mut whole = Vec::new();
     let mut current: Option<Pending> = None;

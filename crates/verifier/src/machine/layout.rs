@@ -67,11 +67,11 @@ impl Region {
 /// Where the regions are that a version may have elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// A word a transaction: what the operator gives back.
+    /// One word per transaction: the operator's refund.
     pub(crate) refunds: u32,
-    /// A word a transaction: what it costs to have it in the batch.
+    /// One word per transaction: what it costs to have it in the batch.
     pub(crate) overheads: u32,
-    /// A word a transaction: its gas limit, as far as computation goes.
+    /// One word per transaction: its gas limit, as far as computation goes.
     pub(crate) trusted_gas_limits: u32,
     /// [`BLOCK_WORDS`] a transaction, and once more.
     pub(crate) blocks: u32,

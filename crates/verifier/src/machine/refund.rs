@@ -10,11 +10,11 @@ pub(crate) struct Fees {
     pub(crate) fair_pubdata_price: u64,
 }
 
-/// What a transaction used, as the bootloader says.
+/// The gas that a transaction used, according to the bootloader.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) gas_limit: u64,
-    /// What the bootloader would give back.
+    /// The refund that the bootloader would make.
     pub(crate) bootloader_refund: u64,
     pub(crate) gas_for_pubdata: u64,
     pub(crate) gas_per_pubdata_byte: u32,

@@ -1,4 +1,4 @@
-//! The run of a batch: what a node's wrapper around the machine does, and no more.
+//! The run of a batch: the work of a node's wrapper around the machine, and no more.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The L1Messenger's own slots are no part of what is published as state.
+/// The L1Messenger's own slots are not part of the published state.
 const L1_MESSENGER: [u8; 20] = events::kernel_address(0x8008);
 /// What a failing bootloader may say.
 const MAX_REASON_BYTES: usize = 1024;
@@ -48,7 +48,7 @@ pub(crate) struct Parameters {
     pub(crate) evm_emulator: [u8; 32],
 }
 
-/// A block as the bootloader is told of it.
+/// A block as the bootloader receives it.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) number: u32,
@@ -59,7 +59,7 @@ pub(crate) struct Block {
     pub(crate) interop_roots: Vec<(u64, u32, [u8; 32])>,
 }
 
-/// What a transaction came to.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionOutcome {
     /// Whether it succeeded; a revert is a normal outcome.
@@ -72,7 +72,7 @@ pub struct TransactionOutcome {
     pub gas_left: u32,
 }
 
-/// What a batch came to.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) accesses: Vec<Access>,
@@ -96,7 +96,7 @@ pub(crate) struct BatchRun<S> {
     place: Place,
 }
 
-/// Where the next things go.
+/// The positions for the next items.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
     /// Number of the next transaction.
@@ -112,7 +112,7 @@ struct Place {
     block_has_transaction: bool,
 }
 
-/// What the bootloader tells its host by a number. Others are for validation before a batch is built, and for debugging.
+/// Numbers by which the bootloader calls its host. Others are for validation before a batch is built, and for debugging.
 mod hook {
     pub(super) const TRANSACTION_HAS_ENDED: u64 = 4;
     pub(super) const ASK_OPERATOR_FOR_REFUND: u64 = 8;
@@ -121,7 +121,7 @@ mod hook {
     pub(super) const PUBDATA_REQUESTED: u64 = 12;
 }
 
-/// Why a transaction, or the end of a batch, does not come to its end.
+/// Why a transaction, or the end of a batch, cannot be completed.
 enum Failure {
     Rejected(Rejection),
     /// The bootloader gave up.
@@ -202,8 +202,8 @@ impl<S: State> BatchRun<S> {
         self.machine.add_recovery(recovery);
     }
 
-    /// Runs the next transaction, as a node does: with its new dependencies published in compressed form, and all over again
-    /// without where not each of them is known afterwards.
+    /// Runs the next transaction as a node does: with its new dependencies published in compressed form. If not all of them are known
+    /// afterwards, it is run again from the start without that.
     pub(crate) fn execute(&mut self, transaction: &BootloaderTransaction<'_>) -> Result<TransactionOutcome, Rejection> {
         let index = self.place.transaction;
         self.machine.forget_undo();
@@ -222,8 +222,8 @@ impl<S: State> BatchRun<S> {
         })
     }
 
-    /// The attempt with compressed bytecodes; `None` where there is nothing to compress or that did not make them known: it is
-    /// undone without a trace.
+    /// The attempt with compressed bytecodes. `None` if there is nothing to compress or the attempt did not make them all known: then it
+    /// is undone without a trace.
     fn publish_compressed(
         &mut self,
         transaction: &BootloaderTransaction<'_>,
@@ -282,7 +282,7 @@ impl<S: State> BatchRun<S> {
         self.run_transaction(index, start)
     }
 
-    /// Writes a transaction with all that the operator says of it. Gives the word where it starts.
+    /// Writes a transaction and the operator's values for it. Returns the word where it starts.
     fn write_transaction(&mut self, transaction: &BootloaderTransaction<'_>) -> Result<u32, Failure> {
         let index = self.place.transaction;
         let encoded = transaction.encode();
@@ -305,7 +305,7 @@ impl<S: State> BatchRun<S> {
         Ok(start)
     }
 
-    /// Writes the current block beside the next transaction. Its first transaction opens it.
+    /// Writes the current block for the next transaction. Its first transaction opens it.
     fn write_block(&mut self) -> Result<(), Limit> {
         let opens = !self.place.block_has_transaction;
         let at = self.layout.blocks.saturating_add(self.place.transaction.saturating_mul(BLOCK_WORDS));
@@ -343,7 +343,7 @@ impl<S: State> BatchRun<S> {
         self.machine.set_heap_word(at, U256::from(count.saturating_add(1)))
     }
 
-    /// Writes bytes into a region from a word on, if they fit. Gives the number of words.
+    /// Writes bytes into a region from a word on, if they fit. Returns the number of words.
     fn write_bytes(&mut self, region: Region, at: u32, bytes: &[u8]) -> Result<u32, Limit> {
         let words = u32::try_from(bytes.len().div_ceil(32)).map_err(|_| Limit::Memory)?;
         let start = region.room(at, words).ok_or(Limit::Memory)?;
@@ -397,7 +397,7 @@ impl<S: State> BatchRun<S> {
         refund.ok_or_else(|| Failure::Halted("the refund cannot be computed".to_owned()))
     }
 
-    /// Ends the batch: an empty block, what L1 is told, and the bootloader's end.
+    /// Ends the batch: an empty block, the data for L1, and the bootloader's end.
     pub(crate) fn finish(mut self) -> Result<Finished, Rejection> {
         self.machine.forget_undo();
         let end = self.run_to_end().map_err(|failure| match failure {
@@ -421,7 +421,7 @@ impl<S: State> BatchRun<S> {
         })
     }
 
-    /// Gives what the bootloader complains of, if it fails.
+    /// Returns the bootloader's complaint, if it fails.
     fn run_to_end(&mut self) -> Result<Option<String>, Failure> {
         loop {
             match self.machine.run(&mut self.world)? {
@@ -469,7 +469,7 @@ impl<S: State> BatchRun<S> {
         changes
     }
 
-    /// Runs until the bootloader says something.
+    /// Runs until the bootloader reports something.
     fn next_hook(&mut self) -> Result<u64, Failure> {
         match self.machine.run(&mut self.world)? {
             Pause::Hook(number) => hook_number(number),
@@ -488,7 +488,7 @@ fn hook_number(word: U256) -> Result<u64, Failure> {
     number.ok_or_else(|| Failure::Halted(format!("the bootloader calls an unknown hook {word}")))
 }
 
-/// What a bootloader that fails says: a number, and sometimes a text behind it.
+/// The report of a failing bootloader: a number, and sometimes a text after it.
 fn reason(end: &End) -> String {
     match end {
         End::Returned(_) => "the bootloader ends".to_owned(),

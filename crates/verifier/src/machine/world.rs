@@ -25,10 +25,10 @@ pub trait State {
     ///
     /// # Errors
     ///
-    /// What is not known is a rejection, never zero.
+    /// An unknown value is a rejection, never zero.
     fn slot(&mut self, address: &Address, key: &U256) -> Result<Slot, Rejection>;
 
-    /// The index of a slot's leaf in the tree; 0 where it has none.
+    /// The index of a slot's leaf in the tree; 0 if it has none.
     fn leaf_index(&self, address: &Address, key: &U256) -> u64;
 
     /// The code of a hash.
@@ -126,7 +126,7 @@ impl<S: State> World for ChainWorld<S> {
             return Ok(Arc::clone(code));
         }
         let bytes = hash.to_be_bytes::<32>();
-        // Nothing stands in for code that is missing.
+        // Missing code is not replaced by anything.
         let code = self.bytecode(&bytes).ok_or(Rejection::BytecodeMissing { hash: H256(bytes) })?;
         let code = Arc::new(Code::new(code.to_vec()));
         self.codes.insert(*hash, Arc::clone(&code));

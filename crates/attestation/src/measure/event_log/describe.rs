@@ -1,4 +1,4 @@
-//! What an event's data say, for people. Structures: TCG, "PC Client Platform Firmware Profile" 1.06, section 10.2, and UEFI
+//! Describes an event's data for people. Structures: TCG, "PC Client Platform Firmware Profile" 1.06, section 10.2, and UEFI
 //! 2.11, section 10.3 (device paths).
 
 use super::{Event, EventType};
@@ -7,12 +7,11 @@ use crate::reader::{Reader, Truncated};
 /// The longest description, in characters.
 const MAX_CHARACTERS: usize = 160;
 
-/// A device path's node of a file's name: media, file path.
+/// The type of a device path node with a file's name: media, file path.
 const FILE_PATH: (u8, u8) = (4, 4);
 
 impl Event<'_> {
-    /// What its data say, in one line of text. It is what the log claims: whoever wrote the log chose it, except where
-    /// [`Event::data_is_hashed`].
+    /// The data on one line of text. This is the log's claim: whoever wrote the log chose it, unless [`Event::data_is_hashed`].
     pub fn description(&self) -> String {
         let structured = match self.event_type {
             EventType::EFI_VARIABLE_DRIVER_CONFIG
@@ -38,7 +37,7 @@ fn variable(data: &[u8]) -> Result<String, Truncated> {
     Ok(utf16(reader.take(characters.checked_mul(2).ok_or(Truncated)?)?))
 }
 
-/// `UEFI_IMAGE_LOAD_EVENT`: the file's name, where it came from a file system.
+/// `UEFI_IMAGE_LOAD_EVENT`: the file's name, if it came from a file system.
 fn image(data: &[u8]) -> Result<String, Truncated> {
     let mut reader = Reader { rest: data };
     reader.skip(8)?; // ImageLocationInMemory
@@ -48,7 +47,7 @@ fn image(data: &[u8]) -> Result<String, Truncated> {
     let mut path = Reader { rest: reader.take(path_bytes)? };
     let mut name = String::new();
     while let Ok([kind, subkind]) = path.array() {
-        // The length counts the four bytes of this header.
+        // The length includes the four bytes of this header.
         let Some(node_bytes) = path.u16()?.checked_sub(4) else { break };
         let node = path.take(usize::from(node_bytes))?;
         if (kind, subkind) == FILE_PATH {
@@ -65,7 +64,7 @@ fn blob(data: &[u8]) -> Result<String, Truncated> {
     Ok(text(reader.take(usize::from(bytes))?))
 }
 
-/// `TCG_PCClientTaggedEvent`: systemd's stub writes text behind a number of its own.
+/// `TCG_PCClientTaggedEvent`: systemd's stub writes text after a tag of its own.
 fn tagged(data: &[u8]) -> Result<String, Truncated> {
     let mut reader = Reader { rest: data };
     let id = reader.u32()?;
@@ -77,7 +76,7 @@ fn length(reader: &mut Reader<'_>) -> Result<usize, Truncated> {
     usize::try_from(u64::from_le_bytes(reader.array()?)).map_err(|_| Truncated)
 }
 
-/// UTF-16 where every other byte is zero, otherwise the characters that are ASCII.
+/// Decodes UTF-16 if every other byte is zero; otherwise takes the ASCII characters.
 fn text(data: &[u8]) -> String {
     let (pairs, rest) = data.as_chunks::<2>();
     if !pairs.is_empty() && rest.is_empty() && pairs.iter().all(|[_, high]| *high == 0) {
@@ -91,7 +90,7 @@ fn utf16(data: &[u8]) -> String {
     printable(char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER)))
 }
 
-/// Nothing that moves a terminal's cursor or turns its text around.
+/// Removes characters that move a terminal's cursor or reverse its text.
 fn printable(characters: impl Iterator<Item = char>) -> String {
     let kept = characters.filter(|character| character.is_ascii_graphic() || *character == ' ');
     kept.take(MAX_CHARACTERS).collect::<String>().trim().to_owned()

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Exit codes.
 #[derive(Clone, Copy)]
 pub(crate) enum Exit {
-    /// Told to stop.
+    /// A stop was requested.
     Stopped = 0,
     /// Anything else.
     Other = 1,
@@ -15,9 +15,9 @@ pub(crate) enum Exit {
     Config = 2,
     /// Key or quote.
     Identity = 3,
-    /// No server could be asked, as often as configured.
+    /// No server could be asked, after the configured number of attempts.
     GaveUp = 4,
-    /// A verification does not end: to be started again.
+    /// A verification does not end, so the process must be restarted.
     Stuck = 5,
     /// A second signal.
     Interrupted = 130,
@@ -60,7 +60,7 @@ mod tests {
     use std::error::Error;
     use tee_attestation::{PlatformError, ReportDataError};
 
-    /// A message that repeats its source has it said twice by whoever prints both.
+    /// A message that repeats its source would be printed twice with the source.
     #[test]
     fn each_cause_is_said_once() {
         let cause = || io::Error::other("no such device");

@@ -5,9 +5,9 @@ use std::panic;
 use tee_api::settings::LevelFilter;
 use tee_prover::LogFormat;
 
-/// What `RUST_LOG` asks for, or what concerns an operator.
+/// Logs what `RUST_LOG` asks for, or by default what concerns an operator.
 pub(crate) fn to_stderr(format: LogFormat) {
     format.log_to_stderr(LevelFilter::INFO);
-    // Whoever reads the log line by line reads panics as well.
+    // Panics go to the log too, so that readers of log lines see them.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panicked")));
 }

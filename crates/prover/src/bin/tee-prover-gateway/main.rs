@@ -38,13 +38,13 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    // Before anything looks at the key.
+    // This comes before anything reads the key.
     let no_core_dumps = tee_prover::forbid_core_dumps();
     let args = Args::parse();
     let loaded = Config::load(args.config_path.as_deref(), settings::environment, &settings::variable_names());
     logging::to_stderr(loaded.as_ref().map_or(LogFormat::Text, |loaded| loaded.config.log_format));
     if let Err(error) = no_core_dumps {
-        // Gramine does not know all of it, and an enclave's memory is encrypted outside.
+        // Gramine does not support all of this, and an enclave's memory is encrypted outside.
         tracing::warn!(%error, "core dumps cannot be forbidden");
     }
     let exit = match loaded.map_err(Failure::from).and_then(|loaded| start(args, loaded)) {
@@ -62,7 +62,7 @@ fn start(args: Args, mut loaded: Loaded) -> Result<(), Failure> {
         loaded.simulate();
     }
     if args.print_config {
-        // A reader who has seen enough is no failure.
+        // A reader that closes the pipe early is no failure.
         return match io::stdout().write_all(loaded.to_string().as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
@@ -72,7 +72,7 @@ fn start(args: Args, mut loaded: Loaded) -> Result<(), Failure> {
     config.danger_simulated_proofs = args.danger_simulated_proofs;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let proven = runtime.block_on(prove(config));
-    // A verification, or a wait for a quote, that does not end cannot be stopped, nor waited for.
+    // A verification or a wait for a quote that does not end can be neither stopped nor waited for.
     runtime.shutdown_background();
     proven
 }

@@ -1,4 +1,4 @@
-//! What an operator says by signals.
+//! Signals from the operator.
 
 use crate::{exit::Exit, systemd};
 use std::io;
@@ -6,7 +6,7 @@ use tee_prover::Monitor;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The first SIGINT or SIGTERM asks to stop, the second does not ask.
+/// The first SIGINT or SIGTERM requests a stop; the second one ends the process at once.
 pub(crate) fn stop() -> io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

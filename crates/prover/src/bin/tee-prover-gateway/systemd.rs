@@ -1,4 +1,4 @@
-//! Telling systemd (`sd_notify(3)`), where it asks to be told.
+//! Notifies systemd (`sd_notify(3)`), if it asks for that.
 
 use std::{
     ffi::OsStr,

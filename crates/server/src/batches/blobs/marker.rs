@@ -1,5 +1,5 @@
-//! Whether the object store is the one that this database's inputs lie in. An unmounted disk is an empty folder, in which
-//! every input is missing; to believe that would cost all batches their jobs.
+//! Checks that the object store is the one with this database's inputs. An unmounted disk is an empty folder, in which every input
+//! is missing; believing that would cost all batches their jobs.
 
 use tee_verifier::InputForm;
 use thiserror::Error;
@@ -13,26 +13,26 @@ pub enum ObjectStoreFault {
     /// It does not answer.
     #[error("the object store does not answer")]
     Unavailable(#[from] object_store::Error),
-    /// It is empty, or another one.
+    /// It is empty, or a different one.
     #[error(
         "the object store is not the one that this database belongs to: {STORE_MARKER} must be there and say {expected}"
     )]
     Wrong {
-        /// What the object must say.
+        /// The content that the marker must have.
         expected: String,
     },
-    /// The database does not say which store it should be.
+    /// The database does not say which store is the right one.
     #[error("the database does not answer")]
     Database(#[from] sqlx::Error),
 }
 
-/// Finds out which marker the store must have, and puts it there the first time.
+/// Finds out which marker the store must have, and writes it the first time.
 pub(crate) async fn marker(database: &Database, inputs: &Inputs) -> Result<String, ObjectStoreFault> {
     let known = database.object_store_marker(hex::encode(random::<16>())).await?;
     let found = inputs.marker().await?;
     if known.confirmed {
         let wrong = || ObjectStoreFault::Wrong { expected: known.content.clone() };
-        // What lies in memory is gone with the process.
+        // A store in memory is gone when the process ends, so the marker is written again.
         return match found {
             Some(found) if found == known.content => Ok(found),
             None if inputs.are_in_memory() => {
@@ -43,10 +43,10 @@ pub(crate) async fn marker(database: &Database, inputs: &Inputs) -> Result<Strin
         };
     }
     let content = match found {
-        // A new database on a store that is in use, or somebody put it there by hand.
+        // The database is new and the store in use, or somebody put the marker there by hand.
         Some(found) => found,
         None => {
-            // A database of before there were markers: its latest input is as good a sign.
+            // The database is older than the markers. Its latest input serves as a sign of the right store.
             if let Some(latest) = database.latest_batch().await?
                 && !inputs.are_in_memory()
             {

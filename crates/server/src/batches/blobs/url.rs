@@ -18,7 +18,7 @@ pub struct ObjectStoreUrl {
     place: String,
 }
 
-/// Not the URL of an object store.
+/// The text is not the URL of an object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("object store: none of file://FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, memory://, without parameters")]
 pub struct ObjectStoreUrlError;
@@ -36,7 +36,7 @@ impl FromStr for ObjectStoreUrl {
 
     fn from_str(url: &str) -> Result<Self, ObjectStoreUrlError> {
         let (scheme, place) = url.split_once("://").ok_or(ObjectStoreUrlError)?;
-        // Parameters are understood nowhere, and would become part of a name.
+        // Parameters are not supported anywhere, and would become part of a name.
         if place.contains('?') {
             return Err(ObjectStoreUrlError);
         }
@@ -72,19 +72,19 @@ impl fmt::Display for ObjectStoreUrl {
 }
 
 impl ObjectStoreUrl {
-    /// A folder, which may hold any character.
+    /// The URL of a folder, whose name may hold any character.
     pub fn folder(path: &Path) -> Self {
         Self { scheme: Scheme::File, place: path.display().to_string() }
     }
 
-    /// Opens it. A folder is made if it is not there; a bucket is not asked for anything yet.
+    /// Opens the store. A missing folder is created; a bucket is not contacted yet.
     pub(crate) fn open(&self) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
         crate::crypto::install();
         match self.scheme {
             Scheme::File => {
                 std::fs::create_dir_all(&self.place)
                     .map_err(|source| object_store::Error::Generic { store: "folder", source: source.into() })?;
-                // What is acknowledged survives a power cut.
+                // With fsync, so that what was acknowledged survives a power cut.
                 Ok(Arc::new(LocalFileSystem::new_with_prefix(&self.place)?.with_fsync(true)))
             }
             Scheme::Memory => Ok(Arc::new(InMemory::new())),
@@ -124,7 +124,7 @@ impl ObjectStoreUrl {
         self.scheme == Scheme::Memory
     }
 
-    /// The folder, where it is one.
+    /// The folder, if the store is one.
     pub(crate) fn as_folder(&self) -> Option<&Path> {
         (self.scheme == Scheme::File).then(|| Path::new(&self.place))
     }

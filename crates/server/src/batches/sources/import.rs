@@ -1,5 +1,5 @@
-//! Batches from a zksync-era object store. Two parts of an input lie there as blobs; the rest is in the node's database, and
-//! comes here in a file.
+//! Batches from a zksync-era object store. Two parts of an input are blobs there. The rest is in the node's database, and comes
+//! here in a file.
 
 use std::{convert::Infallible, fs, io, path::Path};
 
@@ -22,24 +22,24 @@ pub enum ImportError {
     /// The file cannot be read.
     #[error("cannot read it")]
     Read(#[from] io::Error),
-    /// The file lacks what the blobs do not have.
+    /// The file lacks parts that the blobs do not have.
     #[error("not the rest of a batch input")]
     Rest(#[from] serde_json::Error),
-    /// A blob cannot be had.
+    /// A blob cannot be read.
     #[error("blob {path}")]
     Blob {
         /// The blob's path.
         path: String,
-        /// Why not.
+        /// The cause.
         #[source]
         error: object_store::Error,
     },
-    /// A blob is not what its name says.
+    /// A blob's content does not match its name.
     #[error("blob {path}")]
     MalformedBlob {
         /// The blob's path.
         path: String,
-        /// Why not.
+        /// The cause.
         #[source]
         error: cbor4ii::serde::DecodeError<Infallible>,
     },
@@ -51,12 +51,12 @@ pub enum ImportError {
         /// Its size.
         bytes: u64,
     },
-    /// The batch was put together and not taken in.
+    /// The batch was put together but not added.
     #[error(transparent)]
     Add(#[from] AddBatchError),
 }
 
-/// What the blobs lack, as it stands in a whole input's JSON.
+/// The parts of an input that the blobs lack, as in the JSON of a whole input.
 #[derive(Deserialize)]
 struct Rest {
     l2_blocks_execution_data: Vec<L2BlockExecutionData>,
@@ -65,7 +65,7 @@ struct Rest {
     pubdata_params: PubdataParams,
 }
 
-/// Takes in the batch whose rest is in the JSON file `rest`: its number is there, its blobs are
+/// Adds the batch whose remaining part is in the JSON file `rest`. The file holds its number; its blobs are
 /// `witness_inputs/vm_run_data_{n}.cbor` and `witness_inputs/merkle_tree_paths_{n}.cbor` under `blobs`.
 pub(in crate::batches) async fn import(
     service: &Service,

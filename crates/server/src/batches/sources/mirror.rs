@@ -1,8 +1,8 @@
-//! Takes over the batches of a zksync-era node, without locking anything there.
+//! Copies the batches of a zksync-era node, without locking anything there.
 //!
-//! What the database lacks is fetched, the lowest first. A batch that cannot be had, or takes long to come, is that batch's
-//! fault alone: it is tried again later and later, and holds nothing else up. All that is needed after a restart is the table
-//! of batches.
+//! Fetches the batches that the database lacks, the lowest first. A batch that cannot be fetched, or takes long, affects only itself:
+//! it is tried again with growing pauses and holds nothing else up. After a restart the table of batches is the only state
+//! that is needed.
 
 mod node;
 
@@ -32,18 +32,18 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// What is left to do.
+/// The work that is left.
 #[derive(Debug, Default)]
 struct Progress {
     /// The highest batch that the node has.
     latest: Option<u32>,
-    /// All below were looked up in the database. Above the highest number there is nothing to look up.
+    /// All batches below this were looked up in the database; `None` after the highest number, when nothing is left to look up.
     next: Option<u32>,
-    /// What the database lacked of them.
+    /// Those that the database lacked.
     lacking: VecDeque<u32>,
-    /// What is being fetched.
+    /// Those that are being fetched.
     in_hand: BTreeSet<u32>,
-    /// Batches that could not be had.
+    /// Those that could not be fetched.
     later: BTreeMap<u32, Retry>,
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn follow(service: Service, config: MirrorConfig, metrics: Metr
         }
         metrics.mirror_lag_batches.set(progress.lag());
         metrics.mirror_put_off_batches.set(progress.later.len());
-        // What is due waits for a fetch to end, or for the node.
+        // A batch that is due waits for a fetch to end, or for the node to answer.
         let due = if node_answers && fetches.len() < FETCHES { progress.due() } else { None };
         tokio::select! {
             Some(fetched) = fetches.join_next() => match fetched {
@@ -122,13 +122,13 @@ impl Progress {
         let (Some(oldest), Some(latest)) = (present.oldest_batch, present.latest_batch) else { return Ok(()) };
         self.latest = Some(latest);
         self.next = self.next.map(|next| next.max(oldest));
-        // What the node no longer has is not waited for.
+        // Batches that the node no longer has are dropped.
         self.later = self.later.split_off(&oldest);
         self.lacking.retain(|number| *number >= oldest);
         Ok(())
     }
 
-    /// The next batch to fetch: one that is due again, or the lowest that is lacking.
+    /// The next batch to fetch: one that is due again, or the lowest missing one.
     async fn take(&mut self, service: &Service) -> Result<Option<u32>, sqlx::Error> {
         let now = Instant::now();
         let again = self.later.iter().find(|(number, retry)| retry.at <= now && !self.in_hand.contains(number));
@@ -177,13 +177,13 @@ impl Progress {
         }
     }
 
-    /// When the first batch is due again of those that could not be had.
+    /// When the first of the batches that could not be fetched is due again.
     fn due(&self) -> Option<Instant> {
         let waiting = self.later.iter().filter(|(number, _)| !self.in_hand.contains(number));
         waiting.map(|(_, retry)| retry.at).min()
     }
 
-    /// How many batches the node has that are not here, as far as they were looked up.
+    /// How many of the node's batches are missing here, as far as they were looked up.
     fn lag(&self) -> u64 {
         let fresh = self.in_hand.iter().filter(|number| !self.later.contains_key(number)).count();
         let known = self.lacking.len() + self.later.len() + fresh;
@@ -197,7 +197,7 @@ impl Progress {
 
 async fn take_over(service: &Service, node: &Node, number: u32) -> Result<AddedBatch, MirrorError> {
     if !service.database.lacking_batches(number, number).await?.contains(&number) {
-        // Another server was faster.
+        // Another server added it first.
         return Ok(AddedBatch::Known);
     }
     let details = node.batch_details(number).await?;

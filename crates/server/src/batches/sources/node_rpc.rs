@@ -13,19 +13,19 @@ use tee_api::{
 use tee_verifier::{Address, H256, SlotPath, StorageKey};
 use thiserror::Error;
 
-/// The most that is read of an answer that is not a list of paths.
+/// The most bytes that are read of an answer that is not a list of paths.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
-/// How many slots are asked for at a time.
+/// How many slots one request asks for.
 const SLOTS_A_REQUEST: usize = 100;
 
-/// How many requests for slots are made at a time.
+/// How many requests for slots run at a time.
 const REQUESTS: usize = 4;
 
-/// The most that is read of an answer with that many paths: each has at most 256 hashes of 69 characters.
+/// The most bytes that are read of an answer with that many paths. Each path has at most 256 hashes of 69 characters.
 const MAX_PATHS_BYTES: u64 = SLOTS_A_REQUEST as u64 * 20 * 1024;
 
-/// How much of a node's reason is shown.
+/// How much of a node's error message is shown.
 const MAX_REASON_CHARS: usize = 200;
 
 /// A client of a node's JSON-RPC. The URL may hold secrets, so it is not shown.
@@ -35,32 +35,32 @@ pub struct NodeRpc {
     url: Url,
 }
 
-/// Why a node does not say what it was asked for.
+/// Why a node did not return what it was asked for.
 #[derive(Debug, Error)]
 pub enum NodeRpcError {
-    /// It cannot be asked.
+    /// The client cannot be set up.
     #[error(transparent)]
     Setup(#[from] ClientSetupError),
-    /// It does not answer.
+    /// The node does not answer.
     #[error(transparent)]
     Http(#[from] NetworkError),
-    /// It answers with an error of HTTP.
+    /// The node answers with an HTTP error.
     #[error("status {0}")]
     Status(StatusCode),
-    /// It refuses.
+    /// The node answers with a JSON-RPC error.
     #[error("{method}: error {code}: {message}")]
     Refused {
-        /// What it was asked for.
+        /// The method that was called.
         method: &'static str,
-        /// Its code.
+        /// The error's code.
         code: i64,
-        /// Its words.
+        /// The error's message.
         message: String,
     },
-    /// It answers something else.
+    /// The answer is malformed.
     #[error("malformed answer: {0}")]
     Answer(String),
-    /// It does not have the state that was asked for.
+    /// The node does not have the state that was asked for.
     #[error("the node has no state of batch {0}: it is not there yet, or pruned")]
     NoState(u32),
 }
@@ -107,7 +107,7 @@ struct StorageProof {
     index: u64,
 }
 
-/// How a node is asked, whichever of its APIs: its inputs are large.
+/// The HTTP settings for a node, whichever of its APIs is used: its inputs are large.
 pub(super) fn node_http(program: &'static str) -> HttpOptions {
     HttpOptions {
         read_timeout: Duration::from_secs(60),
@@ -117,13 +117,13 @@ pub(super) fn node_http(program: &'static str) -> HttpOptions {
 }
 
 impl NodeRpc {
-    /// A client. The node is told which `program` asks.
+    /// A client. `program` is named to the node as the caller.
     pub fn new(url: &str, program: &'static str) -> Result<Self, NodeRpcError> {
         let url = http::url(url)?;
         Ok(Self { http: node_http(program).client(&url)?, url })
     }
 
-    /// Calls a method whose answer is short; `None` is a result of null.
+    /// Calls a method whose answer is short. `None` stands for a null result.
     pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -132,11 +132,11 @@ impl NodeRpc {
         self.call_for(MAX_ANSWER_BYTES, method, params).await
     }
 
-    /// Slots with their paths, in the state after a batch.
+    /// Slots with their paths in the state after a batch.
     pub(crate) async fn slot_paths(&self, slots: &[StorageKey], batch: u32) -> Result<Vec<SlotPath>, NodeRpcError> {
         let of_one_contract = slots.chunk_by(|a, b| a.address() == b.address());
         let requests = of_one_contract.flat_map(|slots| slots.chunks(SLOTS_A_REQUEST));
-        // Collected first: what borrows from a borrowed slice makes no future that can be sent.
+        // Collected first: a future that borrows from the borrowed slice could not be sent between threads.
         let requests: Vec<_> = requests.map(|slots| self.some_slot_paths(slots.to_vec(), batch)).collect();
         let paths: Vec<Vec<SlotPath>> = stream::iter(requests).buffered(REQUESTS).try_collect().await?;
         Ok(paths.concat())

@@ -1,4 +1,4 @@
-//! Inputs that are needed no more: which batches had theirs deleted.
+//! Inputs that nobody needs any more: which batches had theirs deleted.
 
 use sqlx::{AssertSqlSafe, Row};
 
@@ -10,8 +10,8 @@ const CHUNK: i64 = 1000;
 /// How many inputs are retired in one transaction.
 const MAX_RETIRED: i64 = 200;
 
-/// Which batches of a range, its end not included, have an input that is needed no more since a time: each of their jobs was
-/// finished by then, and nobody has a disagreement to look into. Jobs of type `none` do not count: they end in no proof.
+/// Selects the batches of a range, its end not included, whose input has not been needed since a time: each of their jobs was
+/// finished by then, and no disagreement is open. Jobs of type `none` do not count, since they end without a proof.
 const RETIRABLE: &str = "b.number >= $1 AND b.number < $2 AND b.input_retired_at IS NULL
      AND COALESCE(b.input_put_back_at, b.created_at) <= $3
      AND EXISTS (SELECT 1 FROM tee_proof_generation_details j
@@ -24,22 +24,22 @@ const RETIRABLE: &str = "b.number >= $1 AND b.number < $2 AND b.input_retired_at
 /// Where a chunk of batches ended.
 #[derive(Debug)]
 pub(crate) struct Retirable {
-    /// The first and the last batch whose input is needed no more, if there are any.
+    /// The first and the last batch whose input nobody needs any more, if there are any.
     pub(crate) batches: Option<(u32, u32)>,
-    /// Where the next chunk begins; nothing at the end of all batches.
+    /// Where the next chunk begins; `None` at the end of all batches.
     pub(crate) next: Option<u32>,
 }
 
-/// An input that the database no longer counts on.
+/// An input that the database no longer relies on.
 #[derive(Debug)]
 pub(crate) struct RetiredInput {
     pub(crate) input_key: String,
-    /// Of both forms.
+    /// The size of both forms together.
     pub(crate) bytes: u64,
 }
 
 impl Database {
-    /// Looks at a chunk of batches from `from` on for inputs that have been needed no more since a time.
+    /// Searches a chunk of batches, beginning with `from`, for inputs that have not been needed since a time.
     pub(crate) async fn retirable_inputs(&self, from: u32, since_ms: i64) -> Result<Retirable, sqlx::Error> {
         let query = sqlx::query("SELECT MIN(number) FROM batches WHERE number >= $1 AND input_retired_at IS NULL")
             .bind(i64::from(from));
@@ -53,7 +53,7 @@ impl Database {
         let rows = self.readers.fetch_all(query).await?;
         let numbers = rows.iter().map(|row| columns::number(row, "number")).collect::<Result<Vec<_>, _>>()?;
         let batches = numbers.first().copied().zip(numbers.last().copied());
-        // A full chunk may go on in the same range.
+        // After a full chunk, the same range may hold more.
         let next = match batches {
             Some((_, last)) if rows.len() as i64 == MAX_RETIRED => last.checked_add(1),
             _ => u32::try_from(end).ok(),
@@ -61,8 +61,8 @@ impl Database {
         Ok(Retirable { batches, next })
     }
 
-    /// Notes that the inputs of these batches are gone, as far as they are still needed no more, and gives their keys: from
-    /// now on nobody counts on them.
+    /// Marks the inputs of these batches as deleted, except those that are needed again by now, and returns their keys. From then on
+    /// nothing relies on these inputs.
     pub(crate) async fn retire_inputs(
         &self,
         (first, last): (u32, u32),
@@ -82,7 +82,7 @@ impl Database {
                 .bind(now_ms)
                 .fetch_all(&mut *connection)
                 .await?;
-                // Those that try provers out have nothing left to try.
+                // Jobs of type `none` have nothing left to try.
                 sqlx::query(
                     "UPDATE tee_proof_generation_details
                      SET status = 'permanently_ignored', claimable_at = NULL, error_kind = 'input_retired',

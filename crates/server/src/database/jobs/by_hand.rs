@@ -1,22 +1,22 @@
-//! What people do to jobs by hand.
+//! Changes to jobs that people make by hand.
 
 use tee_api::{JobStatus, TeeType};
 
 use crate::database::{Database, columns, completions::forget_given_up, job_failures::forget_failures};
 
-/// What became of a change to a job.
+/// The outcome of a change to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobChange {
     /// It was made.
     Made,
     /// There is no such job.
     Unknown,
-    /// It does not fit where the job stands.
+    /// The job's status does not allow it.
     NotWhen(JobStatus),
 }
 
 impl Database {
-    /// Makes a failed or given-up job ready again, with all its attempts before it.
+    /// Makes a failed or given-up job ready again, with all its attempts.
     pub(crate) async fn retry_job(
         &self,
         number: u32,
@@ -33,7 +33,7 @@ impl Database {
         .await
     }
 
-    /// Gives a job up that has no proof yet. A lease on it ends.
+    /// Gives up a job that has no proof yet. A lease on it ends.
     pub(crate) async fn ignore_job(
         &self,
         number: u32,
@@ -51,7 +51,7 @@ impl Database {
         .await
     }
 
-    /// Has a batch proven again, wherever its job stands. A lease on it ends; its proofs stay.
+    /// Makes a job ready again, whatever its status. A lease on it ends; its proofs stay.
     pub(crate) async fn requeue_job(
         &self,
         number: u32,

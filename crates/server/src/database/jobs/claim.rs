@@ -16,7 +16,7 @@ pub(crate) struct Claim {
     pub(crate) batch: Batch,
 }
 
-/// The first job of a kind that a prover may have.
+/// Selects the first job of a kind that a prover may have.
 macro_rules! first_job {
     ($kind:literal, $order:literal, $row_lock:literal) => {
         concat!(
@@ -37,12 +37,12 @@ macro_rules! first_job {
     };
 }
 
-/// A claim of one prover: first what was handed out before and whose rest or lease ended longest ago, then the lowest that is
-/// ready. An index finds each, however many others rest or are finished. A job that is ready needs no clock: one that was ahead
-/// blocks nothing. A prover that is paused, or holds as many leases as it may, gets none, and none that it rests from. Who does
-/// not finish what it took is told by `expired_prover`.
+/// Claims a job for one prover. First come jobs that were handed out before, the one whose rest or lease ended longest ago first;
+/// then the lowest ready one. An index finds each, however many other jobs rest or are finished. A ready job is claimed without
+/// looking at the time, so that one written by a fast clock blocks nothing. A prover gets no job while it is paused or holds as
+/// many leases as it may, and never one that it rests from. `expired_prover` names the prover that did not finish the job.
 ///
-/// That a ready job is not `generated` is said for SQLite, which does not see that `tee_unfinished_jobs_of_type` has it.
+/// The redundant condition that a ready job is not `generated` is for SQLite: it lets SQLite use the index `tee_unfinished_jobs_of_type`.
 macro_rules! claim_statement {
     ($row_lock:literal) => {
         concat!(
@@ -66,12 +66,12 @@ pub(in crate::database) fn claim_statement(is_sqlite: bool) -> &'static str {
 }
 
 impl Database {
-    /// Hands out a batch that failed a while ago or whose lease has expired, else the lowest that is ready. One statement: no
-    /// two claimers, in however many processes, get the same batch. What its provers took too often without finishing it is
-    /// given up on the way.
+    /// Hands out a batch that failed a while ago or whose lease has expired, otherwise the lowest ready one. It is one statement, so
+    /// that no two claimers, in any number of processes, get the same batch. A batch that provers took too often without finishing
+    /// it is given up on the way.
     ///
-    /// A prover of type `none` submits nothing, so an expired lease does not say that it gave up: each batch is handed
-    /// out once, and again only when it is given back or has failed.
+    /// A prover of type `none` submits nothing, so its expired lease does not mean that it gave up. Each batch is handed out to this
+    /// type once, and again only after it was given back or failed.
     pub(crate) async fn claim(
         &self,
         tee_type: TeeType,
@@ -125,7 +125,7 @@ impl Database {
                     .await?;
                 let Some(row) = claimed else { return Ok(None) };
                 let number = columns::number(&row, "l1_batch_number")?;
-                // On the same connection: another would cost the database as much as the read.
+                // On the same connection: taking another one would cost the database as much as the read.
                 let batch = Batch::find(connection, number).await?.ok_or(sqlx::Error::RowNotFound)?;
                 Ok(Some(Taken { claim: Claim { number, batch }, expired_prover: row.try_get("expired_prover")? }))
             })
@@ -133,8 +133,8 @@ impl Database {
         .await
     }
 
-    /// Counts that a prover did not finish what is now handed out to another one. Gives the job up if that was the last
-    /// hope, and then says so.
+    /// Counts that the earlier prover did not finish the job that is now handed out to another. If nobody is left to try it, gives
+    /// the job up and returns true.
     async fn note_expired(&self, lease: &LeaseId, expired_prover: String, now_ms: i64) -> Result<bool, sqlx::Error> {
         let lease = lease.clone();
         let max_attempts = i64::from(self.rules.max_attempts);
@@ -146,12 +146,12 @@ impl Database {
                     tee_type: &job.tee_type,
                     prover: &expired_prover,
                     kind: "lease_expired",
-                    // It may have been restarted, and come back.
+                    // The earlier prover may have been restarted and come back.
                     rest_ms: 0,
                     now_ms,
                 };
                 failure.record(connection).await?;
-                // The one that has just begun does not count.
+                // The attempt that has just begun does not count.
                 let is_worn_out = job.attempts > max_attempts;
                 if !is_hopeless(connection, (job.number, &job.tee_type), max_attempts, is_worn_out, now_ms).await? {
                     return Ok(false);
@@ -174,7 +174,7 @@ impl Database {
     }
 }
 
-/// A job as it is handed out, and whose lease on it had expired.
+/// A job as it is handed out, with the prover whose lease on it had expired.
 struct Taken {
     claim: Claim,
     expired_prover: Option<String>,

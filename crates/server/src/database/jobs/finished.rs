@@ -1,4 +1,4 @@
-//! Jobs that were finished lately: how many, and how long each took. No more of them are looked at than a page may cost.
+//! Jobs that were finished lately: how many, and how long each took. Their number is bounded by what a page may cost.
 
 use sqlx::{Row, any::AnyRow};
 use tee_api::TeeType;
@@ -8,24 +8,24 @@ use crate::database::{Database, columns};
 /// A job whose proof was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FinishedJob {
-    /// When the chain sealed its batch, or where that is not known, when the batch came; in milliseconds since 1970.
+    /// When the chain sealed its batch or, if that is unknown, when the batch was added; in milliseconds since 1970.
     pub(crate) came_at_ms: i64,
     /// When the prover that finished it, or another one since, took it.
     pub(crate) taken_at_ms: Option<i64>,
     pub(crate) finished_at_ms: i64,
 }
 
-/// Why jobs are not done, with how many there are of each.
+/// Why jobs are not done, with the number of jobs for each reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailureCount {
     pub(crate) kind: String,
     pub(crate) jobs: u64,
 }
 
-/// The most unfinished jobs of one type and status that are counted by what they failed with.
+/// The most unfinished jobs of one type and status that are counted by their error.
 const MAX_COUNTED: u32 = 2000;
 
-/// The most kinds of failures that are told apart: provers name them.
+/// The most kinds of failures that are told apart: provers choose the names.
 const MAX_KINDS: i64 = 20;
 
 /// By the index on changes: what changed last comes first.
@@ -36,13 +36,13 @@ pub(in crate::database) const FINISHED: &str =
      JOIN batches b ON b.number = j.l1_batch_number";
 
 impl Database {
-    /// The jobs that were finished last since a time, at most `limit` of them.
+    /// The jobs that were finished since a time, the latest first, at most `limit` of them.
     pub(crate) async fn finished_jobs(&self, since_ms: i64, limit: u32) -> Result<Vec<FinishedJob>, sqlx::Error> {
         let rows = self.readers.fetch_all(sqlx::query(FINISHED).bind(since_ms).bind(i64::from(limit))).await?;
         rows.iter().map(FinishedJob::read).collect()
     }
 
-    /// What jobs that failed or were given up failed with last, the most frequent first.
+    /// The last errors of failed and given-up jobs, the most frequent first.
     pub(crate) async fn failures_by_kind(&self) -> Result<Vec<FailureCount>, sqlx::Error> {
         let of = |tee_type: TeeType, status: &str| {
             format!(

@@ -1,4 +1,4 @@
-//! Leases: how they last, and how they end without a proof.
+//! Leases: how they are renewed, and how they end without a proof.
 
 use std::sync::Arc;
 
@@ -15,34 +15,34 @@ use crate::database::{
 /// Why a batch's input cannot be handed out.
 #[derive(Debug)]
 pub(crate) enum NoInput {
-    /// It is missing or damaged: it is tried again after a while.
+    /// It is missing or damaged. It is tried again after a while.
     Unreadable(String),
-    /// It was deleted once the batch was proven: only who adds the batch again changes that.
+    /// It was deleted after the batch was proven. Only adding the batch again changes that.
     Retired,
 }
 
-/// Why a job failed: for machines and for people.
+/// Why a job failed: a kind for machines and a text for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobFailure<'a> {
     pub(crate) kind: &'a str,
     pub(crate) error: &'a str,
 }
 
-/// What a report that a batch cannot be proven comes to.
+/// The outcome of a report that a batch cannot be proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReportedFailure {
     /// The lease is not current.
     StaleLease,
-    /// The job has failed, or is given up.
+    /// The job failed or was given up.
     Failed,
-    /// The batch's input lacks paths and is completed. The prover found what is true: that costs neither it nor the job
-    /// anything.
+    /// The batch's input lacks paths and will be completed. The prover reported the truth, so this counts neither against it nor
+    /// against the job.
     AwaitsCompletion,
 }
 
 impl Database {
-    /// Prolongs a lease, even one that has expired, as long as nobody else has the batch and its prover has not had it for the
-    /// longest time that one may. Says when it expires; nothing if it is over.
+    /// Renews a lease. An expired one can be renewed too, as long as nobody else has the batch and the prover has not had it for the
+    /// longest time allowed. Returns when it expires, or `None` if it has ended.
     pub(crate) async fn renew_lease(&self, lease: &LeaseId, now_ms: i64) -> Result<Option<i64>, sqlx::Error> {
         let lease = lease.clone();
         let expires_at_ms = now_ms.saturating_add(self.rules.lease_ms);
@@ -71,7 +71,7 @@ impl Database {
         .await
     }
 
-    /// Ends a lease and marks its job failed, or gives the job up when it was tried often or long enough.
+    /// Ends a lease and marks its job as failed, or gives the job up if it was tried often enough or is too old.
     pub(crate) async fn fail_lease(
         &self,
         lease: &LeaseId,
@@ -90,7 +90,7 @@ impl Database {
         Ok(reported)
     }
 
-    /// Ends a lease on a batch whose input cannot be handed out. The job rests as a failed one does; its attempt does not count.
+    /// Ends a lease on a batch whose input cannot be handed out. The job rests as after a failure, but its attempt does not count.
     pub(crate) async fn set_aside(&self, lease: &LeaseId, reason: NoInput, now_ms: i64) -> Result<bool, sqlx::Error> {
         let lease = lease.clone();
         let (kind, error, retry_at_ms) = match reason {
@@ -118,7 +118,7 @@ impl Database {
         .await
     }
 
-    /// Ends a lease and makes its batch ready again, as if it had not been handed out. False if the lease is not current.
+    /// Ends a lease and makes its batch ready again, as if it had never been handed out. False if the lease is not current.
     pub(crate) async fn give_back_lease(&self, lease: &LeaseId, now_ms: i64) -> Result<bool, sqlx::Error> {
         let lease = lease.clone();
         let given_back = self
@@ -158,7 +158,7 @@ impl Database {
     }
 }
 
-/// A job that somebody has.
+/// A job that is under a lease.
 pub(super) struct LeasedJob {
     pub(super) number: i64,
     pub(super) tee_type: String,
@@ -169,9 +169,9 @@ pub(super) struct LeasedJob {
 }
 
 impl LeasedJob {
-    /// Nothing if the lease is not current. The job stays as it is until the transaction's end.
+    /// `None` if the lease is not current. The job cannot change until the transaction ends.
     pub(super) async fn find(connection: &mut AnyConnection, lease: &LeaseId) -> Result<Option<Self>, sqlx::Error> {
-        // Changes nothing, and locks the row in one statement on both databases.
+        // This update changes nothing: it locks the row, in one statement on both databases.
         let row = sqlx::query(
             "UPDATE tee_proof_generation_details SET lease_id = lease_id WHERE lease_id = $1
              RETURNING l1_batch_number, tee_type, prover, attempts, created_at, prover_taken_at",
@@ -204,7 +204,7 @@ pub(in crate::database) struct FailedLease {
 }
 
 impl FailedLease {
-    /// Other provers may have the job at once; the one that failed it rests.
+    /// Records the failure. Other provers may have the job at once; the one that failed it rests.
     pub(in crate::database) async fn record(
         self,
         connection: &mut AnyConnection,
@@ -250,8 +250,8 @@ impl FailedLease {
         Ok(ReportedFailure::Failed)
     }
 
-    /// The job rests until its input is completed, and is handed out again after a while if it is not. One that was handed out
-    /// before that is ready again at once.
+    /// Makes the job rest until its input is completed; if that does not happen, it is handed out again after a while. A job that was
+    /// handed out before the completion is ready again at once.
     async fn await_completion(self, connection: &mut AnyConnection, missing: MissingPath) -> Result<(), sqlx::Error> {
         let (status, rest_ms) = match missing {
             MissingPath::Completed => (JobStatus::ReadyToBeProven, 0),

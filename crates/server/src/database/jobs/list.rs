@@ -1,25 +1,25 @@
-//! Jobs as people and metrics read them. A page starts after a key, so that it costs the same wherever it is.
+//! Jobs as people and metrics read them. A page starts after a key, so that every page costs the same.
 
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use tee_api::{JobStatus, TeeType};
 
 use crate::database::{Database, batches::range, columns};
 
-/// How old a change must be to be listed, in milliseconds. Changes are ordered by the times of the servers that made them, and
-/// one that takes this long to reach the database, or comes from a clock this late, is passed over.
+/// How old a change must be to be listed, in milliseconds. Changes are ordered by the time at the server that made them. One that
+/// takes longer than this to reach the database, or comes from a clock this far behind, is missed.
 const CHANGES_SETTLE_MS: i64 = 2000;
 
 /// The most jobs of one type and status that are counted.
 const MAX_COUNTED: u32 = 100_000;
 
-/// A job. Its lease's id is the prover's secret and not shown.
+/// A job. Its lease's id is the prover's secret and is not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// The batch's number.
     pub number: u32,
     /// The TEE type that is to prove it.
     pub tee_type: TeeType,
-    /// Where the job stands.
+    /// The job's status.
     pub status: JobStatus,
     /// How often it was handed out and not given back.
     pub attempts: u32,
@@ -37,10 +37,10 @@ pub struct Job {
     pub updated_at_ms: i64,
 }
 
-/// A place in the order of job changes.
+/// A position in the order of job changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobCursor {
-    /// When, in milliseconds since 1970.
+    /// The time of the change, in milliseconds since 1970.
     pub updated_at_ms: i64,
     /// The batch's number.
     pub number: u32,
@@ -48,7 +48,7 @@ pub struct JobCursor {
     pub tee_type: TeeType,
 }
 
-/// Which jobs to list.
+/// Selects jobs to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JobFilter {
     /// Only of this batch.
@@ -59,21 +59,21 @@ pub struct JobFilter {
     pub status: Option<JobStatus>,
 }
 
-/// How many jobs of a TEE type stand where. Generated ones are not counted.
+/// How many jobs of a TEE type have a status. Generated jobs are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobCount {
     /// The TEE type.
     pub tee_type: TeeType,
     /// The status.
     pub status: JobStatus,
-    /// How many there are, up to 100,000: more are not counted.
+    /// How many there are, counted up to 100,000.
     pub jobs: u64,
     /// The lowest batch among them.
     pub lowest_batch: u32,
 }
 
 impl Job {
-    /// Where it stands among the changes.
+    /// Its position among the changes.
     pub fn cursor(&self) -> JobCursor {
         JobCursor { updated_at_ms: self.updated_at_ms, number: self.number, tee_type: self.tee_type }
     }
@@ -97,7 +97,7 @@ impl Job {
 }
 
 impl Database {
-    /// Jobs by batch and TEE type, those after `after`.
+    /// Jobs by batch and TEE type, beginning after `after`.
     pub(crate) async fn jobs(
         &self,
         filter: &JobFilter,
@@ -109,7 +109,7 @@ impl Database {
         if !of_each_type {
             return self.jobs_of(filter, after, limit).await;
         }
-        // The index on what is not finished is by type.
+        // The index on unfinished jobs is ordered by type.
         let mut jobs = vec![];
         for tee_type in [TeeType::None, TeeType::Sgx, TeeType::Tdx] {
             jobs.extend(self.jobs_of(&JobFilter { tee_type: Some(tee_type), ..*filter }, after, limit).await?);
@@ -127,7 +127,7 @@ impl Database {
     ) -> Result<Vec<Job>, sqlx::Error> {
         let (lowest, highest) = range(filter.number);
         let (number, tee_type) = after.map_or((-1, ""), |(number, tee_type)| (i64::from(number), tee_type.as_str()));
-        // Of one type, the next batch is the one after, or the same where its other types came before.
+        // With one type, the next batch may be the same one if the cursor's type comes before the wanted one.
         let next = filter.tee_type.map_or(number, |wanted| number + i64::from(wanted.as_str() <= tee_type));
         let statement = AssertSqlSafe(jobs_statement(filter));
         let mut jobs = sqlx::query(statement).bind(lowest.max(next)).bind(highest).bind(i64::from(limit));
@@ -138,7 +138,7 @@ impl Database {
         rows.iter().map(Job::read).collect()
     }
 
-    /// Jobs that changed after `after`, in that order, as they stand now. A change shows two seconds after it was made.
+    /// Jobs that changed after `after`, in that order, with their current state. A change appears two seconds after it was made.
     pub(crate) async fn job_changes(&self, after: JobCursor, limit: u32, now_ms: i64) -> Result<Vec<Job>, sqlx::Error> {
         let query = sqlx::query(
             "SELECT * FROM tee_proof_generation_details
@@ -154,7 +154,7 @@ impl Database {
         rows.iter().map(Job::read).collect()
     }
 
-    /// How many unfinished jobs stand where, up to 100,000 each.
+    /// How many unfinished jobs there are per type and status, up to 100,000 each.
     pub(crate) async fn job_counts(&self) -> Result<Vec<JobCount>, sqlx::Error> {
         let query = sqlx::query(AssertSqlSafe(job_counts_statement()));
         let rows = self.readers.fetch_all(query).await?;
@@ -173,14 +173,14 @@ impl Database {
     }
 }
 
-/// Names of statuses and types stand in the text, for the planners to see which index fits.
+/// Statuses and types are written into the text, so that the query planners see which index fits.
 pub(in crate::database) fn jobs_statement(filter: &JobFilter) -> String {
     let status = filter.status.map_or_else(String::new, |status| format!("AND status = '{status}'"));
     let unfinished = match filter.status {
         None | Some(JobStatus::Generated) => "",
         Some(_) => "AND status <> 'generated'",
     };
-    // In order of both, a database would look through the batches of all types.
+    // Ordered by both, a database would search the batches of all types.
     let of_type = match filter.tee_type {
         Some(tee_type) => format!("AND tee_type = '{tee_type}'"),
         None => "AND (l1_batch_number, tee_type) > ($4, $5)".to_owned(),
@@ -192,7 +192,7 @@ pub(in crate::database) fn jobs_statement(filter: &JobFilter) -> String {
     )
 }
 
-/// Each count and each lowest batch by an index, and none of more rows than a scrape may look at.
+/// An index gives each count and each lowest batch, and no count reads more rows than a scrape may cost.
 pub(in crate::database) fn job_counts_statement() -> String {
     let unfinished =
         [JobStatus::ReadyToBeProven, JobStatus::PickedByProver, JobStatus::Failed, JobStatus::PermanentlyIgnored];

@@ -1,27 +1,27 @@
-//! What decides over jobs.
+//! The rules for jobs.
 
 use tee_api::TeeType;
 
-/// What decides over jobs, from the configuration.
+/// The rules for jobs, from the configuration.
 #[derive(Debug)]
 pub(crate) struct JobRules {
     /// How long a lease lasts, and how long a failed job rests.
     pub(crate) lease_ms: i64,
-    /// How long a prover may have a batch, however often it renews its lease.
+    /// How long a prover may hold a batch, however often it renews its lease.
     pub(crate) longest_lease_ms: i64,
     pub(crate) first_processed_batch: u32,
     pub(crate) max_attempts: u32,
-    /// A job of this age is not tried again once it fails.
+    /// A job of this age is not tried again after a failure.
     pub(crate) ignored_after_ms: i64,
     pub(crate) served_tee_types: Vec<TeeType>,
     pub(crate) required_proofs: RequiredProofs,
     pub(crate) max_leases_per_prover: u32,
-    /// Whether inputs that lack paths get them.
+    /// Whether inputs that lack paths are completed.
     pub(crate) completes_inputs: bool,
 }
 
-/// How many keys must prove a batch, by TEE type. One suffices of a type that is not listed, from when its first prover
-/// asks for work. With 0 its provers get none.
+/// How many keys must prove a batch, by TEE type. A type that is not listed needs one, from when its first prover asks for work.
+/// With 0, provers of the type get no work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequiredProofs {
     /// Of Intel SGX.
@@ -44,7 +44,7 @@ impl JobRules {
         self.served_tee_types.contains(&tee_type) && self.required_proofs(tee_type) > 0
     }
 
-    /// Whether the configuration asks for proofs of this TEE type, rather than leaving it to whether a prover comes.
+    /// Whether the configuration requires proofs of this TEE type. Otherwise they are required once a prover of the type comes.
     pub(in crate::database) fn expects(&self, tee_type: TeeType) -> bool {
         let listed = match tee_type {
             TeeType::None => None,
@@ -54,7 +54,7 @@ impl JobRules {
         listed.is_some() && self.serves(tee_type)
     }
 
-    /// Whether a job is worn out that was handed out this often and made then.
+    /// Whether a job with this number of attempts and this age is worn out.
     pub(in crate::database) fn is_worn_out(&self, attempts: i64, created_at_ms: i64, now_ms: i64) -> bool {
         attempts >= i64::from(self.max_attempts) || created_at_ms <= now_ms.saturating_sub(self.ignored_after_ms)
     }

@@ -1,28 +1,28 @@
-//! Keys that somebody revokes, and the batches that are proven again for it.
+//! Keys that somebody revokes, and the batches that are proven again because of it.
 //!
-//! A batch that such a key touched may lack proofs, may have failed because the right proof was refused for the key's, or may
-//! have been given up for that. There may be millions: they are looked at in chunks, the highest first, which are the ones that
-//! are needed soonest.
+//! A batch that a revoked key touched may lack proofs, may have failed because the right proof was refused in favour of the key's
+//! proof, or may have been given up for that reason. There may be millions of them. They are processed in chunks, the highest
+//! first, since those are needed soonest.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::PublicKey;
 
 use crate::database::{Database, disagreements::RequiredOf, jobs::RETIRED, patience::Within};
 
-/// How many batches that the key touched are looked at in one transaction, about.
+/// About how many batches that the key touched are processed in one transaction.
 const CHUNK: i64 = 1000;
 
-/// What a revocation came to so far.
+/// The progress of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Requeued {
-    /// How many batches are proven again of those that were looked at.
+    /// How many of the batches processed so far are proven again.
     pub batches: u64,
-    /// Whether there are more to look at. That goes on in the background.
+    /// Whether there are more to process. That continues in the background.
     pub goes_on: bool,
 }
 
 impl Database {
-    /// Revokes a key for good and, if wanted, begins to have the batches proven again that lack proofs without it.
+    /// Revokes a key for good. If wanted, begins to make those batches ready again that lack proofs without the key.
     pub(crate) async fn revoke(
         &self,
         pubkey: &PublicKey,
@@ -61,7 +61,7 @@ impl Database {
         Ok(requeued)
     }
 
-    /// Looks at one more chunk of batches for each revoked key where some are left. False when none are.
+    /// Processes one more chunk of batches for each revoked key that has some left. False if none has.
     pub(crate) async fn advance_revocations(&self, now_ms: i64) -> Result<bool, sqlx::Error> {
         let required = self.rules.required_of_types();
         let keys = sqlx::query("SELECT pubkey FROM tee_attestations WHERE requeue_below IS NOT NULL LIMIT 16")
@@ -89,7 +89,7 @@ async fn requeue_chunk(
     required: RequiredOf,
     now_ms: i64,
 ) -> Result<Requeued, sqlx::Error> {
-    // Changes nothing, and keeps other servers out until the chunk is done.
+    // This update changes nothing: it keeps other servers out until the chunk is done.
     let row = sqlx::query(
         "UPDATE tee_attestations SET requeue_below = requeue_below WHERE pubkey = $1 AND requeue_below IS NOT NULL
          RETURNING requeue_below",
@@ -99,7 +99,7 @@ async fn requeue_chunk(
     .await?;
     let Some(row) = row else { return Ok(Requeued { batches: 0, goes_on: false }) };
     let below: i64 = row.try_get("requeue_below")?;
-    // The chunk ends with the batch that fills it, of proofs or of disagreements.
+    // The chunk ends with the batch that fills it, counted in proofs or in disagreements.
     let mut end_of_chunk = None;
     for table in ["tee_proofs", "tee_proof_disagreements"] {
         let row = sqlx::query(AssertSqlSafe(format!(
@@ -126,7 +126,7 @@ async fn requeue_chunk(
     Ok(Requeued { batches, goes_on: end_of_chunk.is_some() })
 }
 
-/// Has the batches of a range proven again, its end not included, that the key touched and that lack proofs.
+/// Makes the batches of a range, its end not included, ready again if the key touched them and they lack proofs.
 async fn requeue_range(
     connection: &mut AnyConnection,
     key: &[u8],
@@ -159,7 +159,7 @@ async fn requeue_range(
     .await?
     .rows_affected();
     if requeued > 0 {
-        // What is proven is not looked at again: its failures may go with the others'.
+        // Proven jobs are not examined again: their failures may go together with those of the others.
         sqlx::query(AssertSqlSafe(format!("DELETE FROM tee_job_failures WHERE {LACKING}")))
             .bind(key)
             .bind(tee_type)
@@ -167,7 +167,7 @@ async fn requeue_range(
             .bind(end)
             .execute(&mut *connection)
             .await?;
-        // What has no input would only be claimed in vain, perhaps a million times.
+        // Batches without an input would only be claimed in vain, perhaps a million times.
         sqlx::query(AssertSqlSafe(format!(
             "UPDATE tee_proof_generation_details
              SET status = 'failed', claimable_at = NULL, error_kind = 'input_retired', error = $5

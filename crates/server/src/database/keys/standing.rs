@@ -1,4 +1,4 @@
-//! What becomes of a key whose quote is judged again.
+//! What happens to a key whose quote is judged again.
 
 use sqlx::{Row, any::AnyRow};
 use tee_api::{PublicKey, Quote};
@@ -29,7 +29,7 @@ impl KeyToJudge {
 }
 
 impl Database {
-    /// All keys but those that somebody revoked. A row that cannot be read is told and left out.
+    /// All keys except those that somebody revoked. A row that cannot be read is logged and left out.
     pub(crate) async fn keys_to_judge(&self) -> Result<Vec<KeyToJudge>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT pubkey, quote, revoked_at FROM tee_attestations WHERE standing <> 'revoked' ORDER BY pubkey",
@@ -47,8 +47,8 @@ impl Database {
         Ok(rows.iter().filter_map(read).collect())
     }
 
-    /// Refuses a key whose quote is not accepted now: it makes no new proofs. Those that it made count: only a revocation
-    /// has batches proven again. False if it was refused for this before, or revoked.
+    /// Refuses a key whose quote is not accepted now. It makes no new proofs, and its earlier proofs count: only a revocation makes
+    /// batches ready again. False if it was refused for this reason before, or revoked.
     pub(crate) async fn refuse(&self, pubkey: &PublicKey, reason: &str, now_ms: i64) -> Result<bool, sqlx::Error> {
         let (pubkey, reason) = (pubkey.to_bytes().to_vec(), reason.to_owned());
         self.statement(move |connection| {
@@ -95,7 +95,7 @@ impl Database {
         .await
     }
 
-    /// Suspends the keys in force whose quotes last passed before a time. Says how many it suspends now.
+    /// Suspends the keys in force whose quotes last passed before a time. Returns how many were suspended now.
     pub(crate) async fn suspend_unjudged(&self, passed_before_ms: i64, now_ms: i64) -> Result<u64, sqlx::Error> {
         self.statement(move |connection| {
             Box::pin(async move {
@@ -113,7 +113,7 @@ impl Database {
         .await
     }
 
-    /// Gives a key its standing back whose quote is accepted again. What it proved counted all along.
+    /// Restores a key whose quote is accepted again. Its proofs counted all along.
     pub(crate) async fn restore_standing(
         &self,
         pubkey: &PublicKey,

@@ -1,4 +1,4 @@
-//! Storing a proof and ending its job, whatever else happens to the batch and the key at that moment.
+//! Stores a proof and ends its job, whatever else happens to the batch and the key at that moment.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tee_api::{JobStatus, KeyStanding, LeaseId, SubmitProof};
@@ -12,20 +12,20 @@ use crate::database::{
     provers::note_success,
 };
 
-/// A proof whose signature, key and root are in order.
+/// A proof whose signature, key and root are valid.
 #[derive(Debug)]
 pub(crate) struct NewProof {
     pub(crate) number: u32,
     pub(crate) submission: SubmitProof,
     /// The statement in JSON.
     pub(crate) statement: Option<String>,
-    /// The lease that it was made under; provers of zksync-era have none.
+    /// The lease that it was made under. Provers of zksync-era have none.
     pub(crate) lease: Option<LeaseId>,
     /// Who sent it.
     pub(crate) prover: ProverName,
 }
 
-/// What became of a proof.
+/// The outcome of storing a proof.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RecordedProof {
     Accepted,
@@ -35,21 +35,21 @@ pub(crate) enum RecordedProof {
     },
     /// This key's proof of this root was accepted before.
     Known,
-    /// The key has no standing any more. Nothing was stored.
+    /// The key was refused or revoked. Nothing was stored.
     RevokedKey,
-    /// The key could not be judged for too long. Nothing was stored.
+    /// The key is suspended, since it could not be judged for too long. Nothing was stored.
     SuspendedKey,
-    /// The root is not the batch's, which has just become known. Nothing was stored.
+    /// The root differs from the batch's root, which has just become known. Nothing was stored.
     WrongRoot,
-    /// This key's signature of this root was accepted for another batch, and nothing ties it to this one. Nothing was stored.
+    /// This key's signature of this root was accepted for another batch, and nothing ties the signature to this batch. Nothing was stored.
     ReusedRoot,
-    /// An accepted proof of the batch says another root. Kept as a disagreement.
+    /// An accepted proof of the batch says another root. The proof is kept as a disagreement.
     Disagrees {
         accepted: H256,
     },
 }
 
-/// How long a prover rests from a job that its key had proven, in milliseconds.
+/// How long a prover rests from a job that its key has proven already, in milliseconds.
 const REPEATED_REST_MS: i64 = 10_000;
 
 const DISAGREEMENT: JobFailure<'static> =
@@ -58,12 +58,13 @@ const DISAGREEMENT: JobFailure<'static> =
 impl Database {
     /// Stores a proof and ends its job, in one transaction that is on disk when this returns.
     pub(crate) async fn record_proof(&self, proof: NewProof, now_ms: i64) -> Result<RecordedProof, sqlx::Error> {
-        // SQLite has one writer at a time. Elsewhere proofs of one batch come one after another, or two at a time would not
-        // see that they disagree; and a key loses its standing before its proof is looked at, or after it is stored.
+        // SQLite has one writer at a time. Elsewhere these locks order what happens: proofs of one batch come one after another, or two at
+        // the same time would not see that they disagree; and a key's refusal or revocation comes before its proof is checked or after it
+        // is stored.
         let lock_rows = !self.is_sqlite();
         let required_proofs = self.rules.required_proofs(proof.submission.tee_type);
         let failed_lease = proof.lease.as_ref().map(|lease| self.failed_lease(lease, DISAGREEMENT, now_ms));
-        // Or one bare root for two batches, sent at the same time, would be taken for both.
+        // Otherwise one bare root, sent for two batches at the same time, would be accepted for both.
         let key_lock = if proof.statement.is_some() { "SHARE" } else { "NO KEY UPDATE" };
         self.transaction(move |connection| {
             Box::pin(async move {
@@ -97,7 +98,7 @@ impl NewProof {
             return Ok(RecordedProof::RevokedKey);
         }
         if known.is_accepted {
-            // The batch was put back in the queue by hand, or lacks another key's proof.
+            // The batch was requeued by hand, or lacks another key's proof.
             if known.lease_is_current || self.lease.is_none() {
                 match self.suffices(connection, required_proofs).await? {
                     true => self.end_job(connection, true, now_ms).await?,
@@ -121,7 +122,7 @@ impl NewProof {
         if let Some(accepted) = known.other_root {
             disagreements::insert(connection, self, accepted, now_ms).await?;
             if let Some(failed_lease) = failed_lease {
-                // Or the batch would be proven again and again.
+                // Otherwise the batch would be proven again and again.
                 failed_lease.record(connection).await?;
             }
             return Ok(RecordedProof::Disagrees { accepted });
@@ -133,7 +134,7 @@ impl NewProof {
         let suffices = self.suffices(connection, required_proofs).await?;
         self.end_job(connection, suffices, now_ms).await?;
         if !suffices {
-            // It can be proven: what failed before was not the batch's fault, and gives it up no sooner.
+            // The batch can be proven: earlier failures were not its fault and do not count towards giving it up.
             forget_failures(connection, self.number.into(), self.submission.tee_type.as_str()).await?;
         }
         if let RootFit::Disputed { next_starts_from } = fit {
@@ -143,7 +144,7 @@ impl NewProof {
         Ok(RecordedProof::Accepted)
     }
 
-    /// What the database has of this proof's key, lease and batch.
+    /// Reads what the database knows of this proof's key, lease and batch.
     async fn known(&self, connection: &mut AnyConnection) -> Result<Known, sqlx::Error> {
         let row = sqlx::query(
             "SELECT
@@ -198,9 +199,8 @@ impl NewProof {
         .map(drop)
     }
 
-    /// The batch is proven, whoever has it in work; where more proofs are required, the next one may come, with all attempts
-    /// before it. A proof may come
-    /// without a job, when its prover took the input without a claim.
+    /// Marks the batch as proven, whoever holds the lease. If more proofs are required, makes it ready for the next one, with all its
+    /// attempts. A proof may come without a job, if its prover fetched the input without a claim.
     async fn end_job(&self, connection: &mut AnyConnection, suffices: bool, now_ms: i64) -> Result<(), sqlx::Error> {
         let (status, claimable_at) = match suffices {
             true => (JobStatus::Generated, None),
@@ -226,8 +226,8 @@ impl NewProof {
         .map(drop)
     }
 
-    /// A key that proves again what lacks another key's proof gains nothing and loses nothing: its prover rests from the job
-    /// for a little, so that another one may come first, and the attempt does not count.
+    /// Makes the prover rest from the job for a little, so that another one may come first, and does not count the attempt. This is for
+    /// a key that proves again a batch that lacks another key's proof: it gains nothing and loses nothing.
     async fn leave_to_others(&self, connection: &mut AnyConnection, now_ms: i64) -> Result<(), sqlx::Error> {
         let row = sqlx::query(
             "UPDATE tee_proof_generation_details
@@ -246,7 +246,7 @@ impl NewProof {
         rest_from_job(connection, job, &prover, now_ms.saturating_add(REPEATED_REST_MS)).await
     }
 
-    /// Whether as many keys have proven the batch as are required.
+    /// Whether the required number of keys have proven the batch.
     async fn suffices(&self, connection: &mut AnyConnection, required_proofs: u32) -> Result<bool, sqlx::Error> {
         if required_proofs <= 1 {
             return Ok(true);
@@ -265,13 +265,13 @@ impl NewProof {
 
 struct Known {
     key: KeyStanding,
-    /// This very proof was accepted before.
+    /// Whether this very proof was accepted before.
     is_accepted: bool,
     lease_is_current: bool,
     other_root: Option<H256>,
     /// For how many other batches the key's signature of this root was accepted.
     other_batches: i64,
-    /// The prover failed since its last accepted proof.
+    /// Whether the prover failed since its last accepted proof.
     has_failed: bool,
     roots: Roots,
 }

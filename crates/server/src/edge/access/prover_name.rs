@@ -1,9 +1,9 @@
-//! What the queue calls a prover.
+//! The name of a prover in the queue.
 
 use super::Caller;
 use crate::{database::ProverName, edge::PeerKey};
 
-/// The prover's token, or its address where nobody is asked for a token.
+/// The name of the prover's token, or its address if nobody is asked for a token.
 pub(crate) fn prover_name(caller: &Caller, peer: PeerKey) -> ProverName {
     ProverName::new(match caller {
         Caller::Token { name, .. } => format!("token:{name}"),

@@ -1,4 +1,4 @@
-//! The tokens file: names, roles and hashes. The tokens themselves are nowhere but with their holders.
+//! The tokens file: names, roles and hashes. Only the holders have the tokens themselves.
 
 use std::{collections::HashSet, fmt, str::FromStr};
 
@@ -9,11 +9,11 @@ use thiserror::Error;
 
 use crate::crypto::random;
 
-/// Every token begins with it, so that scanners for leaked secrets can know them.
+/// Every token begins with this, so that scanners for leaked secrets can recognise it.
 const PREFIX: &str = "tpg_";
 
-/// Characters of a token: the prefix and 32 random bytes in hex. Nothing shorter is ever accepted, so that the hash of a
-/// word that can be guessed is of no use in the file.
+/// The length of a token: the prefix and 32 random bytes in hex. Shorter tokens are never accepted, so that the hash
+/// of a guessable word in the file opens nothing.
 const TOKEN_CHARS: usize = PREFIX.len() + 64;
 
 /// What a token's holder may do.
@@ -22,47 +22,47 @@ const TOKEN_CHARS: usize = PREFIX.len() + 64;
 pub enum Role {
     /// Take batches, submit proofs, register keys.
     Prover,
-    /// Add batches, change jobs, and all that a reader may.
+    /// Add batches, change jobs, and do everything that a reader may.
     Admin,
-    /// Look at everything, change nothing.
+    /// Read everything, change nothing.
     Reader,
 }
 
-/// Not a role.
+/// The text is not a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("role: none of prover, admin, reader")]
 pub struct RoleError;
 
-/// What a token is called in logs: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+/// The name of a token in logs: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct TokenName(String);
 
-/// Not a token's name.
+/// The text is not a token's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a token's name has 1 to 64 letters, digits, dots, hyphens or underscores")]
 pub struct TokenNameError;
 
-/// A token just made. It is not shown by `Debug`.
+/// A token that was just made. `Debug` does not show it.
 pub struct NewToken {
     name: TokenName,
     role: Role,
     secret: String,
 }
 
-/// Why a tokens file is refused. Says nothing of what is in it: it may hold a misplaced secret.
+/// Why a tokens file is refused. Errors do not show the file's content: it may hold a misplaced secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokensError {
-    /// Not what a tokens file looks like.
+    /// It is not in the format of a tokens file.
     #[error("{0}")]
     Yaml(String),
-    /// No token: nobody could ever come in.
+    /// It has no tokens: nobody could ever come in.
     #[error("it has no tokens")]
     Empty,
-    /// Two tokens have one name.
+    /// Two tokens have the same name.
     #[error("the name {0} is there twice")]
     SameName(TokenName),
-    /// Two names have one token.
+    /// Two names have the same token.
     #[error("{0} and another have the same hash")]
     SameHash(TokenName),
 }
@@ -96,7 +96,7 @@ impl NewToken {
         Self { name, role, secret: format!("{PREFIX}{}", hex::encode(random::<32>())) }
     }
 
-    /// The token, for its holder alone.
+    /// The token, for its holder only.
     pub fn secret(&self) -> &str {
         &self.secret
     }
@@ -128,7 +128,7 @@ impl Tokens {
         Ok(Self(file.tokens))
     }
 
-    /// Whose token this is. How long it takes says nothing of the hashes.
+    /// Finds whose token this is. The time that this takes reveals nothing about the hashes.
     pub(super) fn find(&self, token: &str) -> Option<(TokenName, Role)> {
         if token.len() != TOKEN_CHARS || !token.starts_with(PREFIX) {
             return None;
@@ -164,7 +164,7 @@ impl FromStr for TokenName {
 
     fn from_str(text: &str) -> Result<Self, TokenNameError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        // The tokens themselves are such text too.
+        // Tokens themselves would be valid names too.
         if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with(PREFIX) {
             Ok(Self(text.to_owned()))
         } else {

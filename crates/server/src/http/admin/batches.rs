@@ -54,7 +54,7 @@ pub(crate) async fn add(
     if source.chars().count() > 200 || source.chars().any(char::is_control) {
         return Err(malformed_query("source: more than 200 characters, or characters that cannot be shown"));
     }
-    // A type must be said: pages of other servers cannot say it without asking first.
+    // The content type is required: a page of another server cannot send it without a preflight request.
     let encoding = InputEncoding::of_headers(request.headers(), None).map_err(unsupported)?;
     let max_bytes = app.limits.max_upload_bytes;
     if declared_bytes(request.headers()).is_some_and(|declared| declared > max_bytes as u64) {
@@ -92,7 +92,7 @@ fn refusal(error: AddBatchError) -> Problem {
     }
 }
 
-/// The body, until it is larger than it may be.
+/// The body, cut off with an error when it exceeds the limit.
 fn limited(body: Body, max_bytes: usize) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::unfold(Some((body.into_data_stream(), max_bytes)), move |state| async move {
         let (mut pieces, left) = state?;

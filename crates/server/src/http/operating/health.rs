@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::http::{App, Problem};
 
-/// How long the database and the object store have to show that they are there.
+/// How long the database and the object store have to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// All is well.

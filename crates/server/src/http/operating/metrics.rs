@@ -1,5 +1,5 @@
-//! `GET /metrics`: for Prometheus. On the same listener as everything else, so that one certificate, one set of tokens and
-//! one set of limits stand before it; a scraper sends a reader's token.
+//! `GET /metrics`: for Prometheus. It is on the same listener as everything else, so that one certificate, one set of tokens and one
+//! set of limits protect it; a scraper sends a reader's token.
 
 use axum::{
     extract::State,

@@ -1,4 +1,4 @@
-//! `GET /openapi.json` and `GET /docs`: what the server offers, made from the code, and a page to try it.
+//! `GET /openapi.json` and `GET /docs`: the API's description, generated from the code, and a page to try it.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
         (name = "admin", description = "What an operator changes"),
         (name = "operating", description = "Health and metrics")
     ),
-    // What only paths hold is not found by itself.
+    // Types that only paths use are not found automatically.
     components(schemas(JobAction, TeeType, TeeTypeAction)),
     modifiers(&Roles)
 )]
@@ -61,7 +61,7 @@ impl Modify for Roles {
     }
 }
 
-/// The document and the page. They say what this program can do and nothing of what it does: anyone may have them.
+/// The document and the page. They describe this program, not this server's data, so anyone may read them.
 pub(crate) fn routes(document: &Document) -> Router<App> {
     let json: Arc<str> = document.to_pretty_json().expect("a document of our own").into();
     let asset = |content_type: &'static str, body: &'static str| {

@@ -1,10 +1,10 @@
-//! What is said of a batch in one line, and no more than is so.
+//! The state of a batch in one line, which says no more than is true.
 
 use tee_api::{JobStatus, KeyStanding, TeeType};
 
 use super::shown::{self, Tone, counted};
 
-/// What is said of a batch.
+/// The state of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Badge {
     pub(super) tone: Tone,
@@ -12,26 +12,26 @@ pub(super) struct Badge {
     pub(super) detail: &'static str,
 }
 
-/// What it follows from.
+/// The facts that the state follows from.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
-    /// Where its jobs stand, those of TEE type `none` left out.
+    /// The statuses of its jobs, except those of TEE type `none`.
     pub(super) jobs: Vec<JobStatus>,
-    /// Who signed, accepted proofs alone.
+    /// The signers of accepted proofs.
     pub(super) signers: Vec<Signer>,
     /// Whether a disagreement about it is open.
     pub(super) is_disputed: bool,
-    /// Whether somebody else than the signers says which root it has.
+    /// Whether a source other than the signers names its root.
     pub(super) root_is_known: bool,
 }
 
-/// Who signed.
+/// A signer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signer {
     pub(super) tee_type: TeeType,
     pub(super) standing: KeyStanding,
     pub(super) has_statement: bool,
-    /// Whether its quote passed here, if only once. Where none is judged, the page says that of all.
+    /// Whether this server ever accepted its quote. If no quotes are judged, the page says so in general.
     pub(super) is_vouched_for: bool,
 }
 

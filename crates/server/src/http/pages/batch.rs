@@ -1,4 +1,4 @@
-//! `GET /batches/{batch}`: all that is known of a batch, and how to check it without trusting this server.
+//! `GET /batches/{batch}`: everything that is known about a batch, and how to check it without trusting this server.
 
 mod roots;
 mod timeline;
@@ -30,7 +30,7 @@ use crate::{
     service::Service,
 };
 
-/// The most proofs of a batch that are shown, and the most disagreements. All are in the download.
+/// The most proofs and the most disagreements of a batch that are shown. The download has all of them.
 const MAX_SHOWN: u32 = 24;
 
 #[derive(Template)]
@@ -40,7 +40,7 @@ struct BatchPage {
     badge: Badge,
     trust: Trust,
     batch: BatchEntry,
-    /// From when the batch was sealed, or came, to its first proof.
+    /// The time from the sealing of the batch, or else its arrival, to its first proof.
     took: Option<Span>,
     is_latest: bool,
     jobs: Vec<JobLine>,
@@ -53,18 +53,18 @@ struct BatchPage {
     check: String,
 }
 
-/// All that is read of a batch.
+/// Everything that is read about a batch.
 struct Found {
     batch: BatchEntry,
-    /// The next one, where it is there.
+    /// The next batch, if it exists.
     next: Option<BatchEntry>,
     jobs: Vec<Job>,
     proofs: Vec<Proof>,
     more_proofs: bool,
-    /// What was signed of the batch before.
+    /// The proofs of the batch before.
     proofs_before: Vec<Proof>,
     disagreements: Vec<Disagreement>,
-    /// Whether any is open, be it shown or not.
+    /// Whether any disagreement is open, shown or not.
     is_disputed: bool,
     keys: HashMap<PublicKey, AttestationEntry>,
 }
@@ -75,7 +75,7 @@ struct JobLine {
     tone: Tone,
     attempts: u32,
     updated_at: At,
-    /// What it last failed with: for readers alone, it is a prover's text.
+    /// Its last error, which is a prover's text and only for readers.
     error: Option<String>,
 }
 
@@ -137,7 +137,7 @@ pub(super) async fn page(
     }))
 }
 
-/// What is published of the batch, as the JSON-RPC has it, as a file.
+/// What is published about the batch, as the JSON-RPC returns it, as a file.
 pub(super) async fn proofs(
     State(service): State<Service>,
     PathParameter(number): PathParameter<u32>,
@@ -152,7 +152,7 @@ pub(super) async fn proofs(
 }
 
 impl Found {
-    /// Nothing where the batch is not there.
+    /// `None` if there is no such batch.
     async fn read(service: &Service, number: u32) -> Result<Option<Self>, sqlx::Error> {
         let Some((batch, next)) = Self::batch(service, number).await? else { return Ok(None) };
         let filter = JobFilter { number: Some(number), ..JobFilter::default() };
@@ -175,7 +175,7 @@ impl Found {
         Ok(Some(Self { batch, next, jobs, proofs, more_proofs, proofs_before, disagreements, is_disputed, keys }))
     }
 
-    /// A batch, with the next one where it is there.
+    /// A batch, and the next one if it exists.
     async fn batch(service: &Service, number: u32) -> Result<Option<(BatchEntry, Option<BatchEntry>)>, sqlx::Error> {
         let mut rows = service.batches(number.checked_sub(1), 2).await?.into_iter();
         let Some(batch) = rows.next().filter(|batch| batch.number == number) else { return Ok(None) };
@@ -197,7 +197,7 @@ impl Found {
         })
     }
 
-    /// What was stated with the proofs that count.
+    /// The statements of the proofs that count.
     fn statements(&self) -> Vec<Statement> {
         let read = |proof: &Proof| serde_json::from_str::<SignedStatement>(proof.statement.as_deref()?).ok();
         self.counting(&self.proofs).filter_map(read).map(|signed| signed.statement).collect()
@@ -257,7 +257,7 @@ impl SignerLine {
 }
 
 impl DisagreementLine {
-    /// How it was explained is an operator's text: for readers alone.
+    /// The explanation is an operator's text, and only for readers.
     fn of(disagreement: &Disagreement, may_read: bool) -> Self {
         Self {
             key: disagreement.pubkey.to_string(),

@@ -1,9 +1,9 @@
-//! Bars in SVG, whose numbers stand in the page as well.
+//! Bars in SVG. The page also shows their numbers.
 
-/// Bars beside each other.
+/// Bars side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chart {
-    /// What is shown, for who does not see it.
+    /// A description, for people who do not see the chart.
     pub(super) summary: String,
     pub(super) bars: Vec<Bar>,
     /// The highest number.
@@ -20,14 +20,14 @@ pub(super) struct Bar {
     pub(super) middle: u64,
     pub(super) label: String,
     pub(super) count: u64,
-    /// Whether the label is written below: not below every one of many.
+    /// Whether the label is written below. With many bars, only some have one.
     pub(super) is_labelled: bool,
 }
 
 const WIDTH: u64 = 600;
 const HEIGHT: u64 = 100;
 
-/// More labels than these would touch each other.
+/// More labels than this would touch each other.
 const MAX_LABELS: usize = 13;
 
 impl Chart {
@@ -38,7 +38,7 @@ impl Chart {
         let every = counts.len().div_ceil(MAX_LABELS).max(1);
         let bars = counts.into_iter().enumerate().map(|(index, (label, count))| {
             let x = index as u64 * step + (step - width) / 2;
-            // What is there is seen, however little it is.
+            // A bar that is not zero is always visible.
             let height = match count {
                 0 => 0,
                 _ => (count.saturating_mul(HEIGHT) / most.max(1)).clamp(2, HEIGHT),

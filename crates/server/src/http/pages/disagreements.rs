@@ -25,7 +25,7 @@ const DISAGREEMENTS: u32 = 50;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DisagreementsQuery {
-    /// The page after this one: the last of an earlier page, as the API names it.
+    /// The start of this page: the last disagreement of an earlier page, as the API names it.
     after: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What stands around the server's pages.
+//! What all pages share: the frame around them, and the headers that keep a browser from doing more than showing them.
 
 use askama::Template;
 use axum::{
@@ -19,7 +19,7 @@ use crate::{
 const SIGN_IN: HeaderValue =
     HeaderValue::from_static("Basic realm=\"tee-proof-server: any name, a token as password\"");
 
-/// What stands around a page.
+/// The surroundings of a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     /// Whether the reader may see the operator's pages.
@@ -40,12 +40,12 @@ pub(super) struct ErrorPage {
 }
 
 impl Frame {
-    /// Around what is shown to who asks.
+    /// The frame for this caller.
     pub(super) fn of(asking: &Asking) -> Self {
         Self { may_read: asking.may(Need::Read), may_have_inputs: asking.may(Need::Inputs) }
     }
 
-    /// Around what is shown to anyone.
+    /// The frame for anyone.
     pub(super) fn for_anyone() -> Self {
         Self { may_read: false, may_have_inputs: false }
     }

@@ -1,4 +1,4 @@
-//! `GET /guide`: what to do about an alarm, as `docs/ALERTS.md` has it. It is the same for everyone.
+//! `GET /guide`: what to do about an alarm, from `docs/ALERTS.md`. It is the same for everyone.
 
 use askama::Template;
 use axum::{Extension, response::IntoResponse};
@@ -15,7 +15,7 @@ struct GuidePage {
     sections: Vec<Section>,
 }
 
-/// An alert's section.
+/// The section about one alert.
 struct Section {
     name: &'static str,
     text: &'static str,

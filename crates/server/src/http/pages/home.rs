@@ -1,4 +1,4 @@
-//! `GET /`: the latest batches, and where to look for others.
+//! `GET /`: the latest batches, and a way to find others.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ const BATCHES: u32 = 25;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HomeQuery {
-    /// The highest batch on the page; the latest if not given.
+    /// The highest batch on the page; by default the latest.
     from: Option<u32>,
 }
 
@@ -35,7 +35,7 @@ struct HomePage {
     frame: Frame,
     trust: Trust,
     batches: Vec<Line>,
-    /// The highest batch of the page with lower ones, and of the one with higher ones.
+    /// The highest batches of the next page, with lower ones, and of the previous page, with higher ones.
     older: Option<u32>,
     newer: Option<u32>,
 }
@@ -76,7 +76,7 @@ pub(super) async fn page(
 }
 
 impl Line {
-    /// `rows` are of one batch, and there is one at least.
+    /// `rows` belong to one batch, and there is at least one.
     fn of(rows: &[OverviewRow], disputed: &HashSet<u32>, trust: Trust) -> Self {
         let (number, root_is_known) = rows.first().map_or((0, false), |row| (row.number, row.root_is_known));
         let proofs = || rows.iter().filter_map(|row| row.proof.as_ref().zip(row.tee_type));

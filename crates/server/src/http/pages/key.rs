@@ -33,7 +33,7 @@ const PROOFS: u32 = 50;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyQuery {
-    /// Proofs of lower batches than this one.
+    /// Shows proofs of batches below this one.
     before: Option<u32>,
 }
 
@@ -53,7 +53,7 @@ struct KeyPage {
     rules: Vec<RuleLine>,
     now: Option<Now>,
     proofs: Vec<ProofOfKey>,
-    /// The page with the proofs of lower batches.
+    /// The cursor of the page with the proofs of lower batches.
     older: Option<u32>,
     check: String,
 }
@@ -64,10 +64,10 @@ struct Now {
     at: At,
 }
 
-/// A rule of the judgement, as it went when the key registered and as it goes now.
+/// A rule of the judgement, with its result when the key registered and its result now.
 struct RuleLine {
     rule: String,
-    /// When it registered, and now.
+    /// At registration, and now.
     findings: [Option<Finding>; 2],
     wanted: String,
 }
@@ -77,7 +77,7 @@ struct Finding {
     found: String,
 }
 
-/// A verdict as it was archived.
+/// A verdict in its archived form.
 #[derive(Deserialize)]
 struct Archived {
     #[serde(default)]
@@ -129,7 +129,7 @@ pub(super) async fn page(
     }))
 }
 
-/// Leads from a quote's SHA-256 to the page of its key.
+/// Redirects from a quote's SHA-256 to the page of its key.
 pub(super) async fn of_quote(
     State(service): State<Service>,
     PathParameter(text): PathParameter<String>,
@@ -182,7 +182,7 @@ fn meaning(standing: KeyStanding) -> &'static str {
 }
 
 impl RuleLine {
-    /// The rules of the verdict of now, then those that only the archived one has.
+    /// The rules of the current verdict, then those that only the archived one has.
     fn of(archived: Option<&str>, now: Option<&Verdict>) -> Vec<Self> {
         let archived: Option<Archived> = archived.and_then(|json| serde_json::from_str(json).ok());
         let mut then = archived.map_or_else(Vec::new, |archived| archived.checks);

@@ -26,13 +26,13 @@ use crate::{
     service::Service,
 };
 
-/// Readers within this time are shown the same: however many there are, the database is asked as if there were one.
+/// Readers within this time see the same data: however many there are, the database is queried as if there were one.
 const KEPT: Duration = Duration::from_secs(1);
 
 /// The most provers that are shown, and the most keys.
 const MAX_SHOWN: u32 = 50;
 
-/// What was last read, for all readers.
+/// The data that was read last, for all readers.
 #[derive(Clone, Default)]
 pub(in crate::http) struct Latest(Arc<Mutex<Option<Reading>>>);
 
@@ -41,7 +41,7 @@ struct Reading {
     seen: Arc<Seen>,
 }
 
-/// How things stand.
+/// The state of the server.
 pub(super) struct Seen {
     now_ms: i64,
     jobs: Vec<JobCount>,
@@ -51,7 +51,7 @@ pub(super) struct Seen {
     keys: Vec<AttestationEntry>,
     failures: Vec<FailureCount>,
     pace: Pace,
-    /// The lowest batch that has no proof yet, and since when it is here.
+    /// The lowest batch without a proof, and when it was added.
     oldest: Option<(u32, At)>,
     /// How far this machine's clock is ahead of the database's.
     skew_ms: i64,

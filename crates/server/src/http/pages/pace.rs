@@ -8,10 +8,10 @@ use crate::database::FinishedJob;
 
 const HOUR_MS: i64 = 3600 * 1000;
 
-/// The longest time that is looked back.
+/// The longest period that is evaluated.
 pub(super) const WEEK_MS: i64 = 7 * 24 * HOUR_MS;
 
-/// The most jobs that are looked at.
+/// The most jobs that are evaluated.
 pub(super) const MAX_JOBS: u32 = 10_000;
 
 /// How fast batches are proven.
@@ -22,19 +22,19 @@ pub(super) struct Pace {
     pub(super) stages: [Stage; 2],
     /// Jobs by how long they took, over the last day.
     pub(super) times: Chart,
-    /// Jobs by the hour, over the last day.
+    /// Jobs of the last day, by hour.
     pub(super) hours: Chart,
 }
 
-/// A stretch of time up to now.
+/// A period that ends now.
 #[derive(Debug)]
 pub(super) struct Window {
     pub(super) name: &'static str,
     pub(super) proven: usize,
-    /// Whether there were more than were looked at.
+    /// Whether there were more jobs than were evaluated.
     pub(super) is_partial: bool,
     pub(super) per_hour: String,
-    /// Half of the jobs took no longer, then nine in ten, then 99 in 100.
+    /// The median, and the times within which 90 % and 99 % of the jobs finished.
     pub(super) took: Option<[Span; 3]>,
 }
 
@@ -63,7 +63,7 @@ const TIMES: [(i64, &str); 12] = [
 ];
 
 impl Pace {
-    /// `jobs` come latest first, as many as there are, or [`MAX_JOBS`].
+    /// `jobs` are sorted latest first, and complete up to [`MAX_JOBS`].
     pub(super) fn of(jobs: &[FinishedJob], now_ms: i64) -> Self {
         let within = |ms: i64| jobs.iter().filter(move |job| now_ms.saturating_sub(job.finished_at_ms) < ms);
         let oldest_ms = jobs.iter().map(|job| job.finished_at_ms).min().unwrap_or(now_ms);
@@ -71,7 +71,7 @@ impl Pace {
         let window = |name, ms: i64| {
             let took: Vec<_> = within(ms).map(FinishedJob::took_ms).collect();
             let is_partial = is_cut && now_ms.saturating_sub(oldest_ms) < ms;
-            // What was not looked at is older than what was.
+            // The jobs that were not read are older than those that were.
             let seen_ms = if is_partial { now_ms.saturating_sub(oldest_ms).max(1) } else { ms };
             let per_hour = took.len() as f64 * HOUR_MS as f64 / seen_ms as f64;
             Window { name, proven: took.len(), is_partial, per_hour: format!("{per_hour:.1}"), took: parts(took) }

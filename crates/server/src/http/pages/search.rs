@@ -17,7 +17,7 @@ use crate::{
     service::Service,
 };
 
-/// The most batches that are shown of one root. There is one as a rule; a batch that changes nothing has the root before it.
+/// The most batches that are shown for one root. Usually there is one; a batch that changes nothing has the same root as the one before.
 const MAX_SHOWN: u32 = 50;
 
 #[derive(Deserialize)]
@@ -31,9 +31,9 @@ pub(super) struct SearchQuery {
 #[template(path = "search.html")]
 struct SearchPage {
     frame: Frame,
-    /// What was looked for, as far as it is shown.
+    /// The search text, as far as it is shown.
     wanted: String,
-    /// Several batches with that root.
+    /// The batches with that root, if there are several.
     batches: Vec<u32>,
 }
 

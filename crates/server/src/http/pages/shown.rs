@@ -1,11 +1,11 @@
-//! How what the server knows is written for people. What a template shows of it is escaped there.
+//! How times, hashes and states are written for people. Templates escape what they show of these.
 
 use tee_api::KeyStanding;
 pub(super) use tee_pages::{At, Bytes, Short, Span, Stated, Tone, counted, cut, tee};
 
 use crate::keys::Trust;
 
-/// What a command line needs besides, where a quote's root is not Intel's.
+/// The extra option that a command line needs if quotes do not chain up to Intel's root.
 pub(super) fn root_option(trust: Trust) -> &'static str {
     match trust {
         Trust::Intel => "",
@@ -13,7 +13,7 @@ pub(super) fn root_option(trust: Trust) -> &'static str {
     }
 }
 
-/// How good a key's standing is.
+/// The tone of a key's standing.
 pub(super) fn key_tone(standing: KeyStanding) -> Tone {
     match standing {
         KeyStanding::Accepted => Tone::Good,

@@ -19,7 +19,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::http::request::accepts;
 
-/// JSON, as zksync-era has it, unless the client asks for CBOR.
+/// JSON, as in zksync-era, unless the client asks for CBOR.
 pub(super) fn wanted_form(headers: &HeaderMap) -> InputForm {
     match accepts(headers, ACCEPT, "application/cbor") {
         true => InputForm::Cbor,
@@ -27,7 +27,7 @@ pub(super) fn wanted_form(headers: &HeaderMap) -> InputForm {
     }
 }
 
-/// `stored` is the input compressed with zstd, of `stored_bytes` bytes: it is sent as it is to who understands that.
+/// `stored` is the input compressed with zstd, of `stored_bytes` bytes. It is sent as it is to clients that accept zstd.
 pub(super) fn answer(
     request: &HeaderMap,
     form: InputForm,

@@ -1,4 +1,4 @@
-//! `/tee/leases/{lease}`: what a prover says of the batch that it has.
+//! `/tee/leases/{lease}`: what a prover reports about the batch that it holds.
 
 use axum::{Json, extract::State, http::HeaderName, response::IntoResponse};
 use tee_api::{FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, LeaseId};

@@ -1,4 +1,4 @@
-//! `GET /tee/present_batches`: which batches' inputs there are.
+//! `GET /tee/present_batches`: for which batches there is an input.
 
 use axum::{Json, extract::State};
 use tee_api::PresentBatches;

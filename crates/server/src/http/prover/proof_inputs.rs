@@ -17,7 +17,7 @@ use crate::{
     http::{App, Problem, request::JsonBody},
 };
 
-/// The longest wait, in seconds. What asks for more waits this long: it stays below the time-outs of clients and proxies.
+/// The longest wait, in seconds. Longer waits are cut to this: it is below the time-outs of clients and proxies.
 const MAX_WAIT_SECS: u64 = 25;
 
 /// Hands out a batch under a lease, what others left undone before the lowest that is ready: the headers Tee-Lease-Id and
@@ -38,7 +38,7 @@ pub(crate) async fn handle(
     JsonBody(ProofInputsRequest { tee_type }): JsonBody<ProofInputsRequest>,
 ) -> Result<Response, Problem> {
     let form = wanted_form(&headers);
-    // An answer that there is nothing still comes in time.
+    // Half of the limit, so that the answer "no batch" still comes in time.
     let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
     let handed_out = service.hand_out(tee_type, &prover, form, wait).await?;
     let Some(handed_out) = handed_out else { return Ok(StatusCode::NO_CONTENT.into_response()) };

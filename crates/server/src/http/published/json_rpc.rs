@@ -23,7 +23,7 @@ use crate::{
 /// The most calls in one request.
 const MAX_CALLS: usize = 100;
 
-/// The most bytes of results in one answer. Calls past it end in an error.
+/// The most bytes of results in one answer. Calls that exceed it end in an error.
 const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
 
 /// JSON-RPC 2.0, single calls and up to 100 at once, each of which counts as a request. In one answer a key's collateral stands
@@ -49,7 +49,7 @@ pub(crate) async fn handle(
             answers.push(Value::Null, Err(RpcError::BATCH_TOO_LARGE))?;
         }
         Ok(Value::Array(calls)) => {
-            // The first one was counted as the request.
+            // The first call was counted as the request.
             asking.count(u32::try_from(calls.len()).unwrap_or(u32::MAX).saturating_sub(1))?;
             for call in calls {
                 answers.answer(&service, call).await?;
@@ -69,10 +69,10 @@ pub(crate) async fn handle(
     Ok(answers.room.fill(answer, answers.text.into()))
 }
 
-/// Answers in JSON, with commas between them.
+/// Collects JSON answers, separated by commas.
 struct Answers {
     text: String,
-    /// Those whose collateral stands in them.
+    /// The keys whose collateral was included already.
     keys: HashSet<Vec<u8>>,
     room: HeldRoom,
 }
@@ -102,7 +102,7 @@ struct RpcError {
     message: &'static str,
 }
 
-/// Codes of the specification; -32010 and -32011 are those of zksync-era's node (jsonrpsee).
+/// Codes of the specification. -32010 and -32011 are those of zksync-era's node (jsonrpsee).
 impl RpcError {
     const PARSE: Self = Self { code: -32700, message: "Parse error" };
     const INVALID_REQUEST: Self = Self { code: -32600, message: "Invalid request" };
@@ -126,7 +126,7 @@ impl Answers {
         let Some(id) = id else { return Ok(()) };
         let full = self.text.len() > MAX_RESULT_BYTES;
         let mut result = if full { Err(RpcError::ANSWER_TOO_LARGE) } else { run(service, call).await };
-        // It is large, and the same in all of a key's proofs.
+        // The collateral is large, and the same in all of a key's proofs.
         for proof in result.iter_mut().flatten().filter(|proof| proof.collateral.is_some()) {
             if !self.keys.insert(proof.pubkey.clone().unwrap_or_default()) {
                 proof.collateral = None;

@@ -1,6 +1,6 @@
 //! `GET /api/events`: changes of jobs as they happen, as server-sent events.
 //!
-//! They are read from the database, so that those which other servers make show too.
+//! The changes are read from the database, so that those made by other servers show too.
 
 use std::{
     convert::Infallible,
@@ -30,16 +30,16 @@ use crate::{
     service::Service,
 };
 
-/// Header with which a client goes on where it was cut off.
+/// Header with which a client continues after an interruption.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
-/// How often the database is asked.
+/// How often the database is queried.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// After this long without an event a comment shows that the connection lives.
+/// After this long without an event, a comment shows that the connection is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A stream ends after this long. The client comes back by itself, and its token is looked at again.
+/// A stream ends after this long. The client reconnects by itself, and its token is checked again.
 const MAX_DURATION: Duration = Duration::from_secs(15 * 60);
 
 /// The most events that are read from the database at once.
@@ -88,7 +88,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// The first piece comes at once, so that the client knows that it is connected.
+    /// The first piece is sent at once, so that the client knows that it is connected.
     fn events(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
         stream::unfold((self, true), |(mut follower, first)| async move {
             if first {
@@ -100,7 +100,7 @@ impl Follower {
         })
     }
 
-    /// Waits for events; none ends the stream.
+    /// Waits for events. `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if Instant::now() >= self.ends {
@@ -131,7 +131,7 @@ fn event(job: Job) -> String {
     format!("event: job\nid: {id}\ndata: {entry}\n\n")
 }
 
-/// The place of a change among all changes.
+/// The position of a change among all changes.
 struct EventId(JobCursor);
 
 impl std::fmt::Display for EventId {

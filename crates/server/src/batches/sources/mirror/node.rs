@@ -1,4 +1,4 @@
-//! What is asked of a node.
+//! Requests to a node.
 
 use std::{
     fs, io,
@@ -30,22 +30,22 @@ use crate::{
     config::{MirrorConfig, PROGRAM},
 };
 
-/// The most that is read of an answer that is not a batch input.
+/// The most bytes that are read of an answer that is not a batch input.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
 /// A client of a node's two APIs.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    /// Shows the token, which is for the node's API for provers alone.
+    /// Sends the token, which is only for the node's API for provers.
     http: Client,
     /// Ends with a slash.
     node_url: Url,
     rpc: Option<NodeRpc>,
-    /// Which API the node was last seen to have.
+    /// Which API the node had at the last answer.
     has_airbender: Arc<AtomicBool>,
 }
 
-/// The two APIs under which nodes give batch inputs; up to version 29 the one, since 2026 the other.
+/// The two APIs under which nodes offer batch inputs: the first up to version 29, the second since 2026.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Api {
     Tee,
@@ -68,14 +68,14 @@ impl Api {
     }
 }
 
-/// What the chain says of a batch.
+/// What the chain says about a batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct BatchDetails {
     root: Option<H256>,
     sealed_at_ms: Option<i64>,
 }
 
-/// Why a batch, or all of them, cannot be taken over.
+/// Why one batch or all batches cannot be copied.
 #[derive(Debug, Error)]
 pub(super) enum MirrorError {
     #[error("mirror.node_url")]
@@ -103,7 +103,7 @@ pub(super) enum MirrorError {
 }
 
 impl MirrorError {
-    /// The node had the batch's input and has deleted it.
+    /// Whether the node had the batch's input and has deleted it.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::NoInput(StatusCode::GONE))
     }
@@ -115,7 +115,7 @@ impl From<reqwest::Error> for MirrorError {
     }
 }
 
-/// `zks_getL1BatchDetails`, of what it says.
+/// The fields of `zks_getL1BatchDetails` that are used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RpcDetails {
@@ -133,8 +133,8 @@ impl Node {
         Ok(Self { http, node_url, rpc, has_airbender: Arc::default() })
     }
 
-    /// Which batches there are. A node that does not know the one API is asked by the other, and a node may be replaced by a newer
-    /// one at any time.
+    /// Returns which batches there are. If the node does not know one API, it is asked through the other: a node may be replaced by a
+    /// newer one at any time.
     pub(super) async fn present_batches(&self) -> Result<PresentBatches, MirrorError> {
         let api = self.api();
         let mut answer = self.ask(api, "present_batches").send().await?;
@@ -157,7 +157,7 @@ impl Node {
         if self.has_airbender.load(Ordering::Relaxed) { Api::Airbender } else { Api::Tee }
     }
 
-    /// What the chain says of a batch: nothing where no JSON-RPC is given, and an error while it knows no root.
+    /// Returns what the chain says about a batch. Empty if no JSON-RPC is configured; an error while the chain knows no root.
     pub(super) async fn batch_details(&self, number: u32) -> Result<BatchDetails, MirrorError> {
         let Some(rpc) = &self.rpc else { return Ok(BatchDetails::default()) };
         let details: Option<RpcDetails> = rpc.call("zks_getL1BatchDetails", json!([number])).await?;
@@ -166,7 +166,7 @@ impl Node {
         Ok(BatchDetails { root, sealed_at_ms: details.timestamp.checked_mul(1000) })
     }
 
-    /// A batch on its way.
+    /// Fetches a batch. Its body is still arriving when this returns.
     pub(super) async fn batch(
         &self,
         number: u32,
@@ -183,7 +183,7 @@ impl Node {
         }
         let malformed = |error: EncodingError| MirrorError::Answer(error.to_string());
         let encoding = match InputEncoding::of_headers(answer.headers(), Some(InputForm::Json)) {
-            // A node's inputs are JSON, whatever it calls them.
+            // A node's inputs are JSON, whatever content type it names.
             Err(EncodingError::Form) => {
                 let compression = Compression::of_headers(answer.headers()).map_err(malformed)?;
                 InputEncoding { form: InputForm::Json, compression }

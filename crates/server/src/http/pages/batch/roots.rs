@@ -1,21 +1,21 @@
-//! A batch's roots, by who says them.
+//! A batch's roots, by source.
 
 use tee_api::Statement;
 use tee_verifier::H256;
 
 use super::{Found, counted};
 
-/// What is said of one root of a batch.
+/// The sources of one root of a batch.
 pub(super) struct RootsOf {
     pub(super) title: &'static str,
     pub(super) lines: Vec<RootLine>,
 }
 
-/// Who says which root.
+/// A source and the root that it names.
 pub(super) struct RootLine {
     pub(super) who: String,
     pub(super) root: Option<String>,
-    /// Whether it is the one in the first line; nothing where there is none to compare.
+    /// Whether the root is the same as in the first line; `None` if there is nothing to compare.
     pub(super) is_same: Option<bool>,
 }
 
@@ -64,7 +64,7 @@ impl RootsOf {
     }
 }
 
-/// The different roots, with how often each is there.
+/// The distinct roots, with the number of times that each occurs.
 fn grouped(roots: impl Iterator<Item = H256>) -> Vec<(H256, usize)> {
     let mut roots: Vec<_> = roots.collect();
     roots.sort();

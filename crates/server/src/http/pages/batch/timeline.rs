@@ -4,7 +4,7 @@ use tee_api::JobStatus;
 
 use super::{At, Found, Short, Tone, tee};
 
-/// Something that happened, or is still to come.
+/// Something that happened or will happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Moment {
     pub(super) at: At,
@@ -12,7 +12,7 @@ pub(super) struct Moment {
     pub(super) what: String,
 }
 
-/// Everything that is known of it. Errors are for readers alone.
+/// Everything that is known about it. Errors are only for readers.
 pub(super) fn of(found: &Found, may_read: bool) -> Vec<Moment> {
     let mut moments = vec![];
     let mut add = |at_ms: Option<i64>, tone, what: String| {

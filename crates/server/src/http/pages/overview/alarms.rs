@@ -1,11 +1,11 @@
-//! What an operator should look at, with what to do. Each leads to its section of the guide on alerts.
+//! What an operator should look at and what to do. Each alarm links to its section of the guide.
 
 use tee_api::{JobStatus, TeeType};
 
 use super::{Seen, Tone};
 use crate::http::pages::shown::{self, Span, counted};
 
-/// Something that is not as it should be.
+/// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Alarm {
     pub(super) tone: Tone,
@@ -15,16 +15,16 @@ pub(super) struct Alarm {
     pub(super) guide: &'static str,
 }
 
-/// A prover that asks for work does so within seconds. It is noted to within a minute.
+/// A prover that wants work asks within seconds. The time is recorded to within a minute.
 const SILENT_MS: i64 = 5 * 60 * 1000;
 
-/// From when on an operator should see to new collateral.
+/// How long before its end an operator should see to new collateral.
 const COLLATERAL_ENDS_MS: i64 = 3 * 24 * 3600 * 1000;
 
-/// The log warns from here on, too.
+/// The log warns from the same value on.
 const SKEW_MS: i64 = 2000;
 
-/// The worst first.
+/// The alarms, the worst first.
 pub(super) fn of(seen: &Seen) -> Vec<Alarm> {
     let mut alarms = vec![];
     let mut alarm = |tone, what: String, todo, guide| alarms.push(Alarm { tone, what, todo, guide });
