@@ -12,6 +12,7 @@ mod place;
 mod postgres;
 mod prover;
 mod provers;
+mod readers;
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
@@ -44,13 +45,15 @@ enum Command {
     History(history::Arguments),
     /// Clients that fetch large inputs.
     Inputs(inputs::Arguments),
+    /// People who look at the overview while provers work.
+    Readers(readers::Arguments),
     /// A server that is killed at random under load.
     Kill(kill::Arguments),
     /// Two servers on one PostgreSQL, one of them killed again and again.
     Pair(pair::Arguments),
 }
 
-const COMMANDS: [&str; 6] = ["provers", "claims", "history", "inputs", "kill", "pair"];
+const COMMANDS: [&str; 7] = ["provers", "claims", "history", "inputs", "readers", "kill", "pair"];
 
 /// What a measurement came to, by name.
 pub(crate) type Figures = Vec<(&'static str, Value)>;
@@ -68,6 +71,7 @@ fn main() {
             run(Command::Claims(claims::Arguments::smoke()), Databases::Both, true).await;
             run(Command::History(history::Arguments::smoke()), Databases::Both, true).await;
             run(Command::Inputs(inputs::Arguments::smoke()), Databases::Both, true).await;
+            run(Command::Readers(readers::Arguments::smoke()), Databases::Both, true).await;
             run(Command::Kill(kill::Arguments::smoke()), Databases::Both, true).await;
             run(Command::Pair(pair::Arguments::smoke()), Databases::Both, true).await;
         });
@@ -96,6 +100,11 @@ async fn run(command: Command, databases: Databases, json: bool) {
             }
         }
         Command::Inputs(arguments) => show("inputs", json, inputs::run(&arguments).await),
+        Command::Readers(arguments) => {
+            for place in databases.open() {
+                show("readers", json, readers::run(&arguments, place).await);
+            }
+        }
         Command::Kill(arguments) => {
             for place in databases.open() {
                 show("kill", json, kill::run(&arguments, place).await);

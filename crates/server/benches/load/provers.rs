@@ -21,9 +21,9 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Default)]
-struct Done {
+pub(crate) struct Done {
     numbers: Vec<u32>,
-    claims: Vec<Duration>,
+    pub(crate) claims: Vec<Duration>,
     submissions: Vec<Duration>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn run(arguments: &Arguments, place: Place) -> Figures {
 }
 
 /// Works until there is nothing left: without a pause, or with one pair a pace.
-async fn work(fleet: Vec<Prover>, pace: Option<Duration>) -> (Vec<Prover>, Done) {
+pub(crate) async fn work(fleet: Vec<Prover>, pace: Option<Duration>) -> (Vec<Prover>, Done) {
     let (mut at_work, provers) = (JoinSet::new(), fleet.len() as u32);
     for (index, mut prover) in (0..).zip(fleet) {
         at_work.spawn(async move {
