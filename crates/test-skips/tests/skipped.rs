@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     for (missing, test) in skipped {
         by_cause.entry(missing).or_default().push(test);
     }
-    println!("\nskipped tests: {}", if by_cause.is_empty() { "none" } else { "" });
+    println!("\nskipped tests:{}", if by_cause.is_empty() { " none" } else { "" });
     for (missing, tests) in by_cause {
         println!("\n  {missing}");
         for test in tests {
