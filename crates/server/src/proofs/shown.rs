@@ -54,7 +54,8 @@ pub(super) async fn judge(service: &Service, mut proof: TeeProof) -> Result<Opti
         None => None,
     };
     if let Some(key) = key.as_ref().filter(|key| key.standing == KeyStanding::Revoked) {
-        proof.revoked_at = key.revoked_at_ms.map(rfc3339);
+        // Always a time, whatever the proof and the database say: without one the key would count.
+        proof.revoked_at = Some(key.revoked_at_ms.map_or_else(|| "an unknown time".to_owned(), rfc3339));
     }
     let batch = service.batches(number.checked_sub(1), 1).await?.into_iter().find(|batch| batch.number == number);
     let batch = Batch { number, expected_root: batch.and_then(|batch| batch.expected_root), pins: &service.pins };
