@@ -108,7 +108,7 @@ impl ObjectStoreUrl {
         };
         // Whoever waits for the store has less patience than its library's 3 minutes, and tries again.
         let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() };
-        let (bucket, prefix) = self.place.split_once('/').unwrap_or((&self.place, ""));
+        let (bucket, prefix) = self.bucket();
         let prefix = ObjectPath::from(prefix);
         Ok(if self.scheme == Scheme::S3 {
             let builder = AmazonS3Builder::from_env().with_retry(retry).with_bucket_name(bucket);
@@ -117,6 +117,11 @@ impl ObjectStoreUrl {
             let builder = GoogleCloudStorageBuilder::from_env().with_retry(retry).with_bucket_name(bucket);
             Arc::new(PrefixStore::new(builder.build()?, prefix))
         })
+    }
+
+    #[cfg(feature = "shared-stores")]
+    fn bucket(&self) -> (&str, &str) {
+        self.place.split_once('/').unwrap_or((&self.place, ""))
     }
 
     /// Whether it is gone when the process ends.
@@ -144,6 +149,11 @@ mod tests {
         }
         for parameter in ["file://inputs?mode=rw", "s3://bucket?region=eu", "gs://bucket/a?b=c", "memory://?"] {
             assert_eq!(parameter.parse::<ObjectStoreUrl>(), Err(ObjectStoreUrlError), "{parameter}");
+        }
+        #[cfg(feature = "shared-stores")]
+        {
+            let url: ObjectStoreUrl = "s3://bucket/a/b".parse().unwrap();
+            assert_eq!(url.bucket(), ("bucket", "a/b"));
         }
     }
 }
