@@ -35,6 +35,11 @@ pub enum Tone {
 }
 
 impl At {
+    /// A time in seconds since 1970.
+    pub fn from_secs(secs: u64) -> Self {
+        Self(i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000))
+    }
+
     /// For machines.
     pub fn iso(self) -> String {
         DateTime::from_timestamp_millis(self.0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::AutoSi, true)

@@ -173,7 +173,7 @@ async fn refuse_other_names(State(board): State<Arc<Board>>, request: Request, n
 }
 
 fn now() -> At {
-    At(i64::try_from(now_secs()).unwrap_or(i64::MAX).saturating_mul(1000))
+    At::from_secs(now_secs())
 }
 
 #[cfg(test)]

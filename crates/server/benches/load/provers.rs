@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use reqwest::Client;
 use tokio::{task::JoinSet, time::interval_at};
 
 use crate::{
@@ -40,10 +41,7 @@ pub(crate) async fn run(arguments: &Arguments, place: Place) -> Figures {
     place.add_batches(1, &Blob::tiny(1..=batches)).await;
     let server = place.start().await;
     let http = http();
-    let fleet: Vec<_> = (0..provers).map(|seed| Prover::new(&http, seed, vec![server.url()])).collect();
-    for prover in &fleet {
-        prover.register().await;
-    }
+    let fleet = registered(&http, provers, &server.url()).await;
     let start = Instant::now();
     let (fleet, mut full) = work(fleet, None).await;
     let elapsed = start.elapsed();
@@ -69,6 +67,15 @@ pub(crate) async fn run(arguments: &Arguments, place: Place) -> Figures {
         ("half_load_claim_p99_ms", percentile_ms(&mut slow.claims, 99).into()),
         ("server_peak_rss_mib", server.peak_rss_mib().into()),
     ]
+}
+
+/// Provers of one server.
+pub(crate) async fn registered(http: &Client, provers: u32, server: &str) -> Vec<Prover> {
+    let fleet: Vec<_> = (0..provers).map(|seed| Prover::new(http, seed, vec![server.to_owned()])).collect();
+    for prover in &fleet {
+        prover.register().await;
+    }
+    fleet
 }
 
 /// Works until there is nothing left: without a pause, or with one pair a pace.

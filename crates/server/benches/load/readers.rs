@@ -12,8 +12,8 @@ use tokio::{task::JoinSet, time::interval_at};
 use crate::{
     Figures,
     place::{Blob, Place},
-    prover::{Prover, http, percentile_ms, timed},
-    provers::work,
+    prover::{http, percentile_ms, timed},
+    provers::{registered, work},
 };
 
 #[derive(Args)]
@@ -45,10 +45,7 @@ pub(crate) async fn run(arguments: &Arguments, place: Place) -> Figures {
     place.add_batches(1, &Blob::tiny(1..=batches)).await;
     let server = place.start().await;
     let http = http();
-    let fleet: Vec<_> = (0..provers).map(|seed| Prover::new(&http, seed, vec![server.url()])).collect();
-    for prover in &fleet {
-        prover.register().await;
-    }
+    let fleet = registered(&http, provers, &server.url()).await;
     let (fleet, alone) = work(fleet, Some(pace)).await;
 
     place.add_batches(batches + 1, &Blob::tiny(batches + 1..=2 * batches)).await;

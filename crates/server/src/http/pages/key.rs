@@ -116,10 +116,7 @@ pub(super) async fn page(
         claims: claims_of(&record.entry.quote).unwrap_or_default(),
         build: service.known_build(&record.entry.quote),
         rules: RuleLine::of(record.verdict.as_deref(), now.as_ref()),
-        now: now.map(|verdict| Now {
-            passed: verdict.passed(),
-            at: At(i64::try_from(verdict.judged_at_secs()).unwrap_or(i64::MAX).saturating_mul(1000)),
-        }),
+        now: now.map(|verdict| Now { passed: verdict.passed(), at: At::from_secs(verdict.judged_at_secs()) }),
         older: proofs.last().filter(|_| goes_on).map(|proof| proof.number),
         proofs,
         check: format!(

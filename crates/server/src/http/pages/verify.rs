@@ -163,7 +163,7 @@ impl Rules {
         };
         Self {
             passed: verdict.passed(),
-            at: At(i64::try_from(verdict.judged_at_secs()).unwrap_or(i64::MAX).saturating_mul(1000)),
+            at: At::from_secs(verdict.judged_at_secs()),
             lines: verdict.checks().iter().map(line).collect(),
         }
     }
