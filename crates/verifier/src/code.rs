@@ -12,14 +12,14 @@ use crate::{
 
 /// Bytecodes whose hashes were checked.
 pub(crate) struct Code {
-    /// The base contracts.
+    /// The hashes of the base contracts.
     pub(crate) hashes: CodeHashes,
-    /// All of them, and all others, by hash.
+    /// The base contracts and all other code, by hash.
     pub(crate) bytecodes: HashMap<H256, Vec<u8>>,
 }
 
-/// Checks the base contracts and all other bytecodes. Code replaced under an unchanged hash would run in the place of the
-/// deployed one.
+/// Checks the base contracts and all other bytecodes. Otherwise code replaced under an unchanged hash would run instead
+/// of the deployed code.
 pub(crate) fn check(input: &BatchInput) -> Result<Code, Rejection> {
     let contracts = &input.system_env.base_system_smart_contracts;
     let check_base = |code: &SystemContractCode| check_hash(code.hash, &code.code).map(|()| code.hash);
@@ -41,7 +41,7 @@ pub(crate) fn check(input: &BatchInput) -> Result<Code, Rejection> {
     Ok(Code { hashes, bytecodes })
 }
 
-/// A number as the 32 bytes that it stands for.
+/// A number as its 32 bytes, the highest first.
 pub(crate) fn word(number: U256) -> H256 {
     let mut bytes = [0; 32];
     number.to_big_endian(&mut bytes);

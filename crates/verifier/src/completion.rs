@@ -1,8 +1,8 @@
 //! Completing an input: further read paths, for slots that were written and rolled back.
 //!
-//! A node's data has no path for such a slot. Where the run depends on what the slot held, as in a transaction that fails for what
-//! its writes cost to publish, the batch is rejected (`unproven_cost`) until its input carries the path. Nothing here is trusted:
-//! [`verify`](crate::verify()) checks these paths as all others.
+//! A node's data has no path for such a slot. If the run depends on the slot's value, as in a transaction that fails
+//! because its writes cost too much to publish, the batch is rejected (`unproven_cost`) until its input carries the
+//! path. Nothing here is trusted: [`verify`](crate::verify()) checks these paths like all others.
 
 use serde_bytes::ByteArray;
 use tee_eravm::{Address, Slot, U256};
@@ -43,12 +43,12 @@ pub enum CompletionError {
     OtherRoot { key: StorageKey, got: H256, expected: H256 },
 }
 
-/// The slots without a path that a batch touches, in the order of address and slot: with paths for all of them it runs as on the
-/// node. Runs the batch, and takes the input's claims about these slots for true.
+/// Finds the slots without a path that a batch touches, in the order of address and slot. With paths for all of them,
+/// the batch runs as on the node. This runs the batch, and takes the input's claims about these slots as true.
 ///
 /// # Errors
 ///
-/// Why the batch cannot be run, whatever paths it had.
+/// The reason why the batch cannot be run, whatever paths it has.
 pub fn slots_without_path(input: &BatchInput) -> Result<Vec<StorageKey>, Rejection> {
     parameters::check(input)?;
     let code = code::check(input)?;
@@ -73,7 +73,7 @@ pub fn slots_without_path(input: &BatchInput) -> Result<Vec<StorageKey>, Rejecti
 ///
 /// # Errors
 ///
-/// A path that does not lead to the root before the batch. The input then stays as it was.
+/// A path that does not lead to the root before the batch. The input is then unchanged.
 pub fn add_read_paths(input: &mut BatchInput, slots: Vec<SlotPath>) -> Result<(), CompletionError> {
     let expected = input.l1_batch_env.previous_batch_hash.ok_or(CompletionError::NoPreviousRoot)?;
     let paths = &mut input.merkle_paths.merkle_paths;
@@ -89,7 +89,7 @@ pub fn add_read_paths(input: &mut BatchInput, slots: Vec<SlotPath>) -> Result<()
         if got != expected {
             return Err(CompletionError::OtherRoot { key, got, expected });
         }
-        // What both compact forms leave out: nothing says which of the two the input is in.
+        // Only what both compact forms leave out: the input does not say which of the two it is in.
         let left_out = tree::empty_hashes(&path);
         let left_out = first.map_or(left_out, |first| {
             let same = path.iter().zip(first).take(left_out).take_while(|(hash, first)| **hash == ***first);
@@ -110,7 +110,7 @@ pub fn add_read_paths(input: &mut BatchInput, slots: Vec<SlotPath>) -> Result<()
     Ok(())
 }
 
-/// Whether an input is another one with further read paths behind its own.
+/// Whether `longer` is `shorter` with further read paths behind its own.
 pub fn completes(longer: &BatchInput, shorter: &BatchInput) -> bool {
     let BatchInput {
         vm_run_data,
@@ -135,13 +135,13 @@ pub fn completes(longer: &BatchInput, shorter: &BatchInput) -> bool {
         && *commitment_input == shorter.commitment_input
 }
 
-/// A run that trusts claims asks for leaves and for no hash.
+/// The paths without their hashes: a run that trusts claims needs only the leaves.
 fn without_hashes(paths: &MerklePaths) -> MerklePaths {
     let leaf = |path: &MerklePath| MerklePath { merkle_paths: vec![], ..*path };
     MerklePaths { merkle_paths: paths.merkle_paths.iter().map(leaf).collect(), ..*paths }
 }
 
-/// The state with all that is claimed of it taken for proven.
+/// A state that takes every claim as proven.
 struct BelievedState<'a>(ProvenState<'a>);
 
 impl State for BelievedState<'_> {

@@ -35,7 +35,7 @@ pub struct Run<'a> {
 /// The result of a run over a trusted state.
 #[derive(Debug)]
 pub struct BatchOutcome {
-    /// The slots that the batch touched, as they were and are.
+    /// The slots that the batch touched, with their values before and after.
     pub accesses: Vec<Access>,
     /// The system logs, 88 bytes each.
     pub system_logs: Vec<[u8; 88]>,
@@ -49,7 +49,8 @@ pub struct BatchOutcome {
     pub deployed: HashMap<[u8; 32], Vec<u8>>,
 }
 
-/// Runs a batch over a state that the caller trusts, to seal it. [`verify`](crate::verify()) does so over a state that is proven.
+/// Runs a batch over a state that the caller trusts, to seal it. [`verify`](crate::verify()) runs one over a proven
+/// state.
 ///
 /// # Errors
 ///
@@ -67,9 +68,9 @@ pub(crate) struct Outcome {
     pub(crate) changes: Vec<(StorageKey, H256)>,
     /// The system logs, 88 bytes each.
     pub(crate) system_logs: Vec<u8>,
-    /// For each leaf of the witness whether the run asked for it.
+    /// For each leaf of the witness, whether the run asked for it.
     pub(crate) touched: Vec<bool>,
-    /// Slots without a path: written, never read, rolled back.
+    /// The number of slots without a path: they were written, never read, and rolled back.
     pub(crate) rolled_back_slots: usize,
 }
 
@@ -176,10 +177,10 @@ fn parameters(run: Run<'_>) -> Result<Parameters, Rejection> {
     })
 }
 
-/// What gas costs, and a byte of pubdata. At a price of L1 gas that no chain has seen the latter is as high as can be told, and no
-/// transaction pays it.
+/// The prices of gas and of a byte of pubdata. If L1's gas has a price that no chain has seen, the second is the
+/// highest number that fits, and no transaction pays it.
 fn prices(fees: &BatchFeeInput) -> (u64, u64) {
-    /// Gas of L1 for a byte of calldata, with what it takes to hash it.
+    /// L1 gas per byte of calldata, including its hashing.
     const L1_GAS_PER_PUBDATA_BYTE: u64 = 17;
     match fees {
         BatchFeeInput::L1Pegged(pegged) => {

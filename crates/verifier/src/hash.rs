@@ -42,7 +42,7 @@ pub fn era_code_hash(code: &[u8]) -> [u8; 32] {
     code_hash(CodeKind::Era, words, code)
 }
 
-/// The hash by which code is known; the length is EraVM code's in words, EVM code's in bytes without what pads it.
+/// The hash by which code is known. `length` is in words for EraVM code, and in bytes without the padding for EVM code.
 pub(crate) fn code_hash(kind: CodeKind, length: u16, code: &[u8]) -> [u8; 32] {
     let mut hash: [u8; 32] = Sha256::digest(code).into();
     let [high, low] = length.to_be_bytes();

@@ -1,9 +1,9 @@
 //! The batch input: what a prover is given to re-execute one batch.
 //!
-//! The wire format is zksync-era's: up to version 29 `TeeVerifierInput` of its `zksync_tee_prover_interface`, whose parts come
-//! from `zksync_prover_interface`, `zksync_types` and `zksync_vm_interface`; from version 31 on what its nodes serve under
-//! `/airbender`. The types are defined here, field for field. Everything in them is a claim of whoever sends it;
-//! [`verify`](crate::verify()) decides what is true.
+//! The wire format is zksync-era's: up to version 29 `TeeVerifierInput` of its `zksync_tee_prover_interface`, whose
+//! parts come from `zksync_prover_interface`, `zksync_types` and `zksync_vm_interface`; from version 31 on, what its
+//! nodes serve under `/airbender`. The types are defined here, field for field. Everything in them is only a claim of
+//! the sender; [`verify`](crate::verify()) decides what is true.
 //!
 //! - `block`, `transaction`, `environment`, `pubdata`: the batch.
 //! - `witness`: the storage, code and paths that it needs.
@@ -60,11 +60,12 @@ use crate::limits;
 /// stays well under this.
 pub const MAX_INPUT_BYTES: u64 = 1 << 30;
 
-/// Inputs up to this size are read from memory, in two thirds of the time. Of larger ones the bytes alone could fill more memory
-/// than the batch does.
+/// Inputs up to this size are read from memory, in two thirds of the time. The bytes of a larger one could fill more
+/// memory than the batch itself.
 const MAX_IN_MEMORY: u64 = 64 << 20;
 
-/// The two forms of an input in bytes. They say the same; CBOR has half the bytes and is read in a third of the time.
+/// The two forms of an input in bytes. Their content is the same; CBOR takes half the bytes and a third of the time to
+/// read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputForm {
     /// zksync-era's.
@@ -87,7 +88,7 @@ impl InputForm {
         [Self::Json, Self::Cbor].into_iter().find(|form| form.media_type() == media_type)
     }
 
-    /// How names of files in it end; its name where there is no room for the media type.
+    /// The ending of file names in this form. It is also the form's name where a media type is too long.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -126,7 +127,7 @@ pub enum InputError {
     /// Not the CBOR form.
     #[error("not a batch input in CBOR: {0}")]
     Cbor(#[source] Box<dyn Error + Send + Sync>),
-    /// The bytes do not come.
+    /// The bytes could not be read.
     #[error("the input cannot be read: {0}")]
     Read(#[source] io::Error),
     /// Larger than is allowed.
@@ -141,15 +142,16 @@ pub enum InputError {
 }
 
 impl BatchInput {
-    /// Reads an input in one of its forms, and no more than `limit_bytes` of it, nor than [`MAX_INPUT_BYTES`].
+    /// Reads an input in one of its forms: at most `limit_bytes` bytes of it, and never more than [`MAX_INPUT_BYTES`].
     pub fn read(mut from: impl Read, form: InputForm, limit_bytes: u64) -> Result<Self, InputError> {
         Self::read_from(&mut from, form, limit_bytes)
     }
 
-    /// Not generic, here and where it writes: the decoders are large, and each kind of reader would have its own in each program.
+    /// Not generic, like `write_to`: the decoders are large, and each program would hold a copy for each kind of
+    /// reader.
     fn read_from(from: &mut dyn Read, form: InputForm, limit_bytes: u64) -> Result<Self, InputError> {
         let limit = limit_bytes.min(MAX_INPUT_BYTES);
-        // One byte more than allowed tells that there is more.
+        // One byte more than allowed shows that the input is too large.
         let mut from = from.take(limit.saturating_add(1));
         let mut bytes = Vec::new();
         from.by_ref().take(MAX_IN_MEMORY).read_to_end(&mut bytes).map_err(InputError::Read)?;
@@ -169,7 +171,7 @@ impl BatchInput {
             }),
         };
         let (_, rest) = bytes.get_ref().get_ref();
-        // The end of what is read at most looks like the input's own.
+        // The decoder cannot tell the limit from the input's own end.
         if rest.limit() == 0 { Err(InputError::TooLarge { limit }) } else { read }
     }
 
@@ -224,7 +226,7 @@ impl BatchInput {
     }
 }
 
-/// Reads JSON as it comes.
+/// Reads JSON as it arrives.
 fn read_json(from: impl Read) -> Result<BatchInput, InputError> {
     match serde_json::from_reader(from) {
         Ok(Form(input)) => Ok(input),

@@ -17,11 +17,11 @@ use crate::{
 
 /// Transactions that the bootloader has room for (`MAX_TXS_IN_BATCH` of the VM).
 pub(crate) const MAX_TRANSACTIONS: usize = 10_000;
-/// Each block but the last has a transaction.
+/// Each block except the last has a transaction.
 pub(crate) const MAX_BLOCKS: usize = MAX_TRANSACTIONS + 1;
 /// Seven times what the largest known batch touches.
 pub(crate) const MAX_PATHS: usize = 1 << 20;
-/// A run of a batch uses some hundreds.
+/// A run of a batch uses a few hundred.
 pub(crate) const MAX_BYTECODES: usize = 1 << 16;
 /// Bytecodes that a transaction can make known.
 pub(crate) const MAX_FACTORY_DEPENDENCIES: usize = 64;
@@ -34,7 +34,7 @@ pub(crate) const MAX_BLOBS: usize = 16;
 /// More words than the bootloader's memory has (63.8 MB, `USED_BOOTLOADER_MEMORY_BYTES` of the VM).
 pub(crate) const MAX_HEAP_WORDS: usize = 1 << 21;
 
-/// What the bootloader is given must fit its place in memory: the VM would write the rest over what comes after.
+/// Checks that the bootloader's input fits its place in memory. The VM would write the rest over what comes after.
 pub(crate) fn check_bootloader_memory(blocks: &[L2BlockExecutionData], layout: &Layout) -> Result<(), Rejection> {
     let words = blocks.iter().flat_map(|block| &block.txs).map(words).fold(0, usize::saturating_add);
     let room = layout.transactions.words as usize;
@@ -42,7 +42,7 @@ pub(crate) fn check_bootloader_memory(blocks: &[L2BlockExecutionData], layout: &
         return Err(Rejection::TransactionsTooLarge { got: words, limit: room });
     }
     let interop_roots = blocks.iter().map(|block| block.interop_roots.len()).fold(0, usize::saturating_add);
-    // In versions without interop roots they would be listed and never checked.
+    // In a version without interop roots, listed ones would never be checked.
     let room = layout.interop.map_or(0, |interop| (interop.roots.words / INTEROP_ROOT_WORDS) as usize);
     if interop_roots > room {
         return Err(Rejection::TooManyInteropRoots { got: interop_roots, limit: room });

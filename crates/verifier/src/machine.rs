@@ -1,10 +1,10 @@
 //! The work of a node around its virtual machine when it runs a batch.
 //!
 //! - `run`: the batch from its first transaction to the bootloader's end; start here.
-//! - `layout`: where the bootloader's heap has what, by protocol version.
+//! - `layout`: the layout of the bootloader's heap, by protocol version.
 //! - `transaction`, `bytecodes`, `abi`: how transactions and their dependencies are written there.
 //! - `refund`: what the operator gives back.
-//! - `events`, `pubdata`: what L1 is told at the batch's end.
+//! - `events`, `pubdata`: the data for L1 at the batch's end.
 //! - `world`: storage and code as the machine asks for them.
 
 mod abi;
@@ -30,7 +30,7 @@ pub(crate) use self::{
 };
 use crate::{H256, Rejection, StorageKey};
 
-/// The slot that the machine names by these.
+/// The slot for an address and key of the machine.
 pub fn storage_key(address: &Address, key: &U256) -> StorageKey {
     StorageKey::new((*address).into(), H256(key.to_be_bytes()))
 }

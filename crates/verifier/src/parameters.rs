@@ -22,7 +22,7 @@ pub(crate) struct Parameters {
     pub(crate) previous_root: H256,
 }
 
-/// Checks the parameters of the run, of the chain and of the sequence of blocks (their hashes excepted, which need the
+/// Checks the parameters of the run, of the chain and of the sequence of blocks (except their hashes, which need the
 /// transactions' hashes).
 pub(crate) fn check(input: &BatchInput) -> Result<Parameters, Rejection> {
     check_environment(input)?;
@@ -52,7 +52,8 @@ fn check_environment(input: &BatchInput) -> Result<(), Rejection> {
     if env.zk_porter_available {
         return Err(Rejection::ZkPorterAvailable);
     }
-    // Another version's rules (or the VM's panic on one that it does not know) in place of the chain's.
+    // Otherwise another version's rules would replace the chain's, or the VM would panic on a version that it does not
+    // know.
     if !SUPPORTED_VERSIONS.contains(&env.version) {
         return Err(Rejection::UnsupportedVersion { got: env.version });
     }
@@ -63,7 +64,8 @@ fn check_environment(input: &BatchInput) -> Result<(), Rejection> {
     check_publication(input)
 }
 
-/// What a version does not know nothing reads, and would be shown to others as the batch's.
+/// Checks that the input has no parameters that its version does not know. Nothing would read them, but others would
+/// see them as the batch's.
 fn check_publication(input: &BatchInput) -> Result<(), Rejection> {
     let SystemEnv { version, .. } = input.system_env;
     let has_settlement_layer = version >= ProtocolVersionId::VERSION_31;
@@ -83,7 +85,7 @@ fn check_publication(input: &BatchInput) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// The redundant copies must agree, or two readers of one input see two batches.
+/// Checks that the redundant copies agree. Otherwise two readers of one input would see two batches.
 fn check_copies(input: &BatchInput) -> Result<(), Rejection> {
     let (data, env) = (&input.vm_run_data, &input.system_env);
     let contracts = &env.base_system_smart_contracts;
@@ -108,7 +110,7 @@ fn check_blocks(input: &BatchInput) -> Result<(), Rejection> {
         return Err(Rejection::TooManyTransactions { got: transactions, limit: MAX_TRANSACTIONS });
     }
     limits::check_bootloader_memory(&input.l2_blocks_execution_data, &Layout::of(input.system_env.version))?;
-    // The machine takes the first block from the environment and never looks at the list's: they must be one.
+    // The machine takes the first block from the environment and never looks at the list's: they must be the same.
     check_first_block(first, &input.l1_batch_env.first_l2_block)?;
     for (block, next) in input.l2_blocks_execution_data.iter().zip(input.l2_blocks_execution_data.iter().skip(1)) {
         check_next_block(block, next, input.system_env.version)?;
@@ -117,7 +119,7 @@ fn check_blocks(input: &BatchInput) -> Result<(), Rejection> {
     if !last.txs.is_empty() {
         return Err(Rejection::LastBlockNotEmpty { got: last.txs.len() });
     }
-    // The same with interop roots, which only a block that is executed hands to the chain.
+    // The same holds for interop roots: only a block that is executed hands them to the chain.
     if !last.interop_roots.is_empty() {
         return Err(Rejection::LastBlockInteropRoots { got: last.interop_roots.len() });
     }
@@ -133,7 +135,7 @@ fn check_first_block(listed: &L2BlockExecutionData, env: &L2BlockEnv) -> Result<
     same(listed.interop_roots == env.interop_roots, "interop roots")
 }
 
-/// Numbers and times as the system context demands them of a block and the next.
+/// Checks the numbers and times of a block and the next, as the system context does.
 fn check_next_block(
     block: &L2BlockExecutionData,
     next: &L2BlockExecutionData,

@@ -1,7 +1,7 @@
-//! Pins: which chain's batches a caller takes, and which code may have run them.
+//! Pins: which chain's batches a caller accepts, and which code may have run them.
 //!
-//! A batch brings its bootloader with it, and a bootloader of a few instructions that mints is a batch like any other, of its own
-//! code. Whoever relies on a result says which code it may be of.
+//! A batch brings its own bootloader. A bootloader of a few instructions that mints gives a valid batch, too: of its
+//! own code. So a caller that relies on a result says which code may have run the batch.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ pub struct ChainPins {
     code: Vec<CodePin>,
 }
 
-/// The code of a protocol version. A version whose code was patched has one for each.
+/// The code of a protocol version. A version whose code was patched has several of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodePin {
@@ -68,12 +68,12 @@ pub enum PinsError {
     /// No batch at all would be accepted.
     #[error("no code is pinned")]
     NoCode,
-    /// Absence is written by leaving the hash out.
+    /// A hash of zero does not stand for a missing one, which is left out.
     #[error("a pinned hash is zero")]
     ZeroHash,
 }
 
-/// How a batch is not of the pinned chain and code.
+/// How a batch differs from the pinned chain and code.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the fields are named in the messages")]
 pub enum PinMismatch {
@@ -86,12 +86,12 @@ pub enum PinMismatch {
 }
 
 impl Pins {
-    /// Any code, of any chain.
+    /// Accepts any code, of any chain.
     pub fn danger_any_code() -> Self {
         Self::DangerAnyCode { chain_id: None }
     }
 
-    /// Whether a batch is of the pinned chain and code.
+    /// Checks that a batch is of the pinned chain and code.
     pub fn judge(&self, chain_id: u64, protocol_version: u16, code: &CodeHashes) -> Result<(), PinMismatch> {
         match self {
             Self::Chain(chain) => chain.judge(chain_id, protocol_version, code),
@@ -175,7 +175,7 @@ impl TryFrom<Unchecked> for ChainPins {
     }
 }
 
-/// On one line, as YAML and as JSON.
+/// Writes the pins on one line that is both YAML and JSON.
 impl fmt::Display for ChainPins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{\"id\": {}, \"code\": [", self.id)?;

@@ -1,4 +1,4 @@
-//! Why a batch is rejected: one variant a check, numbered as in `docs/SOUNDNESS.md`.
+//! Why a batch is rejected: one variant per check, grouped as in `docs/SOUNDNESS.md`.
 
 use thiserror::Error;
 

@@ -12,7 +12,7 @@ pub(crate) struct Witness {
     pub(crate) leaves: Vec<Leaf>,
     /// The next free leaf index before the batch.
     pub(crate) next_index: u64,
-    /// The hashes beside the first entry's way, if they are all there: then the others may leave out those that equal them.
+    /// The first entry's path, if it is whole: then the other paths may leave out hashes that equal its own.
     pub(crate) first_path: Option<Vec<ByteArray<32>>>,
 }
 
@@ -74,7 +74,7 @@ impl Witness {
             return Err(Rejection::DuplicateLeaf { key });
         }
         for leaf in &leaves {
-            // The next new leaf would get an index that another one has.
+            // Otherwise the next new leaf would get an index that another leaf has.
             if let Some(LeafContent { index: got, .. }) = leaf.before
                 && got >= next_enumeration_index
             {
@@ -116,8 +116,8 @@ impl Leaf {
         Ok(Self { key, before, access, path: entry.merkle_paths })
     }
 
-    /// The hash beside its way to the root, `height` levels above the leaves (0 to 255); `left_out` has those that its path
-    /// leaves out.
+    /// The hash beside its way to the root, `height` levels above the leaves (0 to 255). `left_out` has the hashes that
+    /// its path leaves out.
     pub(crate) fn sibling(&self, height: usize, left_out: &[[u8; 32]]) -> [u8; 32] {
         let first = TREE_DEPTH.saturating_sub(self.path.len());
         match height.checked_sub(first) {

@@ -1,7 +1,7 @@
 //! Signatures of transactions, checked beside the VM and in parallel.
 //!
-//! The machine would spend a good part of its time on recovering signers. It is told of recoveries that were made elsewhere, and uses
-//! one where a program asks for just the same: what comes of it is the same either way.
+//! Recovering signers would take a good part of the machine's time. The machine receives recoveries that were made
+//! elsewhere, and uses one if a program asks for exactly the same. The result is the same either way.
 
 use std::{
     iter::Flatten,
@@ -22,7 +22,8 @@ fn transactions(blocks: &[L2BlockExecutionData]) -> impl Iterator<Item = &Transa
     blocks.iter().flat_map(|block| &block.txs)
 }
 
-/// Checks what needs no hashing: forms that no chain has, and those that would pass for another kind of transaction.
+/// Makes the checks that need no hashing: a transaction must have a form that a chain allows, and must not pass for
+/// another kind of transaction.
 pub(crate) fn check_forms(input: &BatchInput) -> Result<(), Rejection> {
     let evm_emulator = input.system_env.base_system_smart_contracts.evm_emulator.is_some();
     transactions(&input.l2_blocks_execution_data).enumerate().try_for_each(|(index, transaction)| {
@@ -41,7 +42,7 @@ fn check_form(transaction: &Transaction, evm_emulator: bool) -> Result<(), &'sta
     Ok(())
 }
 
-/// The checks of all signatures, to be made on threads of their own, and where their results come in.
+/// The checks of all signatures, to be made on other threads, and the receiver of their results.
 pub(crate) fn checks(blocks: &[L2BlockExecutionData], chain_id: L2ChainId) -> (Checks<'_>, Verdicts) {
     let transactions: Vec<_> = transactions(blocks).collect();
     // One core is the VM's.
@@ -60,7 +61,7 @@ pub(crate) fn checks(blocks: &[L2BlockExecutionData], chain_id: L2ChainId) -> (C
     )
 }
 
-/// Checks that were not yet made.
+/// Checks that are still to be made.
 pub(crate) struct Checks<'a> {
     shares: Vec<Share<'a>>,
     chain_id: L2ChainId,
@@ -89,11 +90,11 @@ impl Checks<'_> {
     }
 }
 
-/// The results of [`Checks`], in the order of the transactions. A thread that panicked would leave some out, but then its panic is
-/// passed on by [`Checks::make`], and nothing comes of the run.
+/// The results of [`Checks`], in the order of the transactions. If a thread panics, its results are incomplete, but
+/// [`Checks::make`] passes the panic on, and the run has no result.
 pub(crate) struct Verdicts {
     incoming: Flatten<vec::IntoIter<Receiver<Option<Checked>>>>,
-    /// Those of the transactions so far.
+    /// The hashes of the transactions so far.
     hashes: Vec<H256>,
     /// The first transaction without a hash. Those after it were not examined.
     malformed: Option<usize>,
@@ -137,14 +138,15 @@ fn check_transaction(transaction: &Transaction, chain_id: L2ChainId) -> Option<C
     Some(Checked { recovery: recovery(&common.signature, hashes.signed), hash: hashes.transaction })
 }
 
-/// A transaction from L1 has the hash of its encoding: under another, blocks would chain that the run does not know.
+/// Checks that a transaction from L1 has the hash of its encoding. With another hash, the chained blocks would not be
+/// those of the run.
 fn l1_checked(transaction: &Transaction, claimed: H256) -> Option<Checked> {
     let hash = l1_transaction_hash(transaction);
     (hash == claimed).then_some(Checked { recovery: None, hash })
 }
 
-/// The recovery that the default account will ask for: of 65 bytes with v = 27 or 28. What any other signature is good for, its account
-/// says.
+/// The recovery that the default account will ask for, if the signature has 65 bytes with v = 27 or 28. Any other
+/// signature is for its account to judge.
 fn recovery(signature: &[u8], signed: H256) -> Option<Recovery> {
     let (r, rest) = signature.split_first_chunk()?;
     let (s, v) = rest.split_first_chunk()?;

@@ -31,8 +31,8 @@ impl<'a> ProvenState<'a> {
         Ok(state)
     }
 
-    /// The sequencer's claims about slots that have a path must agree with it: an inflated balance beside an honest tree
-    /// is how forged funds get in.
+    /// Checks that the sequencer's claims about slots with a path agree with the path. Forged funds would come in as an
+    /// inflated balance beside an honest tree.
     fn check_claims(&self) -> Result<(), Rejection> {
         for (key, got) in &self.claims.read_storage_key {
             if let Some(leaf) = self.leaf_of(key)
@@ -72,7 +72,7 @@ impl State for ProvenState<'_> {
             return Ok(Slot { value, is_new: leaf.is_absent_before(), is_proven: true });
         }
         let key = storage_key(address, key);
-        // A missing slot must not pass as a zero one.
+        // A missing slot must not pass as zero.
         let value = self.claims.read_storage_key.get(&key).ok_or(Rejection::SlotMissing { key })?;
         let is_new = self.claims.is_write_initial.get(&key).copied().unwrap_or_default();
         Ok(Slot { value: U256::from_be_bytes(value.0), is_new, is_proven: false })

@@ -1,7 +1,7 @@
 //! Hashes of transactions: the one that is signed, and the one that a transaction is known by.
 //!
-//! As the chain's system contracts compute them (`TransactionHelper` and `BootloaderUtilities` of era-contracts): from what a
-//! transaction says, not from the bytes that its node received.
+//! They are computed as the chain's system contracts do it (`TransactionHelper` and `BootloaderUtilities` of
+//! era-contracts): from a transaction's fields, not from the bytes that its node received.
 
 use alloy_rlp::{Encodable, Header};
 use primitive_types::{H256, U256};
@@ -16,7 +16,7 @@ const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 cha
 const TRANSACTION_TYPE: &[u8] = b"Transaction(uint256 txType,uint256 from,uint256 to,uint256 gasLimit,\
 uint256 gasPerPubdataByteLimit,uint256 maxFeePerGas,uint256 maxPriorityFeePerGas,uint256 paymaster,uint256 nonce,\
 uint256 value,bytes data,bytes32[] factoryDeps,bytes paymasterInput)";
-/// The least `v` of a legacy signature that names a chain (EIP-155).
+/// The smallest `v` of a legacy signature that names a chain (EIP-155).
 const FIRST_V_WITH_CHAIN: u64 = 35;
 /// The first item of a legacy transaction's list that belongs to the signature: `v`.
 const LEGACY_V: usize = 6;
@@ -30,8 +30,8 @@ pub struct TransactionHashes {
     pub transaction: H256,
 }
 
-/// The hashes of a signed transaction. `None` where it has none and no bootloader runs it: its signature cannot be encoded, or
-/// L1 sends transactions of its type.
+/// The hashes of a signed transaction. `None` if it has none: its signature cannot be encoded, or its type is one that
+/// L1 sends. No bootloader runs such a transaction.
 pub fn transaction_hashes(
     common: &L2TxCommonData,
     execute: &Execute,
@@ -49,7 +49,7 @@ pub fn transaction_hashes(
     Some(TransactionHashes { signed, transaction: H256(transaction) })
 }
 
-/// The hash that a transaction's initiator signs. `None` where L1 sends transactions of its type.
+/// The hash that a transaction's initiator signs. `None` if its type is one that L1 sends.
 pub fn signed_hash(common: &L2TxCommonData, execute: &Execute, chain_id: L2ChainId) -> Option<H256> {
     if common.transaction_type == TransactionType::EIP712Transaction {
         return Some(typed_data_hash(common, execute, chain_id));
@@ -61,14 +61,14 @@ pub fn signed_hash(common: &L2TxCommonData, execute: &Execute, chain_id: L2Chain
     Some(H256(keccak256(&encode(common.transaction_type, &fields))))
 }
 
-/// The hash by which L1 knows a transaction that it sends: of its encoding.
+/// The hash by which L1 knows a transaction that it sends: the hash of its encoding.
 pub fn l1_transaction_hash(transaction: &Transaction) -> H256 {
     H256(keccak256(&BootloaderTransaction::new(transaction).encode()))
 }
 
 impl L2TxCommonData {
-    /// Whether this is a legacy transaction whose initiator signed a chain's id with it (EIP-155). Only the bytes that its node
-    /// received tell.
+    /// Whether this is a legacy transaction whose initiator signed a chain's id with it (EIP-155). Only the bytes that
+    /// its node received show it.
     pub(crate) fn names_chain(&self) -> bool {
         self.transaction_type == TransactionType::LegacyTransaction
             && self.input.as_ref().and_then(|input| legacy_v(&input.data)).is_some_and(|v| v >= FIRST_V_WITH_CHAIN)
@@ -87,7 +87,7 @@ fn legacy_v(mut encoded: &[u8]) -> Option<u64> {
 /// A field of a list in RLP.
 enum Field<'a> {
     Bytes(&'a [u8]),
-    /// Without zeros at its head.
+    /// A number, without leading zeros.
     Number(U256),
     EmptyList,
 }
@@ -113,7 +113,7 @@ impl Encodable for Field<'_> {
     }
 }
 
-/// The type, except of legacy transactions, and the list of fields.
+/// Encodes the type (except for legacy transactions) and the list of fields.
 fn encode(kind: TransactionType, fields: &[Field<'_>]) -> Vec<u8> {
     let mut encoded = match kind {
         TransactionType::LegacyTransaction => Vec::new(),
@@ -150,7 +150,7 @@ fn ethereum_fields<'a>(
     })
 }
 
-/// `v`, r and s. The system contracts take v = 27 and 28 alone, and turn it into what the transaction's type has.
+/// `v`, r and s. The system contracts accept only v = 27 and 28, and convert it to what the transaction's type has.
 fn signature_fields(common: &L2TxCommonData, chain_id: L2ChainId) -> Option<[Field<'_>; 3]> {
     let (r, rest) = common.signature.split_first_chunk::<32>()?;
     let (s, v) = rest.split_first_chunk::<32>()?;

@@ -4,16 +4,16 @@
 //! `hash(index as u64, big endian ‖ value)`, an absent one `hash(40 zero bytes)`, a node `hash(left ‖ right)`. At height `h`
 //! above the leaves a node is a right child if bit `h` of the leaf's key is set.
 //!
-//! The witness lists a path for each leaf as of the moment of its access. Nothing of that order is followed here: the part
-//! of the tree that lies over touched leaves is rebuilt bottom-up, once with the old and once with the new contents, and of
-//! the paths only those hashes are used under which no touched leaf lies. Such a hash is the same before and after, and all
-//! paths that hold it must agree on it.
+//! The witness lists a path for each leaf as of the moment of its access. That order does not matter here. The part of
+//! the tree above the touched leaves is rebuilt bottom-up, once with the old contents and once with the new ones. It
+//! takes from the paths only the hashes of subtrees without a touched leaf. Such a hash is the same before and after
+//! the batch, and all paths that hold it must agree on it.
 //!
 //! Paths leave out hashes at their leaf end, in one of two forms: those that equal the first path's, or those of empty
-//! subtrees. Which of the two it is nothing says; the root before the batch decides.
+//! subtrees. The input does not say which form it has; the root before the batch decides.
 //!
-//! Nothing lies around most absent leaves for over two hundred levels: the hashes of empty subtrees are known, and where
-//! all siblings so far are such the way up need not be hashed.
+//! Most absent leaves have only empty subtrees beside them for more than two hundred levels. The hashes of empty
+//! subtrees are known, so the way up need not be hashed as long as all siblings are empty.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -35,14 +35,14 @@ static EMPTY: LazyLock<Vec<Hash>> = LazyLock::new(|| {
     levels.take(TREE_DEPTH.saturating_add(1)).collect()
 });
 
-/// A tree whose old contents were found to give the root before the batch.
+/// A tree whose old contents were checked: they give the root before the batch.
 pub(crate) struct ProvenTree<'a> {
     witness: &'a Witness,
     /// The hashes that the paths leave out, from the leaf level up.
     left_out: Vec<Hash>,
-    /// For each leaf the height up to which no other touched leaf shares its way.
+    /// For each leaf, the height of the highest node above it that covers no other touched leaf.
     lone_heights: Vec<usize>,
-    /// For each leaf the hash of the node at that height, before the batch.
+    /// For each leaf, the hash of that node before the batch.
     lone_hashes: Vec<Hash>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> ProvenTree<'a> {
         Ok(Self { witness, left_out, lone_heights, lone_hashes })
     }
 
-    /// The root with the new contents of those leaves that changed; `changed` gives a leaf's position and new content.
+    /// The root with the new contents of the changed leaves; `changed` has their positions and new contents.
     pub(crate) fn root_after(&self, changed: &[(usize, LeafContent)]) -> Result<H256, Rejection> {
         let raised = changed.iter().map(|&(leaf, content)| LoneLeaf {
             leaf,
@@ -111,16 +111,16 @@ impl<'a> ProvenTree<'a> {
 struct LoneLeaf {
     /// Its position in the witness.
     leaf: usize,
-    /// How far up it is.
+    /// The height that it has reached.
     height: usize,
-    /// How far it goes.
+    /// The height where it stops: its lone height.
     top: usize,
     /// The hash of the node at `height`.
     hash: Hash,
 }
 
 impl LoneLeaf {
-    /// An absent leaf, as far up as everything around it is absent, too.
+    /// An absent leaf, already raised past all siblings that are empty subtrees.
     fn absent(paths: Paths<'_>, number: usize, leaf: &Leaf, top: usize) -> Self {
         let around = EMPTY.iter().take(top).enumerate();
         let height = around.take_while(|&(height, empty)| paths.sibling(leaf, height) == *empty).count();
@@ -128,8 +128,8 @@ impl LoneLeaf {
     }
 }
 
-/// For each leaf the height at which its way joins that of the nearest touched leaf: the highest bit in which the two
-/// keys differ. The only leaf of all goes alone to the root.
+/// The lone height of each leaf: the highest bit in which its key differs from the nearest touched leaf's. A single
+/// leaf goes up to the root alone.
 fn lone_heights(leaves: &[Leaf]) -> Vec<usize> {
     let between: Vec<usize> =
         leaves.iter().zip(leaves.iter().skip(1)).map(|(a, b)| highest_difference(a.key, b.key)).collect();
@@ -147,10 +147,11 @@ fn highest_difference(a: U256, b: U256) -> usize {
     (a ^ b).bits().saturating_sub(1)
 }
 
-/// Raises leaves to their lone heights, as many at a time as the processor hashes at once, and notes their hashes there.
+/// Raises leaves to their lone heights, as many at a time as the processor hashes at once, and stores the hashes of the
+/// nodes there in `hashes`.
 fn raise_all(paths: Paths<'_>, mut lone: Vec<LoneLeaf>, hashes: &mut [Hash]) {
     let params = Params::new();
-    // Those with the same way before them go together.
+    // Leaves that start at the same height go together.
     lone.sort_unstable_by_key(|leaf| leaf.height);
     for group in lone.chunks_mut(MAX_DEGREE) {
         let start = group.iter().map(|leaf| leaf.height).min().unwrap_or_default();
@@ -183,14 +184,14 @@ fn raise_all(paths: Paths<'_>, mut lone: Vec<LoneLeaf>, hashes: &mut [Hash]) {
 
 /// The hash of the node at `height` over the leaves in `range`, which are all the touched leaves under it.
 ///
-/// Recursion ends after at most 256 levels: each step decides a lower bit.
+/// Recursion ends after at most 256 levels: each step splits at a lower bit.
 fn subtree(paths: Paths<'_>, lone_hashes: &[Hash], range: Range<usize>, height: usize) -> Result<Hash, Rejection> {
     let leaves = paths.witness.leaves.get(range.clone()).unwrap_or_default();
     let (Some(first), Some(last)) = (leaves.first(), leaves.last()) else {
         return Err(Rejection::NoPaths);
     };
     if leaves.len() == 1 {
-        // Its lone height is where the caller splits, so it was raised to just this height.
+        // Its lone height is where the caller splits, so it was raised to exactly this height.
         return Ok(lone_hashes.get(range.start).copied().unwrap_or_default());
     }
     let split_height = highest_difference(first.key, last.key);
@@ -210,13 +211,14 @@ fn subtree(paths: Paths<'_>, lone_hashes: &[Hash], range: Range<usize>, height: 
     Ok(hash)
 }
 
-/// A path with the hashes of empty subtrees that it leaves out at its start; `None` where it is longer than the tree is deep.
+/// A path completed at its start with the hashes of empty subtrees that it leaves out. `None` if it is longer than the
+/// tree is deep.
 pub(crate) fn whole_path(path: &[Hash]) -> Option<Vec<Hash>> {
     let left_out = TREE_DEPTH.checked_sub(path.len())?;
     Some(EMPTY.iter().take(left_out).chain(path).copied().collect())
 }
 
-/// How many hashes at a path's start are those of empty subtrees.
+/// The number of hashes at a path's start that are those of empty subtrees.
 pub(crate) fn empty_hashes(path: &[Hash]) -> usize {
     path.iter().zip(&*EMPTY).take_while(|(hash, empty)| hash == empty).count()
 }
@@ -227,7 +229,7 @@ pub(crate) fn root_of(key: U256, content: Option<LeafContent>, path: &[Hash]) ->
     H256(path.iter().enumerate().fold(leaf_hash(content), up))
 }
 
-/// What is hashed for the parent of the node at `height` on the way of `key`.
+/// The bytes whose hash is the parent of the node at `height` on the way of `key` to the root.
 fn node_bytes(key: U256, height: usize, node: Hash, sibling: Hash) -> [u8; 64] {
     if key.bit(height) { join(sibling, node) } else { join(node, sibling) }
 }

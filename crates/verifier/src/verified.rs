@@ -26,8 +26,8 @@ impl fmt::Display for CodeHashes {
     }
 }
 
-/// A batch that was re-executed and found right. Only [`verify`](crate::verify()) makes one, so holding one is proof that
-/// every check passed; signing a batch takes this and nothing else.
+/// A batch that was re-executed and found correct. Only [`verify`](crate::verify()) makes one, so holding one is proof
+/// that every check passed; signing a batch takes this and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBatch {
     pub(crate) chain_id: L2ChainId,
@@ -95,14 +95,14 @@ impl VerifiedBatch {
         self.transactions
     }
 
-    /// Number of L1 (priority) and upgrade transactions. They carry no signature: L1 is their judge, through the
-    /// system logs.
+    /// Number of L1 (priority) and upgrade transactions. They carry no signature: L1 checks them, through the system
+    /// logs.
     pub fn l1_transactions(&self) -> usize {
         self.l1_transactions
     }
 
-    /// Number of slots that were only written in what was rolled back. They have no Merkle path and were neither read
-    /// nor changed.
+    /// Number of slots that were only written in parts of the run that were rolled back. They have no Merkle path and
+    /// were neither read nor changed.
     pub fn rolled_back_slots(&self) -> usize {
         self.rolled_back_slots
     }

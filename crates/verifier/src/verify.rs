@@ -40,7 +40,7 @@ impl Options {
 /// 3. The transactions are well formed.
 /// 4. The witness has a shape that cannot contradict itself.
 /// 5. The run reads only the old values of the witness. Beside it, on another core:
-///    - each signature's account is recovered before the run comes to its transaction and asks for just that;
+///    - each signature's account is recovered before the run reaches its transaction and asks for exactly that;
 ///    - the old values fold to the root before the batch.
 /// 6. The blocks chain by hash.
 /// 7. The run's writes are exactly the witness's, and new leaves get their indices in the order of address and key.
@@ -56,7 +56,7 @@ pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rej
     let parameters = parameters::check(&input)?;
     let code = code::check(&input)?;
     let system = &input.system_env;
-    // A bootloader of a few instructions that mints is a batch of its own code.
+    // A bootloader of a few instructions that mints gives a valid batch, too: of its own code.
     options.pins.judge(system.chain_id.as_u64(), system.version.number(), &code.hashes)?;
     signatures::check_forms(&input)?;
 
@@ -106,7 +106,7 @@ pub fn verify(input: BatchInput, options: &Options) -> Result<VerifiedBatch, Rej
     })
 }
 
-/// Each block must name the hash of the one before it.
+/// Checks that each block names the hash of the one before it.
 fn check_block_hashes(blocks: &[L2BlockExecutionData], transaction_hashes: &[H256]) -> Result<(), Rejection> {
     let mut transaction_hashes = transaction_hashes.iter().copied();
     for (block, next) in blocks.iter().zip(blocks.iter().skip(1)) {

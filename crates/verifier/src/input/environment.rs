@@ -21,7 +21,7 @@ pub struct L1BatchEnv {
     pub interop_fee: U256,
     /// The recipient of the fees.
     pub fee_account: Address,
-    /// A base fee in place of the one that the fees lead to; not in batches of a chain.
+    /// A base fee in place of the one that follows from the fees. Batches of a chain do not have it.
     pub enforced_base_fee: Option<u64>,
     /// The first block.
     pub first_l2_block: L2BlockEnv,
@@ -53,7 +53,7 @@ pub enum SettlementLayerKind {
 pub enum BatchFeeInput {
     /// A published byte costs what it costs on L1.
     L1Pegged(L1PeggedBatchFeeModelInput),
-    /// The price of a published byte is said by itself.
+    /// The price of a published byte is given separately.
     PubdataIndependent(PubdataIndependentBatchFeeModelInput),
 }
 
@@ -66,7 +66,7 @@ pub struct L1PeggedBatchFeeModelInput {
     pub l1_gas_price: u64,
 }
 
-/// Fees where the price of published bytes is said by itself.
+/// Fees where the price of published bytes is given separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PubdataIndependentBatchFeeModelInput {
     /// Fair price of gas, in wei.
@@ -80,7 +80,7 @@ pub struct PubdataIndependentBatchFeeModelInput {
 /// Parameters of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemEnv {
-    /// Whether there is storage that no root covers; never.
+    /// Whether there is storage that no root covers. It must be false.
     pub zk_porter_available: bool,
     /// The protocol version.
     pub version: ProtocolVersionId,
@@ -119,7 +119,7 @@ pub struct BaseSystemContracts {
 /// Code and the hash that it is known by.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemContractCode {
-    /// The code, whole words.
+    /// The code, in whole words.
     #[serde(serialize_with = "words_of", deserialize_with = "from_words")]
     pub code: Vec<u8>,
     /// Its hash. A claim.
@@ -132,7 +132,7 @@ impl std::fmt::Debug for SystemContractCode {
     }
 }
 
-/// On the wire code is a list of numbers, a word each.
+/// Writes code as it is on the wire: a list of numbers, one per word.
 fn words_of<S: Serializer>(code: &[u8], to: S) -> Result<S::Ok, S::Error> {
     let (words, rest) = code.as_chunks::<32>();
     if !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! The two forms of an input: inside of `V1`, as nodes up to version 29 have it, and flat, as those after them have.
+//! The two forms of an input: inside `V1`, as nodes up to version 29 write it, and flat, as later nodes do.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use serde::{
 
 use super::{BatchInput, ProtocolVersionId};
 
-/// The name that the older form goes under.
+/// The key of the older form.
 const OLDER: &str = "V1";
 
-/// An input in its form.
+/// An input in the form of its version.
 pub(super) struct Form<T>(pub(super) T);
 
 impl Serialize for Form<&BatchInput> {

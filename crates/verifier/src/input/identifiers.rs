@@ -1,4 +1,4 @@
-//! Numbers and keys by which a chain names its things.
+//! Numbers and keys that identify the things of a chain.
 
 use std::{fmt, num::ParseIntError, str::FromStr};
 
@@ -43,10 +43,10 @@ impl FromStr for L1BatchNumber {
 pub struct L2ChainId(u64);
 
 impl L2ChainId {
-    /// With a larger one, what a signature has for `v` (EIP-155) would be no safe integer of JavaScript.
+    /// With a larger id, the `v` of a signature (EIP-155) would not be a safe integer in JavaScript.
     const MAX: u64 = ((1 << 53) - 1 - 36) / 2;
 
-    /// A chain's id; `None` if it is larger than any chain's.
+    /// A chain's id; `None` if the number is too large for one.
     pub fn new(id: u64) -> Option<Self> {
         (id <= Self::MAX).then_some(Self(id))
     }
@@ -68,7 +68,7 @@ impl From<u32> for L2ChainId {
 #[error("not a chain id of at most {}", L2ChainId::MAX)]
 pub struct ParseChainIdError;
 
-/// A number, or in hex with 0x before it.
+/// Parses a decimal number, or a hexadecimal one that begins with 0x.
 impl FromStr for L2ChainId {
     type Err = ParseChainIdError;
 
@@ -87,7 +87,7 @@ impl fmt::Display for L2ChainId {
     }
 }
 
-/// A number, or in JSON also a number in a string.
+/// Reads a number, or in JSON also a number in a string.
 impl<'de> Deserialize<'de> for L2ChainId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct ChainIdVisitor;
@@ -132,7 +132,7 @@ impl ProtocolVersionId {
     /// The first with a settlement layer's chain id, and commitment schemes in place of validators.
     pub const VERSION_31: Self = Self(31);
 
-    /// The version of a number.
+    /// The version with this number.
     pub const fn new(number: u16) -> Self {
         Self(number)
     }

@@ -11,8 +11,8 @@ use serde::{
 
 type EncodeError = cbor4ii::serde::EncodeError<TryReserveError>;
 
-/// A list that is kept for other readers of the input. Its items are kept in CBOR: in memory of their own, short ones would take
-/// many times the bytes that they came in. A list that is read has at most `MAX` items.
+/// A list that is kept for other readers of the input. Its items are kept in CBOR: as values of their own, short ones
+/// would take many times the bytes that they came in. A list that is read has at most `MAX` items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept<T, const MAX: usize = { usize::MAX }> {
     count: usize,
@@ -27,11 +27,11 @@ impl<T, const MAX: usize> Default for Kept<T, MAX> {
 }
 
 impl<T: Serialize, const MAX: usize> Kept<T, MAX> {
-    /// A list of these.
+    /// Makes a list of these items.
     ///
     /// # Errors
     ///
-    /// An item has no form in CBOR.
+    /// An item that cannot be written in CBOR.
     pub fn new(items: impl IntoIterator<Item = T>) -> Result<Self, EncodeError> {
         let mut kept = Self::default();
         items.into_iter().try_for_each(|item| kept.push(&item))?;

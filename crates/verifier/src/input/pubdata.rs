@@ -7,7 +7,7 @@ use super::Address;
 /// How a batch's data is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PubdataParams {
-    /// Who checks that it is.
+    /// Who checks it.
     pub validator: PubdataValidator,
     /// Where it goes.
     pub pubdata_type: PubdataType,
@@ -16,9 +16,9 @@ pub struct PubdataParams {
 /// Who checks that a batch's data is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PubdataValidator {
-    /// Up to version 30 a contract.
+    /// Up to version 30: a contract.
     Address(Address),
-    /// Since version 31 a scheme.
+    /// Since version 31: a scheme.
     CommitmentScheme(CommitmentScheme),
 }
 
@@ -44,7 +44,7 @@ pub enum PubdataType {
     ObjectStore,
 }
 
-/// On the wire: a node of version 31 has `pubdata_validator`, and beside an address the field of the nodes before it.
+/// The wire form. A node of version 31 writes `pubdata_validator`, and with an address also the field of older nodes.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ impl Serialize for PubdataParams {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self { validator, pubdata_type } = *self;
         let (l2_da_validator_address, pubdata_validator) = match validator {
-            // As zksync-era's own prover reads it.
+            // As zksync-era's own prover expects it.
             PubdataValidator::Address(address) => (Some(address), None),
             scheme @ PubdataValidator::CommitmentScheme(_) => (None, Some(scheme)),
         };

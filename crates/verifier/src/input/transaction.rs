@@ -23,11 +23,11 @@ pub struct Transaction {
 /// The fields that depend on a transaction's origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExecuteTransactionCommon {
-    /// A priority transaction of L1.
+    /// A priority transaction from L1.
     L1(L1TxCommonData),
     /// A transaction that its initiator signed.
     L2(L2TxCommonData),
-    /// The transaction of an upgrade of the protocol.
+    /// The transaction of a protocol upgrade.
     ProtocolUpgrade(ProtocolUpgradeTxCommonData),
 }
 
@@ -70,7 +70,7 @@ impl TransactionType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct L2TxCommonData {
-    /// How many transactions its initiator had sent before.
+    /// The number of transactions that its initiator had sent before.
     pub nonce: u32,
     /// The limits on its fee.
     pub fee: Fee,
@@ -80,7 +80,8 @@ pub struct L2TxCommonData {
     pub signature: Vec<u8>,
     /// Its kind.
     pub transaction_type: TransactionType,
-    /// The original bytes. For a legacy transaction they show whether a chain id was signed; nothing else in them counts.
+    /// The original bytes. For a legacy transaction they show whether a chain id was signed; nothing else in them is
+    /// used.
     pub input: Option<InputData>,
     /// The account that pays for it.
     pub paymaster_params: PaymasterParams,
@@ -98,13 +99,13 @@ pub struct InputData {
 /// The limits on a transaction's fee.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fee {
-    /// Most gas that it may use.
+    /// The most gas that it may use.
     pub gas_limit: U256,
-    /// Most that it pays for gas, in wei.
+    /// The most that it pays per gas, in wei.
     pub max_fee_per_gas: U256,
-    /// Most of that which goes to the operator beyond the base fee, in wei.
+    /// The most that the operator gets per gas beyond the base fee, in wei.
     pub max_priority_fee_per_gas: U256,
-    /// Most gas that it pays for a published byte.
+    /// The most gas that it pays per published byte.
     pub gas_per_pubdata_limit: U256,
 }
 
@@ -124,7 +125,7 @@ pub struct PaymasterParams {
 pub struct L1TxCommonData {
     /// The sender on L1.
     pub sender: Address,
-    /// How many priority transactions there were before.
+    /// The number of priority transactions before it.
     pub serial_id: u64,
     /// Not used.
     pub layer_2_tip_fee: U256,
@@ -132,9 +133,9 @@ pub struct L1TxCommonData {
     pub full_fee: U256,
     /// The gas price that it pays, in wei.
     pub max_fee_per_gas: U256,
-    /// Most gas that it may use.
+    /// The most gas that it may use.
     pub gas_limit: U256,
-    /// Gas that it pays for a published byte.
+    /// The gas that it pays per published byte.
     pub gas_per_pubdata_limit: U256,
     /// Not used.
     pub op_processing_type: OpProcessingType,
@@ -144,9 +145,9 @@ pub struct L1TxCommonData {
     pub canonical_tx_hash: H256,
     /// The amount that is minted for it, in wei.
     pub to_mint: U256,
-    /// The recipient of what it does not use.
+    /// The recipient of what is left unused.
     pub refund_recipient: Address,
-    /// Not used, as the two after it.
+    /// Not used, like the two fields after it.
     #[serde(default)]
     pub deadline_block: u64,
     /// Not used.
@@ -176,27 +177,27 @@ pub enum PriorityQueueType {
     Heap,
 }
 
-/// The fields of an upgrade's transaction besides its call.
+/// The fields of an upgrade transaction besides its call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProtocolUpgradeTxCommonData {
     /// The sender on L1.
     pub sender: Address,
-    /// The version that the chain goes to.
+    /// The version that the chain is upgraded to.
     pub upgrade_id: ProtocolVersionId,
     /// The gas price that it pays, in wei.
     pub max_fee_per_gas: U256,
-    /// Most gas that it may use.
+    /// The most gas that it may use.
     pub gas_limit: U256,
-    /// Gas that it pays for a published byte.
+    /// The gas that it pays per published byte.
     pub gas_per_pubdata_limit: U256,
     /// The hash that L1 knows it by.
     pub canonical_tx_hash: H256,
     /// The amount that is minted for it, in wei.
     pub to_mint: U256,
-    /// The recipient of what it does not use.
+    /// The recipient of what is left unused.
     pub refund_recipient: Address,
-    /// Not used, as the one after it.
+    /// Not used, like the field after it.
     #[serde(default)]
     pub eth_hash: H256,
     /// Not used.

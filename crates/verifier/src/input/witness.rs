@@ -50,7 +50,7 @@ pub struct WitnessStorageState {
 /// Merkle paths of the slots that the batch touched (zksync-era's `WitnessInputMerklePaths`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MerklePaths {
-    /// One entry a slot.
+    /// One entry per slot.
     #[serde(deserialize_with = "limits::list::<{ limits::MAX_PATHS }, _, _>")]
     pub merkle_paths: Vec<MerklePath>,
     /// The index that the next new leaf will get.
@@ -71,7 +71,8 @@ pub struct MerklePath {
     pub merkle_paths: Vec<ByteArray<32>>,
     /// The hashed key; its 32 bytes read as a little-endian number.
     pub leaf_hashed_key: U256,
-    /// The leaf's index: of an existing leaf its own, of a first write the one it will get, 0 for an absent slot.
+    /// The leaf's index: its own for an existing leaf, the one that it will get for a first write, 0 for an absent
+    /// slot.
     pub leaf_enumeration_index: u64,
     /// The value after, for a write; zeros for a read.
     pub value_written: [u8; 32],
@@ -79,7 +80,7 @@ pub struct MerklePath {
     pub value_read: [u8; 32],
 }
 
-/// What a ZK prover needs beside the run, in inputs since version 31. Kept, not used.
+/// What a ZK prover needs besides the run, in inputs since version 31. Kept, not used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "not used")]
 pub struct CommitmentInput {
@@ -92,7 +93,7 @@ pub struct CommitmentInput {
     pub blob_versioned_hashes: Vec<H256>,
 }
 
-/// Of a blob. Kept, not used.
+/// Hashes of a blob. Kept, not used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "not used")]
 pub struct BlobHash {

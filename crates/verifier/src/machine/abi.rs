@@ -2,7 +2,7 @@
 
 use tee_eravm::U256;
 
-/// The words of a list of arguments of which some are of dynamic length.
+/// Encodes a list of arguments, of which some are of dynamic length.
 pub(crate) struct Encoder {
     head: Vec<[u8; 32]>,
     tail: Vec<u8>,
@@ -10,7 +10,7 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// For this many words of arguments; those of dynamic length count as one.
+    /// An encoder for this many words of arguments; an argument of dynamic length counts as one.
     pub(crate) fn new(head_words: usize) -> Self {
         Self { head: Vec::with_capacity(head_words), tail: Vec::new(), head_bytes: head_words.saturating_mul(32) }
     }

@@ -1,4 +1,4 @@
-//! Bytecodes of a transaction's dependencies: which are published, compressed how.
+//! Bytecodes of a transaction's dependencies: which ones are published, and how they are compressed.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ fn compress(code: &[u8]) -> Option<Vec<u8>> {
     }
     let entries = u16::try_from(statistics.len()).ok()?;
     let mut dictionary: Vec<_> = statistics.into_iter().collect();
-    // Among those of one frequency the last to appear comes first.
+    // Of chunks that are equally frequent, the last to appear comes first.
     dictionary.sort_unstable_by_key(|(_, rank)| std::cmp::Reverse(*rank));
 
     let mut compressed = entries.to_be_bytes().to_vec();
@@ -33,7 +33,7 @@ fn compress(code: &[u8]) -> Option<Vec<u8>> {
     Some(compressed)
 }
 
-/// The words that tell the bootloader of a compressed bytecode: hash, room for a selector, both forms.
+/// The words that describe a compressed bytecode to the bootloader: hash, room for a selector, both forms.
 pub(crate) fn encode_compressed(hash: [u8; 32], code: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = Encoder::new(2);
     encoder.bytes(code);

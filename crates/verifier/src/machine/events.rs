@@ -78,7 +78,7 @@ pub struct ContractEvent {
     pub data: Vec<u8>,
 }
 
-/// An event that still waits for pieces.
+/// An event that still lacks pieces.
 struct Pending {
     address: [u8; 20],
     event: ContractEvent,

@@ -1,11 +1,11 @@
-//! Where the bootloader looks for what in its heap, in words of 32 bytes, by protocol version (`vm_latest/constants.rs` of
+//! The layout of the bootloader's heap, in words of 32 bytes, by protocol version (`vm_latest/constants.rs` of
 //! zksync-era).
 
 use crate::ProtocolVersionId;
 
 /// Transactions that a batch has room for.
 pub(crate) const MAX_TRANSACTIONS: u32 = 10_000;
-/// Interop roots that a batch has room for, where the version knows them.
+/// Interop roots that a batch has room for, in versions that know them.
 const MAX_INTEROP_ROOTS: u32 = 100;
 /// Bytes of the heap that the protocol uses.
 pub(crate) const HEAP_BYTES: usize = 63_800_000;
@@ -15,12 +15,12 @@ pub(crate) const INTEROP_ROOT_WORDS: u32 = 5;
 pub(crate) const BLOCK_WORDS: u32 = 4;
 /// Words of a transaction's description.
 pub(crate) const DESCRIPTION_WORDS: u32 = 2;
-/// Words behind a transaction's start where its gas limit is.
+/// The place of the gas limit in an encoded transaction, in words.
 pub(crate) const GAS_LIMIT: u32 = 4;
-/// Parameters of a hook, in the words before it.
+/// The number of a hook's parameters, which are in the words before it.
 pub(crate) const HOOK_PARAMETERS: u32 = 3;
 
-/// The first words of all: the batch's parameters.
+/// The batch's parameters, in the first words of the heap.
 pub(crate) mod batch {
     pub(crate) const OPERATOR: u32 = 0;
     pub(crate) const PREVIOUS_HASH: u32 = 1;
@@ -32,19 +32,20 @@ pub(crate) mod batch {
     pub(crate) const SETS_NEW_BATCH: u32 = 7;
 }
 
-/// Paymaster context, hashes of the current transaction, hashes of its up to 64 dependencies: what lies before the refunds.
+/// Words before the refunds. Among them are the paymaster context, the hashes of the current transaction, and the
+/// hashes of its dependencies, at most 64.
 const FIRST_WORDS: u32 = 8 + 32 + 33 + 2 + (64 + 4);
 const REFUNDS: u32 = FIRST_WORDS;
 const OVERHEADS: u32 = REFUNDS + MAX_TRANSACTIONS;
 const TRUSTED_GAS_LIMITS: u32 = OVERHEADS + MAX_TRANSACTIONS;
 const BLOCKS: u32 = TRUSTED_GAS_LIMITS + MAX_TRANSACTIONS;
 const BLOCKS_END: u32 = BLOCKS + (MAX_TRANSACTIONS + 1) * BLOCK_WORDS;
-/// Last block, roots in the block, current root.
+/// One word each for the last block, the roots in the block, and the current root.
 const INTEROP_STATE_WORDS: u32 = 3;
 const COMPRESSED_BYTECODES_WORDS: u32 = 196_608;
 const PRIORITY_WORDS: u32 = 2;
 const PUBDATA_WORDS: u32 = 1_360_000;
-/// The context and the call of a paymaster's last step.
+/// Words of a paymaster's last step: its context and its call.
 const POST_OPERATION_WORDS: u32 = 33 + 7;
 const RESULTS: u32 = (HEAP_BYTES / 32) as u32 - MAX_TRANSACTIONS;
 
@@ -56,47 +57,47 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// The word of the heap for what begins `at` words into the region; `None` where so many words would be written over what comes
-    /// behind it.
+    /// The heap word that is `at` words into the region. `None` if `words` words from there do not fit: they would
+    /// overwrite what follows the region.
     pub(crate) fn room(self, at: u32, words: u32) -> Option<u32> {
         let end = at.checked_add(words)?;
         (end <= self.words).then_some(self.start.saturating_add(at))
     }
 }
 
-/// Where the regions are that a version may have elsewhere.
+/// The places of the regions in one protocol version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// One word per transaction: the operator's refund.
     pub(crate) refunds: u32,
     /// One word per transaction: what it costs to have it in the batch.
     pub(crate) overheads: u32,
-    /// One word per transaction: its gas limit, as far as computation goes.
+    /// One word per transaction: its gas limit for computation.
     pub(crate) trusted_gas_limits: u32,
-    /// [`BLOCK_WORDS`] a transaction, and once more.
+    /// [`BLOCK_WORDS`] per transaction, and once more for the block at the end.
     pub(crate) blocks: u32,
     /// Since version 29.
     pub(crate) interop: Option<Interop>,
     /// Since version 31: the settlement layer's chain id, and behind it the interop fee.
     pub(crate) settlement_layer: Option<u32>,
-    /// Behind its first word, which the bootloader writes.
+    /// The compressed bytecodes, behind a first word that the bootloader writes.
     pub(crate) compressed_bytecodes: Region,
-    /// What L1 is told, as the L1Messenger gets it. The first word is the bootloader's.
+    /// The data for L1, as the L1Messenger receives it, behind a first word that the bootloader writes.
     pub(crate) pubdata: Region,
-    /// [`DESCRIPTION_WORDS`] a transaction.
+    /// [`DESCRIPTION_WORDS`] per transaction.
     pub(crate) descriptions: u32,
     /// The transactions themselves.
     pub(crate) transactions: Region,
-    /// Where the bootloader tells its host something.
+    /// The word by which the bootloader calls its host.
     pub(crate) hook: u32,
 }
 
-/// Where interop roots are.
+/// The places of interop roots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interop {
-    /// A word a block: its number of roots, plus one.
+    /// One word per block: its number of roots, plus one.
     pub(crate) blocks: u32,
-    /// [`INTEROP_ROOT_WORDS`] a root.
+    /// [`INTEROP_ROOT_WORDS`] per root.
     pub(crate) roots: Region,
 }
 
@@ -104,7 +105,7 @@ impl Layout {
     /// The layout of a protocol version.
     pub(crate) fn of(version: ProtocolVersionId) -> Self {
         let interop_roots = BLOCKS_END + INTEROP_STATE_WORDS + MAX_TRANSACTIONS;
-        // One root more than there can be, and the roots' rolling hash.
+        // Room for one root more than there can be, and for the roots' rolling hash.
         let interop_end = interop_roots + (MAX_INTEROP_ROOTS + 1) * INTEROP_ROOT_WORDS + 1;
         let (interop, mut end) = if version >= ProtocolVersionId::VERSION_29 {
             let roots = Region { start: interop_roots, words: MAX_INTEROP_ROOTS * INTEROP_ROOT_WORDS };
@@ -155,7 +156,7 @@ mod tests {
         }
     }
 
-    /// The words that zksync-era names.
+    /// The positions are those that zksync-era names.
     #[test]
     fn the_regions_are_where_the_versions_have_them() {
         let [v28, v29, v31] = [28, 29, 31].map(|version| Layout::of(ProtocolVersionId::new(version)));

@@ -9,7 +9,7 @@ use crate::{
 
 /// Leaves of the tree over the logs of a batch.
 const LOGS_TREE_LEAVES: usize = 16_384;
-/// The compression of state changes that this is.
+/// The version of this compression of state changes.
 const COMPRESSION_VERSION: u8 = 1;
 /// Bytes of an existing leaf's index, as published.
 pub(crate) const INDEX_BYTES: u32 = 4;
@@ -55,7 +55,7 @@ impl StateChange {
         let (operation, bytes, value) = compressed_value(self.before, self.after);
         to.push((bytes << 3) as u8 | operation);
         let word = value.to_be_bytes::<32>();
-        // Without compression all 32 bytes, under a length of 0.
+        // Without compression: all 32 bytes, and 0 as their length.
         let start = if operation == 0 { 0 } else { 32_usize.saturating_sub(bytes) };
         to.extend(word.get(start..)?);
         Some(())
@@ -73,8 +73,9 @@ impl StateChange {
     }
 }
 
-/// Number of the operation, bytes of the compressed value, and the value: the shortest of the sum, the difference and the new value,
-/// the first of those that are equally short; the new value in full where none is shorter than 31 bytes.
+/// Returns the operation's number, the length of the compressed value in bytes, and the value. It is the shortest of
+/// the increase, the decrease and the new value; if two are equally short, the first of them. If none is shorter than
+/// 31 bytes, it is the new value in full.
 fn compressed_value(before: U256, after: U256) -> (u8, usize, U256) {
     let candidates = [(1, after.wrapping_sub(before)), (2, before.wrapping_sub(after)), (3, after)];
     candidates
@@ -93,8 +94,8 @@ pub(crate) fn cost(is_new: bool, before: U256, after: U256) -> u32 {
     key.saturating_add(1).saturating_add(value)
 }
 
-/// The input of the L1Messenger, as it lies in the bootloader's heap behind the first word. `changes` are in the order of address and
-/// slot. `None` where an index is larger than can be published.
+/// The input of the L1Messenger, as it lies in the bootloader's heap behind the first word. `changes` are in the order
+/// of address and slot. `None` if an index is too large to be published.
 pub(crate) fn messenger_input(
     publication: &Publication,
     messages: &L1Messages,
@@ -141,7 +142,7 @@ fn push_all(to: &mut Vec<u8>, items: &[Vec<u8>]) -> Option<()> {
     Some(())
 }
 
-/// A header with the length, the number of new slots, then these and all others.
+/// Appends a header with the length, then the number of new slots, the new slots, and the others.
 fn push_compressed(to: &mut Vec<u8>, changes: &[StateChange]) -> Option<()> {
     let (new, known): (Vec<&StateChange>, Vec<&StateChange>) = changes.iter().partition(|change| change.index == 0);
     let mut compressed = (new.len() as u16).to_be_bytes().to_vec();
@@ -158,7 +159,7 @@ fn chained(hashes: impl Iterator<Item = [u8; 32]>) -> [u8; 32] {
     hashes.fold([0; 32], |chain, hash| keccak256([chain, hash].as_flattened()))
 }
 
-/// Root of the tree over the logs, filled up with logs of zeros.
+/// The root of the tree over the logs, which is filled up with logs of zeros.
 fn logs_root(logs: &[[u8; 88]]) -> [u8; 32] {
     let mut level: Vec<_> = logs.iter().map(|log| keccak256(log)).collect();
     let mut empty = keccak256(&[0; 88]);

@@ -1,4 +1,4 @@
-//! Refunds: what a transaction gets back of the gas that it paid for.
+//! Refunds: the part of the gas it paid for that a transaction gets back.
 
 use tee_eravm::U256;
 
@@ -21,8 +21,8 @@ pub(crate) struct Usage {
     pub(crate) pubdata_bytes: u32,
 }
 
-/// The refund that a node proposes: what was paid, less the fair price of what was used. `None` where the numbers contradict
-/// each other.
+/// The refund that a node proposes: what was paid, less the fair price of what was used. `None` if the numbers
+/// contradict each other.
 pub(crate) fn proposed_refund(fees: &Fees, usage: &Usage) -> Option<u64> {
     let spent = usage.gas_limit.checked_sub(usage.bootloader_refund)?;
     let for_computation = spent.saturating_sub(usage.gas_for_pubdata);
@@ -39,7 +39,7 @@ pub(crate) fn proposed_refund(fees: &Fees, usage: &Usage) -> Option<u64> {
 
 /// The base fee at which each transaction can pay for what it publishes.
 pub(crate) fn base_fee(fair_l2_gas_price: u64, fair_pubdata_price: u64) -> u64 {
-    /// No transaction can be made to pay more gas for a byte.
+    /// The most gas per byte that a transaction can be made to pay.
     const MAX_GAS_PER_PUBDATA_BYTE: u64 = 50_000;
     fair_l2_gas_price.max(fair_pubdata_price.div_ceil(MAX_GAS_PER_PUBDATA_BYTE))
 }

@@ -23,9 +23,9 @@ use crate::{
     },
 };
 
-/// The L1Messenger's own slots are not part of the published state.
+/// The L1Messenger, whose own slots are not part of the published state.
 const L1_MESSENGER: [u8; 20] = events::kernel_address(0x8008);
-/// What a failing bootloader may say.
+/// The most bytes that are kept of a failing bootloader's text.
 const MAX_REASON_BYTES: usize = 1024;
 
 /// The parameters that a batch runs under.
@@ -190,7 +190,7 @@ impl<S: State> BatchRun<S> {
         Ok(())
     }
 
-    /// The following transactions are of this block.
+    /// Begins a block: the transactions that follow are part of it.
     pub(crate) fn begin_block(&mut self, block: Block) {
         self.block = block;
         self.place.block = self.place.block.saturating_add(1);
@@ -248,7 +248,8 @@ impl<S: State> BatchRun<S> {
         let place = self.place;
         let Some(snapshot) = self.machine.snapshot() else { return Ok(None) };
         let outcome = self.attempt(transaction, &encoded);
-        // Whatever ended it: an attempt that a node undid has no paths in the input, and one that has no room is not made at all.
+        // However the attempt ended: one that the node undid has no paths in the input, and one that has no room is not
+        // made at all.
         if !hashes.iter().all(|hash| self.is_known(hash)) {
             self.machine.roll_back(snapshot);
             self.place = place;
@@ -407,8 +408,9 @@ impl<S: State> BatchRun<S> {
         if let Some(reason) = end {
             return Err(Rejection::BatchTipFailed { reason });
         }
-        // A write that stands to a slot that no path proves would be missing from the new root, even one that seems to change nothing:
-        // whether it does is the claim. What the run came to until here may rest on such a claim, and goes with it.
+        // A write that remains in a slot without a path would be missing from the new root. This holds even if it seems
+        // to change nothing, because that is only a claim. Everything that the run has done so far may rest on such a
+        // claim, and is rejected with it.
         if let Some((address, key)) = self.machine.unproven_write() {
             return Err(Rejection::WriteWithoutPath { key: storage_key(&address, &key) });
         }

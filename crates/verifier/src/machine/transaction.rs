@@ -14,7 +14,7 @@ const MAX_COMPUTATION_GAS: u64 = 80_000_000;
 const SLOT_GAS: u32 = 10_000;
 /// Gas for each word of its encoding.
 const WORD_GAS: u32 = 10;
-/// What a transaction of an Ethereum type, which does not say it, is taken to pay for a byte of pubdata.
+/// The gas per byte of pubdata of a transaction of an Ethereum type, which does not state it.
 const ETHEREUM_PUBDATA_GAS: u64 = 50_000;
 
 /// A transaction as the bootloader takes it.
@@ -35,9 +35,9 @@ pub(crate) struct BootloaderTransaction<'a> {
     signature: &'a [u8],
     paymaster_input: &'a [u8],
     pub(crate) dependencies: &'a [Vec<u8>],
-    /// Their hashes.
+    /// The hashes of the dependencies.
     pub(crate) dependency_hashes: Vec<[u8; 32]>,
-    /// L1 sent it: nothing of it is published by the operator.
+    /// Whether L1 sent it: then the operator publishes nothing of it.
     pub(crate) is_from_l1: bool,
 }
 
@@ -121,7 +121,7 @@ impl<'a> BootloaderTransaction<'a> {
         }
     }
 
-    /// The ABI's encoding of the transaction, of which an L1 transaction's hash is taken, too.
+    /// The ABI encoding of the transaction. The hash of an L1 transaction is taken of it, too.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new(19);
         encoder.number(U256::from(self.kind));
@@ -147,12 +147,12 @@ impl<'a> BootloaderTransaction<'a> {
         encoded
     }
 
-    /// Its gas limit, as far as computation goes.
+    /// Its gas limit for computation.
     pub(crate) fn trusted_gas_limit(&self) -> U256 {
         self.gas_limit.min(U256::from(MAX_COMPUTATION_GAS))
     }
 
-    /// Gas for having a transaction with an encoding of so many words in the batch.
+    /// The gas for a transaction's place in the batch, if its encoding has this many words.
     pub(crate) fn overhead_gas(words: u32) -> u32 {
         SLOT_GAS.max(words.saturating_mul(WORD_GAS))
     }

@@ -16,7 +16,8 @@ const DEPLOYER: Address = kernel_address(0x8006);
 const BASE_TOKEN: Address = kernel_address(0x800a);
 const SYSTEM_CONTEXT: Address = kernel_address(0x800b);
 
-/// Where code is deployed for its price, a batch has gas for a quarter of this. A deployer of the operator's own asks for none.
+/// The most bytes that are looked at. At the usual price of deployment, a batch has gas for a quarter of this, but the
+/// operator's own deployer may charge nothing.
 const MAX_WATCHED_BYTES: usize = 1 << 24;
 
 /// The chain's state before a batch.
@@ -59,7 +60,7 @@ pub(crate) struct ChainWorld<S> {
     dependencies: HashMap<[u8; 32], Vec<u8>>,
     /// EVM code that the batch itself deployed, by hash.
     deployed: HashMap<[u8; 32], Vec<u8>>,
-    /// Bytes that were looked at to learn of it.
+    /// The number of bytes that were looked at to find that code.
     watched_bytes: usize,
     /// The slot of the bootloader's balance, which is never published.
     bootloader_balance: U256,
@@ -101,8 +102,8 @@ impl<S: State> ChainWorld<S> {
         self.codes.keys().map(|hash| H256(hash.to_be_bytes())).collect()
     }
 
-    /// Whether a code was known before the batch. The operator's word is enough: it decides only whether the operator publishes the
-    /// code in compressed form, and that it may decide as it likes.
+    /// Whether a code was known before the batch. The operator's claim is enough: it decides only whether the operator
+    /// publishes the code in compressed form, and that is the operator's choice.
     pub(crate) fn was_known(&mut self, hash: &[u8; 32]) -> bool {
         let slot = self.state.slot(&KNOWN_CODES_STORAGE, &U256::from_be_bytes(*hash));
         slot.is_ok_and(|slot| !slot.value.is_zero())
@@ -141,8 +142,9 @@ impl<S: State> World for ChainWorld<S> {
         *address == SYSTEM_CONTEXT || (*address == BASE_TOKEN && *key == self.bootloader_balance)
     }
 
-    /// Code that the EVM emulator's constructors return is in no transaction's dependencies. It is seen where the deployer has it
-    /// published, as nodes see it, and known by the hash of what is seen.
+    /// Watches for code that the EVM emulator's constructors return, which is in no transaction's dependencies. The
+    /// deployer has it published in this call, where nodes see it, too. It is known by the hash of the bytes that are
+    /// seen.
     fn watches_call(&self, caller: &Address, callee: &Address) -> bool {
         *callee == KNOWN_CODES_STORAGE && *caller == DEPLOYER && self.watched_bytes < MAX_WATCHED_BYTES
     }
@@ -213,7 +215,7 @@ mod tests {
         assert_eq!(world.into_deployed().len(), 1);
     }
 
-    /// Gas does not bound what a deployer of the operator's own shows.
+    /// Gas does not bound what the operator's own deployer shows.
     #[test]
     fn what_is_looked_at_is_bounded() {
         let mut world = ChainWorld::new(Empty);
