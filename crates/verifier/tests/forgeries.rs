@@ -1,4 +1,4 @@
-//! Forged inputs: each test changes one thing in a batch that verifies, and expects the check that stops just that.
+//! Forged inputs: each test changes one thing in a batch that verifies, and expects exactly the check that stops it.
 
 mod scene;
 
@@ -29,7 +29,7 @@ fn second_batch(load: Load) -> BatchInput {
     chain.seal(load).unwrap().input
 }
 
-/// Asserts that the honest batch verifies and that the forged one fails just this check.
+/// Asserts that the honest batch verifies and that the forged one fails exactly this check.
 #[track_caller]
 fn rejected(check: &str, forge: impl FnOnce(&mut BatchInput)) {
     let mut input = honest();
@@ -132,7 +132,7 @@ mod shape {
         rejected("insertion_index", |input| input.merkle_paths.next_enumeration_index += 1);
     }
 
-    /// Counted from too low, the new leaves fit: they would get indices that other leaves have.
+    /// Counted from too low a number, the new leaves fit, but would get indices that other leaves have.
     #[test]
     fn a_next_index_that_an_existing_leaf_has() {
         for lower in [1, 2, 20] {
@@ -149,7 +149,7 @@ mod shape {
         }
     }
 
-    /// The path is true: it is one that a larger batch over the same state shows before its first write.
+    /// The path is valid: a larger batch over the same state shows it before its first write.
     #[test]
     fn a_path_of_a_slot_that_the_run_never_touches() {
         let batch = |transactions| second_batch(Load { transactions, cold_reads: 0, l1_transactions: 0 });
@@ -173,7 +173,7 @@ mod shape {
         });
     }
 
-    /// A write is missed where the slot is read, or where the bootloader asks what is to be published.
+    /// A missing write is noticed where the slot is read, or where the bootloader asks what is to be published.
     #[test]
     fn each_written_path_dropped() {
         let input = honest();
@@ -182,7 +182,7 @@ mod shape {
         let verdicts: BTreeSet<_> = written
             .map(|at| {
                 let mut forged = input.clone();
-                // The first path is what the compact form of all others hangs on.
+                // The compact form of all other paths depends on the first one.
                 let lost = paths(&mut forged).remove(at);
                 if at == 0 {
                     let next = &mut paths(&mut forged)[0].merkle_paths;
@@ -276,7 +276,7 @@ mod state {
         });
     }
 
-    /// Those hashes are used under which no touched leaf lies; the others are of no consequence.
+    /// Only hashes over no touched leaf are used; the others do not matter.
     #[test]
     fn any_changed_hash_is_rejected_or_changes_nothing() {
         let honest = honest();
@@ -334,7 +334,7 @@ mod code {
 
     #[test]
     fn a_bytecode_left_out() {
-        // Any but the default account's, which the environment holds as well.
+        // Any except the default account's, which is in the environment as well.
         let default = honest().vm_run_data.default_account_code_hash;
         let codes: Vec<U256> =
             honest().vm_run_data.used_bytecodes.into_keys().filter(|hash| *hash != default).collect();
@@ -410,7 +410,7 @@ mod parameters {
         assert_eq!(verify(honest(), &options(300)).unwrap().chain_id(), L2ChainId::from(300_u32));
     }
 
-    /// The state knows the chain; the blocks' hashes then differ.
+    /// The state knows the chain, and the blocks' hashes then differ.
     #[test]
     fn another_chain_where_none_is_configured() {
         rejected("batch_tip_failed", |input| {
@@ -419,7 +419,7 @@ mod parameters {
         });
     }
 
-    /// Each version publishes in its own way.
+    /// Each version has its own way to publish.
     #[test]
     fn another_versions_way_to_publish() {
         rejected("pubdata_params", |input| {
@@ -439,7 +439,7 @@ mod parameters {
             input.pubdata_params.validator = PubdataValidator::CommitmentScheme(CommitmentScheme::PubdataKeccak256);
         });
         rejected("interop_fee", |input| input.l1_batch_env.interop_fee = U256::one());
-        // Nodes of version 31 say where a chain settles in batches of versions before, too.
+        // Nodes of version 31 name the settlement layer in batches of earlier versions, too.
         let mut input = honest();
         input.l1_batch_env.settlement_layer = Some(SettlementLayer { kind: SettlementLayerKind::L1, chain_id: 9 });
         assert_eq!(judge(input), judge(honest()));
@@ -518,7 +518,7 @@ mod blocks {
 mod transactions {
     use super::*;
 
-    /// The signature of the last L2 transaction, so that all others are as they were.
+    /// The signature of the last L2 transaction, so that all others stay as they are.
     fn signature(input: &mut BatchInput) -> &mut Vec<u8> {
         let ExecuteTransactionCommon::L2(common) = &mut last_l2_transaction(input).common_data else { unreachable!() };
         &mut common.signature
@@ -574,7 +574,7 @@ mod transactions {
             signature(input).clear();
             chain_blocks(input);
         });
-        // A transaction of Ethereum's types has its signature in its hash.
+        // The hash of a transaction of an Ethereum type covers its signature.
         rejected("malformed_transaction", |input| {
             signature(input).clear();
             if let ExecuteTransactionCommon::L2(common) = &mut last_l2_transaction(input).common_data {
@@ -591,7 +591,7 @@ mod transactions {
         });
     }
 
-    /// The other sender is the next one's: all that it takes to run is in the witness.
+    /// The new sender is the next transaction's, so the witness has all that the run needs.
     #[test]
     fn in_another_senders_name() {
         rejected("transaction_halted", |input| {
@@ -616,7 +616,7 @@ mod transactions {
         });
     }
 
-    /// A deposit that is left out, or invented, is a different batch: other writes than the witness's.
+    /// With a deposit left out or invented, it is a different batch, whose writes are not the witness's.
     #[test]
     fn from_l1_left_out() {
         let mut input = honest();

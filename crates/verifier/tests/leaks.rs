@@ -1,4 +1,4 @@
-//! What rejections leave behind: no thread, no memory. A test binary of its own, so that nothing else runs beside it.
+//! What rejections leave behind: no thread, no memory. It is its own test binary, so that nothing else runs beside it.
 
 mod scene;
 
@@ -12,14 +12,14 @@ use tee_verifier::{
 
 use scene::{chain_blocks, judge};
 
-/// Rejections of a round; a leaked input alone is more than a megabyte.
+/// Rejections in a round; one leaked input alone is more than a megabyte.
 const ROUNDS: usize = 40;
 /// What allocators keep for themselves.
 const SLACK_KB: usize = 24_000;
 
 type Forgery = (&'static str, fn(&mut BatchInput));
 
-/// From every stage of the verification, with the stages' threads.
+/// Forgeries for every stage of the verification, with the stages' threads.
 const FORGERIES: [Forgery; 17] = [
     ("execution_mode", |input| input.system_env.execution_mode = TxExecutionMode::EthCall),
     ("unsupported_version", |input| input.system_env.version = ProtocolVersionId::new(25)),
@@ -89,7 +89,7 @@ fn rejections_leave_no_thread_and_no_memory_behind() {
             assert_eq!(judge(forged), Err(check));
         }
     };
-    // What is made once and kept.
+    // First, everything that is made once and kept.
     (0..5).for_each(|_| round());
     let (threads_before, resident_before) = (threads(), resident_kb());
     (0..ROUNDS).for_each(|_| round());

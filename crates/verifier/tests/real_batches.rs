@@ -6,7 +6,7 @@ use tee_devnet::{Chain, Genesis, Load};
 use tee_reference::reference_root;
 use tee_verifier::{Address, BatchInput, H256, MerklePaths, Options, StorageKey, VerifiedBatch, VmRunData, verify};
 
-/// Of versions that the published virtual machine knows.
+/// Batches of versions that the published virtual machine knows.
 const OLDER: [&str; 10] = [
     "v26-sepolia",
     "v26-transfers-200",
@@ -20,7 +20,7 @@ const OLDER: [&str; 10] = [
     "v29-rollback-30",
 ];
 
-/// Of version 31.
+/// Batches of version 31.
 const VERSION_31: [&str; 10] = [
     "v31-chain-1",
     "v31-chain-2",
@@ -38,7 +38,7 @@ fn all() -> impl Iterator<Item = &'static str> {
     OLDER.into_iter().chain(VERSION_31)
 }
 
-/// The folder with real batches, or nothing where `TEE_TEST_DATA` does not name it. CI must have it.
+/// The folder with real batches; `None` if `TEE_TEST_DATA` does not name it. CI must have it.
 fn data() -> Option<PathBuf> {
     test_skips::data().map(|folder| folder.join("era-batches"))
 }
@@ -64,7 +64,7 @@ fn real_batches_verify_and_give_their_roots() {
     }
 }
 
-/// The legacy VM and each path folded in turn come to the same root.
+/// The legacy VM and each path folded in turn give the same root.
 #[test]
 fn the_reference_agrees_on_every_root() {
     let Some(folder) = data() else { return };
@@ -133,8 +133,8 @@ fn blobs_of_a_node_s_object_store_read_as_the_same_values() {
     assert_eq!(paths, input.merkle_paths);
 }
 
-/// Where the batch shows no compressor, a deployment's first attempt fails and is undone, as on a node. Most batches of version 31 show too
-/// little of it for anything to be published.
+/// If the batch shows no compressor, a deployment's first attempt fails and is undone, as on a node. Most batches of
+/// version 31 show too little of the compressor for anything to be published.
 #[test]
 fn a_chain_builds_on_the_state_that_a_real_batch_shows() {
     let Some(folder) = data() else { return };

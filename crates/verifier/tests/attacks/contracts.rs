@@ -1,4 +1,4 @@
-//! Contracts of the tests' own, on a chain with all system contracts.
+//! Contracts of these tests, on a chain with all system contracts.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use tee_devnet::slots;
 use tee_verifier::{Address, BatchInput, H256, U256, era_code_hash};
 use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
 
-/// A node's batch of version 29, whose state a chain can go on from. CI must have the folder.
+/// A node's batch of version 29, whose state a chain can continue. CI must have the folder.
 pub(crate) fn version_29() -> Option<BatchInput> {
     era_batch("v29-mixed-40")
 }
@@ -28,7 +28,7 @@ pub(crate) fn assemble(text: &str) -> Vec<u8> {
     words.concat()
 }
 
-/// Has a batch show a contract.
+/// Makes a batch show a contract.
 pub(crate) fn place(input: &mut BatchInput, address: Address, code: &[u8]) {
     let hash = H256(era_code_hash(code));
     let data = &mut input.vm_run_data;

@@ -1,4 +1,4 @@
-//! No check without its row in the table, and none without a forgery that it stops.
+//! Every check has a row in the table and a forgery that it stops.
 
 use strum::VariantNames;
 use tee_verifier::Rejection;
@@ -24,7 +24,7 @@ fn every_check_has_a_row_and_a_forgery() {
     }
 }
 
-/// The tests that the table names are there.
+/// The tests that the table names exist.
 #[test]
 fn every_test_in_the_table_exists() {
     let named = TABLE.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.rsplit('|').nth(1));

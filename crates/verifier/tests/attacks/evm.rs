@@ -1,8 +1,10 @@
-//! EVM transactions: contracts of the EVM, run by the chain's emulator. The legacy VM, which a node takes for the truth, judges.
+//! EVM transactions: contracts of the EVM, run by the chain's emulator. The judge is the legacy VM, which nodes rely
+//! on.
 //!
-//! No batch at hand has all that they need. State and system contracts are version 29's, the emulator is a node's of version 31. Four
-//! contracts that no batch shows have stand-ins: the emulator's gas manager (0x8013), which serves whoever asks; the store of EVM
-//! hashes (0x8015) and the predeploys' manager (0x8014), which answer zero; and the oracle of code (0x8012).
+//! No batch at hand has everything that they need. State and system contracts are version 29's; the emulator is from a
+//! node of version 31. Four contracts that no batch shows have stand-ins: the emulator's gas manager (0x8013), which
+//! serves every caller; the store of EVM hashes (0x8015) and the predeploys' manager (0x8014), which answer zero; and
+//! the oracle of code (0x8012).
 
 use std::sync::LazyLock;
 
@@ -34,7 +36,7 @@ static CHAIN: LazyLock<Option<Chain>> = LazyLock::new(|| {
         place(&mut shown, Address::from_low_u64_be(address), &assemble(include_str!("zero.asm")));
     }
     let mut chain = Chain::new(Genesis::from_batch(shown));
-    // Which code may be deployed: 1 is the EraVM's and the EVM's.
+    // Which code may be deployed: 1 means EraVM and EVM code.
     let number = H256::from_low_u64_be;
     chain.set_slot(&StorageKey::new(Address::from_low_u64_be(DEPLOYER), number(1)), number(1));
     Some(chain)
@@ -54,17 +56,17 @@ fn transaction(nonce: u32, to: Option<Address>, calldata: Vec<u8>, gas_limit: u6
     account.sign_transaction(transaction, 270_u32.into())
 }
 
-/// Where an account's first deployment goes: RLP of its address and its nonce.
+/// The address of an account's first deployment: from the RLP of its address and its nonce.
 fn deployed(nonce: u8) -> Address {
     let nonce = if nonce == 0 { 0x80 } else { nonce };
     let encoded = [&[0xd6, 0x94], Account::new(ACCOUNT).address().as_bytes(), &[nonce]].concat();
     Address::from_slice(&keccak256(&encoded)[12..])
 }
 
-/// Adds one to its first slot.
+/// The code of a contract that adds one to its first slot.
 const COUNTER: [u8; 10] = [0x60, 1, 0x60, 0, 0x54, 1, 0x60, 0, 0x55, 0];
 
-/// What puts a code there.
+/// The init code that deploys this code.
 fn init_code(code: &[u8]) -> Vec<u8> {
     let length = code.len() as u8;
     [&[0x60, length, 0x60, 12, 0x60, 0, 0x39, 0x60, length, 0x60, 0, 0xf3], code].concat()
@@ -96,10 +98,10 @@ fn is_deployed(chain: &Chain, address: Address) -> bool {
     chain.prove(&slots::account_code(&address).hashed_key_u256()).value_read != [0; 32]
 }
 
-/// Calls a contract, calls it as one that may change nothing, runs its code as its own, asks for its size, and creates an empty
-/// contract. What it is told goes into slots 1 to 5.
+/// Calls a contract, calls it as one that may change nothing, runs its code as its own, asks for its size, and creates
+/// an empty contract. The answers go into slots 1 to 5.
 fn caller_of(contract: Address) -> Vec<u8> {
-    // With 50,000 of the EVM's gas: one that fails burns all that it is given.
+    // With 50,000 of the EVM's gas: a call that fails burns all of it.
     let call = |arguments: usize, operation: u8| {
         [&[0x60, 0].repeat(arguments)[..], &push(contract), &[0x62, 0, 0xc3, 0x50, operation]].concat()
     };
@@ -108,7 +110,7 @@ fn caller_of(contract: Address) -> Vec<u8> {
         call(4, 0xfa),
         call(4, 0xf4),
         [&push(contract)[..], &[0x3b]].concat(),
-        // The last five bytes of a word: what puts nothing there.
+        // The last five bytes of a word: code that deploys nothing.
         vec![0x64, 0x60, 0, 0x60, 0, 0xf3, 0x60, 0, 0x52, 0x60, 5, 0x60, 27, 0x60, 0, 0xf0],
     ];
     told.into_iter().zip(1..).flat_map(|(told, number)| [told, vec![0x60, number, 0x55]].concat()).collect()
@@ -126,14 +128,15 @@ fn a_contract_of_the_evm_is_deployed_and_called_as_the_legacy_vm_has_it() {
     let input = sealed(&mut chain, vec![deploy, call(1), call(2)]).unwrap();
     assert_eq!(first_slot(&chain, deployed(0)), 2.into());
     assert!(input.vm_run_data.used_bytecodes.keys().any(is_evm_code));
-    // What the batch did not deploy has to be in its input.
+    // Code that the batch did not deploy must be in its input.
     let mut input = sealed(&mut chain, vec![call(3)]).unwrap();
     assert_eq!(first_slot(&chain, deployed(0)), 3.into());
     input.vm_run_data.used_bytecodes.retain(|hash, _| !is_evm_code(hash));
     assert_eq!(judge(input).unwrap_err(), "bytecode_missing");
 }
 
-/// A node keeps no code whose deployment is undone, so that its input lacks it, although it ran. Any user can have it so.
+/// A node keeps no code whose deployment is undone, so its input lacks the code, although it ran. Any user can make
+/// this happen.
 #[test]
 fn code_that_is_deployed_called_and_undone_is_known_from_its_deployment() {
     let Some(mut chain) = CHAIN.clone() else { return };
@@ -150,7 +153,8 @@ fn code_that_is_deployed_called_and_undone_is_known_from_its_deployment() {
     assert_eq!(judge(input).map(|verified| verified.root()), Ok(sealed.root));
 }
 
-/// Contracts of the EVM call each other, with each other's gas, as the legacy VM has it: with enough of it, and with ever less.
+/// EVM contracts call each other with each other's gas, as on the legacy VM: first with enough of it, then with less
+/// and less.
 #[test]
 fn contracts_of_the_evm_call_create_and_fail_each_other_as_the_legacy_vm_has_it() {
     let Some(mut chain) = CHAIN.clone() else { return };
@@ -182,7 +186,8 @@ fn deployments_that_fail_end_as_the_legacy_vm_has_them() {
     let Some(chain) = CHAIN.clone() else { return };
     let mut ends = Vec::new();
     let sweep = (0..14_u64).map(|step| (init_code(&COUNTER), (0..step).fold(60_000, |gas, _| gas * 8 / 5)));
-    // Reverts, an invalid instruction, a code that may not start so, nothing, a loop without end, too long a code.
+    // Reverts, an invalid instruction, code with a first byte that is not allowed, nothing, an endless loop, code that
+    // is too long.
     let failing = [
         vec![0x60, 0, 0x60, 0, 0xfd],
         vec![0xfe],

@@ -1,5 +1,6 @@
-//! The clever forger: a sequencer that runs on a forged state, over the honest chain's tree, and then repairs whatever the
-//! verifier compares. What it wants signed is a step from the honest root before the batch to a root with its loot.
+//! The clever forger: a sequencer that runs on a forged state, over the honest chain's tree, and then repairs
+//! everything that the verifier compares. It wants a signature for a step from the honest root before the batch to a
+//! root with its loot.
 
 use std::sync::LazyLock;
 
@@ -11,9 +12,9 @@ use tee_verifier::{Address, BatchInput, H256, MerklePath, StorageKey, U256, inpu
 /// The honest chain after its first batch.
 struct Honest {
     chain: Chain,
-    /// What it sealed.
+    /// The batch that it sealed.
     first_batch: BatchInput,
-    /// Its only transaction, a transfer of the replayed account.
+    /// The batch's only transaction, a transfer of the replayed account.
     transfer: Transaction,
 }
 
@@ -22,7 +23,7 @@ const SYSTEM_CONTEXT: u64 = 0x800b;
 const POOR: u32 = 0;
 const REPLAYED: u32 = 1;
 const CALLER: u32 = 2;
-/// What the poor account has; its transaction wants to send a hundred times as much.
+/// What the poor account has; its transaction tries to send a hundred times as much.
 const POOR_WEI: u64 = 10_u64.pow(18);
 const STORED: u64 = 7;
 
@@ -44,7 +45,7 @@ fn slot(number: u64) -> StorageKey {
     StorageKey::new(CONTRACT, H256::from_low_u64_be(number))
 }
 
-/// What is forged: a slot and its value, and the transaction that takes advantage of it.
+/// What is forged: a slot, its value, and the transaction that takes advantage of it.
 struct Loot {
     key: StorageKey,
     value: H256,
@@ -54,7 +55,7 @@ struct Loot {
 }
 
 impl Loot {
-    /// Funds out of nothing.
+    /// Funds from nothing.
     fn balance() -> Self {
         let mut thief = Account::new(POOR);
         Self {
@@ -65,7 +66,7 @@ impl Loot {
         }
     }
 
-    /// A contract's storage: what is read is written to another slot.
+    /// A contract's storage: the value that is read is written to another slot.
     fn storage() -> Self {
         let copy = Call::storage(Action::Copy, STORED, 0, STORED + 1);
         Self {
@@ -76,7 +77,7 @@ impl Loot {
         }
     }
 
-    /// The code of a contract: with another system contract's in its place, the call does nothing.
+    /// A contract's code: with another system contract's code in its place, the call does nothing.
     fn code() -> Self {
         let empty = slots::account_code(&Address::from_low_u64_be(0x8001)).hashed_key_u256();
         Self {
@@ -87,7 +88,7 @@ impl Loot {
         }
     }
 
-    /// A nonce set back: the account's transfer once more.
+    /// A nonce that is set back: the account's transfer is made once more.
     fn nonce() -> Self {
         Self {
             key: slots::nonces(&Account::new(REPLAYED).address()),
@@ -97,7 +98,7 @@ impl Loot {
         }
     }
 
-    /// What the chain knows of its own last batch: one is left out.
+    /// What the chain knows of its own last batch: one batch is left out.
     fn system() -> Self {
         let number = HONEST.first_batch.l1_batch_env.number.0;
         // The system context packs the last batch's number above its timestamp.
@@ -119,7 +120,7 @@ impl Loot {
         }
     }
 
-    /// The batch as the forger's sequencer seals it: everything in it agrees, but for the root before it.
+    /// The batch as the forger's sequencer seals it: everything in it agrees, except the root before it.
     fn sealed(&self) -> BatchInput {
         let mut chain = HONEST.chain.clone();
         chain.set_slot(&self.key, self.value);
@@ -136,14 +137,14 @@ impl Loot {
     }
 }
 
-/// The hashes of each path as the honest tree has them before the batch.
+/// Makes the hashes of each path those of the honest tree before the batch.
 fn honest_hashes(input: &mut BatchInput) {
     for path in &mut input.merkle_paths.merkle_paths {
         path.merkle_paths = HONEST.chain.prove(&path.leaf_hashed_key).merkle_paths;
     }
 }
 
-/// Values and indices, too.
+/// Makes values and indices honest, too.
 fn honest_leaves(input: &mut BatchInput) {
     honest_hashes(input);
     for path in &mut input.merkle_paths.merkle_paths {
@@ -155,7 +156,7 @@ fn honest_leaves(input: &mut BatchInput) {
     }
 }
 
-/// And what the sequencer says that it saw.
+/// Makes the sequencer's claims honest, too.
 fn honest_claims(input: &mut BatchInput) {
     honest_leaves(input);
     for (key, value) in &mut input.vm_run_data.witness_block_state.read_storage_key {
@@ -183,7 +184,7 @@ fn repair_claims(_: &Loot, input: &mut BatchInput) {
     honest_claims(input);
 }
 
-/// As of a slot that was written and rolled back.
+/// Drops the path, as of a slot that was written and rolled back.
 fn drop_path(loot: &Loot, input: &mut BatchInput) {
     honest_leaves(input);
     let key = loot.key.hashed_key_u256();
@@ -195,7 +196,7 @@ fn forge_index(loot: &Loot, input: &mut BatchInput) {
     loot.path(input).leaf_enumeration_index -= 1;
 }
 
-/// The leaf and its hashes as they were, and the batch said to write nothing.
+/// Restores the leaf and its hashes, and says that the batch writes nothing.
 fn keep_reads_only(_: &Loot, input: &mut BatchInput) {
     honest_claims(input);
     for path in &mut input.merkle_paths.merkle_paths {
@@ -204,7 +205,7 @@ fn keep_reads_only(_: &Loot, input: &mut BatchInput) {
     }
 }
 
-/// An existing leaf said to be absent: a first write, in the place of its real content.
+/// Says that an existing leaf is absent: a first write takes the place of its real content.
 fn hide_as_first_write(loot: &Loot, input: &mut BatchInput) {
     honest_hashes(input);
     let index = input.merkle_paths.next_enumeration_index;
@@ -216,7 +217,7 @@ fn hide_as_first_write(loot: &Loot, input: &mut BatchInput) {
     claims.is_write_initial.insert(loot.key, true);
 }
 
-/// The honest leaf for the tree, and a forged one of the same key for the run.
+/// Adds a forged leaf of the same key for the run, beside the honest leaf for the tree.
 fn add_second_leaf(loot: &Loot, input: &mut BatchInput) {
     honest_leaves(input);
     let mut second = loot.path(input).clone();
@@ -224,7 +225,7 @@ fn add_second_leaf(loot: &Loot, input: &mut BatchInput) {
     input.merkle_paths.merkle_paths.push(second);
 }
 
-/// The honest leaf is shown under the key beside its own.
+/// Shows the honest leaf under the key beside its own.
 fn move_leaf(loot: &Loot, input: &mut BatchInput) {
     honest_leaves(input);
     let forged = MerklePath { value_read: loot.value.0, ..loot.path(input).clone() };
@@ -232,13 +233,14 @@ fn move_leaf(loot: &Loot, input: &mut BatchInput) {
     input.merkle_paths.merkle_paths.push(forged);
 }
 
-/// One hash short, so that each stands for the level above its own and the first path's fills the gap.
+/// Makes the path one hash short, so that each hash stands for the level above its own and the first path's fills the
+/// gap.
 fn shift_siblings(loot: &Loot, input: &mut BatchInput) {
     honest_hashes(input);
     loot.path(input).merkle_paths.remove(0);
 }
 
-/// The forged leaf comes first and makes up what later paths leave out.
+/// Puts the forged leaf first, where it defines the hashes that later paths leave out.
 fn define_shared_hashes(loot: &Loot, input: &mut BatchInput) {
     honest_hashes(input);
     let mut forged = loot.path(input).clone();
@@ -267,8 +269,8 @@ fn each_is_rejected(loot: &Loot, expected: &[(Repair, &str)]) {
     assert_eq!(verdicts, expected);
 }
 
-/// Every repair with the check that it fails. With nothing forged but what is written, the run itself gives the forger
-/// away; that depends on the loot.
+/// Every repair with the check that it fails. Where only what is written is forged, the run itself gives the forger
+/// away; how depends on the loot.
 fn verdicts(shared_hashes: &'static str, run: &'static str, reads_only: &'static str) -> [(Repair, &'static str); 12] {
     [
         (nothing, "previous_root"),
@@ -316,7 +318,7 @@ fn no_batch_is_left_out() {
     each_is_rejected(&Loot::system(), &verdicts("siblings_disagree", "transaction_halted", "transaction_halted"));
 }
 
-/// The same constructions on an honest run: paths that were all taken before the batch, in the forger's way.
+/// The same repairs on an honest run: all paths are taken before the batch, as the forger does it.
 #[test]
 fn an_honest_batch_survives_the_same_repairs() {
     for loot in [Loot::balance(), Loot::storage(), Loot::code(), Loot::nonce(), Loot::system()] {
@@ -333,7 +335,7 @@ fn an_honest_batch_survives_the_same_repairs() {
     }
 }
 
-/// A chain that was forged throughout proves only what follows from its own root, and the result says so.
+/// A chain that was forged from the start proves only what follows from its own root, and the result says so.
 #[test]
 fn a_forged_tree_leads_from_a_forged_root_alone() {
     let loot = Loot::balance();

@@ -1,5 +1,5 @@
-//! Shapes of input that could cost more than an honest batch of their size. The tests ask for the verdicts;
-//! `cargo test --release -p tee-verifier --test attacks -- --ignored --nocapture` shows what each costs a byte.
+//! Shapes of input that could cost more than an honest batch of their size. The tests check the verdicts; `cargo test
+//! --release -p tee-verifier --test attacks -- --ignored --nocapture` shows what each costs per byte.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use tee_verifier::{
 struct Shape {
     name: &'static str,
     input: BatchInput,
-    /// The check that it fails, where it is not in order.
+    /// The check that it fails, if it is not valid.
     expected: Result<(), &'static str>,
 }
 
@@ -30,7 +30,7 @@ fn shape(name: &'static str, expected: Result<(), &'static str>, input: BatchInp
     Shape { name, input, expected }
 }
 
-/// Every account takes its turn.
+/// The accounts take turns.
 fn signed(calls: impl IntoIterator<Item = Call>) -> Vec<Transaction> {
     let mut accounts: Vec<_> = (0..16).map(Account::new).collect();
     let calls = calls.into_iter().zip((0..16).cycle());
@@ -68,7 +68,7 @@ fn bare_path(key: U256) -> MerklePath {
     }
 }
 
-/// A key anywhere in the tree.
+/// A pseudo-random key in the tree.
 fn scattered(number: usize) -> U256 {
     U256::from_big_endian(&keccak256(&number.to_be_bytes()))
 }
@@ -209,7 +209,7 @@ fn shapes(scale: usize) -> Vec<Shape> {
 }
 
 fn verdict(input: BatchInput) -> Result<(), &'static str> {
-    // Which of the two stops a forged tree first depends on where its keys lie.
+    // Where a forged tree's keys lie decides which of the two stops it first.
     judge(input).map(drop).map_err(|check| if check == "siblings_disagree" { "previous_root" } else { check })
 }
 
@@ -231,7 +231,7 @@ fn hostile_shapes_cost_what_their_size_allows() {
         let file = folder.path().join("shape.cbor");
         input.to_cbor(fs::File::create(&file).unwrap()).unwrap();
         drop(input);
-        // In a process that has held nothing else before.
+        // In a process that has held nothing before.
         let mut alone = Command::new(env::current_exe().unwrap());
         alone.args(["--ignored", "--exact", "--nocapture", "hostile_shapes::one_shape"]).env(SHAPE, &file);
         let output = String::from_utf8(alone.output().unwrap().stdout).unwrap();
@@ -241,7 +241,7 @@ fn hostile_shapes_cost_what_their_size_allows() {
         let mut number = || words.next().unwrap().parse::<f64>().unwrap();
         let (bytes, nanoseconds, memory) = (number(), number(), number());
         let got = words.next().unwrap();
-        // At this size some break the limits of lists.
+        // At this size, some exceed the limits of lists.
         assert!(
             got == expected.err().unwrap_or("verified") || got == "unreadable" && expected.is_err(),
             "{name}: {got}"
@@ -259,7 +259,8 @@ fn hostile_shapes_cost_what_their_size_allows() {
 
 const SHAPE: &str = "TEE_SHAPE";
 
-/// Not a test: verifies the file that the environment names, and shows its size, the time and the memory beside its bytes.
+/// Not a test: verifies the file that the environment names, and shows its size, the time, and the memory relative to
+/// its bytes.
 #[test]
 #[ignore = "a part of hostile_shapes_cost_what_their_size_allows"]
 fn one_shape() {
@@ -273,13 +274,13 @@ fn one_shape() {
     println!("\n{SHAPE} {} {nanoseconds} {memory} {}", cbor.len(), verdict.err().unwrap_or("verified"));
 }
 
-/// Lets the kernel forget how much memory the process took at most; gives what it takes now, in bytes.
+/// Resets the kernel's record of the process's peak memory; returns the memory in use now, in bytes.
 fn start_of_peak() -> u64 {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     peak()
 }
 
-/// The most memory that the process took.
+/// The process's peak memory, in bytes.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -312,7 +313,7 @@ fn interop_roots_have_the_room_that_the_version_gives_them() {
     assert_eq!(forged(ProtocolVersionId::VERSION_29, vec![interop_root(0)]), "interop_root_sides");
 }
 
-/// The machine takes those of the first block from the environment and never looks at the list's.
+/// The machine takes the first block's roots from the environment and never looks at the list's.
 #[test]
 fn interop_roots_of_the_first_block_are_the_environments() {
     let mut input = honest(1);
@@ -322,7 +323,7 @@ fn interop_roots_of_the_first_block_are_the_environments() {
     assert_eq!(judge(input).unwrap_err(), "first_block");
 }
 
-/// The last block is not executed: roots there would be listed and reach nobody.
+/// The last block is not executed: roots there would be listed and reach no contract.
 #[test]
 fn interop_roots_in_the_block_that_is_not_executed() {
     let mut input = seal(signed(transfers(1)).chunks(1).map(<[_]>::to_vec).collect());
@@ -333,7 +334,7 @@ fn interop_roots_in_the_block_that_is_not_executed() {
     assert_eq!(judge(input).unwrap_err(), "last_block_interop_roots");
 }
 
-/// A few bytes a time, these would take many times their own size in memory.
+/// At a few bytes each, these would take many times their own size in memory.
 #[test]
 fn long_lists_of_short_entries_are_not_read() {
     let mut input = honest(1);
@@ -364,7 +365,7 @@ fn long_lists_of_short_entries_are_not_read() {
     assert!(!unreadable(&input));
 }
 
-/// Long inputs are read as they come, and short ones from memory.
+/// Long inputs are read as they arrive, and short ones from memory.
 #[test]
 fn long_inputs_are_read_like_short_ones() {
     struct Broken;
@@ -395,7 +396,7 @@ fn long_inputs_are_read_like_short_ones() {
     assert!(matches!(read(&mut &cbor[..cbor.len() - 1]), Err(InputError::Cbor(_))));
     assert!(matches!(read(&mut cbor[..65 << 20].chain(Broken)), Err(InputError::Read(error)) if is_reset(&error)));
 
-    // As much as is allowed, and a byte more.
+    // The largest size that is allowed, and one byte more.
     let limit = json.len() as u64;
     assert!(BatchInput::read(&json[..], InputForm::Json, limit).is_ok());
     for (bytes, form) in [(&json, InputForm::Json), (&cbor, InputForm::Cbor)] {
@@ -405,8 +406,8 @@ fn long_inputs_are_read_like_short_ones() {
     }
 }
 
-/// Code of four instructions to a word. A batch of its own code is bounded, too: by the gas of a batch, and by the machine's limits where
-/// that does not bound it.
+/// A batch with a bootloader of its own, four instructions per word. Such a batch is bounded, too: by the gas of a
+/// batch, and by the machine's limits where gas is no bound.
 fn with_bootloader(instructions: &[u64]) -> BatchInput {
     let mut code: Vec<u8> = instructions.iter().flat_map(|instruction| instruction.to_be_bytes()).collect();
     code.resize(3 * 32, 0);
@@ -424,7 +425,7 @@ fn a_bootloader_of_ones_own_is_bounded() {
     const ADD_CODE_WORD: u64 = 65;
     const HEAP_WRITE: u64 = 1077;
     let register = |number: u64, shift: u64| number << shift;
-    // Calls itself for ever.
+    // Calls itself forever.
     assert_eq!(judge(with_bootloader(&[NEAR_CALL])), Err("machine_limit"));
     // Takes the offset from the second word of its code and writes there.
     let far = [ADD_CODE_WORD | register(1, 24) | 1 << 32, HEAP_WRITE | register(1, 16), 0, 0, 0, 0, 0, 0xffff_ff00];

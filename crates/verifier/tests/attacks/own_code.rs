@@ -1,4 +1,4 @@
-//! Code of the operator's own: a batch like any other, which whoever relies on a result must not take.
+//! The operator's own code: a valid batch, which nobody who relies on a result may accept.
 
 use tee_devnet::{Chain, Genesis, Load, deposit, slots};
 use tee_verifier::{
@@ -9,7 +9,7 @@ use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProducti
 
 use crate::scene::judge;
 
-/// For whom the bootloader mints.
+/// The account for which the bootloader mints.
 const RECIPIENT: Address = Address::repeat_byte(0x11);
 
 fn honest() -> BatchInput {
@@ -56,7 +56,7 @@ fn a_bootloader_that_mints_verifies_where_no_code_is_pinned_and_only_there() {
     let balance = slots::balance(&RECIPIENT).hashed_key_u256();
     let minted = input.merkle_paths.merkle_paths.iter().find(|path| path.leaf_hashed_key == balance).unwrap();
     assert_eq!(U256::from_big_endian(&minted.value_written), U256::exp10(24));
-    // True of its own code, and worth nothing.
+    // Valid for its own code, and worth nothing.
     assert!(judge(input.clone()).is_ok());
 
     let options = pinned(300, 26, code_of(&honest()));
@@ -66,13 +66,14 @@ fn a_bootloader_that_mints_verifies_where_no_code_is_pinned_and_only_there() {
     assert!(verify(honest(), &options).is_ok());
 }
 
-/// A node's bootloader asks after each transaction what is to be published, and stops there. Another writes to a slot without a path,
-/// claimed to hold just what is written: without its path the new root would hold what the slot held before.
+/// A node's bootloader asks after each transaction what is to be published, and stops there. Another bootloader writes
+/// a slot without a path, with a claim that it holds exactly what is written. Without the path the new root would keep
+/// the slot's old value.
 #[test]
 fn a_write_that_seems_to_change_nothing_needs_its_path() {
     let slot = StorageKey::new(Address::from_low_u64_be(0x8001), H256::from_low_u64_be(8));
     let mut input = batch_of(include_str!("writing.asm"), |chain| {
-        // The first path stays, which others hang on.
+        // The first path stays, because others depend on it.
         chain.set_slot(
             &StorageKey::new(Address::from_low_u64_be(0x8001), H256::from_low_u64_be(7)),
             H256::repeat_byte(2),

@@ -1,4 +1,4 @@
-//! Paymasters of both flows: the legacy VM, which a node takes for the truth, judges each batch.
+//! Paymasters of both flows. The judge of each batch is the legacy VM, which nodes rely on.
 
 use tee_devnet::{Account, Action, Call, Chain, Genesis, slots};
 use tee_verifier::{
@@ -18,7 +18,7 @@ const TOKEN: Address = Address::repeat_byte(0x70);
 /// `validateAndPayForPaymasterTransaction`'s selector, at a word's start.
 const MAGIC: &str = "1601016972027674087219096584282962507946555294275460347601787516721897144320";
 
-/// What a paymaster does otherwise than it should.
+/// What a paymaster does differently from what it should.
 #[derive(Debug, Clone, Copy)]
 struct Behaviour {
     magic: &'static str,
@@ -50,12 +50,12 @@ fn selector(signature: &str) -> Vec<u8> {
     keccak256(signature.as_bytes())[..4].to_vec()
 }
 
-/// The account does nothing for it.
+/// The flow in which the account does nothing for the paymaster.
 fn general() -> Vec<u8> {
     [selector("general(bytes)"), [number(0x20), number(0)].concat()].concat()
 }
 
-/// The account approves the paymaster for a token first.
+/// The flow in which the account first approves the paymaster for a token.
 fn approval_based(minimum: u64) -> Vec<u8> {
     let arguments = [H256::from(TOKEN).0, number(minimum), number(0x60), number(0)];
     [selector("approvalBased(address,uint256,bytes)"), arguments.concat()].concat()
@@ -88,7 +88,7 @@ fn write() -> Call {
     Call::storage(Action::Write, 100, 2, 1)
 }
 
-/// What the batch writes to a slot. Asserts that verifier, chain and legacy VM agree.
+/// The value that the batch writes to a slot. Asserts that verifier, chain and legacy VM agree.
 #[track_caller]
 fn sealed(chain: &Chain, transactions: Vec<Transaction>) -> Option<impl Fn(StorageKey) -> Option<U256>> {
     let sealed = seal_as_both(&mut chain.clone(), vec![transactions])?;
@@ -113,7 +113,7 @@ fn a_paymaster_pays_and_is_told_of_the_end() {
         let spent = call.value;
         let written = sealed(&chain, vec![paid_by_paymaster(&chain, call, payment(3, general()))]).unwrap();
         let account = written(slots::balance(&Account::new(3).address()));
-        // The account pays for what it sends, and for no gas.
+        // The account pays for what it sends, but for no gas.
         assert_eq!(account, (!spent.is_zero()).then(|| U256::exp10(24) - spent));
         assert!(written(slots::balance(&PAYMASTER)).unwrap() < U256::from(1_u128 << 90));
         assert!(written(slot(PAYMASTER, H256::zero())).unwrap() > U256::zero());
@@ -130,14 +130,14 @@ fn the_account_approves_a_paymaster_for_its_token_where_it_has_not() {
     let allowance = slot(TOKEN, H256::from(Account::new(3).address()));
     let written = sealed(&chain, vec![approval(0, 5)]).unwrap();
     assert_eq!(written(allowance), Some(5.into()));
-    // What is approved suffices, and is raised where it does not.
+    // An approval that suffices stays; one that does not is raised.
     let written = sealed(&chain, vec![approval(0, 5), approval(1, 4), approval(2, 9)]).unwrap();
     assert_eq!(written(allowance), Some(9.into()));
     let written = sealed(&chain, vec![approval(0, 0)]).unwrap();
     assert_eq!(written(allowance), None);
 }
 
-/// Gas limits at which validation, the payment, the transaction, and what is told of its end each run out.
+/// Gas limits at which validation, payment, transaction, and the paymaster's last step each run out.
 #[test]
 fn paymasters_over_gas_limits_end_as_the_legacy_vm_has_them() {
     let Some(chain) = chain(GOOD) else { return };
@@ -173,7 +173,7 @@ fn paymasters_that_do_not_pay_and_flows_that_nobody_knows_are_in_no_batch() {
     }
 }
 
-/// What a paymaster does when it is told of the end cannot undo the transaction.
+/// Nothing that a paymaster does in its last step can undo the transaction.
 #[test]
 fn a_paymaster_that_fails_at_the_end_has_paid_all_the_same() {
     for post in ["jump @failed", "jump @post", "near_call r0, @post, @failed"] {

@@ -1,4 +1,4 @@
-//! Deployments: the legacy VM, which a node takes for the truth, judges which publications fail and are undone.
+//! Deployments. The legacy VM, which nodes rely on, judges which publications fail and are undone.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ fn chain() -> Option<Chain> {
     version_29().map(Genesis::from_batch).map(Chain::new)
 }
 
-/// A bytecode that nobody has seen: of words that are all alike but one, or of chunks that never repeat.
+/// A bytecode that nobody has seen: its words are all alike except one, or its chunks never repeat.
 fn code(words: usize, compressible: bool, salt: u64) -> Vec<u8> {
     let mut code = vec![0; words * WORD];
     if !compressible {
@@ -34,7 +34,7 @@ fn code(words: usize, compressible: bool, salt: u64) -> Vec<u8> {
 
 fn deployment(code: Vec<u8>) -> Call {
     let number = |number| H256::from_low_u64_be(number).0;
-    // No salt, the hash, and where the constructor's arguments start and how many there are.
+    // No salt, the hash, and the place and number of the constructor's arguments.
     let arguments = [number(0), era_code_hash(&code), number(0x60), number(0)];
     let calldata = [&keccak256(b"create(bytes32,bytes32,bytes)")[..4], arguments.as_flattened()].concat();
     Call { to: Address::from_low_u64_be(DEPLOYER), value: U256::zero(), calldata, factory_deps: vec![code] }
@@ -62,7 +62,8 @@ fn publishes(input: &BatchInput, code: &[u8]) -> bool {
     input.merkle_paths.merkle_paths.iter().any(|path| path.leaf_hashed_key == key && path.is_write)
 }
 
-/// Gas limits at which validation, publication, and construction each run out, and sizes on both sides of what compresses.
+/// Gas limits at which validation, publication, and construction each run out, and sizes on both sides of what can be
+/// compressed.
 #[test]
 fn deployments_of_all_sizes_and_gas_limits_end_as_the_legacy_vm_has_them() {
     let Some(chain) = chain() else { return };
@@ -115,8 +116,8 @@ fn known_and_repeated_dependencies_end_as_the_legacy_vm_has_them() {
     assert_eq!(judge(input).map(|verified| verified.root()), Ok(root));
 }
 
-/// Compressed, they would fill more than their region of the bootloader's memory: behind it lie the number and the chained hash of
-/// L1 transactions, which the system logs tell L1.
+/// Compressed, they would fill more than their region of the bootloader's memory. Behind it lie the number and the
+/// chained hash of L1 transactions, which the system logs tell L1.
 #[test]
 fn dependencies_larger_than_their_place_write_over_nothing() {
     let Some(chain) = chain() else { return };
@@ -142,7 +143,8 @@ fn dependencies_larger_than_their_place_write_over_nothing() {
     }
 }
 
-/// The first attempt finds the code missing and is undone. What stood in for the code must not run for ever after.
+/// The first attempt finds the code missing and is undone. What stood in for the missing code must not run later
+/// either.
 #[test]
 fn code_left_out_of_an_attempt_that_is_undone_never_runs_as_something_else() {
     let Some(chain) = chain() else { return };

@@ -1,4 +1,4 @@
-//! Where a batch's data is published: the legacy VM, which a node takes for the truth, judges what is handed to the validator.
+//! Where a batch's data is published. The legacy VM, which nodes rely on, judges what is handed to the validator.
 
 use tee_devnet::{Account, Action, Call, Chain, Genesis, deposit};
 use tee_verifier::{
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const VALIDATOR: Address = Address::repeat_byte(0xda);
-/// What the validator answers (`L2_DA_VALIDATOR_OUTPUT_HASH_KEY`).
+/// The slot with the validator's answer (`L2_DA_VALIDATOR_OUTPUT_HASH_KEY`).
 const OUTPUT_KEY: u64 = 5;
 
-/// The validator answers with the hash of all that it is given, so that the system logs tell each byte of it.
+/// The validator answers with the hash of all that it is given, so the system logs depend on each byte of it.
 #[test]
 fn every_byte_that_is_handed_to_the_validator_is_the_legacy_vms() {
     let Some(shown) = version_29() else { return };
@@ -52,7 +52,7 @@ fn every_byte_that_is_handed_to_the_validator_is_the_legacy_vms() {
         let output = logs.find(|log| log[24..56] == H256::from_low_u64_be(OUTPUT_KEY).0);
         H256::from_slice(&output.unwrap()[56..])
     });
-    // Only without publication the state is left out.
+    // The state is left out only without publication.
     assert!(!outputs[0].is_zero() && outputs[0] != outputs[1], "{outputs:?}");
     assert!(outputs[2..].iter().all(|output| *output == outputs[0]), "{outputs:?}");
 }

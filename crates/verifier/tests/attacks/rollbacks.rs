@@ -1,4 +1,4 @@
-//! Slots without a path: what a node's batch has of them is verified, and nothing can be made of them.
+//! Slots without a path: a node's batch with such slots is verified, and they cannot be abused.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ fn slot(number: u64) -> StorageKey {
     StorageKey::new(CONTRACT, H256::from_low_u64_be(number))
 }
 
-/// A batch of calls, each from an account of its own.
+/// A batch of calls, each from a different account.
 fn batch(calls: Vec<Call>) -> BatchInput {
     let mut chain = CHAIN.clone();
     let calls = calls.into_iter().zip(0..);
@@ -44,11 +44,11 @@ fn has_path(input: &BatchInput, number: u64) -> bool {
     input.merkle_paths.merkle_paths.iter().any(|path| path.leaf_hashed_key == key)
 }
 
-/// Takes a slot's path away, as of one that was rolled back, and says what it held.
+/// Takes a slot's path away, as of a slot that was rolled back, and claims a value for it.
 fn pretend_rolled_back(input: &mut BatchInput, number: u64, claim: u64) {
     let (paths, key) = (&mut input.merkle_paths.merkle_paths, slot(number).hashed_key_u256());
     let at = paths.iter().position(|path| path.leaf_hashed_key == key).expect("a slot with a path");
-    // Later paths leave out what they share with the first: it must stay.
+    // Later paths leave out what they share with the first, so the first must stay.
     assert_ne!(at, 0);
     paths.remove(at);
     claim_value(input, number, claim);
@@ -64,21 +64,21 @@ fn claim_value(input: &mut BatchInput, number: u64, claim: u64) {
 fn a_batch_with_rolled_back_slots_of_all_kinds_verifies() {
     let input = batch(vec![
         transfer(),
-        // Three slots of whole transactions, of which two revert on one.
+        // Three slots of whole transactions; two of these revert on the same one.
         Call::storage(Action::WriteAndRevert, 100, 2, 1),
         Call::storage(Action::WriteAndRevert, 101, 2, 9),
-        // Two slots of an inner frame; the third is written for good.
+        // Two slots of an inner frame; the third stays written.
         Call::storage(Action::WriteRolledBack, 200, 3, 1),
-        // Rolled back once, then written for good.
+        // Rolled back once, then written to stay.
         Call::storage(Action::WriteAndRevert, 300, 1, 1),
         Call::storage(Action::Write, 300, 1, 2),
         // Rolled back once, then read.
         Call::storage(Action::WriteAndRevert, 400, 1, 1),
         Call::storage(Action::Read, 400, 1, 0),
-        // Written for good, then rolled back.
+        // Written to stay, then rolled back.
         Call::storage(Action::Write, 500, 1, 1),
         Call::storage(Action::WriteAndRevert, 500, 1, 2),
-        // Slots that exist: one rolled back alone, one rolled back and copied.
+        // Existing slots: one only rolled back, one rolled back and copied.
         Call::storage(Action::WriteAndRevert, EXISTING, 2, 1),
         Call::storage(Action::Copy, EXISTING + 1, 0, 600),
         transfer(),
@@ -128,7 +128,7 @@ fn a_rolled_back_slot_that_a_later_transaction_reads_needs_its_path() {
         Call::storage(Action::Read, EXISTING, 3, 0),
     ] {
         let mut input = batch(vec![reverted.clone(), reader, reverted.clone()]);
-        // Another value than its path proves; and without the path, true or not.
+        // A value other than the one that its path proves; and without the path, whether true or not.
         let mut forged = input.clone();
         claim_value(&mut forged, EXISTING + 1, 5);
         assert_eq!(judge(forged).unwrap_err(), "witness_value");
@@ -137,22 +137,22 @@ fn a_rolled_back_slot_that_a_later_transaction_reads_needs_its_path() {
             pretend_rolled_back(&mut forged, EXISTING + 1, claim);
             assert_eq!(judge(forged).unwrap_err(), "read_without_path", "{claim}");
         }
-        // Said to be absent while its path says that it is there.
+        // Claimed to be absent, while its path proves that it exists.
         input.vm_run_data.witness_block_state.is_write_initial.insert(slot(EXISTING + 1), true);
         assert_eq!(judge(input).unwrap_err(), "witness_initial_write");
     }
 }
 
-/// A claim equal to what is written would make the write seem to change nothing.
+/// If the claim equals what is written, the write seems to change nothing.
 #[test]
 fn a_slot_that_is_written_for_good_needs_its_path() {
     let calls = [
-        // Written alone; before and after what is rolled back; written again in a frame that is not.
+        // Written alone; before and after a rolled back write; written again in a frame that is not rolled back.
         vec![Call::storage(Action::Write, EXISTING, 2, 5)],
         vec![Call::storage(Action::WriteAndRevert, EXISTING, 2, 1), Call::storage(Action::Write, EXISTING, 2, 5)],
         vec![Call::storage(Action::Write, EXISTING, 2, 5), Call::storage(Action::WriteAndRevert, EXISTING, 2, 1)],
         vec![Call::storage(Action::WriteRolledBack, EXISTING, 2, 4)],
-        // Written and then written back to what it is claimed to have held.
+        // Written, and then written back to the claimed old value.
         vec![Call::storage(Action::Write, EXISTING, 2, 5), Call::storage(Action::Write, EXISTING, 2, 7)],
     ];
     for (batch_number, calls) in calls.into_iter().enumerate() {
@@ -160,7 +160,7 @@ fn a_slot_that_is_written_for_good_needs_its_path() {
         for claim in [0, 4, 5, 6, 7, 8, 70, 71] {
             let mut forged = input.clone();
             pretend_rolled_back(&mut forged, EXISTING + 1, claim);
-            // The bootloader asks what the writes cost to publish before anything else comes of them.
+            // The bootloader asks what the writes cost to publish before anything else depends on them.
             assert_eq!(judge(forged).unwrap_err(), "unproven_cost", "batch {batch_number}, {claim}");
         }
     }
@@ -173,7 +173,7 @@ fn a_rolled_back_slot_that_nobody_claims_to_know_is_not_taken_for_zero() {
     assert_eq!(judge(input).unwrap_err(), "slot_missing");
 }
 
-/// The cost of what has no path is a claim. Outside of the kernel nobody sees it.
+/// The cost of a slot without a path is a claim. Only the kernel sees it.
 #[test]
 fn a_contract_does_not_see_what_its_writes_cost_to_publish() {
     let verdict = |action| judge(batch(vec![Call::storage(action, 100, 2, 1)])).map(|batch| batch.rolled_back_slots());
@@ -181,8 +181,9 @@ fn a_contract_does_not_see_what_its_writes_cost_to_publish() {
     assert_eq!(verdict(Action::WriteMeasureAndRevert), Ok(2));
 }
 
-/// The whole attack. On the forger's state a hundred slots are absent, which makes writing them so dear that the
-/// transaction fails; rolled back, they have no path, so nothing shows the honest chain's state to be another.
+/// The whole attack. In the forger's state a hundred slots are absent, so writing them costs so much that the
+/// transaction fails. They are rolled back and have no path, so nothing shows that the honest chain's state is
+/// different.
 #[test]
 fn a_transaction_is_never_made_to_fail_by_an_invented_cost() {
     const SLOTS: u64 = 100;
@@ -196,7 +197,7 @@ fn a_transaction_is_never_made_to_fail_by_an_invented_cost() {
         chain.environment_mut().previous_batch_hash = Some(honest.root());
         chain.seal_blocks(vec![vec![with_gas_limit(&call, gas_limit)]]).map(|sealed| sealed.input).ok()
     };
-    // The least gas with which it succeeds on the honest state.
+    // The smallest gas limit with which it succeeds on the honest state.
     let limits = (1..1_000).map(|step| step * 100_000);
     let mut runs = limits.filter_map(|limit| Some((limit, seal(&honest, limit)?)));
     let (gas_limit, truth) = runs.find(|(_, input)| has_path(input, 0)).unwrap();
@@ -214,7 +215,8 @@ fn a_transaction_is_never_made_to_fail_by_an_invented_cost() {
     assert_eq!(judge(lie).unwrap_err(), "unproven_cost");
 }
 
-/// A batch of honest users whom 200 writes and too small a gas limit fail, and what else leaves slots without a path.
+/// A batch of honest users, whose transactions fail because of 200 writes and too small a gas limit, with other causes
+/// of slots without a path.
 fn batch_without_paths() -> SealedBatch {
     let write = Call::storage(Action::Write, 1_000, WRITES, 1 << 40);
     let with = |gas_limit: u64| {
@@ -240,8 +242,8 @@ fn slot_path(key: StorageKey) -> SlotPath {
     SlotPath { key, index, value: H256(value_read), path: merkle_paths.into_iter().map(|hash| *hash).collect() }
 }
 
-/// A transaction that truly fails for what its writes would cost to publish leaves slots without a path. The state before the batch has
-/// paths for them: an input that carries these, too, is proven.
+/// A transaction that really fails because its writes cost too much to publish leaves slots without a path. The state
+/// before the batch has paths for them, and an input that carries these, too, is proven.
 #[test]
 fn a_transaction_that_fails_for_its_cost_is_proven_with_further_paths() {
     let SealedBatch { input, root, .. } = batch_without_paths();
@@ -256,7 +258,7 @@ fn a_transaction_that_fails_for_its_cost_is_proven_with_further_paths() {
     let verified = judge(completed.clone()).unwrap();
     assert_eq!((verified.root(), verified.rolled_back_slots()), (root, 0));
     assert_eq!(slots_without_path(&completed), Ok(vec![]));
-    // Only what the cost of a failing transaction rests on is needed, and all of that.
+    // Exactly the slots on which the cost of a failing transaction depends are needed.
     let of_the_writes = missing.iter().filter(|key| key.key().to_low_u64_be() >= 1_000);
     let mut enough = input.clone();
     add_read_paths(&mut enough, of_the_writes.copied().map(slot_path).collect()).unwrap();
@@ -264,7 +266,7 @@ fn a_transaction_that_fails_for_its_cost_is_proven_with_further_paths() {
     enough.merkle_paths.merkle_paths.pop();
     assert_eq!(judge(enough).unwrap_err(), "unproven_cost");
 
-    // What such a path proves is true or no path.
+    // A path either proves the truth or is invalid.
     completed.merkle_paths.merkle_paths.last_mut().unwrap().merkle_paths[0][0] ^= 1;
     assert!(["previous_root", "siblings_disagree"].contains(&judge(completed).unwrap_err()));
 }
@@ -276,7 +278,7 @@ fn further_paths_are_added_in_the_forms_that_an_input_can_have() {
     let missing = slots_without_path(&input).unwrap();
     let mut of_empty_subtrees = input.clone();
     for path in &mut of_empty_subtrees.merkle_paths.merkle_paths {
-        // As many as they have after the first of those that the batch changes: its path is whole.
+        // As many as they have after the first of those that the batch changes, whose path is whole.
         let whole = CHAIN.prove(&path.leaf_hashed_key).merkle_paths;
         let absent = CHAIN.prove(&slot(u64::MAX).hashed_key_u256()).merkle_paths;
         let left_out = whole.iter().zip(&absent).take_while(|(hash, empty)| hash == empty).count();
@@ -285,7 +287,7 @@ fn further_paths_are_added_in_the_forms_that_an_input_can_have() {
     for mut input in [input, of_empty_subtrees] {
         let own = input.merkle_paths.merkle_paths.len();
         let given = missing.iter().copied().map(slot_path).map(|mut slot| {
-            // As nodes give them.
+            // As nodes return them.
             slot.path.drain(..150);
             slot
         });
@@ -295,7 +297,7 @@ fn further_paths_are_added_in_the_forms_that_an_input_can_have() {
     }
 }
 
-/// Whoever is asked for paths is not trusted.
+/// The node that is asked for paths is not trusted.
 #[test]
 fn a_path_of_another_state_is_not_added() {
     let SealedBatch { input, .. } = batch_without_paths();

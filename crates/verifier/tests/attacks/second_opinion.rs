@@ -1,4 +1,4 @@
-//! The legacy VM, which a node takes for the truth, on what the chain is asked to seal.
+//! The verdict of the legacy VM, which nodes rely on, on what the chain is asked to seal.
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -6,17 +6,18 @@ use tee_devnet::{Chain, SealedBatch};
 use tee_reference::legacy_run;
 use tee_verifier::{BatchOutcome, H256, StorageKey, input::Transaction, run, storage_key};
 
-/// Seals blocks next. Asserts that the legacy VM takes them, too, or that neither does, and that they agree on everything that a
-/// batch comes to: success, refund, published bytes and the gas left of each transaction, what is written, the system logs and the events.
+/// Seals blocks next. Asserts that both the chain and the legacy VM take them, or neither, and that they agree on the
+/// whole outcome: success, refund, published bytes and gas left of each transaction, the values written, the system
+/// logs and the events.
 #[track_caller]
 pub(crate) fn seal_as_both(chain: &mut Chain, transactions: Vec<Vec<Transaction>>) -> Option<SealedBatch> {
     opinions(chain, transactions).unwrap_or_else(|disagreement| panic!("{disagreement}"))
 }
 
-/// The same, with what they disagree on as an error.
+/// The same, with a disagreement as an error.
 pub(crate) fn opinions(chain: &mut Chain, transactions: Vec<Vec<Transaction>>) -> Result<Option<SealedBatch>, String> {
     let blocks = chain.blocks(transactions.clone());
-    // It panics on some of what is no transaction of a batch.
+    // It panics on some inputs that are no transaction of a batch.
     let legacy = panic::catch_unwind(AssertUnwindSafe(|| legacy_run(chain.run_of(&blocks), chain.state())));
     let ours = run(chain.run_of(&blocks), chain.state());
     let (legacy, ours) = match (legacy, ours) {

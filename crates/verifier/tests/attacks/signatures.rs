@@ -1,8 +1,8 @@
-//! Signatures: for hostile transactions of every type the verifier's verdict is the legacy VM's.
+//! Signatures: for hostile transactions of every type, the verifier's verdict is the legacy VM's.
 //!
-//! The verifier recovers signers ahead of the run. The legacy VM does nothing of the kind. What it seals must verify, to the same
-//! root; what it does not seal must be rejected in the place of an honest transaction. Transactions are made with zksync-era's
-//! published types, as wallets sign them.
+//! The verifier recovers signers ahead of the run; the legacy VM does not. What the legacy VM seals must verify, to the
+//! same root. What it does not seal must be rejected in place of an honest transaction. Transactions are made with
+//! zksync-era's published types, as wallets sign them.
 
 use std::{collections::BTreeMap, panic, sync::LazyLock};
 
@@ -28,7 +28,7 @@ use crate::{
 const CHAIN_ID: u64 = 300;
 /// The contract that deploys.
 const DEPLOYER: u64 = 0x8006;
-/// Half of the order of secp256k1 is the highest s that Ethereum takes.
+/// The order of secp256k1. Half of it is the highest s that Ethereum accepts.
 const ORDER: &str = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
 
 static CHAIN: LazyLock<Chain> = LazyLock::new(|| Chain::new(Genesis::sepolia().unwrap()));
@@ -94,7 +94,7 @@ fn key(account: &Account) -> K256PrivateKey {
     K256PrivateKey::from_bytes(H256(account.key().secret_bytes())).unwrap()
 }
 
-/// Signs what is in a transaction, and writes down its encoding as a node receives it.
+/// Signs a transaction as it now is, and stores its encoding as a node receives it.
 fn sign(transaction: &mut L2Tx, key: &K256PrivateKey, chain_id: Option<u64>) {
     let mut request = TransactionRequest::from(transaction.clone());
     request.chain_id = chain_id;
@@ -102,7 +102,7 @@ fn sign(transaction: &mut L2Tx, key: &K256PrivateKey, chain_id: Option<u64>) {
     let signature = PackedEthSignature::sign_raw(key, &message).unwrap();
     let mut data = request.get_signed_bytes(&signature).unwrap();
     if request.is_legacy_tx() && chain_id.is_none() {
-        // The encoder forgets the 27; behind v are r and s, of 33 bytes each.
+        // The encoder drops the 27; behind v are r and s, of 33 bytes each.
         let at = data.len() - 67;
         data[at] = signature.v() + 27;
     }
@@ -216,7 +216,7 @@ fn every_hostile_transaction(account: &Account) -> Vec<(String, L2Tx)> {
     changed.chain(badly_signed).collect()
 }
 
-/// The transaction under the hash that it now has.
+/// The transaction with the hash that it now has.
 fn finish(transaction: L2Tx) -> Transaction {
     let published = zksync_types::Transaction::from(transaction);
     let mut transaction: Transaction = serde_json::from_value(serde_json::to_value(published).unwrap()).unwrap();
@@ -229,7 +229,7 @@ fn finish(transaction: L2Tx) -> Transaction {
     transaction
 }
 
-/// Asserts that chain and verifier agree on each, and that they take those that nothing is wrong with.
+/// Asserts that chain and verifier agree on each, and that they accept those that are valid.
 fn verdicts_agree(chain: &Chain, account: &Account) {
     let hostile = every_hostile_transaction(account);
     let all = hostile.len();
@@ -267,7 +267,7 @@ fn verdicts_agree(chain: &Chain, account: &Account) {
                     Err(check) => check,
                 };
                 *refusals.entry(check).or_default() += 1;
-                // What is run in the place of the honest transaction asks for more than the witness has, at worst.
+                // At worst, what runs in place of the honest transaction needs more than the witness has.
                 let expected = [
                     "transaction_halted",
                     "malformed_transaction",
@@ -294,7 +294,7 @@ fn the_verifier_and_the_legacy_vm_agree_on_every_hostile_transaction() {
     verdicts_agree(&CHAIN, &Account::new(3));
 }
 
-/// The account has code of its own: the default account's, at its address. The VM skips nothing for it.
+/// The account has its own code: the default account's, at its address. The VM skips nothing for it.
 #[test]
 fn the_verdicts_agree_on_accounts_that_are_contracts() {
     let account = Account::new(3);
@@ -302,7 +302,7 @@ fn the_verdicts_agree_on_accounts_that_are_contracts() {
     let code = &chain.system().base_system_smart_contracts.default_aa.code;
     let hash = H256(era_code_hash(code));
     chain.set_slot(&slots::account_code(&account.address()), hash);
-    // The deployer's first slot maps accounts to what kind of account they are: 1 is the first version.
+    // The deployer's first slot maps accounts to their kinds: 1 is the first version.
     let kind = StorageKey::new(Address::from_low_u64_be(DEPLOYER), slots::mapping(&account.address(), 0));
     chain.set_slot(&kind, H256::from_low_u64_be(1));
 

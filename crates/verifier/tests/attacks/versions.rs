@@ -64,7 +64,7 @@ fn every_supported_version_agrees_with_the_reference() {
     }
 }
 
-/// The system logs tell L1 which upgrade it was, and how many deposits.
+/// The system logs tell L1 which upgrade it was, and how many deposits there were.
 #[test]
 fn an_upgrade_and_deposits_are_executed_and_told() {
     let mut chain = sepolia(ProtocolVersionId::VERSION_26);
@@ -94,11 +94,11 @@ fn an_upgrade_left_out_or_done_twice_is_another_batch() {
     assert_eq!(judged(|transactions| transactions.insert(0, transactions[0].clone())), Err("transaction_halted"));
 }
 
-/// The bootloader hands them to a contract and hashes them into a system log, which tells L1.
+/// The bootloader hands the roots to a contract and hashes them into a system log for L1.
 #[test]
 fn interop_roots_are_executed_and_told() {
     let Some(mut chain) = version_29() else { return };
-    // The batch behind this state never called the contract that stores them; an empty one stands in for it.
+    // The batch behind this state never called the contract that stores them, so an empty one stands in for it.
     let empty = slots::account_code(&Address::from_low_u64_be(0x8001)).hashed_key_u256();
     let empty = H256(chain.prove(&empty).value_read);
     chain.set_slot(&slots::account_code(&Address::from_low_u64_be(INTEROP_ROOT_STORAGE)), empty);

@@ -33,7 +33,8 @@ fn from_environment<T: FromStr>(name: &str, default: T) -> T {
     env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Transactions of all kinds in three blocks: an upgrade, deposits, transfers, reads, writes and what is rolled back.
+/// Transactions of all kinds in three blocks: an upgrade, deposits, transfers, reads, writes, and writes that are
+/// rolled back.
 fn honest() -> BatchInput {
     let mut chain = Chain::new(Genesis::sepolia().unwrap());
     let calls = [
@@ -55,25 +56,25 @@ fn honest() -> BatchInput {
     chain.seal_blocks(vec![first, l2[1..4].to_vec(), l2[4..].to_vec()]).unwrap().input
 }
 
-/// What a random change leads to.
+/// The result of a random change.
 enum Changed {
-    /// A change that changes nothing, as a swap of two equal items.
+    /// A change without effect, such as a swap of two equal items.
     Nothing,
     Unreadable,
     Input(Box<BatchInput>),
 }
 
-/// Gives the field that is changed, and what comes of it.
+/// Returns the changed field and the result.
 type Mutation<'a> = dyn FnMut(&mut Random) -> (String, Changed) + 'a;
 
-/// An input's bytes, to compare: two transactions would count as equal if the hashes that they carry are. Nothing where a
-/// bytecode has lost the length that its encoding needs.
+/// An input's bytes, to compare: two transactions would count as equal if the hashes that they carry are equal. `None`
+/// if a bytecode has lost the length that its encoding needs.
 fn encoded(input: &BatchInput) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     input.to_cbor(&mut bytes).ok().map(|()| bytes)
 }
 
-/// Catches panics, and prints none of them.
+/// Catches panics without printing them.
 fn quietly<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();
@@ -91,7 +92,8 @@ fn quietly<T>(work: impl FnOnce() -> T) -> thread::Result<T> {
     result
 }
 
-/// Makes changes, judges each and asserts that none is accepted but with the honest result and in a field of the list.
+/// Makes changes, judges each, and asserts that none is accepted except with the honest result and in a field on the
+/// list.
 fn judge_mutations(honest: &BatchInput, mutation: &mut Mutation<'_>, without_meaning: &[(&str, &str)]) {
     let expected = judge(honest.clone()).unwrap();
     let seed = from_environment("TEE_MUTATION_SEED", 1);
@@ -139,7 +141,7 @@ fn an_input_changed_on_the_wire_is_rejected_or_gives_the_same_result() {
     judge_mutations(&input, &mut |random| wire::mutated(&wire, random), wire::WITHOUT_MEANING);
 }
 
-/// Every other time the blocks are made to follow one another again, as an attacker would.
+/// Every other time, the blocks are made to follow one another again, as an attacker would do.
 #[test]
 fn an_input_with_a_changed_field_is_rejected_or_gives_the_same_result() {
     let input = honest();
@@ -148,7 +150,7 @@ fn an_input_with_a_changed_field_is_rejected_or_gives_the_same_result() {
         let mut changed = input.clone();
         let field = typed::mutate(&mut changed, random);
         if random.below(2) == 0 {
-            // Where a transaction has no hash any more, they stay as they are.
+            // If a transaction no longer has a hash, they stay as they are.
             let _ = quietly(|| chain_blocks(&mut changed));
         }
         if encoded(&changed) == honest_bytes {

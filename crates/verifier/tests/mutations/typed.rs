@@ -1,5 +1,5 @@
-//! Changes of the decoded input: any field of any structure in it. Structures are taken apart without `..`, so that a field
-//! that is new does not go unnoticed.
+//! Changes of the decoded input: any field of any structure in it. Structures are taken apart without `..`, so that a
+//! new field cannot be forgotten.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -65,7 +65,7 @@ pub(crate) const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("pubdata_params.pubdata_type", "what is published where; the devnet's contracts publish nothing"),
 ];
 
-/// Changes one field at random, each as likely as its neighbours; gives its path.
+/// Changes one field at random, each as likely as its neighbours. Returns its path.
 pub(crate) fn mutate(input: &mut BatchInput, random: &mut Random) -> String {
     let mut path = String::new();
     input.mutate(random, &mut path);
@@ -73,11 +73,11 @@ pub(crate) fn mutate(input: &mut BatchInput, random: &mut Random) -> String {
 }
 
 trait Mutate {
-    /// Changes something in the value and adds what to the path.
+    /// Changes something in the value, and appends what it was to the path.
     fn mutate(&mut self, random: &mut Random, path: &mut String);
 }
 
-/// Goes on in one of the fields.
+/// Continues in one of the fields.
 fn descend(random: &mut Random, path: &mut String, fields: &mut [(&str, &mut dyn Mutate)]) {
     let at = random.below(fields.len());
     let (name, field) = &mut fields[at];
@@ -310,7 +310,7 @@ impl Mutate for BatchFeeInput {
     }
 }
 
-/// Something in the place of nothing.
+/// Makes a value where there was none.
 trait Something {
     fn something(random: &mut Random) -> Self;
 }
@@ -402,7 +402,7 @@ impl<T: Mutate + Clone> Mutate for Vec<T> {
     }
 }
 
-/// Changes of a map: an entry left out, one under another key, or another value.
+/// Changes of a map: an entry left out, moved to another key, or with another value.
 macro_rules! maps {
     ($($map:ident: $($bound:ident)+;)*) => {$(
         impl<K: Mutate + Clone $(+ $bound)+, V: Mutate + Clone> Mutate for $map<K, V> {

@@ -1,4 +1,4 @@
-//! Changes on the wire: of the JSON form, so that what cannot be read any more is among them.
+//! Changes on the wire: of the JSON form, so that some can no longer be read.
 
 use serde_json::{Value, json};
 use tee_verifier::BatchInput;
@@ -60,8 +60,8 @@ pub(crate) fn mutated(wire: &Value, random: &mut Random) -> (String, Changed) {
     (field, read.map_or(Changed::Unreadable, |input| Changed::Input(Box::new(input))))
 }
 
-/// Goes down from the whole input at random, each field of an object as likely as the next, and changes what it comes to.
-/// Gives the field's path.
+/// Descends from the whole input at random, each field of an object as likely as the next, and changes what it reaches.
+/// Returns the field's path.
 fn mutate(value: &mut Value, random: &mut Random) -> String {
     let stops = random.below(8) == 0;
     match value {
@@ -69,7 +69,7 @@ fn mutate(value: &mut Value, random: &mut Random) -> String {
             let at = random.below(fields.len());
             let name = fields.keys().nth(at).unwrap().clone();
             let rest = mutate(&mut fields[&name], random);
-            // A hash in the place of a name: a map, not a structure.
+            // A hash as the name: a map, not a structure.
             let name = if name.starts_with("0x") { "*".to_owned() } else { name };
             if rest.is_empty() { name } else { format!("{name}.{rest}") }
         }

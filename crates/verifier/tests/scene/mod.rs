@@ -1,4 +1,4 @@
-//! What an attacker does to every batch: make its blocks follow one another again, and see what the verifier says.
+//! Steps that follow every attack: make the batch's blocks follow one another again, and get the verifier's verdict.
 
 use tee_verifier::{
     BatchInput, H256, L2ChainId, Options, VerifiedBatch,
@@ -20,7 +20,7 @@ pub(crate) fn chain_blocks(input: &mut BatchInput) {
     }
 }
 
-/// A transaction's hash, of what is in it now; zero where it has none.
+/// The hash of a transaction's present fields; zero if it has none.
 pub(crate) fn hash(transaction: &Transaction, chain_id: L2ChainId) -> H256 {
     match &transaction.common_data {
         ExecuteTransactionCommon::L1(common) => common.canonical_tx_hash,
