@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 
 use crate::{U256, instruction::Instruction};
 
-/// The code's instructions that a program counter of 16 bits can reach.
+/// The most instructions of a code that a program counter of 16 bits can reach.
 const MAX_INSTRUCTIONS: usize = 1 << 16;
 
-/// A bytecode. Instructions are decoded when it is first run, and kept.
+/// A bytecode. Its instructions are decoded when it is first run, and kept.
 #[derive(Debug)]
 pub struct Code {
     bytes: Vec<u8>,
@@ -15,7 +15,7 @@ pub struct Code {
 }
 
 impl Code {
-    /// From the bytes of a bytecode.
+    /// Makes code from the bytes of a bytecode.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, instructions: OnceLock::new() }
     }
@@ -30,7 +30,7 @@ impl Code {
         self.bytes.len().div_ceil(32)
     }
 
-    /// Four instructions to a word, the first in its highest bytes. Behind the last one all are invalid.
+    /// The instructions: four per word, the first in its highest bytes. All that follow the last one are invalid.
     pub(crate) fn instructions(&self) -> &[Instruction] {
         self.instructions.get_or_init(|| {
             let (groups, _) = self.bytes.as_chunks::<8>();
@@ -38,7 +38,7 @@ impl Code {
         })
     }
 
-    /// A constant: the word at an index, zero behind the end.
+    /// A constant: the word at an index, zero beyond the end.
     #[inline(always)]
     pub(crate) fn word(&self, index: u16) -> U256 {
         let mut bytes = [0; 32];
@@ -46,7 +46,7 @@ impl Code {
         U256::from_be_bytes(bytes)
     }
 
-    /// The bytes from `offset` on, zeros behind the end.
+    /// Reads the bytes from `offset` on, with zeros beyond the end.
     #[inline(always)]
     pub(crate) fn read(&self, offset: usize, to: &mut [u8]) {
         let from = self.bytes.get(offset..).unwrap_or_default();

@@ -9,17 +9,17 @@ use crate::{
     memory::{AUX_HEAP, HEAP, HeapId, Page, Stack},
 };
 
-/// The memory that a frame has for nothing, in bytes of each of its two heaps.
+/// The memory that a frame gets for free, in bytes, for each of its two heaps.
 const FRAME_STIPEND_BYTES: u32 = 1 << 12;
-/// The same where the code hash is of EVM code.
+/// The same if the code hash is that of EVM code.
 const EVM_FRAME_STIPEND_BYTES: u32 = 56 << 10;
-/// The same of the kernel.
+/// The same for the kernel.
 const KERNEL_FRAME_STIPEND_BYTES: u32 = 1 << 21;
 
-/// A frame made by a far call, with the state of the innermost near call in it.
+/// A frame made by a far call, with the state of its innermost near call.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
-    /// Whose storage and balance it acts on.
+    /// The account whose storage and balance it acts on.
     pub(crate) address: Address,
     pub(crate) caller: Address,
     pub(crate) code_address: Address,
@@ -30,7 +30,7 @@ pub(crate) struct Frame {
     pub(crate) aux_heap: HeapId,
     pub(crate) pc: u16,
     pub(crate) sp: u16,
-    /// Where execution goes on in the caller, should this frame fail.
+    /// Where execution continues in the caller if this frame fails.
     pub(crate) exception_handler: u16,
     pub(crate) gas: u32,
     /// The actions that it must not do: [`NEEDS_KERNEL`], [`NEEDS_MUTABLE`].
@@ -38,17 +38,17 @@ pub(crate) struct Frame {
     pub(crate) context_value: u128,
     pub(crate) heap_bound: u32,
     pub(crate) aux_heap_bound: u32,
-    /// What a failure takes back to.
+    /// The point that a failure rolls back to.
     pub(crate) mark: Mark,
-    /// Near calls around this one, in this far call.
+    /// The number of near calls around this one in this far call.
     pub(crate) near_calls: u32,
-    /// Pages of its own and of what it called that may still be reached: freed when it returns.
+    /// Pages of this frame and of what it called that may still be reached. They are freed when it returns.
     pub(crate) pages: Vec<Page>,
-    /// Number of [`Self::pages`] at which those are looked through that nothing reaches any more.
+    /// The length of [`Self::pages`] at which it is searched for pages that nothing reaches any more.
     pub(crate) next_collection: usize,
 }
 
-/// What a near call puts aside.
+/// The state that a near call saves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NearFrame {
     pub(crate) pc: u16,
@@ -76,7 +76,7 @@ impl Frame {
     }
 }
 
-/// Addresses below 2^16 are the kernel's.
+/// Whether an address is the kernel's: one below 2^16.
 pub(crate) fn is_kernel(address: &Address) -> bool {
     address.iter().take(18).all(|byte| *byte == 0)
 }
@@ -88,8 +88,8 @@ pub(crate) fn lacks(address: &Address, is_static: bool) -> u8 {
     kernel | mutable | NEEDS_THE_IMPOSSIBLE
 }
 
-/// The memory that a new frame has for nothing. It follows the version byte of the code hash alone, also where other code runs in
-/// its place.
+/// The memory that a new frame gets for free. It depends only on the version byte of the code hash, even if other code
+/// runs in its place.
 pub(crate) fn memory_stipend(address: &Address, code_hash_version: u8) -> u32 {
     if is_kernel(address) {
         KERNEL_FRAME_STIPEND_BYTES

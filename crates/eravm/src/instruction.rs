@@ -1,4 +1,4 @@
-//! Instructions: their encoding in eight bytes, taken apart once.
+//! Instructions: their encoding in eight bytes, decoded once.
 //!
 //! From the lowest bit: 11 bits that name the operation with its kinds of operands and its flags, 2 unused, 3 of the condition,
 //! four registers of 4 bits (two sources, two destinations), two immediates of 16.
@@ -66,9 +66,9 @@ pub(crate) enum Place {
     Register,
     /// On the stack; the stack pointer moves.
     PushPop,
-    /// On the stack, counted from the stack pointer.
+    /// On the stack, relative to the stack pointer.
     StackRelative,
-    /// On the stack, counted from its start.
+    /// On the stack, relative to its start.
     StackAbsolute,
     Immediate,
     /// A constant in the code.
@@ -86,7 +86,8 @@ pub(crate) mod flags {
     pub(crate) const GREATER: u8 = 4;
 }
 
-/// For each condition the flags of which one must be set. "Always" is met by a bit that always is; "not equal" is its own case.
+/// For each condition, the flags of which one must be set. "Always" tests a flag that is always set; "not equal" has
+/// its own flag.
 const CONDITIONS: [u8; 8] = [
     ALWAYS,
     flags::GREATER,
@@ -99,25 +100,25 @@ const CONDITIONS: [u8; 8] = [
 ];
 /// A flag that is always set.
 pub(crate) const ALWAYS: u8 = 8;
-/// A flag that is set where "equal" is not.
+/// A flag that is set if "equal" is not.
 pub(crate) const NOT_EQUAL: u8 = 16;
 
 /// The instruction needs the kernel.
 pub(crate) const NEEDS_KERNEL: u8 = 1;
 /// The instruction may not be used in a static frame.
 pub(crate) const NEEDS_MUTABLE: u8 = 2;
-/// The instruction needs what no frame has: it is invalid.
+/// The instruction needs something that no frame has: it is invalid.
 pub(crate) const NEEDS_THE_IMPOSSIBLE: u8 = 4;
-/// What a panic costs that follows a failed instruction.
+/// The price of a panic that follows a failed instruction.
 pub(crate) const PANIC_PRICE: u16 = price::AVERAGE;
 
-/// The first of an operation's two flags: sets the flags, increments, first of an event, a static call, to a label; of pointer
-/// operations: swaps the sources.
+/// The first of an operation's two flags. It sets the flags, increments, begins an event, makes a call static, or
+/// returns to a label; for pointer operations it swaps the sources.
 pub(crate) const FLAG_0: u8 = 1;
-/// The second: swaps the sources, calls another shard.
+/// The second flag. It swaps the sources, or calls another shard.
 pub(crate) const FLAG_1: u8 = 2;
 
-/// What the lowest 11 bits of an instruction say.
+/// The meaning of the lowest 11 bits of an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Variant {
     pub(crate) operation: Operation,
@@ -127,15 +128,15 @@ pub(crate) struct Variant {
     pub(crate) flags: u8,
     /// [`NEEDS_KERNEL`] and [`NEEDS_MUTABLE`].
     pub(crate) needs: u8,
-    /// Gas. That of an invalid instruction is all there is.
+    /// The price in gas. An invalid instruction costs all gas that is left.
     pub(crate) price: u16,
 }
 
-/// An instruction, taken apart.
+/// A decoded instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Instruction {
     pub(crate) variant: Variant,
-    /// The flags of which one must be set.
+    /// The flags of which at least one must be set.
     pub(crate) condition: u8,
     pub(crate) src0: u8,
     pub(crate) src1: u8,
@@ -146,7 +147,7 @@ pub(crate) struct Instruction {
 }
 
 impl Instruction {
-    /// What is executed behind the end of the code.
+    /// The instruction that is executed beyond the end of the code.
     pub(crate) const INVALID: Self = Self::decode(0);
 
     pub(crate) const fn decode(encoded: u64) -> Self {
@@ -164,7 +165,7 @@ impl Instruction {
     }
 }
 
-/// All variants by their number. Numbers without a variant are invalid.
+/// All variants by number. Numbers without a variant are invalid.
 pub(crate) static VARIANTS: [Variant; 2048] = variants();
 
 const INVALID: Variant = Variant {
@@ -176,7 +177,7 @@ const INVALID: Variant = Variant {
     price: 0,
 };
 
-/// What the variants of the table begin with.
+/// The common part of the table's variants.
 const PLAIN: Variant = Variant { needs: 0, ..INVALID };
 
 /// Prices, as the specification builds them: a cycle, accesses to memory, and what the operation adds (`ergs_price`).
@@ -198,8 +199,8 @@ mod price {
     pub(super) const WRITE: u16 = 2 * CYCLE + 5;
 }
 
-/// Builds the table in the order in which the specification numbers the variants: those of the first version by operation, then
-/// what later versions added.
+/// Builds the table in the order in which the specification numbers the variants: those of the first version by
+/// operation, then those that later versions added.
 const fn variants() -> [Variant; 2048] {
     use Operation as O;
     let mut table = Table { variants: [INVALID; 2048], next: 1 };
@@ -273,7 +274,7 @@ const fn variants() -> [Variant; 2048] {
     table.variants
 }
 
-/// Neither flag, the second, the first, both.
+/// Neither flag, the second, the first, and both.
 const SWAPPING: [u8; 4] = [0, FLAG_1, FLAG_0, FLAG_0 | FLAG_1];
 /// The sources of operations on memory: a register or an immediate.
 const MEMORY_SOURCES: [Place; 2] = [Place::Register, Place::Immediate];
@@ -289,7 +290,7 @@ impl Table {
         self.next += 1;
     }
 
-    /// An operation whose first source and first destination can be anywhere.
+    /// Adds an operation whose first source and first destination can be anywhere.
     const fn add_full(&mut self, operation: Operation, flags: &[u8]) {
         let mut source = 0;
         while source < SOURCES.len() {
@@ -313,7 +314,7 @@ impl Table {
         }
     }
 
-    /// An operation on registers.
+    /// Adds an operation on registers.
     const fn add_plain(&mut self, operation: Operation, price: u16, needs: u8, flags: &[u8]) {
         let mut flag = 0;
         while flag < flags.len() {
@@ -322,7 +323,7 @@ impl Table {
         }
     }
 
-    /// An operation on memory.
+    /// Adds an operation on memory.
     const fn add_memory(&mut self, operation: Operation, price: u16, source: usize, needs: u8) {
         let variant = Variant { operation, source: MEMORY_SOURCES[source], needs, price, ..PLAIN };
         self.add(variant);

@@ -1,4 +1,4 @@
-//! The journal: storage, transient storage, events and logs, each with its way back.
+//! The journal: storage, transient storage, events and logs, and what it takes to undo changes of them.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ const WARM_READ_GAS: u32 = 30;
 const COLD_WRITE_GAS: u32 = 5500;
 const WARM_WRITE_GAS: u32 = 60;
 
-/// An event, as the kernel emits it: a topic or a piece of data at a time.
+/// An event as the kernel emits it: one topic or piece of data at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
     /// The contract that emits it.
@@ -27,7 +27,7 @@ pub struct Event {
     pub value: U256,
 }
 
-/// A log from L2 to L1. The same five fields.
+/// A log from L2 to L1. It has the same five fields.
 pub type L2ToL1Log = Event;
 
 /// A slot that a run wrote, or only read.
@@ -37,17 +37,17 @@ pub struct Access {
     pub address: Address,
     /// The slot.
     pub key: U256,
-    /// As it was before the run.
+    /// The slot before the run.
     pub before: Slot,
     /// Its value now.
     pub value: U256,
-    /// Whether the program has read the value before the run, in a frame that failed, too.
+    /// Whether the program has read the value before the run. Reads in frames that failed count, too.
     pub is_read: bool,
-    /// Whether a write to it stands, even one that changes nothing.
+    /// Whether a write to it remains, even one that changes nothing.
     pub is_written: bool,
 }
 
-/// A point to go back to.
+/// A point that can be rolled back to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     undo: u32,
@@ -57,7 +57,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Whether going back to this one would go beyond the other.
+    /// Whether rolling back to this mark would go past the other one.
     pub(crate) fn is_before(&self, other: &Self) -> bool {
         self.undo < other.undo || self.events < other.events || self.logs < other.logs
     }
@@ -69,15 +69,15 @@ struct SlotState {
     key: U256,
     before: Slot,
     value: U256,
-    /// Writes to it that stand.
+    /// Writes to it that were not rolled back.
     writes: u32,
-    /// Bytes of publishing that were counted for it.
+    /// Bytes to publish that were counted for it.
     paid: u32,
     warm: Warm,
     is_free: bool,
 }
 
-/// What was once done to a slot, whether or not it was taken back.
+/// What was ever done to a slot, including what was rolled back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Warm {
     /// The value before the run was read.
@@ -92,7 +92,7 @@ enum Undo {
     Transient { address: Address, key: U256, value: U256 },
 }
 
-/// Everything that a failing frame takes back.
+/// Everything that a failing frame rolls back.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     index: HashMap<(Address, U256), u32, RandomState>,
@@ -103,9 +103,9 @@ pub(crate) struct Journal {
     pub(crate) logs: Vec<L2ToL1Log>,
     /// Bytes to publish for the changes so far.
     pub(crate) pubdata: i32,
-    /// Unproven slots to which a write stands.
+    /// The number of unproven slots with a write that was not rolled back.
     unproven_written: usize,
-    /// Warm marks to take off again when the whole machine goes back.
+    /// Warm marks to remove if the whole machine goes back.
     warmed: Option<Vec<(u32, Warm)>>,
 }
 
@@ -210,20 +210,20 @@ impl Journal {
         self.undo.push(Undo::Transient { address: *address, key: *key, value: before });
     }
 
-    /// Clears transient storage, in a way that an outer failure takes back.
+    /// Clears transient storage. If an outer frame fails, this is undone.
     pub(crate) fn clear_transient(&mut self) {
         for ((address, key), value) in self.transient.drain() {
             self.undo.push(Undo::Transient { address, key, value });
         }
     }
 
-    /// Adds bytes to publish that are not storage.
+    /// Adds bytes to publish for something other than storage.
     pub(crate) fn add_pubdata(&mut self, bytes: u32) -> Option<()> {
         self.pubdata = i32::try_from(bytes).ok().and_then(|bytes| self.pubdata.checked_add(bytes))?;
         Some(())
     }
 
-    /// A slot to which a write stands although nothing proves what it held before.
+    /// A slot with a write that was not rolled back, although nothing proves its value before the run.
     pub(crate) fn unproven_write(&self) -> Option<(Address, U256)> {
         if self.unproven_written == 0 {
             return None;
@@ -233,7 +233,7 @@ impl Journal {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        // The gas of a batch is 32 bits, and each entry takes some.
+        // The numbers fit: a batch has 32 bits of gas, and each entry takes some.
         Mark {
             undo: self.undo.len() as u32,
             events: self.events.len() as u32,
@@ -242,7 +242,7 @@ impl Journal {
         }
     }
 
-    /// Takes back all changes since a mark. What was once read or written stays warm.
+    /// Undoes all changes since a mark. What was once read or written stays warm.
     pub(crate) fn roll_back(&mut self, mark: Mark) {
         while self.undo.len() > mark.undo as usize {
             match self.undo.pop() {
@@ -266,17 +266,17 @@ impl Journal {
         self.pubdata = mark.pubdata;
     }
 
-    /// Forgets the way back: nothing before now will be taken back.
+    /// Forgets how to undo what was done so far.
     pub(crate) fn forget_undo(&mut self) {
         self.undo.clear();
     }
 
-    /// From now on warm marks can be taken off, too.
+    /// From now on, warm marks can be removed, too.
     pub(crate) fn begin_undo_warm(&mut self) {
         self.warmed = Some(Vec::new());
     }
 
-    /// Takes off the warm marks since [`Self::begin_undo_warm`].
+    /// Removes the warm marks since [`Self::begin_undo_warm`].
     pub(crate) fn undo_warm(&mut self) {
         for (id, warm) in self.warmed.take().unwrap_or_default().into_iter().rev() {
             self.slots[id as usize].warm = warm;
@@ -293,7 +293,7 @@ impl Journal {
         self.index.get(&(*address, *key)).map(|id| self.slots[*id as usize].value)
     }
 
-    /// All slots that were touched, whether or not the access was taken back.
+    /// All slots that were touched, including accesses that were rolled back.
     pub(crate) fn accesses(&self) -> impl Iterator<Item = Access> {
         self.slots.iter().filter(|slot| slot.warm.was_read).map(|slot| Access {
             address: slot.address,

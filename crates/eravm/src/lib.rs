@@ -1,8 +1,8 @@
 //! The EraVM: the virtual machine of ZK Stack rollups, from the specification.
 //!
-//! [`Machine`] runs a program (the bootloader) over a [`World`] of storage and code. It knows no chain, no batch and no tree.
-//! It stops where the program returns, where the program speaks to its owner ([`Pause`]), and where it cannot go on ([`Stop`]):
-//! no program makes it panic, or use more than its limits.
+//! [`Machine`] runs a program (the bootloader) over a [`World`] of storage and code. It knows no chain, no batch and no
+//! tree. It stops when the program returns, when the program calls its owner ([`Pause`]), and when it cannot continue
+//! ([`Stop`]). No program can make it panic, or make it exceed its limits.
 //!
 //! A program that writes 7 into its first slot:
 //!
@@ -50,14 +50,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where to read what, from the outside in:
+//! Where to find what, from the outside in:
 //!
-//! - `machine`: the state, the loop over instructions, what the machine's owner may ask between two steps.
-//! - `instruction`: how instructions are encoded, what each costs and needs.
-//! - `instructions`: what they do, one file a group.
-//! - `frame`, `memory`, `journal`: call frames; heaps, code and stacks; storage, events and logs with their way back.
+//! - `machine`: the state, the loop over instructions, and what the machine's owner may do between two steps.
+//! - `instruction`: how instructions are encoded, what each costs, and what it needs.
+//! - `instructions`: what they do, one file per group.
+//! - `frame`, `memory`, `journal`: call frames; heaps, code and stacks; storage, events and logs, with the means to
+//!   undo changes.
 //! - `precompiles`: the functions that the kernel calls by number.
-//! - `world`, `stop`: what the machine asks of the outside, and why it gives up.
+//! - `world`, `stop`: the machine's requests to the outside, and why it stops early.
 //!
 //! The judge of all this is the protocol's own out-of-circuit machine, the crate `zk_evm`: tests compare the two.
 

@@ -1,4 +1,4 @@
-//! The machine: its state, its loop, and what its owner may ask of it between two steps.
+//! The machine: its state, its loop, and what its owner may do between two steps.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,8 +19,9 @@ use crate::{
 /// Registers of the machine; the first is always zero.
 pub(crate) const REGISTERS: usize = 16;
 
-/// Frames, far and near, that may stand at a time. The specification's limit follows from the gas of a whole batch, 32 bits of it
-/// at 20 a frame, and cannot be reached; a transaction with 80 million at 25 a near call gets to 3.2 million.
+/// The most frames, far and near, at a time. The specification's limit follows from the gas of a whole batch (32 bits,
+/// at 20 per frame) and cannot be reached. A transaction with 80 million gas gets to 3.2 million frames, at 25 per near
+/// call.
 pub(crate) const MAX_FRAMES: usize = 1 << 22;
 
 /// The parameters of a run.
@@ -41,9 +42,9 @@ pub struct Settings {
 /// What happens to a heap's bound if the gas does not suffice to grow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeapGrowth {
-    /// It moves nevertheless (protocol versions before 27).
+    /// The bound moves anyway (protocol versions before 27).
     Always,
-    /// It stays (from protocol version 27 on).
+    /// The bound stays (from protocol version 27 on).
     Paid,
 }
 
@@ -59,11 +60,11 @@ pub enum Pause {
 /// How the first frame returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// With these bytes.
+    /// It returned these bytes.
     Returned(Vec<u8>),
-    /// Its changes taken back, with these bytes.
+    /// It reverted with these bytes, and its changes were rolled back.
     Reverted(Vec<u8>),
-    /// Its changes taken back.
+    /// It panicked, and its changes were rolled back.
     Panicked,
 }
 
@@ -74,9 +75,9 @@ pub(crate) enum Flow {
     Next,
     /// In another frame.
     Frame,
-    /// The frame panics, as if by an instruction of its own.
+    /// The frame panics, as if it had executed a panic instruction.
     Panic,
-    /// Not for now.
+    /// Nowhere for now.
     Pause(Pause),
 }
 
@@ -91,23 +92,23 @@ pub struct Machine {
     pub(crate) frame: Frame,
     /// The frames that called this one, outermost first.
     pub(crate) frames: Vec<Frame>,
-    /// The state that the near calls of all frames put aside, outermost first.
+    /// The saved state of the near calls of all frames, outermost first.
     pub(crate) near_frames: Vec<NearFrame>,
     pub(crate) context_value: u128,
     pub(crate) transaction: u16,
     pub(crate) next_base_page: Page,
     pub(crate) memory: Memory,
     pub(crate) journal: Journal,
-    /// For each code the page that its first decommitment went to. The key is its hash without the first four bytes.
+    /// For each code, the page of its first decommitment. The key is its hash without the first four bytes.
     pub(crate) decommitted: HashMap<U256, Page, RandomState>,
-    /// Heaps that hold decommitted code: they stay readable for ever.
+    /// Heaps that hold decommitted code. They stay readable.
     pub(crate) pinned: HashSet<Page, RandomState>,
-    /// Code that was run from such a heap and was not what had been decommitted.
+    /// Code that was run from such a heap and differs from what was decommitted.
     pub(crate) heap_codes: HashMap<Page, Arc<Code>, RandomState>,
     pub(crate) recoveries: Recoveries,
-    /// What a frame runs that panics before its first instruction.
+    /// The code of a frame that panics before its first instruction.
     pub(crate) no_code: Arc<Code>,
-    /// While a snapshot stands: what the journal must keep to get back to it.
+    /// While there is a snapshot: what the journal must keep to get back to it.
     pub(crate) floor: Option<Floor>,
 }
 
@@ -115,8 +116,8 @@ pub struct Machine {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Floor {
     mark: Mark,
-    /// Whether a frame failed that began before the snapshot. Its earlier changes were kept for the way back; the machine can only go
-    /// there.
+    /// Whether a frame failed that began before the snapshot. Its earlier changes were kept so that the machine can go
+    /// back, and it can do nothing else.
     is_broken: bool,
 }
 
@@ -136,7 +137,7 @@ pub struct Snapshot {
 }
 
 impl Machine {
-    /// A machine that will run `code` at `address`, with `gas` and a heap of `heap_bytes`, all of it paid for.
+    /// A machine that will run `code` at `address`, with `gas` and a heap of `heap_bytes`, which is paid for.
     pub fn new(settings: Settings, code: Arc<Code>, address: Address, gas: u32, heap_bytes: usize) -> Self {
         let mut memory = Memory::new();
         let journal = Journal::default();
@@ -165,7 +166,7 @@ impl Machine {
             pages: Vec::new(),
             next_collection: FIRST_COLLECTION,
         };
-        // By convention the first frame is called with an empty piece of a page before its own.
+        // By convention, the calldata of the first frame is an empty slice of the page before its own.
         let calldata = FatPointer { page: FIRST_BASE_PAGE - 1, ..FatPointer::default() };
         let mut registers = [U256::ZERO; REGISTERS];
         registers[1] = calldata.word();
@@ -195,7 +196,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// A [`Stop`] ends the run: the state after it is meaningless.
+    /// A [`Stop`] ends the run. The state is meaningless after it.
     pub fn run<W: World>(&mut self, world: &mut W) -> Result<Pause, Stop<W::Fault>> {
         loop {
             // Held here, so that the instructions stay in place while the machine changes.
@@ -217,7 +218,7 @@ impl Machine {
         }
     }
 
-    /// One instruction, and the panic that follows if it failed: [`Self::run`] step by step.
+    /// Executes one instruction, and the panic that follows if it failed: [`Self::run`] step by step.
     #[cfg(all(test, equal))]
     pub(crate) fn run_one<W: World>(&mut self, world: &mut W) -> Result<Option<Pause>, Stop<W::Fault>> {
         let code = Arc::clone(&self.frame.code);
@@ -229,7 +230,7 @@ impl Machine {
         Ok(if let Flow::Pause(pause) = flow { Some(pause) } else { None })
     }
 
-    /// Executes one instruction: what the specification does in a cycle.
+    /// Executes one instruction: one cycle of the specification.
     #[inline(always)]
     fn step<W: World>(&mut self, world: &mut W, instruction: &Instruction) -> Result<Flow, Stop<W::Fault>> {
         let variant = &instruction.variant;
@@ -243,7 +244,7 @@ impl Machine {
             return Ok(Flow::Next);
         }
         let flow = self.execute(world, instruction)?;
-        // Whatever is executed without a second result clears its register.
+        // An instruction that is executed and has no second result clears that register.
         if instruction.dst1 != 0 && !has_second_result(instruction, &flow) {
             self.set_register(instruction.dst1, U256::ZERO, false);
         }
@@ -304,7 +305,7 @@ impl Machine {
         Ok(flow)
     }
 
-    /// An instruction that may not be executed, or that there is not enough gas for, is a panic in its place.
+    /// Panics in place of an instruction that may not be executed or that the gas does not suffice for.
     #[cold]
     fn refuse(&mut self, instruction: &Instruction) -> Flow {
         let price = u32::from(instruction.variant.price);
@@ -314,7 +315,7 @@ impl Machine {
         self.panic()
     }
 
-    /// The panic that follows an instruction that failed: one more cycle, with a price of its own.
+    /// Panics after an instruction that failed: one more cycle, with its own price.
     #[cold]
     pub(crate) fn panic_next<F>(&mut self) -> Result<Flow, Stop<F>> {
         let price = u32::from(crate::instruction::PANIC_PRICE);
@@ -347,7 +348,7 @@ impl Machine {
     }
 }
 
-/// Pages of a frame from which on it is worth to look for those that nothing reaches.
+/// The number of a frame's pages from which it pays to search for those that nothing reaches.
 pub(crate) const FIRST_COLLECTION: usize = 64;
 
 /// Whether the instruction gave its second result.
@@ -363,7 +364,7 @@ fn has_second_result(instruction: &Instruction, flow: &Flow) -> bool {
     }
 }
 
-/// What the owner of a machine may read and change between two steps.
+/// What a machine's owner may read and change between two steps.
 impl Machine {
     /// A word of the first frame's heap.
     pub fn heap_word(&self, index: u32) -> U256 {
@@ -382,12 +383,12 @@ impl Machine {
         self.memory.write_heap(heap, offset, value)
     }
 
-    /// A register, the first is zero, and whether it holds a fat pointer.
+    /// A register, and whether it holds a fat pointer. The first register is zero.
     pub fn register(&self, index: usize) -> (U256, bool) {
         (self.registers.get(index).copied().unwrap_or_default(), self.pointers >> index & 1 == 1)
     }
 
-    /// What a fat pointer points to. Its length is at most `limit`, or nothing is read.
+    /// The bytes that a fat pointer points to. `None` if there are more than `limit`.
     pub(crate) fn pointed_bytes(&self, pointer: U256, limit: usize) -> Option<Vec<u8>> {
         let pointer = FatPointer::from(pointer);
         let length = usize::try_from(pointer.length.checked_sub(pointer.offset)?).ok()?;
@@ -405,7 +406,7 @@ impl Machine {
         self.frame.gas
     }
 
-    /// Events so far, without those that were taken back.
+    /// Events so far, without those that were rolled back.
     pub fn events(&self) -> &[Event] {
         &self.journal.events
     }
@@ -415,24 +416,25 @@ impl Machine {
         self.journal.events
     }
 
-    /// Logs to L1 so far, without those that were taken back.
+    /// Logs to L1 so far, without those that were rolled back.
     pub fn logs(&self) -> &[L2ToL1Log] {
         &self.journal.logs
     }
 
     /// Bytes to publish for the changes of storage so far.
     ///
-    /// Where a write to a slot stands whose value before is only claimed, so is this number: see [`Self::unproven_write`].
+    /// If a slot's value before the run is only claimed, and a write to it was not rolled back, this number is only
+    /// claimed, too: see [`Self::unproven_write`].
     pub fn pubdata(&self) -> i32 {
         self.journal.pubdata
     }
 
-    /// A slot to which a write stands although its value before the run is only claimed.
+    /// A slot with a write that was not rolled back, although its value before the run is only claimed.
     pub fn unproven_write(&self) -> Option<(Address, U256)> {
         self.journal.unproven_write()
     }
 
-    /// All slots that the run touched, whether or not the access was taken back.
+    /// All slots that the run touched, including accesses that were rolled back.
     pub fn accesses(&self) -> impl Iterator<Item = Access> {
         self.journal.accesses()
     }
@@ -452,13 +454,15 @@ impl Machine {
         self.transaction
     }
 
-    /// Tells the machine the result of recoveries that were made elsewhere: it uses it where a program asks for just the same.
+    /// Gives the machine the result of a recovery that was made elsewhere. It is used if a program asks for exactly
+    /// this recovery.
     pub fn add_recovery(&mut self, recovery: Recovery) {
         self.recoveries.insert(recovery.input(), recovery);
     }
 
-    /// A point to go back to. Only in the first frame, and one at a time. There is no way back over the end of the first frame, nor of
-    /// a near call in it that stands now: what those take back is gone.
+    /// Makes a snapshot: a point to go back to. This is possible only in the first frame, and for one snapshot at a
+    /// time. There is no way back past the end of the first frame, or of a near call in it that is open now: what these
+    /// roll back is gone.
     pub fn snapshot(&mut self) -> Option<Snapshot> {
         if !self.frames.is_empty() || self.memory.can_undo() {
             return None;
@@ -481,7 +485,8 @@ impl Machine {
         })
     }
 
-    /// Goes back to a snapshot, also from a run that ended in a [`Stop`]. What was warm or decommitted since is so no more.
+    /// Goes back to a snapshot, also after a run that ended in a [`Stop`]. Whatever has become warm or was decommitted
+    /// since then no longer is.
     pub fn roll_back(&mut self, snapshot: Snapshot) {
         let Snapshot { registers, pointers, flags, frame, near_frames, .. } = snapshot;
         (self.registers, self.pointers, self.flags) = (registers, pointers, flags);
@@ -508,7 +513,7 @@ impl Machine {
             if snapshot.decommitted.contains(&hash) {
                 self.decommitted.insert(hash, page);
             } else if self.pinned.remove(&page) {
-                // What was in the first frame's own heap is back already.
+                // The content of the first frame's own heap is back already.
                 if page != self.frame.heap_page() {
                     self.memory.free(page);
                 }
@@ -518,11 +523,11 @@ impl Machine {
         }
     }
 
-    /// Gives a snapshot up.
+    /// Gives up a snapshot and keeps what was done since.
     ///
     /// # Errors
     ///
-    /// [`Limit::Snapshot`] where a frame failed since that began before it: the machine can only go back.
+    /// [`Limit::Snapshot`] if a frame has failed that began before the snapshot: then the machine could only go back.
     pub fn keep(&mut self, snapshot: Snapshot) -> Result<(), Limit> {
         drop(snapshot);
         self.memory.end_undo();
@@ -530,7 +535,7 @@ impl Machine {
         if self.floor.take().is_some_and(|floor| floor.is_broken) { Err(Limit::Snapshot) } else { Ok(()) }
     }
 
-    /// Takes back the changes of a frame that fails.
+    /// Rolls back the changes of a frame that fails.
     pub(crate) fn take_back(&mut self, mark: Mark) {
         match &mut self.floor {
             Some(floor) if mark.is_before(&floor.mark) => {
@@ -541,7 +546,7 @@ impl Machine {
         }
     }
 
-    /// Forgets the way back to before now, if nothing can go there any more.
+    /// Forgets how to undo what was done so far, if nothing can go back there any more.
     pub fn forget_undo(&mut self) {
         if self.frames.is_empty() && self.near_frames.is_empty() && !self.memory.can_undo() {
             self.journal.forget_undo();

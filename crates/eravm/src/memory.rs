@@ -1,8 +1,8 @@
 //! Memory: heaps and code pages by their number, and stacks.
 //!
 //! The specification never frees a page. This machine frees those that no fat pointer can reach any more
-//! (`instructions/ret.rs` says which). A page's number can still be named as an integer by a precompile call of the kernel:
-//! where that page was freed, the run stops with [`Limit::FreedPage`] rather than to read something else.
+//! (`instructions/ret.rs` says which). A precompile call of the kernel can still name a page by its number. If that
+//! page was freed, the run stops with [`Limit::FreedPage`] instead of reading something else.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,15 +23,15 @@ pub(crate) const FIRST_BASE_PAGE: Page = 8;
 pub(crate) const SECOND_BASE_PAGE: Page = 2048;
 /// Page numbers that each frame takes.
 pub(crate) const PAGES_PER_FRAME: Page = 8;
-/// A frame's heap behind its base page.
+/// The offset of a frame's heap from its base page.
 pub(crate) const HEAP: Page = 2;
-/// A frame's auxiliary heap behind its base page.
+/// The offset of a frame's auxiliary heap from its base page.
 pub(crate) const AUX_HEAP: Page = 3;
 
-/// Bytes of all heaps together. A transaction pays a unit of gas for each byte beyond the stipends, and has 80 million; the
-/// bootloader's heap is 64 MB.
+/// The most bytes of all heaps together. A transaction pays one unit of gas per byte beyond the stipends, and has 80
+/// million; the bootloader's heap is 64 MB.
 const MAX_HEAP_BYTES: usize = 512 << 20;
-/// Heaps grow at least to this size, and by multiples of it.
+/// Heaps grow at least to this size, in multiples of it.
 const HEAP_STEP_BYTES: usize = 1 << 10;
 /// Larger heaps are given back to the allocator instead of being kept for the next frame.
 const MAX_KEPT_HEAP_BYTES: usize = 1 << 16;
@@ -54,7 +54,7 @@ enum Content {
     Code(Arc<Code>),
 }
 
-/// All pages but the stacks.
+/// All pages except the stacks.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pages: HashMap<Page, Content, RandomState>,
@@ -63,9 +63,9 @@ pub(crate) struct Memory {
     total_bytes: usize,
     /// The page number of a fresh heap and its id, looked up last.
     last: (Page, HeapId),
-    /// While a snapshot stands: what the first frame's heaps held, as (heap, word, value), in order.
+    /// While there is a snapshot: the old values of the first frame's heaps, as (heap, word, value), in order.
     undo: Option<Vec<(HeapId, u32, U256)>>,
-    /// Pages below this one stood when the snapshot was made.
+    /// Pages below this one existed when the snapshot was made.
     undo_below: Page,
     stacks: Vec<Stack>,
 }
@@ -84,7 +84,7 @@ impl Memory {
         }
     }
 
-    /// A heap of `bytes` zeros. The operating system finds the memory for it as it is used.
+    /// A heap of `bytes` zeros. The operating system provides the memory only when it is used.
     pub(crate) fn add_heap_with_capacity(&mut self, page: Page, bytes: usize) -> HeapId {
         let id = self.add_heap(page);
         if let Some(heap) = self.heaps.get_mut(id.0 as usize) {
@@ -126,12 +126,12 @@ impl Memory {
         }
     }
 
-    /// Whether anything is known under a page number.
+    /// Whether a page number has content.
     pub(crate) fn has(&self, page: Page) -> bool {
         self.pages.contains_key(&page)
     }
 
-    /// Takes code from under a page number.
+    /// Removes the code under a page number.
     pub(crate) fn remove_code(&mut self, page: Page) {
         if self.code(page).is_some() {
             self.pages.remove(&page);
@@ -205,7 +205,7 @@ impl Memory {
         }
     }
 
-    /// The bytes of a page from `offset` on, with zeros where nothing was written.
+    /// Reads the bytes of a page from `offset` on, with zeros where nothing was written.
     pub(crate) fn read_bytes(&self, page: Page, offset: usize, bytes: &mut [u8]) {
         match self.pages.get(&page) {
             Some(Content::Heap(id)) => {
@@ -218,7 +218,7 @@ impl Memory {
         }
     }
 
-    /// The bytes of a page, without the zeros that follow for ever.
+    /// The bytes of a page, without the endless zeros that follow.
     pub(crate) fn page_bytes(&self, page: Page) -> &[u8] {
         match self.pages.get(&page) {
             Some(Content::Heap(id)) => self.heap(*id).map_or(&[], |heap| &heap.bytes),
@@ -233,8 +233,8 @@ impl Memory {
         self.page_bytes(page).len().div_ceil(32) as u32
     }
 
-    /// Writes a word of a page, as a precompile does. Code pages take no writes: only a program that names one by an integer
-    /// could try, and no page that it may write to is one.
+    /// Writes a word of a page, as a precompile does. Code pages cannot be written: only a program that names one by
+    /// number could try, and no page that a program may write to is a code page.
     pub(crate) fn write_word(&mut self, page: Page, word: u32, value: U256) -> Result<(), Limit> {
         let offset = word.checked_mul(32).filter(|offset| *offset <= u32::MAX - 32).ok_or(Limit::Memory)?;
         let id = match self.pages.get(&page) {
@@ -242,14 +242,14 @@ impl Memory {
             Some(Content::Code(_)) => return Err(Limit::WriteToCode),
             None => self.add_heap(page),
         };
-        // Newer pages are gone once the writes are undone, and others may have their place.
+        // Newer pages are gone once the writes are undone, and others may have their numbers.
         if page < self.undo_below {
             self.note_undo(id, offset);
         }
         self.write_heap(id, offset, value)
     }
 
-    /// Notes what the word or the two words at `offset` held, if a snapshot stands.
+    /// Saves the word, or the two words, at `offset`, if there is a snapshot.
     #[inline(always)]
     pub(crate) fn note_undo(&mut self, id: HeapId, offset: u32) {
         if self.undo.is_some() {
@@ -260,14 +260,14 @@ impl Memory {
         }
     }
 
-    /// From now on writes that are announced by [`Self::note_undo`] can be undone.
-    /// Pages from `next` on do not exist yet.
+    /// From now on, writes that are announced by [`Self::note_undo`] can be undone. Pages from `next` on do not exist
+    /// yet.
     pub(crate) fn begin_undo(&mut self, next: Page) {
         self.undo = Some(Vec::new());
         self.undo_below = next;
     }
 
-    /// Whether a snapshot stands.
+    /// Whether there is a snapshot.
     pub(crate) fn can_undo(&self) -> bool {
         self.undo.is_some()
     }
@@ -302,7 +302,7 @@ impl Memory {
     }
 }
 
-/// A heap: bytes from 0 on, zeros behind those that are there.
+/// A heap: its bytes from 0 on, followed by zeros.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Heap {
     bytes: Vec<u8>,
@@ -330,7 +330,7 @@ impl Heap {
         }
     }
 
-    /// The bytes from `offset` on, with zeros where there are none.
+    /// Reads the bytes from `offset` on, with zeros where there are none.
     pub(crate) fn read_bytes(&self, offset: usize, to: &mut [u8]) {
         let from = self.bytes.get(offset..).unwrap_or_default();
         let count = from.len().min(to.len());
@@ -354,12 +354,12 @@ const STACK_WORDS: usize = 1 << 16;
 const AREA_WORDS: usize = 64;
 const AREAS: usize = STACK_WORDS / AREA_WORDS;
 
-/// A frame's stack: 65,536 words, each with a mark that tells whether it is a fat pointer.
+/// A frame's stack: 65,536 words, each with a mark that says whether it is a fat pointer.
 pub(crate) struct Stack {
-    /// Zeros that the operating system finds the memory for as they are used.
+    /// Zeros at first. The operating system provides the memory only when it is used.
     words: Box<[[u64; 4]; STACK_WORDS]>,
     pointers: Box<[u64; STACK_WORDS / 64]>,
-    /// Areas that were written to.
+    /// Areas that were written.
     dirty: [u64; AREAS / 64],
 }
 
@@ -376,7 +376,7 @@ impl Default for Stack {
 }
 
 impl Clone for Stack {
-    /// Copies what was written to, and leaves the rest untouched.
+    /// Copies what was written, and leaves the rest untouched.
     fn clone(&self) -> Self {
         let mut copy = Self { dirty: self.dirty, ..Self::default() };
         for area in areas(self.dirty) {

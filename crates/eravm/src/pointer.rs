@@ -16,7 +16,7 @@ pub struct FatPointer {
 }
 
 impl FatPointer {
-    /// Whether the slice ends in the page.
+    /// Whether the slice ends within the page.
     pub(crate) fn ends(&self) -> bool {
         self.start.checked_add(self.length).is_some()
     }
@@ -36,7 +36,7 @@ impl FatPointer {
         }
     }
 
-    /// In the low half of an otherwise empty word.
+    /// The pointer in the low half of an otherwise empty word.
     #[inline(always)]
     pub fn word(self) -> U256 {
         let first = u64::from(self.offset) | u64::from(self.page) << 32;
@@ -44,7 +44,7 @@ impl FatPointer {
         U256::from_limbs([first, second, 0, 0])
     }
 
-    /// In the low half of a word whose high half is given.
+    /// The pointer in the low half of a word with the high half of `high`.
     pub(crate) fn with_high(self, high: U256) -> U256 {
         let [low, second, ..] = *self.word().as_limbs();
         let [_, _, third, fourth] = *high.as_limbs();
@@ -60,7 +60,7 @@ impl From<U256> for FatPointer {
     }
 }
 
-/// A pointer used as a number, as a program outside of the kernel sees it: without page and start.
+/// A pointer as a program outside the kernel sees it as a number: without page and start.
 #[inline(always)]
 pub(crate) fn erased(value: U256) -> U256 {
     let [first, second, third, fourth] = *value.as_limbs();

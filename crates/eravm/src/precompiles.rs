@@ -22,7 +22,7 @@ pub enum Precompiles {
     All,
 }
 
-/// Recoveries that were made ahead, by what a program would ask for.
+/// Recoveries that were made in advance, by their inputs.
 pub(crate) type Recoveries = HashMap<[u8; 128], Recovery, RandomState>;
 
 /// The request to a precompile. Offsets and lengths are in words, except that keccak256's input is in bytes.
@@ -33,12 +33,12 @@ pub(crate) struct PrecompileCall {
     output_offset: u32,
     pub(crate) read_page: Page,
     pub(crate) write_page: Page,
-    /// A number of rounds, where there is no length.
+    /// The number of rounds, for precompiles that use no length.
     rounds: u64,
 }
 
 impl PrecompileCall {
-    /// From its encoding. Page 0 stands for the current heap.
+    /// Decodes the request. Page 0 stands for the current heap.
     pub(crate) fn new(encoded: U256, heap: Page) -> Self {
         let [input, output, pages, rounds] = *encoded.as_limbs();
         let page = |page: u32| if page == 0 { heap } else { page };
@@ -70,7 +70,8 @@ impl PrecompileCall {
     }
 }
 
-/// Runs the precompile of an address, told by its lowest 16 bits. An address that has none is let alone: its contract only burns gas.
+/// Runs the precompile of an address, which its lowest 16 bits determine. For an address without one it does nothing:
+/// the contract there only burns gas.
 pub(crate) fn call(
     precompiles: Precompiles,
     address: &Address,

@@ -16,18 +16,19 @@ pub enum Stop<F> {
         /// The slot.
         key: U256,
     },
-    /// The run asks how much is published, while a write stands to a slot whose value before is only claimed.
+    /// The run asks for the number of bytes to publish, while a write remains to a slot whose value before the run is
+    /// only claimed.
     UnprovenCost {
         /// The contract.
         address: Address,
         /// The slot.
         key: U256,
     },
-    /// The run asks for more than the machine has.
+    /// The run needs more than the machine has.
     Limit(Limit),
 }
 
-/// Limits where gas does not bound a run. No honest batch meets one.
+/// Limits where gas does not bound a run. No honest batch reaches one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// The heaps are larger than any transaction can pay for.
@@ -36,7 +37,7 @@ pub enum Limit {
     Frames,
     /// A precompile is asked for more rounds than its input can have.
     PrecompileRounds,
-    /// A precompile is given what the contract that calls it would never give it.
+    /// A precompile is given input that the contract that calls it would never pass.
     PrecompileInput,
     /// A precompile call names a page that was freed.
     FreedPage,
@@ -44,7 +45,7 @@ pub enum Limit {
     WriteToCode,
     /// The bytes to publish do not fit their counter.
     Pubdata,
-    /// A frame failed that began before a snapshot which is to be kept.
+    /// A frame failed that began before a snapshot, and the snapshot's changes were to be kept.
     Snapshot,
 }
 

@@ -1,4 +1,4 @@
-//! Arithmetic, bitwise operations, shifts, jumps. None of them takes a fat pointer for one.
+//! Arithmetic, bitwise operations, shifts, jumps. All of them take fat pointers as plain words.
 
 use crate::{
     U256,
@@ -20,7 +20,7 @@ impl Machine {
         }
     }
 
-    /// Does nothing, except that its operands move the stack pointer.
+    /// Does nothing except move the stack pointer by its operands.
     #[inline(always)]
     pub(crate) fn nop(&mut self, instruction: &Instruction) -> Flow {
         self.move_stack_pointer(instruction);
@@ -60,7 +60,7 @@ impl Machine {
         result
     }
 
-    /// Quotient and remainder; both zero, and the overflow flag, for a divisor of zero.
+    /// Computes quotient and remainder. For a divisor of zero both are zero, and the overflow flag is set.
     #[inline(always)]
     pub(crate) fn div(&mut self, instruction: &Instruction) -> Flow {
         let (a, b, destination) = self.words(instruction);
@@ -100,7 +100,7 @@ impl Machine {
         Flow::Next
     }
 
-    /// Jumps to the lowest 16 bits of the source, and stores where it would have continued.
+    /// Jumps to the lowest 16 bits of the source, and stores the address of the instruction after the jump.
     #[inline(always)]
     pub(crate) fn jump(&mut self, instruction: &Instruction) -> Flow {
         let (source, destination) = self.places(instruction);
@@ -111,7 +111,7 @@ impl Machine {
     }
 }
 
-/// The low and the high half of a product.
+/// Returns the low and the high half of a product.
 #[inline(always)]
 fn full_product(a: U256, b: U256) -> (U256, U256) {
     let mut product = [0_u64; 8];

@@ -15,15 +15,15 @@ use crate::{
     memory::{HeapId, PAGES_PER_FRAME},
 };
 
-/// Holds the code hash of each account, under the account's address.
+/// The contract that holds the code hash of each account, under the account's address.
 const ACCOUNT_CODE_STORAGE: Address = kernel_address(0x8002);
-/// Its callers pay for what it does in their place.
+/// The contract whose callers pay for what it does in their place.
 const MSG_VALUE_SIMULATOR: Address = kernel_address(0x8009);
-/// What they pay: 14,500 and the decommitment of 100,000 bytes.
+/// The gas that they pay: 14,500 and the decommitment of 100,000 bytes.
 const MSG_VALUE_SIMULATOR_GAS: u32 = 14_500 + GAS_PER_CODE_WORD * 100_000 / 32;
-/// Longer data of a call is not shown. The longest code has 2 MiB.
+/// The most bytes of a call's data that are shown. The longest code has 2 MiB.
 const MAX_WATCHED_BYTES: usize = 1 << 22;
-/// Gas to decommit a word of code.
+/// Gas to decommit one word of code.
 const GAS_PER_CODE_WORD: u32 = 4;
 
 const fn kernel_address(low: u16) -> Address {
@@ -41,7 +41,7 @@ pub(crate) enum Forwarding {
 }
 
 impl Forwarding {
-    /// From the byte that both kinds of descriptions have at the same place.
+    /// Reads it from the byte that descriptions of calls and of returns have in the same place.
     pub(crate) fn of(abi: U256) -> Self {
         match (abi.as_limbs()[3] >> 32) as u8 {
             1 => Self::Pointer,
@@ -50,7 +50,7 @@ impl Forwarding {
         }
     }
 
-    /// The heap that is pointed into.
+    /// The heap that the data is in.
     pub(crate) fn heap(self) -> Option<Which> {
         match self {
             Self::Heap => Some(Which::Heap),
@@ -62,16 +62,16 @@ impl Forwarding {
 
 /// The code that a far call will run.
 enum Target {
-    /// That of the account's own hash.
+    /// The code of the account's own hash.
     Own(U256),
     DefaultAccount,
     EvmEmulator,
-    /// None: the call panics.
+    /// No code: the call panics.
     Nothing,
 }
 
 impl Machine {
-    /// Goes on in the same code, in a frame of its own.
+    /// Continues in the same code, in a new near frame.
     pub(crate) fn near_call(&mut self, instruction: &Instruction) -> Result<Flow, Limit> {
         self.check_depth()?;
         let wanted = self.register_word(instruction.src0).as_limbs()[0] as u32;
@@ -96,8 +96,8 @@ impl Machine {
         Ok(Flow::Next)
     }
 
-    /// Calls a contract: reads which code it has, pays for the data's memory and for the code, and goes on there. Where any of that
-    /// fails, the new frame panics at once.
+    /// Calls a contract: reads the hash of its code, pays for the data's memory and for the code, and continues there.
+    /// If any of these steps fails, the new frame panics at once.
     pub(crate) fn far_call<W: World>(
         &mut self,
         world: &mut W,
@@ -116,7 +116,7 @@ impl Machine {
         let is_system = system != 0 && is_kernel(&destination);
         let other_shard = instruction.variant.flags & FLAG_1 != 0 && shard != 0;
 
-        // There is but one shard. What others hold is not even looked at.
+        // There is only one shard. The content of others is not even read.
         let code_hash = if other_shard {
             U256::ZERO
         } else {
@@ -141,7 +141,7 @@ impl Machine {
             calldata = FatPointer::default();
         }
         if let Some(which) = forwarding.heap() {
-            // What runs over the page's end costs as if it reached it.
+            // A slice that ends beyond the page costs as much as one that ends with the page.
             let end = if ends { calldata.start.wrapping_add(calldata.length) } else { u32::MAX };
             fails |= !self.grow(which, end, None);
         }
@@ -169,7 +169,7 @@ impl Machine {
             _ => (destination, self.frame.address, self.context_value),
         };
         let is_static = self.frame.is_static() || instruction.variant.flags & FLAG_0 != 0;
-        // The emulator looks after static calls itself.
+        // The emulator enforces static calls itself.
         let lacks = lacks(&address, is_static && !is_evm);
         let [code_hash_version, ..] = code_hash.to_be_bytes::<32>();
         let memory_stipend = memory_stipend(&address, code_hash_version);
@@ -211,8 +211,8 @@ impl Machine {
         Ok(if fails { Flow::Panic } else { Flow::Frame })
     }
 
-    /// The first register points to the data, the second tells about the call, the next ten a system call may use; all others are
-    /// empty.
+    /// The first register points to the data, and the second describes the call. The next ten are for system calls. All
+    /// others are empty.
     fn set_call_registers(&mut self, calldata: FatPointer, call_flags: u64, is_system: bool) {
         self.registers[1] = calldata.word();
         self.registers[2] = U256::from(call_flags);
@@ -221,7 +221,7 @@ impl Machine {
         self.pointers = 1 << 1;
     }
 
-    /// The target's code, if the frame can pay for its decommitment. Code that is decommitted already costs nothing.
+    /// The target's code, if the frame can pay for its decommitment. Code that was decommitted before costs nothing.
     fn paid_code<W: World>(&mut self, world: &mut W, target: Target) -> Result<Option<Arc<Code>>, Stop<W::Fault>> {
         let hash = match target {
             Target::Own(hash) => hash,
@@ -246,7 +246,8 @@ impl Machine {
         Ok(Some(code))
     }
 
-    /// Code that was first decommitted into a heap runs from there: with what lies behind it, and with what was written over it.
+    /// The code to run if it was first decommitted into a heap. It runs from there, together with what follows it and
+    /// with what was written over it.
     fn code_in_heap(&mut self, page: Page, code: Arc<Code>) -> Arc<Code> {
         let bytes = self.memory.page_bytes(page);
         if let Some((head, rest)) = bytes.split_at_checked(code.bytes().len())
@@ -255,7 +256,7 @@ impl Machine {
         {
             return code;
         }
-        // Taking instructions apart is slow beside looking whether they are still the same.
+        // Decoding instructions is slow compared with checking that they are still the same.
         match self.heap_codes.get(&page) {
             Some(code) if code.bytes() == bytes => Arc::clone(code),
             _ => {
@@ -267,14 +268,14 @@ impl Machine {
     }
 }
 
-/// The register with the caller that a mimic call pretends to be.
+/// The register with the caller that a mimic call pretends to have.
 const IMPLICIT_PARAMETER: usize = 15;
 
-/// Which code a call runs, by the code hash of its destination.
+/// The code that a call runs, by the code hash of its destination.
 fn target(code_hash: U256, is_constructor: bool, is_kernel: bool) -> Target {
     let [version, marker, ..] = code_hash.to_be_bytes::<32>();
     let is_hash = matches!(version, ERA_CODE_HASH | EVM_CODE_HASH) && marker <= 1;
-    // Only its constructor can call code under construction; all others can call finished code.
+    // Only a constructor call can run code under construction; all other calls can run finished code.
     if is_hash && (marker == 1) == is_constructor {
         return if version == EVM_CODE_HASH { Target::EvmEmulator } else { Target::Own(code_hash) };
     }

@@ -31,9 +31,10 @@ impl Machine {
         self.give(instruction, U256::from(self.frame.context_value))
     }
 
-    /// The bytes to publish so far (for the kernel alone), the bounds of the heaps, and shards, which are all the first.
+    /// Reads the bytes to publish so far (only to the kernel), the bounds of the heaps, and shards, which are all 0.
     ///
-    /// The bytes depend on what slots held before the run. The run stops here, where it would see them, if that is only claimed.
+    /// The bytes depend on the values of slots before the run. If one of these values is only claimed, the run stops
+    /// here, where it would see them.
     pub(crate) fn meta<F>(&mut self, instruction: &Instruction) -> Result<Flow, Stop<F>> {
         let pubdata = if self.frame.is_kernel() {
             if let Some((address, key)) = self.journal.unproven_write() {
@@ -47,14 +48,14 @@ impl Machine {
         Ok(self.give(instruction, U256::from_limbs([u64::from(pubdata), bounds, 0, 0])))
     }
 
-    /// The value that the next far call takes with it.
+    /// Sets the value that the next far call passes on.
     pub(crate) fn set_context_value(&mut self, instruction: &Instruction) -> Flow {
         let [low, high, ..] = *self.register_word(instruction.src0).as_limbs();
         self.context_value = u128::from(low) | u128::from(high) << 64;
         Flow::Next
     }
 
-    /// The next transaction begins: transient storage is empty.
+    /// Begins the next transaction, with empty transient storage.
     pub(crate) fn increment_transaction_number(&mut self) -> Flow {
         self.transaction = self.transaction.wrapping_add(1);
         self.journal.clear_transient();

@@ -12,7 +12,7 @@ use crate::{
 /// The last offset that can be read or written (`MAX_OFFSET_TO_DEREF` of the specification).
 const MAX_OFFSET: u32 = u32::MAX - 32;
 
-/// Which of a frame's heaps.
+/// One of a frame's two heaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     Heap,
@@ -71,8 +71,8 @@ impl Machine {
         Ok(Flow::Next)
     }
 
-    /// Reads the data of a fat pointer, with zeros behind its end. Reading behind the end is not a fault; exceeding the range of offsets
-    /// is.
+    /// Reads the data of a fat pointer, with zeros beyond its end. Reading beyond the end is allowed; an offset that is
+    /// out of range is not.
     #[inline(always)]
     pub(crate) fn pointer_read(&mut self, instruction: &Instruction) -> Flow {
         let source = self.register_value(instruction.src0);
@@ -110,7 +110,8 @@ impl Machine {
         Ok(Flow::Next)
     }
 
-    /// Static memory has no bound to pay for. Only the older rule takes all gas for an offset that is out of range.
+    /// An offset into static memory, which has no bound to pay for. Only the older rule takes all gas if the offset is
+    /// out of range.
     fn static_offset(&mut self, offset: U256) -> Option<u32> {
         let offset = in_range(offset);
         if offset.is_none() && self.settings.growth == HeapGrowth::Always {
@@ -127,7 +128,8 @@ impl Machine {
         }
     }
 
-    /// First result: the word; second, if wanted: where to go on. It keeps the mark of the operand that it comes from.
+    /// Stores the results. The first is the word; the second, if wanted, is the next offset, with the mark of the
+    /// operand that it comes from.
     #[inline(always)]
     fn finish_read(&mut self, instruction: &Instruction, source: Value, word: U256) {
         self.set_register(instruction.dst0, word, false);
@@ -136,11 +138,11 @@ impl Machine {
         }
     }
 
-    /// The offset of an access of 32 bytes, once the heap's growth up to its end is paid for. None is a panic.
+    /// The offset of an access of 32 bytes, after paying for the heap's growth up to its end. `None` is a panic.
     #[inline(always)]
     fn grown_to(&mut self, which: Which, offset: U256) -> Option<u32> {
         let Some(offset) = in_range(offset) else {
-            // Too far to be paid for, so it costs more than there can be.
+            // This offset is so large that the price exceeds any gas.
             self.grow(which, offset_end(offset), Some(u32::MAX));
             return None;
         };
@@ -152,7 +154,7 @@ impl Machine {
         (end <= bound || self.grow(which, end, None)).then_some(offset)
     }
 
-    /// Pays for a heap's growth up to `end`, or whatever else it is said to cost. Without the gas for it none is left.
+    /// Pays for a heap's growth up to `end`, or the given cost. If the gas does not suffice, none is left.
     #[cold]
     pub(crate) fn grow(&mut self, which: Which, end: u32, cost: Option<u32>) -> bool {
         let frame = &mut self.frame;
@@ -169,7 +171,7 @@ impl Machine {
         paid.is_some()
     }
 
-    /// A heap of the current frame, to write to.
+    /// A heap of the current frame, ready to be written.
     #[inline(always)]
     pub(crate) fn own_heap(&mut self, which: Which) -> HeapId {
         let (id, page) = match which {
@@ -195,12 +197,12 @@ fn in_range(offset: U256) -> Option<u32> {
     (low <= u64::from(MAX_OFFSET) && b | c | d == 0).then_some(low as u32)
 }
 
-/// Where an access that is out of range would end, as 32 bits tell it.
+/// The end of an access that is out of range, truncated to 32 bits.
 fn offset_end(offset: U256) -> u32 {
     (offset.as_limbs()[0] as u32).wrapping_add(32)
 }
 
-/// The operand with its lowest 32 bits moved on.
+/// The operand with its lowest 32 bits advanced to the next word.
 #[inline(always)]
 fn incremented(word: U256) -> U256 {
     let [first, b, c, d] = *word.as_limbs();

@@ -9,7 +9,8 @@ use crate::{
     precompiles::{self, PrecompileCall},
 };
 
-/// Length of the pointer to decommitted code: the memory that a frame of the kernel has without paying. The caller narrows it.
+/// Length of the pointer to decommitted code: the memory that a frame of the kernel gets for free. The caller narrows
+/// it.
 const DECOMMITTED_BYTES: u32 = 1 << 21;
 
 impl Machine {
@@ -36,8 +37,8 @@ impl Machine {
         }
     }
 
-    /// Runs the precompile of the frame's address over memory. The second source holds the price. Result: 1, or 0 if the gas does not
-    /// suffice; it is then used up.
+    /// Runs the precompile of the frame's address over memory. The second source holds the price. The result is 1, or 0
+    /// if the gas does not suffice; then no gas is left.
     pub(crate) fn precompile_call(&mut self, instruction: &Instruction) -> Result<Flow, Limit> {
         let (abi, costs) = self.two_words(instruction);
         let costs = costs.as_limbs()[0];
@@ -58,19 +59,19 @@ impl Machine {
         Ok(Flow::Next)
     }
 
-    /// A page that was freed reads as if it had never been written: no result may come of that.
+    /// Fails for a page that was freed. It reads as if it had never been written, and no result may depend on that.
     fn check_readable(&self, page: Page) -> Result<(), Limit> {
         if self.memory.has(page) || self.is_live(page) { Ok(()) } else { Err(Limit::FreedPage) }
     }
 
-    /// Whether a page without content belongs to a frame that stands, or to none so far.
+    /// Whether a page without content belongs to an open frame, or to no frame so far.
     fn is_live(&self, page: Page) -> bool {
         page < SECOND_BASE_PAGE
             || page >= self.next_base_page
             || self.frames.iter().chain([&self.frame]).any(|frame| page - page % 8 == frame.base_page)
     }
 
-    /// Makes a heap for a page that has none yet, and tells the frame that it belongs to.
+    /// Makes a heap for a page that has none yet, and adds it to the frame that it belongs to.
     fn make_writable(&mut self, page: Page) -> Result<(), Limit> {
         if page == self.frame.heap_page() {
             self.own_heap(Which::Heap);
@@ -93,8 +94,9 @@ impl Machine {
         Ok(())
     }
 
-    /// Puts a bytecode into memory. A fresh one fills the current heap, a repeated one is where the first went, and its cost is
-    /// given back. Result: a pointer, or 0 for what is no hash of code or for too little gas, which then is gone.
+    /// Puts a bytecode into memory. A fresh one fills the current heap; a repeated one is where the first one went, and
+    /// its cost is given back. The result is a pointer, or 0 if the source is no hash of code or the gas does not
+    /// suffice; then no gas is left.
     pub(crate) fn decommit<W: World>(
         &mut self,
         world: &mut W,
@@ -138,7 +140,7 @@ impl Machine {
     }
 }
 
-/// The part of a code's hash that tells it from others: without version, marker and length.
+/// The part of a code's hash that distinguishes it from others: without version, marker and length.
 pub(crate) fn code_key(hash: U256) -> U256 {
     let [a, b, c, d] = *hash.as_limbs();
     U256::from_limbs([a, b, c, d & 0xffff_ffff])

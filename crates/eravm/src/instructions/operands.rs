@@ -1,4 +1,4 @@
-//! Operands: where an instruction takes its sources from and puts its first result.
+//! Operands: where an instruction reads its sources and puts its first result.
 
 use crate::{
     U256,
@@ -34,23 +34,23 @@ impl Machine {
         self.word(self.register_value(register))
     }
 
-    /// A value, as an instruction that takes no pointers sees it: outside of the kernel it does not show the page.
+    /// A value, as an instruction that takes no pointers sees it: outside the kernel, the page is hidden.
     #[inline(always)]
     pub(crate) fn word(&self, value: Value) -> U256 {
         if value.is_pointer && !self.frame.is_kernel() { erased(value.word) } else { value.word }
     }
 
-    /// The same for an instruction that would look at the mark: outside of the kernel it is gone.
+    /// The same for an instruction that looks at the mark: outside the kernel, the mark is removed.
     #[inline(always)]
     pub(crate) fn unmarked(&self, value: Value) -> Value {
         Value { word: self.word(value), is_pointer: value.is_pointer && self.frame.is_kernel() }
     }
 
-    /// The first source and the first destination, wherever they are. The stack pointer moves first for the one, then for the
-    /// other; only then the source is read.
+    /// The first source and the first destination, wherever they are. The stack pointer moves for the source, then for
+    /// the destination, and only then is the source read.
     #[inline(always)]
     pub(crate) fn places(&mut self, instruction: &Instruction) -> (Value, Destination) {
-        // Sources in registers are by far the most frequent.
+        // Most sources are in registers.
         let source = match instruction.variant.source {
             Place::Register => None,
             place => Some((place, self.source_index(instruction, place))),
@@ -71,7 +71,7 @@ impl Machine {
         (value, destination)
     }
 
-    /// Moves the stack pointer as source and destination require, and reads nothing.
+    /// Moves the stack pointer as source and destination require, without reading anything.
     #[inline(always)]
     pub(crate) fn move_stack_pointer(&mut self, instruction: &Instruction) {
         self.source_index(instruction, instruction.variant.source);

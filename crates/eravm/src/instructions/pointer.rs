@@ -1,4 +1,4 @@
-//! Operations on fat pointers. An operand that is not a pointer, or a result out of its bounds, is a panic.
+//! Operations on fat pointers. They panic if an operand is not a pointer or if the result is out of bounds.
 
 use crate::{
     U256,
@@ -8,11 +8,11 @@ use crate::{
     pointer::FatPointer,
 };
 
-/// Offsets from here on are too far to be meant.
+/// Offsets from here on are out of range.
 const MAX_OFFSET: U256 = U256::from_limbs([1 << 32, 0, 0, 0]);
 
 impl Machine {
-    /// A pointer and a word that is not one.
+    /// The two operands: a pointer, and a word that is not a pointer.
     #[inline(always)]
     fn pointer_and_word(&mut self, instruction: &Instruction) -> (Option<(U256, U256)>, Destination) {
         let (first, destination) = self.places(instruction);
@@ -43,7 +43,7 @@ impl Machine {
         self.change_pointer(instruction, |word, by| move_pointer(word, by, u32::checked_sub))
     }
 
-    /// Takes the high half from a word whose low half is zero.
+    /// Combines the pointer with the high half of a word whose low half is zero.
     pub(crate) fn pointer_pack(&mut self, instruction: &Instruction) -> Flow {
         self.change_pointer(instruction, |word, high| {
             let [first, second, ..] = *high.as_limbs();

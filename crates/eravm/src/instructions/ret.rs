@@ -1,10 +1,11 @@
 //! Returns, reverts and panics.
 //!
-//! **Which pages are freed.** A fat pointer can only be in a register or on a stack. When a far call returns, all registers but the
-//! first are emptied and its stack is gone; the first one points to the data that it returns. Pointers to its pages, and to those of
-//! what it called, never went anywhere but down, to calls that have returned, or up, by that one pointer. So of all pages that were
-//! made since it began, only the one that it returns a pointer to can still be reached: it becomes one of the caller's, all others are
-//! freed. Code stays, also where it was decommitted into a heap.
+//! **Which pages are freed.** A fat pointer can only be in a register or on a stack. When a far call returns, all
+//! registers except the first are emptied, and its stack is gone; the first register points to the data that it
+//! returns. Pointers to its pages, and to pages of what it called, only ever went down, to calls that have returned, or
+//! up, by that one pointer. So of all pages that were made since the call began, only the one that it returns a pointer
+//! to can still be reached. It becomes one of the caller's pages, and all others are freed. Code stays, even where it
+//! was decommitted into a heap.
 
 use std::collections::HashSet;
 
@@ -15,7 +16,7 @@ use crate::{
     machine::{End, FIRST_COLLECTION, Flow, Machine, Pause},
 };
 
-/// Bytes that the first frame may return; more are cut off.
+/// The most bytes that the first frame may return; the rest is cut off.
 const MAX_END_BYTES: usize = 1 << 16;
 
 /// How a frame ends.
@@ -38,7 +39,7 @@ impl Machine {
         self.leave(way, data, label)
     }
 
-    /// A panic that no instruction of the program asked for.
+    /// Panics without a panic instruction of the program.
     pub(crate) fn panic(&mut self) -> Flow {
         self.leave(Way::Panic, Value { word: U256::ZERO, is_pointer: false }, None)
     }
@@ -49,7 +50,7 @@ impl Machine {
     }
 
     fn leave_near(&mut self, way: Way, label: Option<u16>) -> Flow {
-        // Each near call of this frame has put its state aside.
+        // Each near call of this frame has saved its state.
         let Some(outer) = self.near_frames.pop() else { return Flow::Frame };
         let failed = way != Way::Return;
         if failed {
@@ -101,7 +102,8 @@ impl Machine {
         Flow::Frame
     }
 
-    /// How the frame truly ends and what it returns, once that is found well formed and its memory is paid for.
+    /// How the frame really ends and what it returns, after checking that the data is well formed and its memory is
+    /// paid for.
     fn returned(&mut self, mut way: Way, data: Value) -> (Way, FatPointer) {
         let forwarding = Forwarding::of(data.word);
         let mut pointer = FatPointer::from(data.word);
@@ -111,7 +113,7 @@ impl Machine {
             && !(is_fresh && pointer.offset != 0)
             && ends
             && pointer.is_slice()
-            // Data of an older frame that came down may not go up again: its owner would change it unseen.
+            // Data that an older frame passed down must not be returned up: its owner could change it unnoticed.
             && (is_fresh || pointer.page >= self.frame.base_page || self.frame.is_kernel());
         if !is_well_formed {
             way = Way::Panic;
@@ -154,7 +156,8 @@ impl Machine {
         }
     }
 
-    /// Frees pages that were returned to this frame if no pointer in its registers or on its stack names them any more.
+    /// Frees pages that were returned to this frame if no pointer in its registers or on its stack points to them any
+    /// more.
     fn collect(&mut self) {
         if !self.memory.can_undo() {
             let registers = (1..16).filter(|register| self.pointers >> register & 1 == 1);

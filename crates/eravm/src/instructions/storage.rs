@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Machine {
-    /// Reads a slot. The price is that of a cold one; what is too much is given back.
+    /// Reads a slot. The price is that of a cold one; a warm one gets the difference back.
     pub(crate) fn storage_read<W: World>(
         &mut self,
         world: &mut W,
@@ -45,7 +45,7 @@ impl Machine {
         Flow::Next
     }
 
-    /// Both sources, in registers and for instructions that take no pointers.
+    /// Both sources, from registers, as instructions that take no pointers see them.
     pub(crate) fn two_words(&self, instruction: &Instruction) -> (U256, U256) {
         (self.register_word(instruction.src0), self.register_word(instruction.src1))
     }

@@ -6,24 +6,24 @@ use ark_ff::{BigInt, BigInteger, PrimeField};
 
 use crate::{Limit, U256, memory::Memory, precompiles::PrecompileCall};
 
-/// More pairs, at some 80,000 gas, cost more than a transaction can have.
+/// More pairs, at about 80,000 gas each, cost more gas than a transaction can have.
 const MAX_PAIRS: u64 = 10_000;
 
-/// The sum of two points.
+/// Adds two points.
 pub(super) fn add(call: &PrecompileCall, memory: &mut Memory) -> Result<(), Limit> {
     let [x1, y1, x2, y2] = call.words(memory, 0);
     let sum = point(&x1, &y1).zip(point(&x2, &y2)).map(|(one, other)| one + other);
     write_point(call, memory, sum)
 }
 
-/// A point times a number.
+/// Multiplies a point by a number.
 pub(super) fn multiply(call: &PrecompileCall, memory: &mut Memory) -> Result<(), Limit> {
     let [x, y, factor] = call.words(memory, 0);
     let product = point(&x, &y).map(|point| point * Fr::from_be_bytes_mod_order(&factor));
     write_point(call, memory, product)
 }
 
-/// Whether the product of the pairings is one. Writes whether all points are such, and the answer.
+/// Checks whether the product of the pairings is one. Writes whether all points are valid, and the answer.
 pub(super) fn check_pairings(call: &PrecompileCall, memory: &mut Memory) -> Result<(), Limit> {
     if call.rounds > MAX_PAIRS {
         return Err(Limit::PrecompileRounds);
@@ -49,7 +49,7 @@ fn pair_of_points(call: &PrecompileCall, memory: &Memory, pair: usize) -> Option
     (two.is_on_curve() && two.is_in_correct_subgroup_assuming_on_curve()).then_some((one, two))
 }
 
-/// The element of a field that a word is, if it is below the field's order.
+/// A word as an element of the field. `None` if it is not below the field's order.
 fn field(word: &[u8; 32]) -> Option<Fq> {
     Fq::from_bigint(BigInt(U256::from_be_bytes(*word).into_limbs()))
 }

@@ -12,7 +12,7 @@ use crate::{
     precompiles::{PrecompileCall, Recoveries},
 };
 
-/// The result of a recovery, made ahead of the call that asks for it. Only the recovery itself makes one.
+/// The result of a recovery that was made in advance of the call that asks for it. Only the recovery itself makes one.
 #[derive(Debug, Clone)]
 pub struct Recovery {
     input: [u8; 128],
@@ -20,7 +20,7 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Recovers the signer of a digest. `v` is 0 or 1; any other value recovers nobody.
+    /// Recovers the signer of a digest. `v` is 0 or 1; with any other value there is no signer.
     pub fn new(digest: [u8; 32], v: u8, r: [u8; 32], s: [u8; 32]) -> Self {
         let mut v_word = [0; 32];
         v_word[31] = v;
@@ -29,7 +29,7 @@ impl Recovery {
         Self { input, address: recovered(&input) }
     }
 
-    /// The address, if the signature is one.
+    /// The address; `None` if the signature is invalid.
     pub fn address(&self) -> Option<Address> {
         self.address
     }
@@ -45,7 +45,7 @@ pub(super) fn recover(call: &PrecompileCall, memory: &mut Memory, recoveries: &R
     let words: [_; 4] = call.words(memory, 0);
     let mut input = [0; 128];
     input.copy_from_slice(words.as_flattened());
-    // The contract asks for no other.
+    // The contract never passes any other.
     if input[63] > 1 {
         return Err(Limit::PrecompileInput);
     }

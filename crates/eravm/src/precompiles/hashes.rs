@@ -7,9 +7,9 @@ use crate::{Limit, U256, memory::Memory, precompiles::PrecompileCall};
 
 /// A hash of more bytes costs 94 million gas, more than a transaction can have.
 const MAX_KECCAK_BYTES: u32 = 320 << 20;
-/// More rounds, at 7 gas, cost more than a transaction can have.
+/// More rounds, at 7 gas each, cost more gas than a transaction can have.
 const MAX_SHA256_ROUNDS: u64 = 80_000_000 / 7 + 1;
-/// What follows the bytes of a page for ever, a few blocks of it.
+/// A few blocks of the endless zeros that follow the bytes of a page.
 const ZEROS: [u8; 136 * 8] = [0; 136 * 8];
 /// The state that SHA-256 starts from.
 const SHA256_START: [u32; 8] =
@@ -34,7 +34,7 @@ pub(super) fn keccak256(call: &PrecompileCall, memory: &mut Memory) -> Result<()
     call.write(memory, [U256::from_be_bytes::<32>(hasher.finalize().into())])
 }
 
-/// Runs rounds over blocks that the contract has padded, and gives the state. Without rounds nothing is written.
+/// Runs rounds over blocks that the contract has padded, and writes the state. Without rounds it writes nothing.
 pub(super) fn sha256(call: &PrecompileCall, memory: &mut Memory) -> Result<(), Limit> {
     if call.rounds > MAX_SHA256_ROUNDS {
         return Err(Limit::PrecompileRounds);

@@ -7,7 +7,8 @@ use p256::{
 
 use crate::{Limit, U256, memory::Memory, precompiles::PrecompileCall};
 
-/// From digest, r, s, x and y. Writes whether the input was a signature and a key, and whether the one is of the other.
+/// Verifies a signature from digest, r, s, x and y. Writes whether signature and key are well formed, and whether the
+/// signature is the key's.
 pub(super) fn verify(call: &PrecompileCall, memory: &mut Memory) -> Result<(), Limit> {
     let [digest, r, s, x, y] = call.words(memory, 0);
     let verdict = key(&x, &y).zip(Signature::from_scalars(r, s).ok());
