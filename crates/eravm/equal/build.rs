@@ -1,4 +1,4 @@
-//! Switches the tests on that need the reference.
+//! Enables the tests that need the reference.
 
 fn main() {
     println!("cargo::rustc-cfg=equal");

@@ -1,11 +1,12 @@
-//! Programs that run into the machine's limits where no gas bounds them, and what a program could make of it without.
+//! Programs that reach the machine's limits where gas does not bound them, and what a program could do without these
+//! limits.
 
 use std::sync::Arc;
 
 use tee_eravm::{Address, Code, HeapGrowth, Limit, Machine, Pause, Precompiles, Settings, Slot, Stop, U256, World};
 use zkevm_assembly::{Assembly, zkevm_opcode_defs::decoding::EncodingModeProduction};
 
-/// The first frame's code is the page of this number, its heap the second behind it.
+/// The page number of the first frame's code. Its heap is the second page after it.
 const FIRST_PAGE: u64 = 8;
 /// The heap of the first frame that is called.
 const CALLED_HEAP: u64 = 2048 + 2;
@@ -23,7 +24,7 @@ const fn kernel(low: u16) -> Address {
     address
 }
 
-/// Empty storage, and one code for everybody: it returns nothing.
+/// Empty storage, and one code for all accounts, which returns nothing.
 struct Empty;
 
 impl World for Empty {
@@ -46,7 +47,7 @@ impl World for Empty {
     }
 }
 
-/// A program, and a constant that it can ask for.
+/// A program, with a constant that it can load.
 fn assemble_with(constant: U256, text: &str) -> Code {
     let source = format!(
         ".text\n.file \"program\"\n.rodata.cst32\nCONSTANT:\n.cell {constant}\n.text\n.globl __entry\n__entry:\n{text}\n"
@@ -92,21 +93,21 @@ fn rounds_without_end_are_not_run() {
     assert_eq!(precompile(PAIRING, [0, 0, 0, 1 << 60]), limited(Limit::PrecompileRounds));
 }
 
-/// Its contract asks for no other than 0 and 1.
+/// The contract that calls it passes only 0 and 1.
 #[test]
 fn a_recovery_with_another_v_is_none() {
     let code = assemble("add 2, r0, r1\nst.1 32, r1\nlog.precompile r0, r0, r2\nret.ok r0");
     assert_eq!(machine(ECRECOVER, code).run(&mut Empty), limited(Limit::PrecompileInput));
 }
 
-/// It would be another program than the one that hashes to what it is known by.
+/// Otherwise a different program would run under the hash of the original.
 #[test]
 fn a_precompile_does_not_write_to_code() {
     assert_eq!(precompile(KECCAK256, [0, 0, FIRST_PAGE << 32, 0]), limited(Limit::WriteToCode));
     assert!(precompile(KECCAK256, [0, 0, (FIRST_PAGE + 2) << 32, 0]).is_ok());
 }
 
-/// The heap of a call that has returned is gone. It would read as zeros, which the protocol's machine does not see there.
+/// The heap of a call that has returned is freed. It would read as zeros, unlike in the protocol's machine.
 #[test]
 fn a_precompile_does_not_read_a_page_that_was_freed() {
     let call = |page: u64| {
@@ -121,7 +122,8 @@ fn a_precompile_does_not_read_a_page_that_was_freed() {
     assert!(call(FIRST_PAGE + 2).is_ok());
 }
 
-/// What a frame wrote before the snapshot cannot be taken back when the frame fails behind it: its owner must go back.
+/// If a frame fails after the snapshot, what it wrote before the snapshot cannot be rolled back: its owner must go
+/// back.
 #[test]
 fn a_snapshot_inside_of_a_frame_that_fails_is_not_kept() {
     let program = |end: &str| {

@@ -1,4 +1,4 @@
-//! Programs: instructions by name, constants behind them.
+//! Programs: instructions by name, followed by constants.
 
 use std::{collections::HashMap, sync::OnceLock};
 
@@ -7,21 +7,21 @@ use crate::{
     instruction::{Operation, Place, VARIANTS},
 };
 
-/// An instruction in the making. Registers are numbers, 0 is none.
+/// An instruction that is being built. Registers are numbers; 0 stands for none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     pub(super) operation: Operation,
     pub(super) source: Place,
     pub(super) destination: Place,
     pub(super) flags: u8,
-    /// As it is encoded.
+    /// The condition as it is encoded.
     pub(super) condition: u8,
     pub(super) sources: [u8; 2],
     pub(super) destinations: [u8; 2],
     pub(super) immediates: [u16; 2],
 }
 
-/// An instruction on registers.
+/// Makes an instruction on registers.
 pub(super) fn line(operation: Operation, sources: [u8; 2], destinations: [u8; 2]) -> Line {
     Line {
         operation,
@@ -86,7 +86,7 @@ impl Line {
 pub(super) struct Program {
     instructions: Vec<u64>,
     constants: Vec<U256>,
-    /// Instructions that there is room for.
+    /// The number of instructions that there is room for.
     room: usize,
 }
 
@@ -135,7 +135,7 @@ impl Program {
     }
 }
 
-/// What is said of the data of a call or a return.
+/// The description of the data of a call or a return.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Data {
     pub(super) start: u32,

@@ -1,4 +1,4 @@
-//! The reference with storage, memory, logs and decommitments that keep what the protocol's sequencer keeps.
+//! The reference, with storage, memory, logs and decommitments that keep the same as the protocol's sequencer.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -33,7 +33,7 @@ pub(super) fn ours(value: ethereum_types::U256) -> U256 {
     U256::from_limbs(value.0)
 }
 
-/// One instruction, and the panic that follows if it failed.
+/// Executes one instruction, and the panic that follows if it failed.
 pub(super) fn step(vm: &mut Vm) -> Result<(), String> {
     vm.cycle(&mut Silent).map_err(|error| error.to_string())?;
     if vm.local_state.pending_exception {
@@ -42,7 +42,7 @@ pub(super) fn step(vm: &mut Vm) -> Result<(), String> {
     Ok(())
 }
 
-/// Nobody looks on.
+/// A tracer that does nothing.
 #[derive(Debug)]
 struct Silent;
 
@@ -71,7 +71,7 @@ enum Undo {
     Transient { slot: (Address, U256), value: U256 },
 }
 
-/// Storage as a node keeps it: what was touched is warm for ever, what was written is undone with its frame.
+/// Storage as a node keeps it: a slot that was touched stays warm, and a write is undone with its frame.
 #[derive(Debug)]
 pub(super) struct JudgeStorage {
     pub(super) world: Rc<TestWorld>,
@@ -218,7 +218,7 @@ impl Memory for JudgeMemory {
     }
 }
 
-/// Events and logs that were not taken back.
+/// Events and logs that were not rolled back.
 #[derive(Debug, Default)]
 pub(super) struct JudgeEvents {
     pub(super) queries: Vec<LogQuery>,

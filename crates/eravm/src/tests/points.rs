@@ -1,5 +1,5 @@
-//! What other implementations of the machine got wrong, point by point. Each program is compared with the reference after each of its
-//! steps; what is asserted here besides is the rule itself.
+//! What other implementations of the machine got wrong, point by point. Each program is compared with the reference
+//! after each of its steps; the assertions here state the rule itself.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -33,7 +33,7 @@ fn program(write: impl FnOnce(&mut Program)) -> Program {
     program
 }
 
-/// A first frame that calls one contract and ends, whatever comes of it.
+/// A first frame that calls one contract and ends, whatever the result.
 fn calls(address: Address) -> Program {
     program(|p| {
         p.call(O::FarCall, address, MAX, 3).stop();
@@ -44,7 +44,7 @@ fn small(value: u64) -> U256 {
     U256::from(value)
 }
 
-/// Runs one contract and gives what it wrote to slot 7.
+/// Runs one contract and returns what it wrote to slot 7.
 fn seventh_slot_after(address: Address, write: impl FnOnce(&mut Program)) -> U256 {
     let mut scene = Scene::new();
     scene.contract(address, &program(write));
@@ -54,7 +54,7 @@ fn seventh_slot_after(address: Address, write: impl FnOnce(&mut Program)) -> U25
 
 #[test]
 fn point_01_a_heap_read_with_increment_keeps_the_tag_of_its_operand() {
-    // After a call that failed the first register is zero, and a pointer.
+    // After a failed call, the first register is zero, and a pointer.
     let read = |operation, address| {
         seventh_slot_after(address, |p| {
             p.call(O::FarCall, kernel(0x7777), MAX, 3);
@@ -70,7 +70,7 @@ fn point_01_a_heap_read_with_increment_keeps_the_tag_of_its_operand() {
 
 #[test]
 fn point_02_an_instruction_without_a_second_result_clears_its_register() {
-    // Value and mark: the pointer of the call is not one afterwards.
+    // Value and mark are cleared: the call's pointer is no longer a pointer.
     let cleared = seventh_slot_after(A, |p| {
         p.add(line(O::Add, [0, 0], [2, 1])).add(line(O::PointerAdd, [1, 0], [3, 0])).store_number(7, 1).stop();
     });
@@ -124,7 +124,7 @@ fn point_04_the_memory_stipend_follows_the_version_of_the_code_hash() {
     scene.evm_contract_under_construction(B);
     scene.contract(C, &program(meta));
     let finished = scene.run(&program(|p| {
-        // B's code is the default account's, C's its own, A has none and gets the default account's.
+        // B's code is the default account's and C has its own code; A has none and gets the default account's.
         p.call(O::FarCall, B, MAX, 20).call(O::FarCall, C, MAX, 20).call(O::FarCall, A, MAX, 20).stop();
     }));
     let bound = |address| finished.slot(address, 7) & small(u64::from(u32::MAX));
@@ -142,7 +142,7 @@ fn point_05_pages_that_nobody_has_written_read_as_zero_and_take_writes() {
             p.give(data(0, 64));
         }),
     );
-    // SHA-256 of nothing goes to the heap of a contract that never wrote there.
+    // The hash of no bytes goes to the heap of a contract that never wrote there.
     let sha256 = kernel(2);
     scene.contract(
         sha256,
@@ -279,7 +279,7 @@ fn point_10_too_little_gas_for_a_precompile_is_a_result() {
 fn point_11_decommitted_code_stays_where_it_first_went() {
     for fails in [false, true] {
         let mut scene = Scene::new();
-        // It stores a constant from the second word behind its end.
+        // It stores a constant from the second word beyond its end.
         let code = program(|p| {
             p.add(line(O::Add, [0, 0], [2, 0]).from(Place::Code, 34)).store(8, 2).store_number(7, 4).stop();
         });
@@ -287,7 +287,7 @@ fn point_11_decommitted_code_stays_where_it_first_went() {
         assert_eq!(code.bytes().len(), 33 * 32);
         let first_word = U256::from_be_slice(&code.bytes()[..32]);
         let length = code.bytes().len() as u32;
-        // Writes behind where the code will be, decommits, and ends in one way or the other.
+        // Writes beyond the place of the code, decommits, and ends in one way or the other.
         let oracle = |offset: u32, fails: bool| {
             program(move |p| {
                 p.write(offset, 5).load(2, hash).load(3, small(1_000));
@@ -306,7 +306,7 @@ fn point_11_decommitted_code_stays_where_it_first_went() {
             p.add(line(O::PointerRead, [1, 0], [2, 0])).store(7, 2);
             p.load(3, small(u64::from(length) + 32)).add(line(O::PointerAdd, [1, 3], [1, 0]));
             p.add(line(O::PointerRead, [1, 0], [2, 0])).store(8, 2);
-            // It runs from there, too.
+            // It also runs from there.
             p.call(O::FarCall, A, MAX, 60).stop();
         }));
         let first = kernel(0x8001);
@@ -320,7 +320,7 @@ fn point_11_decommitted_code_stays_where_it_first_went() {
 
 #[test]
 fn point_12_gas_ends_a_recursion_before_the_call_stack_is_full() {
-    // The reference's stack has room for what four billion gas can call, ours for what a transaction can.
+    // The reference's stack has room for what four billion gas can call; ours has room for what a transaction can call.
     const { assert!(80_000_000 / 25 < MAX_FRAMES) };
     let mut scene = Scene::new();
     scene.gas = 200_000;
@@ -383,8 +383,8 @@ fn point_14_events_of_all_frames_of_the_kernel_are_recorded() {
 
 #[test]
 fn point_15_a_grandparents_page_comes_back_from_below() {
-    // The first frame's data goes down through K to L, and comes back up from there. Beside it K keeps a pointer to what its own
-    // callee returned, sends it down to L, and has it back.
+    // The first frame's data goes down through K to L, and comes back up from there. K also keeps a pointer to what its
+    // own callee returned, sends it down to L, and gets it back.
     let mut scene = Scene::new();
     scene.contract(
         B,
@@ -404,7 +404,7 @@ fn point_15_a_grandparents_page_comes_back_from_below() {
         }),
     );
     let echo = program(|p| {
-        // Other heaps come and go here while the pointer is on the stack.
+        // Other heaps are made and freed here while the pointer is on the stack.
         p.add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, 0));
         p.write(0, 1).call(O::FarCall, B, MAX, 60).call(O::FarCall, B, MAX, 60);
         p.add(line(O::PointerAdd, [0, 0], [1, 0]).from(Place::StackAbsolute, 0));
@@ -418,7 +418,7 @@ fn point_15_a_grandparents_page_comes_back_from_below() {
             // A pointer to what a callee returned goes down and comes back.
             p.call(O::FarCall, B, MAX, 60).call_forwarding(L, 1, MAX, 60);
             p.add(line(O::PointerRead, [1, 0], [2, 0])).store(7, 2);
-            // The caller's goes down and comes back, and on up.
+            // The caller's pointer goes down, comes back, and goes on up.
             p.add(line(O::PointerAdd, [0, 0], [1, 0]).from(Place::StackAbsolute, 1)).call_forwarding(L, 1, MAX, 60);
             p.add(line(O::PointerRead, [1, 0], [2, 0])).store(8, 2);
             p.pack(1, MAX).add(line(O::Return, [13, 0], [0, 0]));
@@ -429,7 +429,7 @@ fn point_15_a_grandparents_page_comes_back_from_below() {
         p.write(64, 77).call(O::FarCall, K, data(64, 32), 60);
         p.add(line(O::PointerRead, [1, 0], [2, 0])).store(7, 2);
         p.add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, 0));
-        // A callee's page is kept as long as the stack names it, through another two hundred calls.
+        // A callee's page is kept as long as a pointer to it is on the stack, through another two hundred calls.
         p.call(O::FarCall, B, MAX, 60).add(line(O::PointerAdd, [1, 0], [0, 0]).to(Place::StackAbsolute, 1));
         p.load(8, small(200)).add(line(O::Add, [8, 0], [0, 0]).to(Place::StackAbsolute, 5));
         let again = p.here();
@@ -447,7 +447,7 @@ fn point_15_a_grandparents_page_comes_back_from_below() {
 
 #[test]
 fn point_16_a_precompiles_pages_and_lengths_are_the_references() {
-    // Input and output that overlap, that are empty, and that lie behind all that was written.
+    // Input and output that overlap, that are empty, and that lie beyond all that was written.
     for (address, call) in [
         (kernel(2), [0, 1 << 32, 0, 2]),
         (kernel(2), [5, 4 | 1 << 32, 0, 0]),

@@ -89,7 +89,7 @@ fn compare_words(rng: &mut Rng, address: u16, words: &[U256], rounds: u64) -> Ve
     compare(address, &input, abi, &Recoveries::default())
 }
 
-/// How many cases are compared, more or fewer by `EQUAL_PRECOMPILES` (in percent).
+/// The number of cases to compare. `EQUAL_PRECOMPILES` scales it (in percent).
 fn cases(usual: u32) -> u32 {
     let percent = std::env::var("EQUAL_PRECOMPILES").map_or(100, |percent| percent.parse().unwrap());
     println!("{} cases", usual * percent / 100);
@@ -131,16 +131,16 @@ fn ecrecover() {
             0 => r = edge(&mut rng, N),
             1 => s = edge(&mut rng, N),
             2 => (r, s) = (edge(&mut rng, N), edge(&mut rng, N)),
-            // The other of the two signatures of a message.
+            // The other one of a message's two signatures.
             3 => (s, v) = (N - s, U256::from(1) - v),
             4 => v = U256::from(1) - v,
-            // Only its lowest byte counts.
+            // Only its lowest byte is used.
             5 => v += U256::from(rng.next()) << 8_usize,
             _ => {}
         }
         let output = compare_words(&mut rng, 1, &[digest, v, r, s], 0);
         recovered += usize::from(output.iter().any(|word| *word > U256::from(1)));
-        // Made ahead, a recovery changes nothing.
+        // A recovery that was made in advance changes nothing.
         let recovery = Recovery::new(digest.to_be_bytes(), v.to_be_bytes::<32>()[31], r.to_be_bytes(), s.to_be_bytes());
         let recoveries = Recoveries::from_iter([(recovery.input(), recovery)]);
         let input: Vec<u8> = [digest, v, r, s].iter().flat_map(|word| word.to_be_bytes::<32>()).collect();
@@ -195,7 +195,7 @@ fn scalar(rng: &mut Rng) -> Fr {
     Fr::from_be_bytes_mod_order(&rng.word().to_be_bytes::<32>())
 }
 
-/// A point of the curve, the one at infinity, or what only looks like one.
+/// A point of the curve, the point at infinity, or something that only looks like a point.
 fn point(rng: &mut Rng) -> [U256; 2] {
     let mut point = coordinates((G1Affine::generator() * scalar(rng)).into_affine().xy());
     if rng.one_in(4) {

@@ -17,9 +17,9 @@ use crate::{
 };
 
 const PROGRAMS: u64 = 500;
-/// Steps after which a program is given up.
+/// The number of steps after which a program is stopped.
 const MAX_STEPS: u64 = 20_000;
-/// Everything is compared after so many steps, and at the end.
+/// Everything is compared each time that this many steps were made, and at the end.
 const STEPS_TO_COMPARE_ALL: u64 = 61;
 
 #[test]
@@ -55,7 +55,7 @@ struct Counts {
     depth: usize,
 }
 
-/// Runs both machines to the end, step by step. Gives how it ended.
+/// Runs both machines to the end, step by step. Returns how the run ended.
 fn run(setup: &Setup, counts: &mut Counts) -> Result<&'static str, String> {
     let (mut machine, mut vm) = (setup.machine(), setup.judge());
     let mut world = Rc::clone(&setup.world);
@@ -98,8 +98,9 @@ fn run(setup: &Setup, counts: &mut Counts) -> Result<&'static str, String> {
     Ok("too many steps")
 }
 
-/// Where the first frame calls: takes a snapshot, makes the call, and goes back. All is as before for the reference, which stayed.
-/// There is no way back over the end of a frame that stood at the snapshot, so it goes no further.
+/// If the first frame is about to call: takes a snapshot, makes the call, and goes back. The state is then that of the
+/// reference, which did not move. The call is not followed further, because there is no way back past the end of a
+/// frame that was open at the snapshot.
 fn go_and_come_back(machine: &mut Machine, world: &mut Rc<TestWorld>) -> bool {
     let instruction = next(machine);
     let calls = matches!(instruction.variant.operation, O::FarCall | O::DelegateCall | O::MimicCall);
@@ -118,7 +119,7 @@ fn compare_all(machine: &Machine, vm: &Vm) -> Result<(), String> {
     compare_journal(machine, vm)
 }
 
-/// The same program in the loop that is used in earnest.
+/// Runs the same program in the loop that is used in production.
 fn run_at_once(setup: &Setup, end: &End, vm: &Vm) -> Result<(), String> {
     let mut machine = setup.machine();
     let mut world = Rc::clone(&setup.world);
@@ -131,7 +132,7 @@ fn run_at_once(setup: &Setup, end: &End, vm: &Vm) -> Result<(), String> {
     }
 }
 
-/// The registers, and where it goes on with how much gas.
+/// Compares the registers, the program counter and the gas.
 fn compare_cheaply(machine: &Machine, vm: &Vm) -> Result<(), String> {
     let state = &vm.local_state;
     let registers = state.registers.iter().enumerate();
@@ -156,20 +157,21 @@ fn next(machine: &Machine) -> Instruction {
     *instructions.get(usize::from(machine.frame.pc)).unwrap_or(&Instruction::INVALID)
 }
 
-/// The reference takes it for a fault of its own if code is asked for that already lies in the frame's heap, or whose hash is zero
-/// behind its head.
+/// Whether the reference would report an error of its own: for code that already lies in the frame's heap, or whose
+/// hash is zero after its header.
 fn is_no_decommitment(machine: &Machine, instruction: &Instruction) -> bool {
     let key = code_key(machine.register_word(instruction.src0));
     let is_there = machine.decommitted.get(&key) == Some(&machine.frame.heap_page());
     instruction.variant.operation == O::Decommit && (is_there || key.is_zero())
 }
 
-/// Contracts of which each may call all others, and a first frame in the kernel.
+/// Contracts that can all call each other, and a first frame in the kernel.
 fn setup(rng: &mut Rng) -> Setup {
     let mut world = TestWorld::default();
     let count = 3 + rng.below(5) as usize;
     let addresses: Vec<_> = (0..count).map(|index| contract(rng, index)).collect();
-    // A hash names the bytes' length, but here not the bytes: so programs can name the hashes of one another.
+    // A hash states the bytes' length, but here it does not depend on the bytes, so programs can name the hashes of one
+    // another.
     let rooms: Vec<_> = (0..count).map(|_| 40 + 4 * rng.below(30)).collect();
     let hashes: Vec<_> = (0..count + 2).map(|index| hash(1, index as u64, 20 + rng.below(100))).collect();
     let evm = hash(2, 99, 9);
@@ -233,15 +235,15 @@ fn contract(rng: &mut Rng, index: usize) -> Address {
 struct Writer<'a> {
     addresses: &'a [Address],
     hashes: &'a [U256],
-    /// Whether to use what only the kernel may.
+    /// Whether to use what only the kernel is allowed to do.
     is_kernel: bool,
 }
 
-/// What is likely to hold where the next instruction is.
+/// What is probably true at the next instruction.
 struct Known {
     /// The first register holds a pointer.
     pointer: bool,
-    /// So do these words of the stack.
+    /// These words of the stack hold pointers, too.
     slots: u8,
 }
 
@@ -259,21 +261,21 @@ impl Writer<'_> {
         program
     }
 
-    /// A few instructions that do something together.
+    /// Writes a few instructions that belong together.
     fn passage(&self, rng: &mut Rng, program: &mut Program, room: usize, known: &mut Known) {
-        // The first register holds a pointer, as long as nothing of the rarer kind happens.
+        // The first register keeps its pointer, except in rare cases.
         let register = |rng: &mut Rng| if rng.one_in(40) { 1 } else { 2 + rng.below(5) as u8 };
         let (a, b, c) = (register(rng), register(rng), register(rng));
-        // Mostly on, seldom back.
+        // Mostly forwards, rarely backwards.
         let here = u32::from(program.here());
         let pc = |rng: &mut Rng| {
             let back = if rng.one_in(12) { 0 } else { here };
             (back + rng.below((room as u32 - 4).saturating_sub(back).max(1))) as u16
         };
-        // The first result goes to b and, at times, the second to c.
+        // The first result goes to b and, sometimes, the second to c.
         let second = if rng.one_in(4) { c } else { 0 };
         let kind = match rng.below(24) {
-            // Once in a while what is not allowed.
+            // Rarely, something that is not allowed.
             12 | 14 | 20 | 21 if !self.is_kernel && !rng.one_in(30) => rng.below(12),
             7..=9 if !known.pointer && !rng.one_in(30) => 16,
             kind => kind,
@@ -317,7 +319,7 @@ impl Writer<'_> {
                 };
                 program.load(a, word).add(line(operation, [1, a], [if rng.one_in(2) { 1 } else { b }, second]));
             }
-            // Pointers to the stack and back.
+            // Moves pointers to the stack and back.
             9 => {
                 let place = rng.below(3) as u16;
                 known.slots |= 1 << place;
@@ -409,7 +411,7 @@ impl Writer<'_> {
         };
         let mut registers = u64::from(rng.below(1 << 16)) & 0x7777;
         if !rng.one_in(8) {
-            // Not into the first register.
+            // Never into the first register.
             registers |= 0x2200;
         }
         let immediates = u64::from(rng.below(6)) | u64::from(rng.below(6)) << 16;
@@ -451,7 +453,7 @@ impl Writer<'_> {
         );
     }
 
-    /// The pointer of the first register to the eighth, with what is said of it.
+    /// Writes the pointer of the first register to the eighth, with the description of its data.
     fn pack(&self, program: &mut Program, data: Data) {
         program.load(8, data.word() >> 128 << 128).add(line(O::PointerPack, [1, 8], [8, 0]));
     }

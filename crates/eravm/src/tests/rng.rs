@@ -19,12 +19,12 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// Below `end`, which is not zero.
+    /// A number below `end`, which is not zero.
     pub(super) fn below(&mut self, end: u32) -> u32 {
         (((self.next() >> 32) * u64::from(end)) >> 32) as u32
     }
 
-    /// One time of `n`.
+    /// True once in `n` times.
     pub(super) fn one_in(&mut self, n: u32) -> bool {
         self.below(n) == 0
     }
@@ -37,7 +37,7 @@ impl Rng {
         U256::from_limbs([self.next(), self.next(), self.next(), self.next()])
     }
 
-    /// A word as programs have them: often small, often at an edge.
+    /// A word as in real programs: often small, often at an edge.
     pub(super) fn word(&mut self) -> U256 {
         let edge = match self.below(10) {
             0 => U256::ZERO,

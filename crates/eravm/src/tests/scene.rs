@@ -1,4 +1,4 @@
-//! A few contracts, written by hand, run in both machines.
+//! A few contracts, written by hand and run in both machines.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -39,7 +39,7 @@ pub(super) struct Scene {
     default_account: U256,
 }
 
-/// A run to its end.
+/// A finished run.
 pub(super) struct Finished {
     pub(super) machine: Machine,
     pub(super) end: End,
@@ -115,17 +115,17 @@ impl Scene {
 }
 
 impl Program {
-    /// Stores a register, through the seventh of them.
+    /// Stores a register, using the seventh register.
     pub(super) fn store(&mut self, key: u64, register: u8) -> &mut Self {
         self.load(7, U256::from(key)).add(line(O::StorageWrite, [7, register], [0, 0]))
     }
 
-    /// Stores a number, through two registers.
+    /// Stores a number, using two registers.
     pub(super) fn store_number(&mut self, key: u64, value: u64) -> &mut Self {
         self.load(6, U256::from(value)).store(key, 6)
     }
 
-    /// Calls an address with data, through the last registers but one. A failure goes on at `handler`.
+    /// Calls an address with data, using the registers before the last. A failure continues at `handler`.
     pub(super) fn call(&mut self, operation: O, address: Address, data: Data, handler: u16) -> &mut Self {
         self.load(13, data.word()).load(14, word(address));
         self.add(line(operation, [13, 14], [0, 0]).immediates([handler, 0]))
@@ -137,7 +137,7 @@ impl Program {
         self.add(line(O::FarCall, [13, 14], [0, 0]).immediates([handler, 0]))
     }
 
-    /// Puts a pointer with what is said of it into the thirteenth register.
+    /// Puts a pointer with the description of its data into the thirteenth register.
     pub(super) fn pack(&mut self, pointer: u8, data: Data) -> &mut Self {
         let high = Data { mode: 1, ..data }.word() >> 128 << 128;
         self.load(13, high).add(line(O::PointerPack, [pointer, 13], [13, 0]))

@@ -1,4 +1,4 @@
-//! A state, from which both machines are built.
+//! A state from which both machines are built.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,14 +34,14 @@ use crate::{
     memory::{AUX_HEAP, HEAP, HeapId, Memory, STATIC_PAGE},
 };
 
-/// A far call with the near calls in it, innermost last.
+/// A far call with its near calls, the innermost last.
 #[derive(Debug, Clone)]
 pub(super) struct Far {
     pub(super) address: Address,
     pub(super) caller: Address,
     pub(super) code_address: Address,
     pub(super) code: Arc<Code>,
-    /// Where the code lies.
+    /// The page of the code.
     pub(super) code_page: Page,
     pub(super) base_page: Page,
     pub(super) is_static: bool,
@@ -62,7 +62,7 @@ pub(super) struct Layer {
     pub(super) sp: u16,
     pub(super) exception_handler: u16,
     pub(super) gas: u32,
-    /// What it has done.
+    /// The actions that it has done.
     pub(super) actions: Vec<Action>,
 }
 
@@ -77,7 +77,7 @@ pub(super) enum Action {
     Pubdata(u32),
 }
 
-/// All of a state.
+/// A whole state.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) world: Rc<TestWorld>,
@@ -89,9 +89,9 @@ pub(super) struct Setup {
     pub(super) transaction: u16,
     pub(super) next_base_page: Page,
     pub(super) frames: Vec<Far>,
-    /// What heaps hold, by page and word.
+    /// The contents of heaps, by page and word.
     pub(super) heaps: Vec<(Page, Vec<(u32, U256)>)>,
-    /// Code that was decommitted: its hash, and the page; whether into a heap.
+    /// Code that was decommitted: its hash, the page, and whether the page is a heap.
     pub(super) decommitted: Vec<(U256, Page, bool)>,
 }
 
@@ -138,7 +138,7 @@ impl Setup {
         self.fill(Machine::new(self.settings, Arc::clone(&first.code), first.address, 0, 0))
     }
 
-    /// The same with the stacks of a machine that is no longer needed: to make new ones takes most of the time that a case takes.
+    /// The same, with the stacks of a machine that is no longer needed. Making new stacks takes most of a case's time.
     pub(super) fn machine_in_place_of(&self, used: Machine) -> Machine {
         let first = &self.frames[0];
         let Machine { frame, frames, .. } = used;
@@ -342,7 +342,7 @@ impl Setup {
         state.context_u128_register = self.context_value;
         state.tx_number_in_block = self.transaction;
         state.memory_page_counter = self.next_base_page;
-        // Room for the states of this test in place of four thousand.
+        // Room for the states of this test instead of four thousand.
         state.callstack = Callstack { current: CallStackEntry::empty_context(), inner: Vec::new() };
         state.callstack.current.ergs_remaining = 0;
         for far in &self.frames {

@@ -1,9 +1,9 @@
 //! One instruction over random states.
 //!
-//! States that no program can reach are not made: fat pointers to stacks or to pages of frames that are further in than their
-//! holder; near calls that differ from their far call in more than where they are and what gas they have; a decommitment of code that
-//! already lies in the same frame's heap, or whose hash is zero behind its head: the reference takes that for a fault of its own. Precompiles are compared elsewhere: here
-//! no frame has the address of one.
+//! States that no program can reach are not made: fat pointers to stacks, or to pages of frames that are further in
+//! than their holder; near calls that differ from their far call in more than position and gas; a decommitment of code
+//! that already lies in the same frame's heap, or whose hash is zero after its header, which the reference reports as
+//! an error of its own. Precompiles are compared elsewhere: here no frame has the address of one.
 
 use std::{cmp::Ordering, collections::BTreeMap, rc::Rc, sync::Arc};
 
@@ -127,7 +127,7 @@ impl Places {
                 addresses.push(address);
             }
         }
-        // The one with a price of its own is called often. Its code is of EVM hashes in half of the worlds.
+        // The address with its own price is called often. Its code has EVM hashes in half of the worlds.
         addresses.extend([address(true, 0x8009); 3]);
         for (index, address) in addresses.iter().enumerate() {
             for key in 0..2_u64 {
@@ -196,7 +196,7 @@ fn compare(setup: &Setup, instruction: &Instruction, used: &mut Option<Machine>)
     })
 }
 
-/// The word as a fat pointer that can be: to one of the pages, with its end in the page.
+/// The word as a possible fat pointer: to one of the pages, with its end within the page.
 fn possible(word: U256, pages: &[Page]) -> U256 {
     let mut pointer = FatPointer::from(word);
     if !pages.contains(&pointer.page) {
@@ -267,7 +267,7 @@ impl Generator<'_> {
     }
 
     fn registers_of_operands(&mut self) -> [u64; 4] {
-        // Few registers, so that they are often the same.
+        // Few different registers, so that operands are often the same.
         std::array::from_fn(|_| if self.rng.one_in(3) { self.rng.below(16) } else { self.rng.below(4) }.into())
     }
 
@@ -291,7 +291,7 @@ impl Generator<'_> {
         }
     }
 
-    /// Frames with what they did and what their heaps hold.
+    /// Frames with their actions and their heaps' contents.
     fn frames(&mut self, needs_kernel: bool) -> Setup {
         let places = self.places;
         let growth = if self.rng.one_in(3) { HeapGrowth::Always } else { HeapGrowth::Paid };
@@ -315,7 +315,7 @@ impl Generator<'_> {
             };
             let mut pages = Vec::new();
             for _ in 0..self.rng.below(3) {
-                // The heap of a call that returned a pointer to it.
+                // The heap of a finished call that returned a pointer to it.
                 pages.push(next + 2 + self.rng.below(2));
                 next += 8;
             }
@@ -334,7 +334,7 @@ impl Generator<'_> {
             }
             let mut layers: Vec<_> = (0..1 + self.rng.below(3)).map(|_| self.layer()).collect();
             if index == 0 {
-                // By this it is told how the run ends.
+                // This tells it how the run ends.
                 layers[0].exception_handler = u16::MAX;
             }
             frames.push(Far {
@@ -359,12 +359,12 @@ impl Generator<'_> {
         let mut decommitted = Vec::new();
         for hash in &places.codes {
             match self.rng.below(4) {
-                // By a call that returned.
+                // By a call that has returned.
                 0 => {
                     decommitted.push((*hash, next, false));
                     next += 8;
                 }
-                // Into the heap of a call that returned.
+                // Into the heap of a call that has returned.
                 1 if self.rng.one_in(2) => {
                     let mut words = self.heap();
                     let code = judge::words(places.world.codes[hash].bytes());
@@ -571,7 +571,7 @@ impl Generator<'_> {
         }
     }
 
-    /// What a call or a return is told about its data.
+    /// The description of a call's or a return's data.
     fn description(&mut self, pages: &[Page]) -> (U256, bool) {
         let is_pointer = self.rng.one_in(2);
         let gas = match self.rng.below(4) {
@@ -603,7 +603,7 @@ impl Generator<'_> {
         (pointer | U256::from_limbs([0, 0, self.rng.next(), high]), is_pointer)
     }
 
-    /// Words on the stacks, above all where the instruction looks.
+    /// Words on the stacks, most of them where the instruction reads.
     fn stacks(&mut self, setup: &mut Setup, instruction: &Instruction) {
         for index in 0..setup.frames.len() {
             let pages = self.pages_of(setup, index);
@@ -623,7 +623,7 @@ impl Generator<'_> {
         }
     }
 
-    /// The current frame's code, with the instruction where it is.
+    /// The current frame's code, with the instruction in its place.
     fn code(&mut self, setup: &mut Setup, encoded: u64) {
         let instructions = if self.rng.one_in(2000) { 1 << 16 } else { 32 };
         let pc = match self.rng.below(10) {

@@ -89,7 +89,7 @@ fn all_variants_are_numbered_priced_and_guarded_alike() {
         let ours = &VARIANTS[number];
         assert_eq!(ours.operation, operation(theirs.opcode), "operation of {number}");
         if ours.operation == Operation::Invalid {
-            // It is refused before anything else of it counts, and costs all there is.
+            // It is refused before anything else in it matters, and costs all remaining gas.
             assert_eq!(ours.needs, NEEDS_THE_IMPOSSIBLE, "needs of {number}");
             assert_eq!(OPCODES_PRICES[number], u32::MAX);
             continue;

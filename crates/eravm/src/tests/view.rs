@@ -1,4 +1,4 @@
-//! What of the two machines is compared.
+//! The parts of the two machines that are compared.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::{
     memory::{STATIC_PAGE, Stack},
 };
 
-/// Everything but memory and storage.
+/// Everything except memory and storage.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct View {
     registers: [(U256, bool); 16],
@@ -37,7 +37,7 @@ struct FrameView {
     gas: u32,
     is_static: bool,
     context_value: u128,
-    /// Of the innermost near call: those around it get theirs when it returns.
+    /// The bounds of the innermost near call; outer ones get theirs when it returns.
     bounds: Option<(u32, u32)>,
 }
 
@@ -119,7 +119,7 @@ impl View {
     }
 }
 
-/// Compares all but memory and storage. Cheap enough for each step.
+/// Compares all except memory and storage. It is cheap enough for each step.
 pub(super) fn compare_state(machine: &Machine, vm: &Vm) -> Result<(), String> {
     let (ours, theirs) = (View::of_machine(machine), View::of_judge(vm));
     if ours == theirs {
@@ -212,7 +212,8 @@ pub(super) fn compare_memory(machine: &Machine, vm: &Vm) -> Result<(), String> {
     for frame in &frames {
         compare_stack(&frame.stack, frame.base_page + 1, vm)?;
     }
-    // A register that is not marked may still name a page that only an integer reaches: nothing to compare.
+    // A register that is not marked may still hold the number of a page that can be reached only by number. It is not
+    // compared.
     let pages: HashSet<_> = machine.decommitted.iter().map(|(key, page)| (*key, *page)).collect();
     let their_pages: HashSet<_> =
         vm.decommittment_processor.pages.iter().map(|(hash, page)| (U256::from_be_slice(hash), *page)).collect();
@@ -248,7 +249,7 @@ fn compare_stack(stack: &Stack, page: Page, vm: &Vm) -> Result<(), String> {
     Ok(())
 }
 
-/// Ours cuts off what is longer.
+/// Our machine cuts off the rest.
 const MAX_END_BYTES: usize = 1 << 16;
 
 /// How the reference ended, if it did.
@@ -279,8 +280,8 @@ pub(super) fn compare_end(pause: Option<&Pause>, vm: &Vm) -> Result<(), String> 
         _ => None,
     };
     let theirs = end_of_judge(vm);
-    // An instruction whose second destination is the first register clears what it returned. Nobody looks at that register of the
-    // outermost frame: ours gives the bytes.
+    // An instruction whose second destination is the first register clears what it returned. Nobody reads that register
+    // of the outermost frame, so our machine returns the bytes.
     let is_cleared = theirs.is_some() && !vm.local_state.registers[0].is_pointer;
     let is_alike = match (&ended, &theirs) {
         (Some(ours), Some(theirs)) if is_cleared => std::mem::discriminant(ours) == std::mem::discriminant(theirs),

@@ -4,7 +4,7 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use crate::{Address, Code, Slot, U256, World, instructions::code_key};
 
-/// Storage and code. Slots that are not there are new and zero.
+/// Storage and code. Slots that are missing are new and zero.
 #[derive(Default)]
 pub(super) struct TestWorld {
     pub(super) slots: HashMap<(Address, U256), Slot>,
@@ -31,7 +31,7 @@ impl TestWorld {
         address[18..] == [0x80, 0x0b] && key.bit(0)
     }
 
-    /// Adds code under a hash made from a number, and gives that hash.
+    /// Adds code under a hash made from a number, and returns that hash.
     pub(super) fn add_code(&mut self, version: u8, number: u64, bytes: Vec<u8>) -> U256 {
         let words = bytes.len().div_ceil(32) as u64;
         let header = u64::from(version) << 56 | words << 32;
