@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-/// The sources that a program was built from. Only `deploy/release` sets them: any other build does not know.
+/// The sources that a program was built from. Only `deploy/release` sets them; other builds do not know them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
     /// The packages' version.

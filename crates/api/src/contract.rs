@@ -1,5 +1,5 @@
-//! What provers sign for contracts on an EVM: a statement for exactly one verifying contract, and that a key is there to be
-//! registered.
+//! What provers sign for contracts on an EVM: a statement for exactly one verifying contract, and a proof that a key
+//! exists, so that it can be registered.
 //!
 //! The contracts are in the project's `contracts/`. A relayer talks to them, and tells a server with [`SigningRequest`]s what it wants
 //! signed; provers fetch the requests from the server.
@@ -44,8 +44,8 @@ pub struct BoundSignature {
     pub signature: Signature,
 }
 
-/// What a relayer asks of provers: to sign statements for a contract, and to show that they are there, so that their keys can be
-/// registered.
+/// A relayer's request to provers: to sign statements for a contract, and to prove that their keys exist, so that these
+/// can be registered.
 ///
 /// A server keeps one for each contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +120,7 @@ impl SigningRequest {
         Contract { settlement_chain_id: self.settlement_chain_id, address: self.proof_verifier }
     }
 
-    /// The 32 bytes by which a key shows that it is there: keccak256 of Solidity's `abi.encode(bytes32 domain, uint256
+    /// The 32 bytes by which a key proves that it exists: keccak256 of Solidity's `abi.encode(bytes32 domain, uint256
     /// settlementChainId, address keyRegistry, uint256 blockNumber, bytes32 blockHash)`.
     pub fn registration_digest(&self) -> H256 {
         hash_words(&[

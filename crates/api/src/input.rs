@@ -115,8 +115,8 @@ impl InputEncoding {
         }
     }
 
-    /// Reads an input, decompressed as it comes and no further than to `limit_bytes`: a small body cannot unfold without bound.
-    /// It takes a fraction of a second for a large one, so it is not for a thread that serves others.
+    /// Reads an input, decompressing it as it arrives. It stops at `limit_bytes`, so that a small body cannot expand
+    /// without bound. A large input takes a fraction of a second: threads that serve others should not call this.
     pub fn decode(self, mut from: impl BufRead, limit_bytes: u64) -> Result<DecodedInput, UnreadableInput> {
         self.decode_from(&mut from, limit_bytes)
     }

@@ -102,8 +102,8 @@ impl SigningKey {
         }
     }
 
-    /// Shows that the key is there to be registered. The digest has a domain of its own, so the signature never passes for one of a
-    /// batch, whatever was requested.
+    /// Proves that the key exists, so that it can be registered. The digest has its own domain, so the signature never
+    /// passes for one of a batch, whatever was requested.
     pub fn sign_registration(&self, request: &SigningRequest) -> RegistrationSignature {
         RegistrationSignature {
             pubkey: self.public_key(),

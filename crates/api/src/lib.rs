@@ -3,8 +3,9 @@
 //! The protocol is zksync-era 29.x's, byte for byte, with extensions that a peer may ignore: leases, a statement besides the root's
 //! signature, and batch inputs in CBOR. A peer's bytes are parsed here, once, into types that cannot be invalid.
 //!
-//! - [`SigningKey`] signs a [`VerifiedBatch`](tee_verifier::VerifiedBatch), which gives a [`SignedBatch`]: the root's signature, and
-//!   the [`Statement`] with its own, also for each [`Contract`] that asks for one. It also signs that it is there to be registered.
+//! - [`SigningKey`] signs a [`VerifiedBatch`](tee_verifier::VerifiedBatch), which gives a [`SignedBatch`]: the root's
+//!   signature, and the [`Statement`] with its own, also for each [`Contract`] that asks for one. It also proves that
+//!   it exists, so that it can be registered.
 //! - [`SubmitProof`], [`RegisterAttestation`] and their siblings are the bodies of requests.
 //! - [`Client`] sends requests to a server, with time-outs, limits on bytes and a minimum rate. Each call sends at most one request:
 //!   retries are the caller's decision.

@@ -10,7 +10,7 @@ use crate::{JobStatus, KeyStanding, OrOther, PublicKey, TeeType};
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// Asks for the next page, as `after`. None on the last one.
+    /// The value of `after` for the next page. Missing on the last page.
     pub next: Option<String>,
 }
 
@@ -46,11 +46,11 @@ pub struct JobEntry {
     pub updated_at: String,
 }
 
-/// A prover that asks for work: a token, or where nobody is asked for a token, an address.
+/// A prover that asks for work, known by its token or, if tokens are not required, by its address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProverEntry {
-    /// `token:NAME`, `address:…`, or `others` for those that are too many to be told apart.
+    /// `token:NAME`, `address:…`, or `others` for provers beyond the number that are told apart.
     #[cfg_attr(feature = "openapi", schema(example = "token:eu-1"))]
     pub prover: String,
     /// What it asks for.
@@ -62,10 +62,10 @@ pub struct ProverEntry {
     pub leases: u64,
     /// How often it failed since its last accepted proof.
     pub failures_in_a_row: u64,
-    /// Until when it gets no work, where it is paused.
+    /// The end of its pause, if it is paused. It gets no work until then.
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub paused_until: Option<String>,
-    /// What it failed with last, for machines.
+    /// Its last failure, for machines.
     pub last_error_kind: Option<String>,
 }
 
@@ -78,7 +78,7 @@ pub enum JobAction {
     Retry,
     /// Gives up a job that has no proof.
     Ignore,
-    /// Has a batch proven again, wherever its job stands. Its proofs stay.
+    /// Has a batch proven again, whatever the job's status. Its proofs stay.
     Requeue,
 }
 
@@ -93,11 +93,11 @@ pub enum TeeTypeAction {
     Serve,
 }
 
-/// What became of a batch that was added.
+/// The result of adding a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchAdded {
-    /// False when the very same batch was there before.
+    /// False if the very same batch was there before.
     pub new: bool,
 }
 
@@ -112,7 +112,7 @@ pub struct AttestationEntry {
     pub tee_type: TeeType,
     /// The quote, in hex.
     pub quote: String,
-    /// Whether it may sign. Older servers say that in `verdict` alone.
+    /// Whether it may sign. Older servers say this only in `verdict`.
     #[cfg_attr(feature = "openapi", schema(value_type = KeyStanding))]
     #[serde(default)]
     pub standing: Option<OrOther<KeyStanding>>,
@@ -141,20 +141,20 @@ pub struct AttestationEntry {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeKey {
-    /// Why, for those who ask later.
+    /// The reason, for those who ask later.
     pub reason: String,
-    /// Leave alone the batches that this key touched.
+    /// Whether to leave alone the batches that this key touched.
     #[serde(default)]
     pub keep_batches: bool,
 }
 
-/// What became of a key that was revoked.
+/// The result of revoking a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeyRevoked {
-    /// How many batches are proven again of those that were looked at, the highest first.
+    /// How many of the batches that were examined are proven again. The highest ones come first.
     pub requeued: u64,
-    /// Whether there are more to look at. That goes on in the background.
+    /// Whether there are more to examine. That continues in the background.
     #[serde(default)]
     pub goes_on: bool,
 }
@@ -176,12 +176,12 @@ pub struct DisagreementEntry {
     pub root: String,
     /// The root that it contradicts, in hex.
     pub accepted_root: String,
-    /// Whether the proof is accepted all the same: it is a statement, and only the next batch says another root.
+    /// Whether the proof is accepted nevertheless: it is a statement, and only the next batch names another root.
     pub is_accepted: bool,
     /// When it came.
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub received_at: String,
-    /// When a person had explained it: it is no alarm any more.
+    /// When a person explained it: it is no longer an alarm.
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub resolved_at: Option<String>,
     /// How it was explained.
@@ -193,7 +193,7 @@ pub struct DisagreementEntry {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResolveDisagreement {
-    /// What came to light, for those who ask later.
+    /// The explanation, for those who ask later.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the contracts have to make of a statement and its signature, written down for their tests.
+//! What the contracts must compute from a statement and its signature, recorded for their tests.
 
 use std::{env, fs, path::Path};
 
@@ -8,7 +8,7 @@ use tee_verifier::{CodeHashes, H256, keccak256};
 
 use crate::{Contract, Signature, SignedStatement, SigningKey, Statement};
 
-/// The committed cases. `TEE_WRITE_VECTORS=1` writes them anew.
+/// The committed cases. `TEE_WRITE_VECTORS=1` rewrites them.
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/test/vectors/statements.json");
 
 /// A small generator of numbers that look random (SplitMix64).
@@ -97,7 +97,7 @@ fn hex_0x(bytes: impl AsRef<[u8]>) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
-/// A statement with all that a contract makes of it, for a person to read.
+/// A statement with everything that a contract computes from it, in readable form.
 fn described(statement: Statement, key: &SigningKey) -> Value {
     let contract = Contract { settlement_chain_id: 1, address: [0xc0; 20].into() };
     let bound = statement.bound_digest(&contract);
@@ -138,12 +138,13 @@ fn the_contracts_cases_are_what_this_code_makes() {
     if env::var_os("TEE_WRITE_VECTORS").is_some() {
         fs::write(COMMITTED, serde_json::to_string_pretty(&made).unwrap() + "\n").unwrap();
     }
-    // Not the text: the order of fields is another one where some package asks serde_json to keep it.
+    // The parsed values are compared, not the text: fields are in another order if some package makes serde_json
+    // preserve it.
     let committed: Value = serde_json::from_str(&fs::read_to_string(COMMITTED).unwrap()).unwrap();
     assert_eq!(made, committed, "{COMMITTED}: TEE_WRITE_VECTORS=1 writes it anew");
 }
 
-/// A statement, a signature and a signer, and whether this code takes the one for the other's.
+/// A statement, a signature and a signer, and whether this code accepts the signature as the signer's.
 fn case(random: &mut Random) -> Token {
     let (mut statement, key) = (random.statement(), random.key());
     let mut signer = key.public_key();
@@ -160,7 +161,7 @@ fn case(random: &mut Random) -> Token {
         8 => change(&mut statement, random),
         _ => {}
     }
-    // As a server takes them: a signature of 64 bytes is one of an older prover, which a contract does not know.
+    // A server accepts signatures of 64 bytes, too, from older provers; a contract does not.
     let accepted = signature.len() == 65
         && Signature::from_bytes(&signature).is_ok_and(|signature| {
             SignedStatement { statement: statement.clone(), signature, bound: vec![] }.verify(&signer).is_ok()
@@ -195,7 +196,7 @@ fn make_high_s(signature: &mut [u8]) {
     signature[64] ^= 27 ^ 28;
 }
 
-/// Changes what was signed, and leaves whatever makes a statement readable.
+/// Changes what was signed, but keeps the statement readable.
 fn change(statement: &mut Statement, random: &mut Random) {
     match random.below(6) {
         0 => statement.root = random.hash(),

@@ -8,8 +8,8 @@ use crate::{JobStatus, KeyStanding, OrOther, TeeType, wire::plain_hex};
 /// The JSON-RPC method. Its parameters are a batch number and a TEE type or null, and its result is a list of [`TeeProof`].
 pub const TEE_PROOFS_METHOD: &str = "unstable_getTeeProofs";
 
-/// A proof, or a job that has none yet, as somebody publishes it (`zksync_types::api::TeeProof`). All of it is a claim:
-/// what is inside the bytes is for the checker to parse, so that one malformed proof does not hide the others.
+/// A proof, or a job that has none yet, as a publisher shows it (`zksync_types::api::TeeProof`). All of it is a claim:
+/// the checker parses what is inside the bytes, so that one malformed proof does not hide the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +30,7 @@ pub struct TeeProof {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default)]
     pub proof: Option<Vec<u8>>,
-    /// When the proof came, or its job last changed (RFC 3339).
+    /// When the proof arrived, or its job last changed (RFC 3339).
     pub proved_at: String,
     /// Where the job stands.
     #[cfg_attr(feature = "openapi", schema(value_type = JobStatus))]
@@ -60,7 +60,7 @@ pub struct TeeProof {
     /// Extension: when the key was revoked (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
-    /// Extension: the proof was refused, because an accepted proof of the batch says this root.
+    /// Extension: the proof was refused, because an accepted proof of the batch has this root.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(with = "plain_hex::optional_bytes", default, skip_serializing_if = "Option::is_none")]
     pub disagrees_with: Option<Vec<u8>>,

@@ -388,7 +388,7 @@ pub(crate) mod tests {
         let mut for_another = signed.clone();
         for_another.bound[0].contract.settlement_chain_id = 2;
         assert_eq!(for_another.verify(&key.public_key()), Err(SignatureError::Mismatch));
-        // Nor does a statement's own signature pass for one that is bound.
+        // A statement's own signature does not pass for a bound one either.
         let mut unbound = signed.clone();
         unbound.bound[0].signature = signed.signature;
         assert_eq!(unbound.verify(&key.public_key()), Err(SignatureError::Mismatch));

@@ -14,17 +14,17 @@ use thiserror::Error;
 /// | `PickedByProver` | `ReadyToBeProven` | the lease is given back, or a further proof is required |
 /// | `PickedByProver` | `Failed` | the prover reports a failure, or there is no input to hand out |
 /// | `PickedByProver` | `PickedByProver` | the lease has expired, and another prover takes it |
-/// | `PickedByProver` | `PermanentlyIgnored` | whoever could prove it has tried |
-/// | `Failed`, `PermanentlyIgnored` | `ReadyToBeProven` | somebody retries it, or its input is there again |
-/// | any but `Generated` | `PermanentlyIgnored` | somebody gives it up, or its type of enclave is retired |
-/// | any | `ReadyToBeProven` | somebody queues it anew, or its proofs turn out wrong |
+/// | `PickedByProver` | `PermanentlyIgnored` | every prover that could prove it has tried |
+/// | `Failed`, `PermanentlyIgnored` | `ReadyToBeProven` | somebody retries it, or its input is available again |
+/// | any except `Generated` | `PermanentlyIgnored` | somebody gives it up, or its type of enclave is retired |
+/// | any | `ReadyToBeProven` | somebody queues it again, or its proofs turn out to be wrong |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// Waits for a prover.
     ReadyToBeProven,
-    /// A prover has it. Of TEE type `none` this is the end of a batch that was found right.
+    /// A prover has it. For TEE type `none`, this is the final state of a batch that was found correct.
     PickedByProver,
     /// As many proofs were accepted as are required.
     Generated,
@@ -40,9 +40,9 @@ pub enum JobStatus {
 /// | --- | --- | --- |
 /// | `Unjudged` | `Accepted` | it registers at a server that judges quotes |
 /// | `Accepted` | `Suspended` | it could not be judged for too long, for lack of collateral |
-/// | `Suspended`, `Refused` | `Accepted` | its quote passes, when it is judged again or registers anew |
-/// | any but `Revoked` | `Refused` | its quote breaks the policy, which may have changed |
-/// | any | `Revoked` | somebody revokes it: that is for good |
+/// | `Suspended`, `Refused` | `Accepted` | its quote passes, when it is judged again or the key registers again |
+/// | any except `Revoked` | `Refused` | its quote breaks the policy, which may have changed |
+/// | any | `Revoked` | somebody revokes it, permanently |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -51,9 +51,9 @@ pub enum KeyStanding {
     Unjudged,
     /// Its quote passed. It may sign.
     Accepted,
-    /// Its quote passed once and could not be judged since. It makes no new proofs, and what it proved counts.
+    /// Its quote passed once, and could not be judged since. It makes no new proofs, but what it proved counts.
     Suspended,
-    /// Its quote does not pass. It makes no new proofs, and what it proved counts.
+    /// Its quote does not pass. It makes no new proofs, but what it proved counts.
     Refused,
     /// Somebody revoked it. It makes no new proofs, and nothing that it proved counts.
     Revoked,

@@ -54,7 +54,7 @@ pub struct SubmitProof {
     /// The key that signed.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "33 bytes in hex"))]
     pub pubkey: PublicKey,
-    /// What was signed, as it is: the root hash after the batch.
+    /// The signed bytes: the root hash after the batch.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "32 bytes in hex"))]
     #[serde(with = "plain_hex")]
     pub proof: H256,
@@ -82,14 +82,14 @@ pub struct RegisterAttestation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PresentBatches {
-    /// The lowest batch whose input is there.
+    /// The lowest batch whose input is available.
     pub oldest_batch: Option<u32>,
-    /// The highest batch whose input is there.
+    /// The highest batch whose input is available.
     pub latest_batch: Option<u32>,
 }
 
-/// Body of `POST /tee/leases/{id}/fail`: why a batch cannot be proven. Longer texts are cut: a report is never refused
-/// for its length.
+/// Body of `POST /tee/leases/{id}/fail`: why a batch cannot be proven. Longer texts are cut; no report is refused for
+/// its length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(from = "WireFailReport")]

@@ -1,4 +1,4 @@
-//! Against a server that sends, byte for byte, what a test tells it to.
+//! Tests against a server that sends exactly the bytes that a test specifies.
 
 use std::{io::Write, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
 use super::*;
 use crate::{BearerTokenError, InputEncoding, NetworkError, Quote, Signature, SigningKey};
 
-/// Answers one connection with `answer` and closes it; gives the request.
+/// Answers one connection with `answer` and closes it. Returns the request.
 async fn serve_once(answer: impl Into<Vec<u8>>) -> (Client, JoinHandle<String>) {
     let answer = answer.into();
     serve(move |mut stream| async move {
@@ -94,7 +94,7 @@ async fn an_input_that_cannot_be_read_still_brings_its_lease() {
     assert!(matches!(work.input, Err(UnreadableInput::Input(_))), "{:?}", work.input);
 }
 
-/// A server that sends a byte now and then never times out between two pieces.
+/// A server that sends a byte now and then never reaches the time-out between two pieces.
 #[tokio::test]
 async fn a_body_that_trickles_is_given_up() {
     let (client, _request) = serve(|mut stream| async move {
