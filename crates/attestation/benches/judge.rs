@@ -1,5 +1,5 @@
-//! Judging a quote against `dcap-qvl` alone, in turn: `cargo bench --package tee-attestation`. Prints the median of each
-//! and fails when a verdict takes more than 2 ms.
+//! Compares judging a quote with `dcap-qvl` alone, in turn: `cargo bench --package tee-attestation`. Prints the median
+//! of each, and fails if a verdict takes more than 2 ms.
 
 use std::{
     hint::black_box,

@@ -2,8 +2,8 @@
 //!
 //!     cargo run -p tee-attestation --features judge --example judge_quote -- quote.bin collateral.json policy.yaml
 //!
-//! The collateral is what Intel publishes about the platform, in the JSON that `dcap-qvl` writes, too. The verdict is as of now, and
-//! shows each rule, those that the quote breaks among them.
+//! The collateral is what Intel publishes about the platform, in the JSON form that `dcap-qvl` also writes. The verdict
+//! is as of now, and shows each rule, including those that the quote breaks.
 
 use std::{error::Error, fs, time::SystemTime};
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         collateral: &Collateral::from_json(&fs::read(collateral)?)?,
         root: &TrustedRoot::intel(),
         policy: &Policy::from_yaml(&fs::read_to_string(policy)?)?,
-        // Give the key here that the quote is to name.
+        // Pass a key here if the quote must name it.
         key: None,
         at_secs: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
     });

@@ -70,7 +70,7 @@ impl TrustedRoot {
         Self(Root::Other { certificate_der })
     }
 
-    /// The same from a file's bytes: DER, or the first certificate in PEM.
+    /// The same from a file's bytes, in DER, or with the first certificate in PEM.
     pub fn danger_from_bytes(bytes: &[u8]) -> Option<Self> {
         const SEQUENCE: u8 = 0x30;
         if bytes.first() == Some(&SEQUENCE) {
@@ -101,8 +101,8 @@ impl TrustedRoot {
             Root::Intel => QuoteVerifier::new_prod(),
             Root::Other { certificate_der } => QuoteVerifier::new(certificate_der.clone()),
         };
-        // Debugging and service domains are allowed here, since our own rules refuse them: so the verdict also has the results of the other
-        // rules.
+        // Debugging and service domains are allowed here, because our own rules refuse them: this way the verdict also
+        // has the results of the other rules.
         let verifier = verifier.with_config::<RingConfig>().allow_debug(true).allow_service_td(true);
         // Our own policy decides whether the platform's status is good enough.
         let no_policy = QuotePolicy::claims_only(at_secs);
@@ -115,8 +115,8 @@ impl TrustedRoot {
 /// Judges a quote. Every rule is applied, whatever the results of the others:
 ///
 /// 1. the bytes are a quote;
-/// 2. it is genuine: the processor's signature is valid, its certificates lead to the trusted root, nothing is revoked, and everything
-///    is valid at the given time (`dcap-qvl`). If the quote has certificates of its own, those count;
+/// 2. it is genuine: the processor's signature is valid, its certificates lead to the trusted root, nothing is revoked,
+///    and everything is valid at the given time (`dcap-qvl`). If the quote has its own certificates, those are used;
 /// 3. the library and our own parser read the same from it;
 /// 4. its report data names a key; if a key is expected, that key;
 /// 5. nobody can look into the environment or steer it: no debugging, no provisioning or launch key, no migration, no service domain,

@@ -150,9 +150,9 @@ impl Platform {
         }
     }
 
-    /// Makes a quote over the report data, and checks that it is about exactly that. It waits for the quoting service, which takes
-    /// seconds if all is well, and for ever if the service does not answer. On TDX it then extends RTMR3, so that nobody in this domain
-    /// can get such a quote again; a second call returns a quote with other measurements.
+    /// Makes a quote over the report data, and checks that it is about exactly this data. It waits for the quoting
+    /// service, which normally takes seconds, and forever if the service does not answer. On TDX it then extends RTMR3,
+    /// so that nobody in this domain can get such a quote again; a second call returns a quote with other measurements.
     pub fn quote(&self, report_data: &ReportData) -> Result<Vec<u8>, PlatformError> {
         let bytes = report_data.to_bytes();
         let quote = match &self.0 {

@@ -94,7 +94,7 @@ pub enum TcbStatus {
     /// Everything is up to date.
     #[serde(alias = "Ok")]
     UpToDate,
-    /// Software must take measures of its own.
+    /// Software must take its own measures.
     #[serde(rename = "SWHardeningNeeded", alias = "SwHardeningNeeded")]
     SwHardeningNeeded,
     /// The platform's configuration must change.

@@ -227,7 +227,7 @@ impl Quote {
         }
     }
 
-    /// Whether the enclave or the domain can be debugged. Then its key is no secret.
+    /// Whether the enclave or the domain can be debugged. Then its key is not secret.
     pub fn is_debug(&self) -> bool {
         match &self.report {
             Report::Sgx(report) => report.attributes[0] & SGX_DEBUG != 0,

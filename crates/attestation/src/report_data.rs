@@ -149,14 +149,15 @@ mod tests {
         }
     }
 
-    /// What quotes of others hold: nothing, a SHA-256, a point of another curve's size. Each ends in a zero byte.
+    /// Report data of other people's quotes: nothing, a SHA-256, a point of another curve's size. Each ends in a zero
+    /// byte.
     #[test]
     fn what_is_no_key_is_refused() {
         let mut hash = [0; REPORT_DATA_BYTES];
         hash[..32].copy_from_slice(&[0x5a; 32]);
         let mut uncompressed = [0; REPORT_DATA_BYTES];
         uncompressed[0] = 4;
-        // 5 is the x of no point of the curve, and the field's prime is no coordinate at all.
+        // No point of the curve has 5 as x, and the field's prime is not a coordinate at all.
         let mut no_point = [0; REPORT_DATA_BYTES];
         (no_point[0], no_point[32]) = (2, 5);
         let mut too_large = [0; REPORT_DATA_BYTES];

@@ -1,6 +1,6 @@
-//! Simulated SGX and TDX platforms for demos and tests: everything that Intel's services and a processor would provide, made on
-//! the spot under a root certificate of its own. The quotes pass the same checks as real ones, but only for somebody who chooses to
-//! trust that root, and they protect nothing.
+//! Simulated SGX and TDX platforms for demos and tests: everything that Intel's services and a processor would provide,
+//! made on the spot under a simulated root certificate. The quotes pass the same checks as real ones, but only for
+//! somebody who chooses to trust that root, and they protect nothing.
 
 mod bodies;
 mod certificates;

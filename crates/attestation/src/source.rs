@@ -76,7 +76,7 @@ pub enum SourceError {
         /// The cause.
         error: NetworkError,
     },
-    /// The service asks to be left alone, now or a while ago.
+    /// The service asked to be left alone for a while, now or earlier.
     #[error("{path}: the service is busy, and is asked again in {} s", .wait.as_secs())]
     Busy {
         /// The requested path.

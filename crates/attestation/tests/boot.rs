@@ -1,4 +1,4 @@
-//! What firmware and kernel measure of a start.
+//! What firmware and kernel measure when they start a domain.
 
 #[path = "samples/image.rs"]
 mod images;
@@ -61,7 +61,7 @@ fn what_is_no_image_or_a_broken_one_is_refused() {
     ] {
         let got = authenticode(&image);
         match what {
-            // Its parts are no more than the image has.
+            // The parts together are no larger than the image.
             "sections that overlap" => assert_ne!(got, Ok(sha384(&hashed(&whole)))),
             _ => assert_eq!(got, Err(error), "{what}"),
         }

@@ -1,4 +1,4 @@
-//! Event logs: one of a machine whose quote is public, and logs with each thing wrong.
+//! Event logs: one of a machine whose quote is public, and logs with one fault each.
 
 #[path = "samples/event_log.rs"]
 mod logs;
@@ -11,7 +11,7 @@ use tee_attestation::{
 };
 
 const BOOT: &[u8] = b"Calling EFI Application from Boot Option";
-/// What firmware extends a register with before it goes on.
+/// What firmware extends a register with before it continues.
 const SEPARATED: [u8; 4] = [0; 4];
 
 fn entries() -> [Entry<'static>; 3] {
@@ -84,7 +84,7 @@ fn a_log_that_ends_inside_an_entry_is_cut_short() {
             Err(error) => assert_eq!(error, EventLogError::Truncated, "{bytes} bytes"),
         }
     }
-    // After the header, and after each entry but the last one.
+    // After the header, and after each entry except the last.
     assert_eq!(whole, 3);
 }
 
@@ -156,7 +156,7 @@ fn an_event_is_described_in_one_line_without_what_moves_a_cursor() {
         (6, &tagged, "0x8f3b22ed init"),
         (0xd, &utf16("quiet\0"), "quiet"),
         (0xd, b"grub\x1b[2J\r\n\x9b", "grub[2J"),
-        // Lengths that are too long: what can be read.
+        // Lengths that are too long: only what can be read is shown.
         (0x8000_0001, &[0xff; 40], ""),
         (0x8000_000b, b"\xffTdxTable", "TdxTable"),
         (6, b"text", "text"),

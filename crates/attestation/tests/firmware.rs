@@ -1,4 +1,4 @@
-//! Firmware, and with each thing wrong.
+//! Valid firmware, and firmware with one fault each.
 
 #[path = "samples/firmware.rs"]
 mod images;

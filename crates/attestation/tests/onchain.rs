@@ -8,13 +8,13 @@ use tee_attestation::{
     simulated::{Domain, Enclave, Format, Platform},
 };
 
-/// The committed quotes. `TEE_WRITE_VECTORS=1` writes them anew.
+/// The committed quotes. `TEE_WRITE_VECTORS=1` rewrites them.
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/test/vectors/quotes.json");
 
-/// Of the key 1, which everybody has.
+/// The address of key 1, which is public.
 const SIGNER: &str = "7e5f4552091a69125d5dfcb7b8c2659029395bdf";
 
-/// The platform's keys are others each time. So the quotes are compared in what their signatures say, and the contracts'
+/// The platform's keys are different each time. So only what their signatures cover is compared, and the contracts'
 /// tests verify the signatures.
 #[test]
 fn the_contracts_quotes_say_what_a_simulated_platform_says() {
@@ -54,16 +54,16 @@ fn quotes(platform: &Platform) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Header and body, and what the quoting enclave's report says before its report data.
+/// Header and body, and the quoting enclave's report up to its report data.
 fn signed(bytes: &[u8]) -> (&[u8], &[u8]) {
     let quote = Quote::parse(bytes).unwrap();
     let (statement, authentication) = bytes.split_at(quote.signed_bytes());
-    // A length, a signature and a key come first; from version 4 on a type and a length, too.
+    // A length, a signature and a key come first; from version 4 on, also a type and a length.
     let report = 4 + 64 + 64 + if quote.version() == 3 { 0 } else { 6 };
     (statement, &authentication[report..report + 320])
 }
 
-/// The coordinates of the key in a certificate: they follow its algorithm, P-256, and 04 for "uncompressed".
+/// The coordinates of the key in a certificate. They follow its algorithm, P-256, and 04 for "uncompressed".
 fn public_key(certificate: &[u8]) -> (&[u8], &[u8]) {
     let algorithm = hex::decode("06082a8648ce3d03010703420004").unwrap();
     let at = certificate.windows(algorithm.len()).position(|bytes| bytes == algorithm).unwrap() + algorithm.len();

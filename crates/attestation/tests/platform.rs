@@ -1,5 +1,5 @@
-//! Quotes through the files of Gramine and of the kernel. Faithful stand-ins: named pipes block like the pseudo-files do,
-//! and what is behind them answers when, and only when, the real ones would.
+//! Quotes through the files of Gramine and of the kernel. The stand-ins are faithful: named pipes block like the
+//! pseudo-files, and the programs behind them answer exactly when the real ones would.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn simulated() -> simulated::Platform {
     simulated::Platform::new(SystemTime::now()).unwrap()
 }
 
-/// `/dev/attestation`: `quote` is made at the time that it is opened, over what `user_report_data` holds then.
+/// `/dev/attestation`: `quote` is made when it is opened, over what `user_report_data` contains then.
 struct Gramine {
     folder: TempDir,
     serving: JoinHandle<()>,
@@ -55,7 +55,7 @@ impl Gramine {
     }
 }
 
-/// A report of the kernel's: `inblob` is taken when its writer closes it, which advances `generation`; `outblob` is the
+/// A report of the kernel: `inblob` is taken when its writer closes it, which advances `generation`; `outblob` is the
 /// quote over the last one taken.
 struct Tsm {
     folder: TempDir,
@@ -137,7 +137,7 @@ fn the_kernel_quotes_the_report_data_and_rtmr3_changes_after_it() {
     assert_eq!((quote.tee(), quote.version(), quote.report_data()), (Tee::Tdx, 4, Ok(NAMED)));
     let Report::Tdx(report) = quote.report() else { panic!("a quote of TDX") };
     assert_eq!(report.rtmrs, Domain::default().rtmrs);
-    // What was written; the real register shows the hash of it and of what it held.
+    // The value that was written. The real register shows a hash of it and of the register's earlier content.
     assert_eq!(rtmr3, b"tee-prover-gateway: a signing key has been named");
 }
 
@@ -153,7 +153,7 @@ fn a_report_that_others_write_to_or_that_took_nothing_is_refused() {
 #[test]
 fn a_quote_without_a_change_of_rtmr3_is_not_handed_on() {
     let tsm = Tsm::with(1, tdx);
-    // A register that cannot be extended: what is written is what was there.
+    // A register that cannot be extended: what is written equals what it contained.
     fs::write(tsm.folder.path().join("rtmr3"), b"tee-prover-gateway: a signing key has been named").unwrap();
     let (quote, _) = tsm.quote();
     assert!(matches!(quote, Err(PlatformError::NotExtended)), "{quote:?}");
@@ -169,7 +169,7 @@ fn a_quote_without_a_change_of_rtmr3_is_not_handed_on() {
 fn a_report_folder_is_made_and_removed_again() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report");
-    // A folder on a disk gets no attributes of its own.
+    // In a folder on a disk, the kernel makes no attributes.
     let files = TdxFiles { report: report.clone(), rtmr3: PathBuf::from("/nowhere") };
     let error = Platform::tdx_at(files).quote(&NAMED).unwrap_err();
     assert!(matches!(&error, PlatformError::File { path, .. } if *path == report.join("provider")), "{error}");

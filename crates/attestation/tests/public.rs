@@ -1,4 +1,4 @@
-//! Judging public quotes of real processors, which nobody here made. None of them names a signing key.
+//! Verdicts on public quotes of real processors, which other people made. None of them names a signing key.
 
 mod samples;
 
@@ -49,7 +49,7 @@ fn each_is_genuine_and_has_the_status_that_another_reader_found() {
     }
 }
 
-/// Collateral is handed around for all platforms of a kind, with the certificates of the one that asked.
+/// Collateral is shared by all platforms of a kind, with the certificates of the one that asked.
 #[test]
 fn the_quotes_own_certificates_count_and_not_another_machines_in_the_collateral() {
     let Some(quote) = named("tdx-collateral-of-another-machine") else { return };
@@ -77,7 +77,7 @@ fn a_bound_service_domain_is_said_with_its_value_and_the_status_is_shown_all_the
     assert_eq!(verdict.tcb_status(), Some("OutOfDate"));
 }
 
-/// What a person reads names the piece and the date.
+/// The text for people names the piece and the date.
 #[test]
 fn what_is_out_of_its_time_is_named_with_its_date() {
     let Some(mut quote) = named("tdx-mpc") else { return };

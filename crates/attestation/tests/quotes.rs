@@ -1,4 +1,4 @@
-//! Real quotes, of Intel's samples in the `dcap-qvl` package and of Era mainnet, and simulated ones.
+//! Real quotes, from Intel's samples in the `dcap-qvl` package and from Era mainnet, and simulated ones.
 
 mod samples;
 
@@ -133,7 +133,7 @@ fn a_real_quote_is_canonical_except_for_its_padding() {
     assert!(padded > 0);
 }
 
-/// The room that no signature covers: with other bytes in it the quote verifies all the same, so they must not be kept.
+/// The room that no signature covers. With other bytes there, a quote still verifies, so these bytes must not be kept.
 #[test]
 fn what_anybody_may_add_to_a_quote_is_not_in_its_canonical_form() {
     let platform = platform();
@@ -141,7 +141,7 @@ fn what_anybody_may_add_to_a_quote_is_not_in_its_canonical_form() {
     let verifier = QuoteVerifier::new(platform.root_certificate().unwrap());
     let quote = platform.quote(&REPORT_DATA).unwrap();
     assert_eq!((quote[0], Quote::canonical(&quote).unwrap()), (3, quote.clone()));
-    // Header and report, the length of what follows, two signatures with key and report, then the authenticated data.
+    // Header and report, the length of what follows, two signatures with key and report, then the authentication data.
     let signed = Quote::parse(&quote).unwrap().signed_bytes();
     let authenticated = signed + 4 + 64 + 64 + 384 + 64;
     let chain =
@@ -184,7 +184,7 @@ fn every_truncation_of_a_quote_is_an_error() {
 #[test]
 fn any_bytes_are_read_or_refused_without_a_panic() {
     for (name, bytes) in quotes() {
-        // What is past the report is skipped as a whole.
+        // Everything after the report is skipped.
         for at in 0..1000.min(bytes.len()) {
             for bit in 0..8 {
                 let mut changed = bytes.clone();
@@ -229,7 +229,7 @@ fn a_debug_enclave_and_a_debug_domain_are_recognised() {
     }
 }
 
-/// Real quotes of each kind and a simulated one.
+/// Real quotes of each kind, and a simulated one.
 fn quotes() -> Vec<(&'static str, Vec<u8>)> {
     let samples = ["sgx_quote", "tdx_quote", "tdx_quote_outdated", "tdx_quote_td15ex"];
     let mut quotes: Vec<_> = samples.into_iter().map(|name| (name, sample(name))).collect();
@@ -237,7 +237,7 @@ fn quotes() -> Vec<(&'static str, Vec<u8>)> {
     quotes
 }
 
-/// Where a quote's signature data ends; padding may follow.
+/// The end of a quote's signature data; padding may follow.
 fn announced_length(quote: &[u8]) -> usize {
     let body = match (quote[0], quote[4]) {
         (5, _) => 6 + u32::from_le_bytes(quote[50..54].try_into().unwrap()) as usize,

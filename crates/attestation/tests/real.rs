@@ -1,11 +1,11 @@
-//! Judging real quotes: of Era mainnet, and the samples of the `dcap-qvl` package.
+//! Verdicts on real quotes: of Era mainnet, and the samples of the `dcap-qvl` package.
 
 mod samples;
 
 use samples::{ERA_TIME, Era, era, sample, sample_collateral};
 use tee_attestation::{Case, Collateral, Flaw, Hex, Key, Policy, Rule, TrustedRoot, Verdict, judge};
 
-/// What teepot's example of a policy says of TDX, and MRSEAM beside it.
+/// The TDX part of teepot's example policy, with MRSEAM added.
 const POLICY: &str = "
 tdx:
   mrs:
@@ -110,7 +110,7 @@ fn one_bit_flipped_in_any_signed_region_is_refused() {
     let policy = policy();
     let refused = |quote: &[u8], collateral: &Collateral, what: &str| {
         let verdict = verdict(quote, collateral, &policy, Some(key), ERA_TIME);
-        // Some bits of the header make it no quote at all.
+        // With some bits of the header changed, it is no quote at all.
         let failed = failed(&verdict);
         assert!(failed.contains(&Rule::Genuine) || failed == [Rule::Readable], "{what}: {verdict}");
     };
@@ -119,7 +119,7 @@ fn one_bit_flipped_in_any_signed_region_is_refused() {
         bytes[at] ^= 1 << (at % 8);
         bytes
     };
-    // Header and body; then after the length the signature, the attestation key; after a type and a length the quoting
+    // Header and body; after the length, signature and attestation key; after a type and a length, the quoting
     // enclave's report, the platform's signature of it and, after a length, its own data.
     const SIGNED: usize = 48 + 584;
     const QE: usize = SIGNED + 4 + 64 + 64 + 2 + 4;
@@ -127,7 +127,7 @@ fn one_bit_flipped_in_any_signed_region_is_refused() {
     for at in parts.chain((QE..QE + 384 + 64).step_by(11)).chain(QE + 450..QE + 482) {
         refused(&flipped(&quote, at), &collateral, &format!("byte {at} of the quote"));
     }
-    // The platform's certificate and the one of its authority, in base64.
+    // The platform's certificate and its authority's, in base64.
     let begins = quote.windows(27).enumerate().filter(|(_, window)| *window == b"-----BEGIN CERTIFICATE-----");
     let starts: Vec<_> = begins.take(2).map(|(at, _)| at + 28).collect();
     assert_eq!(starts.len(), 2);
@@ -177,12 +177,12 @@ fn the_samples_have_the_statuses_that_are_known_of_them() {
         let verdict = verdict(&sample(name), &sample_collateral(name), &Policy::default(), None, at);
         assert_eq!(verdict.tcb_status(), Some(status), "{name}: {verdict}");
         assert_eq!(verdict.advisories(), advisories, "{name}");
-        // They are others' quotes: nothing in them is of ours.
+        // They are other people's quotes: they name none of our keys.
         assert!(!verdict.passed());
     }
     let name = "tdx_quote_outdated";
     let verdict = verdict(&sample(name), &sample_collateral(name), &Policy::default(), None, 1_772_000_000);
-    // Older than all levels that Intel's TCB info lists.
+    // It is older than all levels in Intel's TCB info.
     assert_eq!(flaw(&verdict), Some(Flaw::NoTcbLevel), "{verdict}");
     assert!(!verdict.passed());
 }

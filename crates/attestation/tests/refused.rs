@@ -1,4 +1,4 @@
-//! Quotes that are refused, each for its own reason. A pretended machine makes what a real one would not.
+//! Quotes that are refused, each for a different reason. A simulated machine makes what a real one would not.
 
 use std::{
     sync::LazyLock,
@@ -16,7 +16,7 @@ use Rule::{
     NotSteerable, Readable, TcbStatus, TdAttributes, Xfam,
 };
 
-/// What is judged. The default is accepted; each case changes one thing.
+/// The case to judge. The default is accepted; each test changes one thing.
 struct Try {
     quote: Vec<u8>,
     collateral: Collateral,
@@ -30,7 +30,7 @@ static NOW: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 static MACHINE: LazyLock<Platform> = LazyLock::new(|| Platform::new(*NOW).unwrap());
 const KEY: Key = Key { public_key: [2; 33], address: [0xab; 20] };
 const NAMED: ReportData = ReportData::V1 { address: KEY.address };
-/// The same point's mirror image.
+/// The mirror image of the same point.
 const OTHER_PUBLIC_KEY: [u8; 33] = {
     let mut key = KEY.public_key;
     key[0] = 3;
@@ -96,7 +96,7 @@ fn secs(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// The policy that the default quotes pass, with one more line: `sgx: …` lines go into its SGX part, and so on.
+/// The policy that the default quotes pass, with one more line: lines `sgx: …` go into its SGX part, and so on.
 fn policy(more: &str) -> Policy {
     let domain = Domain::default();
     let mrs: Vec<_> = [domain.mr_td].iter().chain(&domain.rtmrs).map(hex::encode).collect();
@@ -132,7 +132,7 @@ fn enclave(change: impl FnOnce(&mut Enclave)) -> Try {
     Try::enclave(&enclave)
 }
 
-/// Pins of the three measurements that the owner of a domain makes.
+/// Pins of the three measurements that a domain's owner sets.
 fn owner_pins(byte: &str) -> String {
     let pins = format!("[\"{}\"]", byte.repeat(48));
     format!("mr_config_ids: {pins}\n  mr_owners: {pins}\n  mr_owner_configs: {pins}")
@@ -192,7 +192,7 @@ fn other_machine() -> (Platform, Collateral) {
 const PAST: fn() -> Option<(SystemTime, SystemTime)> = || Some((*NOW - DAY * 2, *NOW - DAY));
 const FUTURE: fn() -> Option<(SystemTime, SystemTime)> = || Some((*NOW + DAY, *NOW + DAY * 2));
 
-/// Where things lie in a quote of version 3: after header and body a length, then signature, attestation key, the quoting
+/// The layout of a quote of version 3: after header and body come a length, signature, attestation key, the quoting
 /// enclave's report, its signature, its data after a length, and the certification data after a type and a length.
 const SIGNATURE: usize = 48 + 384 + 4;
 const ATTESTATION_KEY: usize = SIGNATURE + 64;
@@ -248,7 +248,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             }),
             genuine(Flaw::CertificateChain),
         ),
-        // Not genuine: the quote.
+        // Quotes that are not genuine.
         ("a bit of the header", Try::sgx().flip(30), genuine(Flaw::QuoteSignature)),
         ("a bit of MRENCLAVE", Try::sgx().flip(48 + 64), (&[Genuine, MrEnclave], Some(Flaw::QuoteSignature))),
         ("a bit of ISVSVN", Try::sgx().flip(48 + 258), genuine(Flaw::QuoteSignature)),
@@ -313,7 +313,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ("a revoked TCB", Try::sgx().published(|p| p.tcb_status = "Revoked"), platform(Flaw::Revoked)),
         ("a revoked QE", Try::sgx().published(|p| p.qe_status = "Revoked"), platform(Flaw::Revoked)),
         ("a revoked TDX module", Try::tdx().published(|p| p.module_status = "Revoked"), platform(Flaw::Revoked)),
-        // Not genuine: collateral.
+        // Collateral that is not genuine.
         (
             "no root revocation list",
             Try::sgx().with(|t| t.collateral.root_ca_crl.clear()),
@@ -377,7 +377,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             }),
             genuine(Flaw::TcbInfoKind),
         ),
-        // Not genuine: the quoting enclave and the TDX module.
+        // Quoting enclaves and TDX modules that are not genuine.
         ("a debug QE", quoting_enclave(|qe| qe.attributes[0] |= 2), genuine(Flaw::QeDebug)),
         ("another signer's QE", quoting_enclave(|qe| qe.mr_signer = [7; 32]), genuine(Flaw::QeMrSigner)),
         ("another product's QE", quoting_enclave(|qe| qe.isv_prod_id = 7), genuine(Flaw::QeIsvProdId)),
@@ -428,7 +428,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             in_format(Format::V5Td15Ex, |d| d.td_attributes[2] |= 2),
             only(&[NoServiceTd]),
         ),
-        // Not what the policy pins.
+        // Measurements that the policy does not pin.
         ("a policy without SGX", Try::sgx().with(|t| t.policy.sgx = None), only(&[Rule::Tee, MrEnclave, TcbStatus])),
         ("a policy without TDX", Try::tdx().with(|t| t.policy.tdx = None), only(&[Rule::Tee, Mrs, TcbStatus])),
         ("no policy", Try::sgx().with(|t| t.policy = Policy::default()), only(&[Rule::Tee, MrEnclave, TcbStatus])),
@@ -468,7 +468,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ("an empty list of TDX modules", tdx_policy("mrseams: []"), only(&[MrSeam])),
         ("other TD attributes", tdx_policy("td_attributes: ['0000001000000080']"), only(&[TdAttributes])),
         ("an empty list of TD attributes", tdx_policy("td_attributes: []"), only(&[TdAttributes])),
-        // Not a platform that the policy allows.
+        // Platforms that the policy does not allow.
         ("software hardening needed", Try::sgx().published(|p| p.tcb_status = "SWHardeningNeeded"), only(&[TcbStatus])),
         ("configuration needed", Try::sgx().published(|p| p.tcb_status = "ConfigurationNeeded"), only(&[TcbStatus])),
         (
@@ -595,7 +595,7 @@ fn each_of_these_is_refused_for_its_own_reason() {
         let verdict = tried.judge();
         assert!(!verdict.passed(), "{name}: {verdict}");
         assert!(verdict.attested_key().is_none(), "{name}");
-        // What only a genuine quote tells is failed along with it.
+        // The rules about what only a genuine quote shows fail with it.
         let reasons: Vec<_> =
             verdict.failures().filter(|check| !check.found.starts_with("unknown")).map(|check| check.rule).collect();
         let found = verdict.checks().iter().find_map(|check| check.flaw);
@@ -609,7 +609,7 @@ fn each_of_these_is_refused_for_its_own_reason() {
 
 #[test]
 fn a_relaunch_is_advised_where_only_the_module_at_launch_is_out_of_date() {
-    // The module's level needs ISVSVN 1; nothing older has a level, so the two are told apart by the platform's status.
+    // The module's level needs ISVSVN 1, and nothing older has a level. The platform's status distinguishes the two.
     let current = in_format(Format::V5Td15, |d| d.tee_tcb_svn2 = Domain::svn(0, 1));
     let verdict = current.judge();
     assert_eq!(verdict.checks().iter().find_map(|check| check.flaw), Some(Flaw::TdxModule), "{verdict}");
@@ -636,7 +636,7 @@ fn any_byte_changed_at_random_is_refused_or_meaningless() {
             quote.truncate(quote.len() - if random(8) == 0 { random(200) } else { 0 });
             let Try { collateral, root, policy, at_secs, .. } = &base;
             let verdict = judge(&Case { quote: &quote, collateral, root, policy, key: Some(KEY), at_secs: *at_secs });
-            // The root's own certificate in the quote's chain is not looked at; all else is.
+            // The root's own certificate in the quote's chain is not examined; everything else is.
             if verdict.passed() {
                 assert_eq!(verdict.claims(), honest.claims());
                 assert_eq!(verdict.attested_key(), honest.attested_key());

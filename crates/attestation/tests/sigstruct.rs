@@ -1,4 +1,4 @@
-//! SIGSTRUCTs, as a signing tool makes them, and with each thing wrong.
+//! SIGSTRUCTs as a signing tool makes them, and with one fault each.
 
 #[path = "samples/sigstruct.rs"]
 mod samples;
@@ -70,7 +70,7 @@ fn keys_that_are_none_are_refused() {
         bytes[128..512].copy_from_slice(&modulus);
         assert_eq!(Sigstruct::parse(&bytes), Err(SigstructError::Signature));
     }
-    // The cube of nothing is nothing.
+    // Zero cubed is zero.
     let mut bytes = sigstruct();
     bytes[516..900].fill(0);
     assert_eq!(Sigstruct::parse(&bytes), Err(SigstructError::Signature));

@@ -28,7 +28,7 @@ async fn source(service: &Service) -> CollateralSource {
     CollateralSource::open(&service.url().await, "test").unwrap()
 }
 
-/// The URL of the same over TLS, with this certificate.
+/// The URL of the same service over TLS, with this certificate.
 async fn tls_url(service: &Service, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
     let router = service.router();
     let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
@@ -57,7 +57,7 @@ impl axum::serve::Listener for Tls {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (tcp, address) = self.tcp.accept().await.unwrap();
-            // A client that does not trust the certificate goes away.
+            // A client that does not trust the certificate closes the connection.
             if let Ok(tls) = self.acceptor.accept(tcp).await {
                 return (tls, address);
             }
@@ -108,7 +108,7 @@ async fn what_a_service_does_not_have_is_an_error_and_nothing_is_made_up() {
     assert!(matches!(error, SourceError::Network { .. }), "{error}");
     assert!(matches!(CollateralSource::open("http://", "test"), Err(SourceError::Url { .. })));
     assert!(matches!(CollateralSource::open("/nowhere", "test"), Err(SourceError::File { .. })));
-    // An answer that is too large, and one that is nothing.
+    // An answer that is too large, and an empty one.
     let (sgx, tdx) = (machine.collateral().unwrap(), machine.publish(&Publication::tdx()).unwrap());
     service.publish(&sgx, &tdx);
     let identity = "/x/sgx/certification/v4/qe/identity";
@@ -126,7 +126,8 @@ fn published(machine: &Platform) -> Service {
     service
 }
 
-/// Intel's PCCS makes itself a certificate when it is set up, as an authority and for another name than the one it is asked by.
+/// Intel's PCCS makes its own certificate during set-up: an authority's certificate, with a name other than the
+/// requested one.
 #[tokio::test]
 async fn a_service_with_a_certificate_of_its_own_is_trusted_by_a_file_and_not_without() {
     let machine = Platform::new(SystemTime::now()).unwrap();
@@ -195,7 +196,7 @@ async fn parameters_of_the_url_go_with_the_questions() {
     let url = format!("{}?update=early&team=a%26b", service.url().await);
     let source = CollateralSource::open(&url, "test").unwrap();
     source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap();
-    // They are in no error: they may be secret.
+    // The parameters are in no error: they may be secret.
     service.answers.lock().unwrap().clear();
     let error = source.collateral(&machine.quote(&NAMED).unwrap(), secs(SystemTime::now())).await.unwrap_err();
     assert!(!error.to_string().contains("team"), "{error}");
@@ -205,7 +206,7 @@ async fn parameters_of_the_url_go_with_the_questions() {
 async fn a_service_that_asks_to_be_left_alone_is_left_alone() {
     let machine = Platform::new(SystemTime::now()).unwrap();
     let quote = machine.quote(&NAMED).unwrap();
-    // A date that has passed says as little as nothing.
+    // A date in the past says as little as no date.
     for (retry_after, least_secs) in [("1800", 1000), ("Thu, 01 Jan 1970 00:00:00 GMT", 30)] {
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = asked.clone();
@@ -241,13 +242,13 @@ async fn collateral_is_fetched_once_and_anew_before_its_end() {
     let asked = service.asked();
     assert_eq!(cache.collateral(&quote, secs(now + day) - 3601).await.unwrap(), first);
     assert_eq!(service.asked(), asked);
-    // An hour before the end it is asked for again.
+    // An hour before its end, it is requested again.
     let longer = Publication { tcb_info_valid: Some((now, now + day * 30)), ..Publication::default() };
     service.publish(&machine.publish(&longer).unwrap(), &tdx);
     let second = cache.collateral(&quote, secs(now + day) - 3600).await.unwrap();
     assert_ne!(second, first);
     assert_eq!(service.asked(), 2 * asked);
-    // When the service is away, what there is will do until its end.
+    // If the service is away, the collateral at hand is used until its end.
     service.answers.lock().unwrap().clear();
     let end = second.next_update_secs().unwrap();
     assert_eq!(cache.collateral(&quote, end - 1).await.unwrap(), second);
@@ -265,7 +266,7 @@ async fn collateral_of_some_age_is_fetched_anew_and_a_service_that_is_away_is_le
     let quote = machine.quote(&NAMED).unwrap();
     cache.collateral(&quote, secs(now)).await.unwrap();
     let asked = service.asked();
-    // What Intel has found out since is known ten minutes later.
+    // Intel's new findings are known ten minutes later.
     let worse = Publication { tcb_status: "OutOfDate", ..Publication::default() };
     service.publish(&machine.publish(&worse).unwrap(), &tdx);
     assert_eq!(cache.collateral(&quote, secs(now) + 599).await.unwrap().tcb_info, sgx.tcb_info);
@@ -313,7 +314,7 @@ async fn a_folders_latest_collateral_of_the_right_kind_counts() {
     fs::write(folder.path().join("f"), sample("tdx_quote_collateral.json")).unwrap();
     let collateral = source.collateral(&sample("tdx_quote"), 0).await.unwrap();
     assert_eq!(collateral, sample_collateral("tdx_quote"));
-    // A file is for every quote.
+    // A file is used for every quote.
     let file = CollateralSource::at(&folder.path().join("c")).unwrap();
     assert_eq!(file.collateral(b"", 0).await.unwrap(), others);
 }
@@ -345,7 +346,7 @@ async fn of_a_folder_the_latest_that_is_valid_at_the_time_in_question_counts() {
     }
 }
 
-/// Intel's C structure has text with a NUL behind it, and in its first version revocation lists in hex.
+/// Intel's C structure has NUL-terminated text and, in its first version, revocation lists in hex.
 #[test]
 fn revocation_lists_and_texts_are_read_in_the_forms_that_intels_libraries_have() {
     let collateral = sample_collateral("tdx_quote");
@@ -395,7 +396,7 @@ fn collateral_survives_its_json_and_what_is_none_is_refused() {
         pck_crl_issuer_chain: String::new(),
         root_ca_crl: vec![],
     };
-    // To the byte, spaces too: that is what is signed.
+    // Byte for byte, with spaces: this is what is signed.
     let odd = r#"{"tcbInfo": {"a" :1, "a":2 } , "signature":"0aFF"}"#;
     let collateral = Collateral::from_pcs(parts(odd)).unwrap();
     assert_eq!(

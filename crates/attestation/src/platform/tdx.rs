@@ -26,7 +26,7 @@ pub struct TdxFiles {
 }
 
 impl Default for TdxFiles {
-    /// The kernel's usual places, with a report folder of this process's own.
+    /// The kernel's usual places, with a report folder for this process.
     fn default() -> Self {
         let report = Path::new(REPORTS).join(format!("tee-prover-{}", std::process::id()));
         Self { report, rtmr3: RTMR3.into() }

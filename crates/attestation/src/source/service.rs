@@ -18,14 +18,14 @@ const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
 /// Intel's service keeps the root's revocation list at another host.
 const INTELS_HOST: &str = "api.trustedservices.intel.com";
 const INTELS_ROOT_CRL: &str = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
-/// How long to leave a service alone that asks for it: the first is used if the service names no time, the second is the
-/// maximum.
+/// How long to leave alone a service that asks for it: the first is used if the service names no time, the second is
+/// the maximum.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(60);
 const RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
 /// A parameter that only these two documents have.
 const UPDATE: &str = "update";
 
-/// A service. Clones share when to ask again.
+/// A service. Clones share the time at which to ask again.
 #[derive(Debug, Clone)]
 pub struct Service {
     http: Client,

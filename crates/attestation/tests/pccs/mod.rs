@@ -1,4 +1,4 @@
-//! A PCCS: it has what a simulated machine's maker would publish.
+//! A PCCS that has what a simulated machine's manufacturer would publish.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use axum::{
 };
 use tee_attestation::Collateral;
 
-/// By path: a header, its value and the body.
+/// For each path, a header, its value, and the body.
 pub(crate) type Answers = Arc<Mutex<HashMap<String, (String, String, Vec<u8>)>>>;
 
 #[derive(Clone, Default)]

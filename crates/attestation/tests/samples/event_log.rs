@@ -1,4 +1,4 @@
-//! Event logs, written here.
+//! Event logs made for the tests.
 
 #![allow(dead_code)] // Each test file uses a part.
 
@@ -10,7 +10,7 @@ pub(crate) type Entry<'a> = (u32, u32, [u8; 48], &'a [u8]);
 pub(crate) const SEPARATOR: u32 = 4;
 pub(crate) const EFI_ACTION: u32 = 0x8000_0007;
 
-/// An entry whose digest is the one of its data.
+/// An entry whose digest is that of its data.
 pub(crate) fn hashed(index: u32, event_type: u32, data: &[u8]) -> Entry<'_> {
     (index, event_type, sha384(data), data)
 }
@@ -42,13 +42,13 @@ pub(crate) fn header(algorithms: &[(u16, u16)]) -> Vec<u8> {
     [&1_u32.to_le_bytes()[..], &3_u32.to_le_bytes(), &[0; 20], &length.to_le_bytes(), &event].concat()
 }
 
-/// What a machine of Google's with Container-Optimized OS 113 measured when it started: published as a test's data in
-/// `google/go-eventlog`. The quote `tdx-cos-padded` is of such a machine.
+/// The start of a Google machine with Container-Optimized OS 113, as it measured it: published as a test's data in
+/// `google/go-eventlog`. The quote `tdx-cos-padded` comes from such a machine.
 pub(crate) fn container_optimized_os() -> Vec<u8> {
     let digest = |text: &str| hex::decode(text).unwrap().try_into().unwrap();
     let entries: Vec<Entry<'_>> =
         COS_113.iter().map(|(index, event_type, hex)| (*index, *event_type, digest(hex), &[][..])).collect();
-    // As firmware leaves it: in memory that it filled with ones.
+    // As firmware leaves it, in memory that it filled with ones.
     let mut log = event_log(&entries);
     log.resize(256 << 10, 0xff);
     log

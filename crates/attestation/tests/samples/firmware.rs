@@ -1,4 +1,4 @@
-//! Firmware for trust domains, as small as it can be.
+//! Firmware for trust domains, as small as possible.
 
 #![allow(dead_code)] // Each test file uses a part.
 
@@ -9,7 +9,7 @@ pub(crate) type Fields = (u32, u32, u64, u64, u32, u32);
 
 pub(crate) const IMAGE_BYTES: usize = 0x4000;
 
-/// Variables that are not measured, code that is, empty memory, and memory that is added only later.
+/// Variables that are not measured, code that is measured, empty memory, and memory that is added only later.
 pub(crate) const SECTIONS: [Fields; 4] = [
     (0, 0x1000, 0xffff_c000, 0x1000, 1, 0),
     (0x1000, 0x2000, 0xffff_d000, 0x2000, 0, 1),
@@ -27,7 +27,7 @@ pub(crate) fn firmware(sections: &[Fields]) -> Vec<u8> {
         descriptor.extend(numbers(&[*section_type, *attributes]));
     }
     let entry = |data: &[u8], guid: &str| [data, &(data.len() as u16 + 18).to_le_bytes(), &bytes(guid)].concat();
-    // Some other entry, then the one of TDX, so that reading from the end has to go on.
+    // Another entry, then the one for TDX, so that a reader that starts at the end must continue.
     let tdx = entry(&0x1000_u32.to_le_bytes(), "35657ae44a989847865e4685a7bf8ec2");
     let other = entry(&[9; 4], "de71f7007e1acb4f890e68c77e2fb44e");
     let entries = [tdx, other].concat();
@@ -39,7 +39,7 @@ pub(crate) fn firmware(sections: &[Fields]) -> Vec<u8> {
     image
 }
 
-/// The MRTD of [`SECTIONS`], all that is hashed written down call by call.
+/// The MRTD of [`SECTIONS`], with all that is hashed, call by call.
 pub(crate) fn mrtd(image: &[u8], page_by_page: bool) -> [u8; 48] {
     let call = |name: &str, address: u64| {
         let mut buffer = name.as_bytes().to_vec();

@@ -1,15 +1,15 @@
-//! Programs for UEFI, as small as they can be.
+//! Programs for UEFI, as small as possible.
 
 #![allow(dead_code)] // Each test file uses a part.
 
-/// Where the optional header begins.
+/// The offset of the optional header.
 pub(crate) const OPTIONAL: usize = 0x80 + 4 + 20;
 pub(crate) const CHECKSUM: usize = OPTIONAL + 64;
 pub(crate) const CERTIFICATES: usize = OPTIONAL + 112 + 8 * 4;
 pub(crate) const SECTIONS: usize = OPTIONAL + 112 + 8 * 6;
 pub(crate) const HEADER_BYTES: usize = 0x200;
 
-/// Two sections, the later one first in the table, something behind them, and 16 bytes of signatures.
+/// Two sections, the later one first in the table, then other bytes, and 16 bytes of signatures.
 pub(crate) fn image() -> Vec<u8> {
     let mut image: Vec<u8> = (0..0x518).map(|at| (at % 253) as u8).collect();
     image[..HEADER_BYTES].fill(0);
@@ -24,7 +24,7 @@ pub(crate) fn image() -> Vec<u8> {
     put(CHECKSUM, &[0xcc; 4]);
     put(OPTIONAL + 108, &6_u32.to_le_bytes());
     put(CERTIFICATES, &[0x508_u32.to_le_bytes(), 16_u32.to_le_bytes()].concat());
-    // Size and place in the file; an empty one lies nowhere.
+    // Size and place in the file; an empty section has no place.
     for (index, (bytes, offset)) in [(0x100_u32, 0x400_u32), (0, 0xffff_ffff), (0x200, 0x200)].into_iter().enumerate() {
         put(SECTIONS + index * 40 + 16, &[bytes.to_le_bytes(), offset.to_le_bytes()].concat());
     }

@@ -19,7 +19,8 @@ pub(crate) fn sample(name: &str) -> Vec<u8> {
     std::fs::read(FOLDER.join(name)).unwrap()
 }
 
-/// The packages of the workspace for this platform: a build never fetches those of others. Without the network where it can be done.
+/// The packages of the workspace for this platform: a build never fetches those of others. If possible, this uses no
+/// network.
 fn metadata() -> Value {
     let cargo = |args: &[&str]| Command::new(env!("CARGO")).args(args).output().unwrap();
     let version = String::from_utf8(cargo(&["--version", "--verbose"]).stdout).unwrap();
@@ -39,7 +40,7 @@ pub(crate) fn sample_collateral(name: &str) -> Collateral {
     Collateral::from_json(&sample(&format!("{name}_collateral.json"))).unwrap()
 }
 
-/// The attestation of Era mainnet's batch 650000, as of which it verifies at [`ERA_TIME`].
+/// The attestation of Era mainnet's batch 650000, which verifies at [`ERA_TIME`].
 pub(crate) struct Era {
     pub(crate) quote: Vec<u8>,
     pub(crate) collateral: Collateral,
@@ -51,7 +52,7 @@ pub(crate) const ERA_TIME: u64 = 1_743_668_010;
 pub(crate) fn era() -> Option<Era> {
     let folder = test_skips::data()?.join("attestation/tdx-650000");
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    // DER as it is, or in hex.
+    // DER as it is, or DER in hex.
     let der = |name: &str| {
         let bytes = read(name);
         if bytes.is_ascii() { hex::decode(bytes.trim_ascii()).unwrap() } else { bytes }
@@ -78,20 +79,20 @@ pub(crate) fn era() -> Option<Era> {
     Some(Era { quote, collateral, key })
 }
 
-/// A public quote with what is known of it.
+/// A public quote, with what is known about it.
 pub(crate) struct PublicQuote {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) collateral: Option<Collateral>,
-    /// Pins its measurements, and allows all statuses and advisories.
+    /// A policy that pins its measurements, and allows all statuses and advisories.
     pub(crate) policy: Policy,
     /// A time at which its collateral is valid.
     pub(crate) at_secs: Option<u64>,
-    /// What another reader found; `None` where it does not say.
+    /// The status that another reader found; `None` if it reports none.
     pub(crate) tcb_status: Option<String>,
 }
 
-/// All of them; none where the test data is not at hand.
+/// All public quotes; none if the test data is missing.
 pub(crate) fn public_quotes() -> Vec<PublicQuote> {
     let Some(folder) = test_skips::data().map(|data| data.join("attestation/quotes")) else { return Vec::new() };
     let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! SIGSTRUCTs, signed here with a key that everybody has.
+//! SIGSTRUCTs, signed here with a public test key.
 
 #![allow(dead_code)] // Each test file uses a part.
 
@@ -32,7 +32,7 @@ pub(crate) const MR_SIGNER: &str = "a1c1aa057f452f472444169dd5f8f3b521efd2a7efc0
 /// Changes an unsigned SIGSTRUCT.
 pub(crate) type Change<'a> = &'a dyn Fn(&mut [u8]);
 
-/// One of a release: ISVPRODID 7, ISVSVN 3, and the DEBUG attribute refused.
+/// The SIGSTRUCT of a release: ISVPRODID 7, ISVSVN 3, and the DEBUG attribute refused.
 pub(crate) fn sigstruct() -> Vec<u8> {
     signed(&|_| {})
 }

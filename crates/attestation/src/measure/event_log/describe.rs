@@ -64,7 +64,7 @@ fn blob(data: &[u8]) -> Result<String, Truncated> {
     Ok(text(reader.take(usize::from(bytes))?))
 }
 
-/// `TCG_PCClientTaggedEvent`: systemd's stub writes text after a tag of its own.
+/// `TCG_PCClientTaggedEvent`: systemd's stub writes text after its own tag.
 fn tagged(data: &[u8]) -> Result<String, Truncated> {
     let mut reader = Reader { rest: data };
     let id = reader.u32()?;
