@@ -46,7 +46,7 @@ pub enum FileError {
         #[source]
         error: Utf8Error,
     },
-    /// It does not hold a valid policy.
+    /// It is not a valid policy.
     #[error("{}", path.display())]
     Policy {
         /// The file.
@@ -55,7 +55,7 @@ pub enum FileError {
         #[source]
         error: PolicyError,
     },
-    /// It does not hold a certificate.
+    /// It is not a certificate.
     #[error("{}: not a certificate", path.display())]
     NotACertificate {
         /// The file.
@@ -81,7 +81,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 
 /// A text of at most `limit` bytes.
 pub fn read_text(path: &Path, limit: usize) -> Result<String, FileError> {
-    // The error does not hold the bytes: they may be a secret.
+    // The error does not show the bytes: they may be a secret.
     String::from_utf8(read(path, limit)?)
         .map_err(|error| FileError::NotText { path: path.to_owned(), error: error.utf8_error() })
 }

@@ -1,5 +1,5 @@
-//! Builds of this repository that somebody measured. The list gives a quote's measurements a name, and nothing more: what is
-//! accepted, the policy alone says.
+//! Builds of this repository that somebody measured. The list gives a quote's measurements a name, and nothing more:
+//! only the policy decides what is accepted.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -25,12 +25,12 @@ pub enum KnownBuildsError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It holds something else.
+    /// It contains something else.
     #[error("no list of builds")]
     NotAList(#[from] serde_json::Error),
 }
 
-/// A build, with all that it takes to have it again.
+/// A build, with everything that is needed to reproduce it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KnownBuild {
@@ -54,7 +54,7 @@ struct Enclave {
     mrenclave: Hex<32>,
 }
 
-/// Without RTMR0, which is the machine's.
+/// Without RTMR0, which depends on the machine.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Domain {
@@ -74,7 +74,8 @@ impl KnownBuilds {
         Ok(serde_json::from_slice(json)?)
     }
 
-    /// What the list calls the build with a quote's measurements. The quote may be anybody's: nothing of it is verified here.
+    /// The list's name for the build with a quote's measurements. The quote may be anybody's: nothing in it is verified
+    /// here.
     pub fn name(&self, quote: &[u8]) -> Option<String> {
         let quote = Quote::parse(quote).ok()?;
         let KnownBuild { version, commit, .. } = self.builds.iter().find(|build| build.is_in(quote.report()))?;

@@ -1,7 +1,8 @@
 //! Checks what somebody publishes about batches: proofs, statements, quotes. Only the processor's manufacturer is trusted.
 //!
-//! [`published`] asks a publisher for a batch's proofs, [`check`] checks each of them, and [`Examined::weigh`] combines the results.
-//! `teectl proofs verify` shows them to people, and the relayer passes to contracts what they call proven.
+//! [`published`] asks a publisher for a batch's proofs, [`check`] checks each of them, and [`Examined::weigh`] combines
+//! the results. `teectl proofs verify` shows the results to people, and the relayer passes batches that they call
+//! proven to contracts.
 
 mod attestations;
 mod batch;

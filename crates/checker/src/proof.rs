@@ -24,7 +24,7 @@ pub struct Batch<'a> {
     pub pins: &'a Pins,
 }
 
-/// What is claimed by a proof, and checked: the steps of [`check`], in order.
+/// A claim of a proof that is checked: the steps of [`check`], in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// It is a proof of the batch.
@@ -35,18 +35,18 @@ pub enum Step {
     Root,
     /// A quote that the policy accepts vouches for the key.
     Attestation,
-    /// The key signed a statement, of this batch and of the pinned chain and code.
+    /// The key signed a statement about this batch and the pinned chain and code.
     Statement,
 }
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was checked, and holds.
+    /// It was checked and holds.
     Holds,
     /// It does not hold: [`Checked::problems_of`] says why.
     Broken,
-    /// There was nothing to check it with, or nothing to check.
+    /// There was nothing to check, or nothing to check it with.
     NotChecked,
 }
 
@@ -91,7 +91,7 @@ pub enum Problem {
     /// It is for another batch than the requested one.
     #[error("it is of batch {0}")]
     OtherBatch(u32),
-    /// It lacks something that a proof has.
+    /// It lacks something that a proof must have.
     #[error("it has no {0}")]
     Missing(Part),
     /// Its key is none.
@@ -241,7 +241,7 @@ pub async fn check(entry: Value, batch: &Batch<'_>, attestations: &Attestations)
     check_judged(&proof, batch, judged)
 }
 
-/// The same, of a proof that was read and whose quote somebody judged. Without a judgement, nothing vouches for the key.
+/// The same, for a proof that was parsed and whose quote was judged. Without a judgement, nothing vouches for the key.
 pub fn check_judged(proof: &TeeProof, batch: &Batch<'_>, judged: Option<Judged>) -> Entry {
     if proof.signature.is_none() && proof.proof.is_none() {
         return Entry::Job(proof.status.clone());
@@ -274,7 +274,7 @@ pub fn key_of(proof: &TeeProof) -> Result<PublicKey, Problem> {
     Ok(PublicKey::from_bytes(proof.pubkey.as_deref().ok_or(Problem::Missing(Part::PublicKey))?)?)
 }
 
-/// The quote beside a proof.
+/// The quote in a proof.
 pub fn quote_of(proof: &TeeProof) -> Result<&[u8], Problem> {
     match proof.attestation.as_deref() {
         None | Some([]) => Err(Problem::Missing(Part::Quote)),
@@ -300,7 +300,7 @@ impl Checked {
         if self.held.contains(&step) { Outcome::Holds } else { Outcome::NotChecked }
     }
 
-    /// What a step found wrong.
+    /// The problems that a step found.
     pub fn problems_of(&self, step: Step) -> impl Iterator<Item = &Problem> {
         self.problems.iter().filter(move |problem| problem.step() == step)
     }
