@@ -1,4 +1,4 @@
-//! Batches: good ones of the devnet, and what must never be signed.
+//! Batches: good ones from the devnet, and bad ones that must never be signed.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ const HUGE_WORDS: usize = 300_000;
 /// A devnet that seals a batch from time to time.
 pub(crate) struct Devnet {
     pub(crate) pins: ChainPins,
-    /// The first batch, to be spoiled.
+    /// The first batch, from which bad ones are made.
     pub(crate) first: BatchInput,
     stop: Arc<AtomicBool>,
     sealing: Option<JoinHandle<()>>,
@@ -33,9 +33,9 @@ pub(crate) struct Devnet {
 pub(crate) enum Poison {
     /// A Merkle path leads to another root.
     Path,
-    /// A written value is another.
+    /// A written value is different.
     Value,
-    /// The bootloader is the operator's own.
+    /// The bootloader is the operator's.
     Code,
     /// It claims that storage is in another shard.
     Porter,
@@ -44,7 +44,7 @@ pub(crate) enum Poison {
 }
 
 impl Devnet {
-    /// Seals a batch into the folder every so often, until it is stopped.
+    /// Seals a batch into the folder at a fixed interval, until it is stopped.
     pub(crate) fn start(folder: PathBuf, every: Duration, ledger: Arc<Ledger>, mut dice: Dice) -> Self {
         let mut chain = Chain::new(Genesis::sepolia().unwrap());
         let pins = chain.pins();
@@ -61,14 +61,14 @@ impl Devnet {
         Self { pins, first, stop, sealing: Some(sealing) }
     }
 
-    /// Waits for the batch in hand.
+    /// Waits for the batch that is being sealed.
     pub(crate) fn stop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         self.sealing.take().expect("it is stopped once").join().unwrap();
     }
 }
 
-/// Where a batch lies that the node has, as JSON in zstd.
+/// The place of a batch that the node has, as JSON in zstd.
 pub(crate) fn file(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number}.json.zst"))
 }
@@ -91,7 +91,7 @@ fn compressed(input: &BatchInput) -> Vec<u8> {
     json.finish().unwrap()
 }
 
-/// What is no batch at all, compressed.
+/// Bytes that are no batch at all, compressed.
 pub(crate) fn garbage() -> Vec<u8> {
     zstd::encode_all(&b"{\"V1\": {}}"[..], 1).unwrap()
 }
@@ -99,7 +99,7 @@ pub(crate) fn garbage() -> Vec<u8> {
 impl Poison {
     pub(crate) const ALL: [Self; 5] = [Self::Path, Self::Value, Self::Code, Self::Porter, Self::Huge];
 
-    /// What an operator would upload, under this number.
+    /// What an operator would upload under this number.
     pub(crate) fn spoil(self, mut input: BatchInput, number: u32) -> Vec<u8> {
         input.l1_batch_env.number = L1BatchNumber(number);
         input.vm_run_data.l1_batch_number = L1BatchNumber(number);

@@ -1,4 +1,5 @@
-//! A machine's clock that is wrong, for one program: libfaketime stands between it and the C library. Spans of time stay right.
+//! A machine's clock that is wrong for one program: libfaketime sits between it and the C library. Time spans stay
+//! right.
 
 use std::{
     fs,
@@ -13,7 +14,7 @@ pub(crate) struct FakeClock {
 }
 
 impl FakeClock {
-    /// A clock that is right for now. Nothing, said aloud, where the library is not installed.
+    /// A clock that is right for now. `None`, with a message, if the library is not installed.
     pub(crate) fn new(file: &Path) -> Option<Self> {
         if !Path::new(LIBRARY).exists() {
             test_skips::skip("libfaketime, so no clock jumps");
@@ -24,7 +25,7 @@ impl FakeClock {
         Some(clock)
     }
 
-    /// Sets the clock so many seconds ahead of the machine's, or back where negative.
+    /// Sets the clock this many seconds ahead of the machine's, or behind it if the number is negative.
     pub(crate) fn set_ahead(&self, secs: i64) {
         let new = self.file.with_extension("new");
         fs::write(&new, format!("{secs:+}\n")).unwrap();

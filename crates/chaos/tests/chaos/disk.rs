@@ -1,4 +1,4 @@
-//! A small disk that can be full.
+//! A small disk that can be filled up.
 
 use std::{
     fs,
@@ -9,13 +9,13 @@ use std::{
 /// Room for all that a run writes.
 const SIZE_MIB: u64 = 512;
 
-/// A disk in memory. It goes away with this, or with the mount namespace, which ends with its last process.
+/// A disk in memory. It disappears with this value, or with the mount namespace, which ends with its last process.
 pub(crate) struct Disk {
     folder: PathBuf,
 }
 
 impl Disk {
-    /// Nothing, said aloud, where nobody lets us mount.
+    /// `None`, with a message, if we are not allowed to mount.
     pub(crate) fn mount(folder: &Path) -> Option<Self> {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={SIZE_MIB}m"), "tmpfs"]).arg(folder);
@@ -26,11 +26,11 @@ impl Disk {
         None
     }
 
-    /// Leaves no room for anything.
+    /// Fills the disk completely.
     pub(crate) fn fill(&self) {
         let mut ballast = fs::File::create(self.ballast()).unwrap();
         let piece = vec![0; 1 << 20];
-        // Until it says that there is no room, and then to the last bytes.
+        // Until it reports that there is no room, and then to the last bytes.
         while std::io::Write::write_all(&mut ballast, &piece).is_ok() {}
     }
 
@@ -45,7 +45,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Whoever still has files there keeps them.
+        // Processes that still have files open there keep them.
         let _ = Command::new("umount").arg("--lazy").arg(&self.folder).status();
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong, and a plan of it that a seed makes again.
+//! The faults, and a plan of them, which the same seed makes again.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,46 +14,46 @@ use crate::{
     site::{LEASE_SECS, SUSPEND_AFTER_SECS, Site},
 };
 
-/// How far a clock jumps where leases go by it: they are stuck as long once it is right again.
+/// How far a clock jumps if leases depend on it: they are stuck for as long once the clock is right again.
 const JUMP_OF_FILE_SECS: i64 = 10;
-/// How far where they do not.
+/// How far a clock jumps otherwise.
 const JUMP_SECS: i64 = 3600;
 
-/// How long collateral that ends is valid.
+/// How long collateral that is about to end is valid.
 const VALID_FOR: Duration = Duration::from_secs(3);
 
-/// How often a server looks at its policy, and more.
+/// How often a server checks its policy and other files.
 const RELOAD: Duration = Duration::from_millis(1500);
 
-/// How long a fault may take until it is seen.
+/// The longest time that a fault may last until it is seen.
 const MOST_HELD: Duration = Duration::from_secs(25);
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
-    /// The collateral ends, and no other comes for a while.
+    /// The collateral ends, and no other is available for a while.
     CollateralEnds,
-    /// The collateral is broken, what was good before has ended, and a server starts.
+    /// The collateral is malformed, earlier good collateral has ended, and a server starts.
     CollateralBroken,
-    /// A key that was accepted signs other roots, until it is revoked.
+    /// A key that was accepted signs wrong roots, until it is revoked.
     Forgery,
     /// Published proofs are sent for other batches.
     Replay,
-    /// A prover's key is revoked, and the prover makes itself another one.
+    /// A prover's key is revoked, and the prover makes a new one.
     KeyRevoked,
-    /// A batch that must not be signed comes in.
+    /// A batch that must not be signed is added.
     Poison,
-    /// The node gives errors, halves, nonsense and nothing.
+    /// The node gives errors, half answers, nonsense, or no answer.
     NodeBad,
     /// There is no room on the disk with the database and the inputs.
     DiskFull,
     /// A server's machine has the wrong time.
     ClockJumps,
-    /// The database's server stands still.
+    /// The database's server is stopped.
     DatabaseHangs,
-    /// The S3 server stands still.
+    /// The S3 server is stopped.
     BucketHangs,
-    /// The policy and the tokens are no YAML.
+    /// The policy and the tokens file are not YAML.
     FilesBroken,
     ServerKilled,
     ServerPaused,
@@ -61,7 +61,7 @@ pub(crate) enum Fault {
     ProverPaused,
 }
 
-/// When what goes wrong, on whom or how, and for how long.
+/// A fault, its time, its target or kind, and how long it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Planned {
     pub(crate) at: Duration,
@@ -91,7 +91,7 @@ impl Fault {
         Self::ServerPaused,
     ];
 
-    /// Faults with the same of these would undo each other, and take turns.
+    /// Faults with the same result would undo each other, so they take turns.
     fn turn(self) -> Self {
         match self {
             Self::CollateralEnds | Self::FilesBroken => Self::CollateralBroken,
@@ -99,7 +99,7 @@ impl Fault {
         }
     }
 
-    /// Those that this site can have.
+    /// The faults that are possible at this site.
     pub(crate) fn possible(site: &Site) -> Vec<Self> {
         let is_possible = |fault: &Self| match fault {
             Self::DiskFull => site.disk.is_some(),
@@ -111,8 +111,8 @@ impl Fault {
         Self::ALL.into_iter().filter(is_possible).collect()
     }
 
-    /// The metric that shows it, and the least or the most that it must have come to in a run. Nothing shows that the clock of
-    /// the one machine with SQLite's file is wrong: there is no other to hold it against.
+    /// The metric that shows the fault, and the least or the most that it must have reached in a run. A wrong clock of
+    /// the only machine with SQLite's file cannot be shown: there is no other clock to compare it with.
     pub(crate) fn sign(self, on_file: bool) -> Option<Sign> {
         use Sign::{AtLeast, AtMost};
         Some(match self {
@@ -134,14 +134,14 @@ impl Fault {
     }
 }
 
-/// What a metric must have come to.
+/// What a metric must have reached.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sign {
     AtLeast(&'static str, f64),
     AtMost(&'static str, f64),
 }
 
-/// Each kind of fault once, and then any, as close as given.
+/// Each kind of fault once, and then random ones, with the given spacing.
 pub(crate) fn plan(possible: &[Fault], time: Duration, spacing: Duration, dice: &mut Dice) -> Vec<Planned> {
     let mut plan = vec![];
     let mut at = Duration::ZERO;
@@ -157,7 +157,7 @@ pub(crate) fn plan(possible: &[Fault], time: Duration, spacing: Duration, dice: 
 }
 
 impl Planned {
-    /// Has it happen, and end.
+    /// Makes the fault happen, and ends it.
     pub(crate) async fn happen(self, site: &Site) {
         let Self { fault, whom, time, .. } = self;
         let mut dice = Dice::of(self.seed);
@@ -165,7 +165,7 @@ impl Planned {
         let prover = &site.provers[whom % site.provers.len()];
         let _turn = site.turn(fault.turn()).await;
         site.ledger.count(format!("fault: {fault:?}"));
-        // As long as planned, and until it has been seen.
+        // For as long as planned, and until it has been seen.
         let hold = async || {
             let started = Instant::now();
             sleep(time).await;
@@ -195,7 +195,7 @@ impl Planned {
                 let now = SystemTime::now();
                 let valid = Some((now - Duration::from_secs(60), now + VALID_FOR));
                 site.publish(&Publication { tcb_info_valid: valid, ..Publication::default() });
-                // It has been taken over, has ended, and keys have not been judged for too long.
+                // The collateral has been fetched and has ended, and keys could not be judged for too long.
                 sleep(VALID_FOR).await;
                 if fault == Fault::CollateralBroken {
                     for answer in site.pccs.answers.lock().unwrap().values_mut() {
@@ -261,7 +261,7 @@ impl Planned {
 async fn revoke(site: &Site, key: &str) {
     let path = format!("/admin/attestations/{key}/revoke");
     let (status, _) = site.operator.ask(Method::POST, &path, json!({"reason": "chaos"})).await;
-    // A key whose prover could not register it is not known.
+    // A key that its prover could not register is unknown.
     assert!([StatusCode::OK, StatusCode::NOT_FOUND].contains(&status), "{status}");
 }
 
@@ -270,18 +270,19 @@ async fn poison(site: &Site, whom: usize) {
     let number = {
         let mut entries = site.ledger.entries();
         let count = entries.poison.len() as u32;
-        // Before all good batches, or behind them. No two follow each other: one's root would be known from the other.
+        // Before all good batches, or after them. No two are neighbours: otherwise one's root would be known from the
+        // other.
         let number = if whom.is_multiple_of(2) { 100 + 10 * count } else { 1_000_000 + 10 * count };
         entries.poison.insert(number);
         number
     };
     let body = kind.spoil(site.devnet.first.clone(), number);
     let (status, answer) = upload(site, body).await;
-    // An upload whose answer was lost is known the second time.
+    // If the answer to an upload was lost, the batch is known the second time.
     let expected = [StatusCode::CREATED, StatusCode::OK];
     assert!(expected.contains(&status), "{kind:?}: {status} {}", String::from_utf8_lossy(&answer));
     site.ledger.count(format!("poison: {kind:?}"));
-    // No prover gets to see this.
+    // No prover ever receives this.
     let (status, answer) = upload(site, batches::garbage()).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{}", String::from_utf8_lossy(&answer));
 }
@@ -296,7 +297,7 @@ async fn forge(site: &Site, time: impl Future<Output = ()>, dice: &mut Dice) {
         site.ledger.count("forgers that could not register");
         return;
     };
-    // The server gets to know the batch now, and the forger is the first to speak of it.
+    // The server receives the batch now, and the forger is the first to send a proof of it.
     let latest = *site.ledger.entries().roots.keys().next_back().expect("a batch was sealed");
     let body = std::fs::read(batches::file(&site.path("node"), latest)).unwrap();
     let (status, _) = upload(site, body).await;

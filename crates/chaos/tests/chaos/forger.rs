@@ -1,4 +1,4 @@
-//! Somebody whose key was accepted, and who signs what is not so; and somebody who sends again what others signed.
+//! An attacker whose key was accepted and who signs wrong roots, and one who sends again what others signed.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) struct Forger<'a> {
 }
 
 impl<'a> Forger<'a> {
-    /// One whose quote is as good as any. Nothing where it cannot be judged just now.
+    /// A forger whose quote is as good as any other. `None` if it cannot be judged just now.
     pub(crate) async fn register(site: &'a Site, dice: &mut Dice) -> Option<Self> {
         let mut secret = [1; 32];
         secret[..8].copy_from_slice(&dice.below(u64::MAX).to_be_bytes());
@@ -39,7 +39,7 @@ impl<'a> Forger<'a> {
         PublicKey::from_bytes(&self.key.public_key(SECP256K1).serialize()).unwrap()
     }
 
-    /// Says another root of the batch, with a statement and without.
+    /// Claims another root for the batch, with a statement and without.
     pub(crate) async fn forge(&self, batch: u32) {
         let wrong = H256::repeat_byte(0xf0);
         let statement = self.statement(batch, wrong);
@@ -113,7 +113,7 @@ impl<'a> Forger<'a> {
     }
 }
 
-/// Asks one server after the other for a while. Nothing where all are down, or cannot say.
+/// Asks one server after the other for a while. `None` if all are down or cannot answer.
 async fn post(site: &Site, path: &str, body: String) -> Option<StatusCode> {
     for server in site.servers.iter().cycle().take(ATTEMPTS) {
         let url = format!("http://{}{path}", server.address());

@@ -1,4 +1,4 @@
-//! What was done and said along a run, to be held against what there is at its end.
+//! A record of what was done and said during a run, to be compared with the state at its end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tee_api::PublicKey;
 use tee_verifier::H256;
 
-/// What is known of a run. Shared by all that goes on in it.
+/// What is known about a run. Everything that takes part in it shares this.
 #[derive(Default)]
 pub(crate) struct Ledger(Mutex<Entries>);
 
@@ -19,15 +19,15 @@ pub(crate) struct Entries {
     pub(crate) roots: BTreeMap<u32, H256>,
     /// Batches that nobody must sign.
     pub(crate) poison: BTreeSet<u32>,
-    /// Batches that a prover found right.
+    /// Batches that a prover found correct.
     pub(crate) verified: BTreeSet<u32>,
-    /// Proofs that a prover was told are taken.
+    /// Proofs that were acknowledged to a prover.
     pub(crate) acknowledged: BTreeSet<(u32, PublicKey)>,
-    /// Keys that sign what is not so.
+    /// Keys that sign wrong roots.
     pub(crate) forgers: BTreeSet<PublicKey>,
-    /// Programs that ended though nobody did anything to them.
+    /// Programs that ended although nobody ended them.
     pub(crate) ended_by_themselves: Vec<String>,
-    /// What happened, how often.
+    /// How often each thing happened.
     pub(crate) counts: BTreeMap<String, u64>,
 }
 
@@ -40,7 +40,7 @@ impl Ledger {
         *self.entries().counts.entry(what.into()).or_default() += 1;
     }
 
-    /// A line of a prover's log.
+    /// Takes in a line of a prover's log.
     pub(crate) fn heard(&self, key: PublicKey, said: &Value) {
         let batch = || said["span"]["number"].as_u64().and_then(|number| u32::try_from(number).ok());
         let (Some(message), Some(batch)) = (said["fields"]["message"].as_str(), batch()) else { return };

@@ -1,7 +1,7 @@
 //! All programs together, while everything around them goes wrong: servers, provers, a node, a PCCS, a database and an object
 //! store, with a network between them that cannot be trusted.
 //!
-//! By default a short run on each database. A long one, whose plan of faults a seed makes again:
+//! By default this is a short run on each database. A long run, whose plan of faults the same seed makes again:
 //!
 //!     TEE_CHAOS_SEED=7 TEE_CHAOS_MINUTES=10 cargo test --release -p tee-chaos -- --nocapture sqlite
 
@@ -49,13 +49,13 @@ use self::{
 /// Set in the run's own mount namespace.
 const NAMESPACE: &str = "TEE_CHAOS_NAMESPACE";
 
-/// A long run wants the machine for itself.
+/// A long run needs the machine for itself.
 static MACHINE: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_on_sqlite_while_everything_goes_wrong() {
     let _machine = machine().await;
-    // The small disk goes away with the namespace, however the run ends.
+    // The small disk disappears with the namespace, however the run ends.
     if std::env::var_os(NAMESPACE).is_none()
         && is_run_in_namespace("every_promise_is_kept_on_sqlite_while_everything_goes_wrong")
     {
@@ -122,7 +122,7 @@ async fn run(database: Database) {
     println!("all in {:.1?}", started.elapsed());
 }
 
-/// The faults that no metric shows, after a while for what comes last: a bad batch waits behind all good ones.
+/// The faults that no metric has shown, after a while for the last ones: a bad batch waits behind all good ones.
 async fn unseen(site: &Site, plan: &[fault::Planned]) -> BTreeSet<Fault> {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
@@ -135,7 +135,7 @@ async fn unseen(site: &Site, plan: &[fault::Planned]) -> BTreeSet<Fault> {
     }
 }
 
-/// Everything that is planned, each at its time, whatever else goes on.
+/// Runs everything that is planned, each at its time, independently of the rest.
 async fn go_wrong(site: &Site, plan: &[fault::Planned], began: Instant) {
     let happenings = plan.iter().map(|planned| async move {
         sleep_until(began + planned.at).await;
@@ -170,7 +170,7 @@ fn report(site: &Site, kept: &promises::Kept) {
     stdout().flush().unwrap();
 }
 
-/// Runs a test again in a mount namespace of its own, if that can be had.
+/// Runs a test again in its own mount namespace, if possible.
 fn is_run_in_namespace(test: &str) -> bool {
     let is_possible = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
     if !is_possible.is_ok_and(|status| status.success()) {

@@ -1,4 +1,4 @@
-//! A node whose batches a server takes over, good and bad at it.
+//! A node whose batches a server mirrors. It can be good and bad.
 
 use std::{
     path::PathBuf,
@@ -15,14 +15,14 @@ use axum::{
 
 use crate::{batches, dice::Dice, ledger::Ledger};
 
-/// A stand-in for a zksync-era node. Clones are the same.
+/// A stand-in for a zksync-era node. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Node(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
     ledger: Arc<Ledger>,
-    /// Throws whether a request goes wrong, and how, while the node is bad.
+    /// Decides at random whether a request goes wrong, and how, while the node is bad.
     bad: Mutex<Option<Dice>>,
 }
 
@@ -72,7 +72,7 @@ async fn input(State(node): State<Node>, Path(number): Path<u32>) -> Response {
         (Some(1), _) => "{}".into_response(),
         (Some(2), Ok(file)) => (headers, file[..file.len() / 2].to_vec()).into_response(),
         (Some(3), _) => {
-            // Longer than anybody waits for.
+            // Longer than any client waits.
             tokio::time::sleep(std::time::Duration::from_secs(8)).await;
             StatusCode::BAD_GATEWAY.into_response()
         }

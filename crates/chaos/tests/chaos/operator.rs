@@ -1,4 +1,4 @@
-//! A person with an admin's token, and patience.
+//! A person with an admin's token, who is patient.
 
 use std::{
     net::SocketAddr,
@@ -10,7 +10,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tokio::time::sleep;
 
-/// How long somebody who has to know asks again.
+/// How long somebody who needs an answer keeps asking.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) struct Operator {
@@ -19,7 +19,7 @@ pub(crate) struct Operator {
     servers: Vec<SocketAddr>,
 }
 
-/// An HTTP client of this machine.
+/// An HTTP client for this machine.
 pub(crate) fn http() -> Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -36,7 +36,7 @@ impl Operator {
         Self { http: http(), token, servers }
     }
 
-    /// Asks one server after the other until one answers, whatever it says but that something is not there just now.
+    /// Asks one server after the other until one gives an answer other than that something is unavailable for now.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Vec<u8>) {
         let body = if body.is_null() { vec![] } else { body.to_string().into_bytes() };
         self.send(method, path, &[("content-type", "application/json")], body).await
@@ -79,7 +79,7 @@ impl Operator {
         }
     }
 
-    /// The metrics of a program, if it gives them in time.
+    /// The metrics of a program, if it sends them in time.
     pub(crate) async fn scrape(&self, address: &str) -> Option<String> {
         let request = self.http.get(format!("http://{address}/metrics")).bearer_auth(&self.token);
         let answer = request.timeout(Duration::from_secs(8)).send().await.ok()?.error_for_status().ok()?;

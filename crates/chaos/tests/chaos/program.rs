@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::ledger::Ledger;
 
-/// How long a program may take to be up, what is wrong around it at first included.
+/// How long a program may take until it is up, including the time that faults around it take at first.
 const START_PATIENCE: Duration = Duration::from_secs(90);
 
 /// How a program is started.
@@ -32,18 +32,18 @@ pub(crate) struct Launch {
     pub(crate) file: &'static str,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
-    /// What a prover signs with.
+    /// The key that a prover signs with.
     pub(crate) key: Option<PublicKey>,
 }
 
-/// A program and its process, where it has one.
+/// A program, and its process if it has one.
 pub(crate) struct Program {
     pub(crate) name: String,
-    /// Whoever does something to the process holds it meanwhile.
+    /// Held while something is done to the process.
     process: AsyncMutex<Process>,
-    /// 0 while there is none.
+    /// 0 while there is no process.
     id: AtomicU32,
-    /// Where it serves metrics.
+    /// The address at which it serves metrics.
     address: Mutex<String>,
     log: PathBuf,
     ledger: Arc<Ledger>,
@@ -52,11 +52,11 @@ pub(crate) struct Program {
 struct Process {
     launch: Launch,
     child: Option<Child>,
-    /// Nobody is surprised when it ends.
+    /// Set when it is expected to end.
     may_end: Arc<AtomicBool>,
 }
 
-/// What a process takes of the machine.
+/// What a process uses of the machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) rss_kib: u64,
@@ -73,12 +73,12 @@ impl Program {
         self.start_locked(&mut *self.process.lock().await).await;
     }
 
-    /// SIGKILL: it gets to say nothing. Later it is started again.
+    /// SIGKILL, without a chance to finish anything. Later it is started again.
     pub(crate) async fn kill_during(&self, time: impl Future<Output = ()>) {
         self.kill_and_change(time, |_| ()).await;
     }
 
-    /// The same, with something changed in how it is started.
+    /// The same, with a change in how it is started.
     pub(crate) async fn kill_and_change(&self, time: impl Future<Output = ()>, change: impl FnOnce(&mut Launch)) {
         let mut process = self.process.lock().await;
         self.kill_locked(&mut process).await;
@@ -106,7 +106,7 @@ impl Program {
         exit.unwrap_or_else(|_| panic!("{} does not stop", self.name)).unwrap().code()
     }
 
-    /// Where it serves metrics, while it runs.
+    /// The address at which it serves metrics, while it runs.
     pub(crate) fn address(&self) -> String {
         self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -124,7 +124,7 @@ impl Program {
 
     async fn start_locked(&self, process: &mut Process) {
         let started = Instant::now();
-        // It may have to wait for what is wrong around it, as whatever watches over it would have it wait.
+        // It may have to be started several times while something around it is wrong, as a supervisor would do it.
         while !self.try_start(process).await {
             assert!(started.elapsed() < START_PATIENCE, "{} does not start: {}", self.name, self.log.display());
             sleep(Duration::from_millis(300)).await;
@@ -188,7 +188,7 @@ struct Log {
     name: String,
     key: Option<PublicKey>,
     ledger: Arc<Ledger>,
-    /// Told its address once it is up.
+    /// Receives its address once it is up.
     up: Option<oneshot::Sender<String>>,
     may_end: Arc<AtomicBool>,
 }
@@ -206,7 +206,7 @@ impl Log {
                 self.ledger.heard(key, &said);
             }
         }
-        // One that never came up is started again.
+        // A program that never came up is started again.
         if self.up.is_none() && !self.may_end.load(Ordering::SeqCst) {
             self.ledger.ended_by_itself(&self.name);
         }

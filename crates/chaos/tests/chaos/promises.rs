@@ -14,14 +14,14 @@ use tokio::time::sleep;
 
 use crate::site::Site;
 
-/// How long the work that is left may take once nothing goes wrong any more.
+/// How long the remaining work may take after the last fault.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What a bad batch may take, in both forms, and a database's files with next to no rows.
+/// What a bad batch may occupy, in both forms, and a database's files with almost no rows.
 const BYTES_OF_POISON: u64 = 1 << 20;
 const BYTES_OF_DATABASE: u64 = 48 << 20;
 
-/// What the end of a run came to.
+/// The results at the end of a run.
 pub(crate) struct Kept {
     pub(crate) batches: usize,
     pub(crate) proofs: usize,
@@ -32,7 +32,7 @@ pub(crate) struct Kept {
     pub(crate) after: Duration,
 }
 
-/// Waits until every good batch is proven, and holds everything against what is known.
+/// Waits until every good batch is proven, and compares everything with what is known.
 pub(crate) async fn check(site: &Site) -> Kept {
     let started = Instant::now();
     let mut unproven = unproven(site).await;
@@ -54,7 +54,7 @@ pub(crate) async fn check(site: &Site) -> Kept {
     Kept { batches, proofs: proofs.len(), acknowledged, disagreements, poison, data_bytes, after }
 }
 
-/// Good batches that lack a proof that counts, or whose jobs are not at their end.
+/// Good batches that lack a proof that counts, or whose jobs are not finished.
 async fn unproven(site: &Site) -> BTreeSet<u32> {
     let (jobs, proofs) = (site.operator.list("/api/jobs").await, site.operator.list("/api/proofs").await);
     let forgers: BTreeSet<_> = site.ledger.entries().forgers.iter().map(PublicKey::to_string).collect();
@@ -72,7 +72,7 @@ async fn jobs_of(site: &Site, numbers: &BTreeSet<u32>) -> String {
     format!("{} provers: {}", json!(jobs), json!(provers))
 }
 
-/// Whoever signs another root than the devnet's is a forger, and nobody signs poison. Gives who signed what.
+/// Only forgers sign a root other than the devnet's, and nobody signs a bad batch. Returns who signed what.
 fn no_bad_batch_is_signed(site: &Site, proofs: &[Value]) -> BTreeSet<(u32, PublicKey)> {
     let entries = site.ledger.entries();
     let spoiled: Vec<_> = entries.poison.intersection(&entries.verified).collect();
@@ -89,7 +89,7 @@ fn no_bad_batch_is_signed(site: &Site, proofs: &[Value]) -> BTreeSet<(u32, Publi
     signed
 }
 
-/// Gives how many were acknowledged.
+/// Returns how many were acknowledged.
 fn no_acknowledged_proof_is_lost(site: &Site, signed: &BTreeSet<(u32, PublicKey)>) -> usize {
     let entries = site.ledger.entries();
     for (batch, key) in &entries.acknowledged {
@@ -98,7 +98,7 @@ fn no_acknowledged_proof_is_lost(site: &Site, signed: &BTreeSet<(u32, PublicKey)
     entries.acknowledged.len()
 }
 
-/// An operator explains each, and no alarm is left.
+/// An operator explains each disagreement, and then there is no alarm.
 async fn disagreements_are_of_forgers(site: &Site) -> usize {
     let listed = site.operator.list("/api/disagreements").await;
     for entry in &listed {
@@ -116,7 +116,7 @@ async fn disagreements_are_of_forgers(site: &Site) -> usize {
     listed.len()
 }
 
-/// Once there is nothing to do, nobody has anything.
+/// When there is nothing to do, no prover holds a lease.
 async fn no_lease_leaks(site: &Site) {
     let started = Instant::now();
     loop {
@@ -148,8 +148,8 @@ async fn no_lease_leaks(site: &Site) {
     }
 }
 
-/// The database and the inputs take no more than what came in makes plausible: uploads that broke off, and inputs that were
-/// written twice, leave nothing behind that grows. PostgreSQL's log, which it keeps to a size of its own, is left out.
+/// The database and the inputs take no more space than the batches explain: interrupted uploads, and inputs that were
+/// written twice, leave nothing behind that grows. PostgreSQL's log is left out, because PostgreSQL limits its size.
 async fn data_is_bounded(site: &Site) -> u64 {
     let mut data = bytes(&site.path("data"));
     if let Some(cluster) = &site.cluster {

@@ -1,4 +1,4 @@
-//! Everything that runs: servers, provers, and what stands around them.
+//! Everything that runs: servers, provers, and what is around them.
 
 use std::{
     collections::BTreeMap,
@@ -35,20 +35,20 @@ use crate::{
     watch::Seen,
 };
 
-/// Short, so that what a killed program took with it comes back soon.
+/// Short, so that what a killed program held is soon available again.
 pub(crate) const LEASE_SECS: u64 = 4;
-/// How long a key may sign that cannot be judged.
+/// How long a key that cannot be judged may sign.
 pub(crate) const SUSPEND_AFTER_SECS: u64 = 2;
 
 const PROVERS: usize = 4;
-/// What a prover may take for batches; [`crate::batches::Poison::Huge`] takes more.
+/// The memory that a prover may use for batches; [`crate::batches::Poison::Huge`] needs more.
 const PROVER_MEMORY: &str = "256 MiB";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
     /// A file, one server, inputs in a folder.
     Sqlite,
-    /// A cluster, two servers, inputs in a bucket where there is an S3 server.
+    /// A cluster, two servers, and inputs in a bucket if there is an S3 server.
     Postgres,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Site {
     pub(crate) servers: Vec<Program>,
     pub(crate) clocks: Vec<Option<FakeClock>>,
     pub(crate) provers: Vec<Prover>,
-    /// What the forger shows to be let in.
+    /// The token with which the forger is let in.
     pub(crate) forger_token: String,
     pub(crate) machine: Platform,
     pub(crate) pccs: Service,
@@ -69,9 +69,10 @@ pub(crate) struct Site {
     pub(crate) cluster: Option<Cluster>,
     pub(crate) bucket: Option<S3Server>,
     pub(crate) seen: Seen,
-    /// Of each kind of fault one at a time.
+    /// Ensures that there is only one fault of each kind at a time.
     turns: Mutex<BTreeMap<Fault, Arc<AsyncMutex<()>>>>,
-    /// Goes away with this, unless something went wrong; after all that writes to it, and the disk in it.
+    /// Removed with this value, unless something went wrong; after everything that writes to it, and after the disk in
+    /// it.
     temporary: Option<TempDir>,
 }
 
@@ -82,7 +83,7 @@ pub(crate) struct Prover {
 }
 
 impl Site {
-    /// Starts everything. A batch is sealed every so often.
+    /// Starts everything. A batch is sealed at a fixed interval.
     pub(crate) async fn build(database: Database, seal_every: Duration, dice: &mut Dice) -> Self {
         let temporary = tempfile::Builder::new().prefix("tee-chaos-").tempdir().unwrap();
         let folder = temporary.path().to_owned();
@@ -172,7 +173,7 @@ impl Site {
         self.folder.join(name)
     }
 
-    /// Has all keys judged again at once.
+    /// Makes the servers judge all keys again at once.
     pub(crate) fn touch_policy(&self) {
         fs::write(self.path("policy.yaml"), format!("{}# {:?}\n", policy(), SystemTime::now())).unwrap();
     }
@@ -181,13 +182,13 @@ impl Site {
         publish(&self.pccs, &self.machine, publication);
     }
 
-    /// Waits until no other fault of the kind goes on.
+    /// Waits until there is no other fault of the kind.
     pub(crate) async fn turn(&self, fault: Fault) -> OwnedMutexGuard<()> {
         let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(fault).or_default().clone();
         turn.lock_owned().await
     }
 
-    /// What lies in the bucket, where there is one.
+    /// The bytes in the bucket, if there is one.
     pub(crate) async fn bucket_bytes(&self) -> u64 {
         let Some(bucket) = &self.bucket else { return 0 };
         let (mut last, mut bytes) = (String::new(), 0);
@@ -206,7 +207,7 @@ impl Site {
         }
     }
 
-    /// All that runs and serves metrics.
+    /// Everything that runs and serves metrics.
     pub(crate) fn programs(&self) -> impl Iterator<Item = &Program> {
         self.servers.iter().chain(self.provers.iter().map(|prover| &prover.program))
     }
@@ -260,7 +261,7 @@ impl Prover {
     }
 }
 
-/// Gives a prover a key, and the quote that names it.
+/// Gives a prover a key, with the quote that names it.
 fn new_key(launch: &mut Launch, folder: &Path, name: &str, machine: &Platform) -> PublicKey {
     let key = SigningKey::random().unwrap();
     let public = key.public_key();
@@ -324,7 +325,7 @@ limits: {{ requests_per_sec: 10000, request_burst: 10000 }}
 
 const BUCKET: &str = "inputs";
 
-/// An S3 server with a bucket, where one is installed.
+/// An S3 server with a bucket, if one is installed.
 async fn bucket() -> Option<S3Server> {
     let Some(server) = S3Server::start() else {
         test_skips::skip("moto_server in the path, so inputs are kept in a folder");
@@ -344,7 +345,7 @@ fn publish(pccs: &Service, machine: &Platform, publication: &Publication) {
     pccs.publish(&machine.publish(publication).unwrap(), &machine.publish(&Publication::tdx()).unwrap());
 }
 
-/// Free now, and nobody else's for the moment.
+/// An address that is free now, and unlikely to be taken soon.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

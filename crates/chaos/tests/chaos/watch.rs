@@ -1,4 +1,4 @@
-//! What is looked at all along: metrics, memory, handles, and whether a program ends by itself.
+//! What is watched throughout a run: metrics, memory, handles, and whether a program ends by itself.
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +17,17 @@ use crate::{
 /// How often.
 const INTERVAL: Duration = Duration::from_millis(400);
 
-/// More than any program here may take.
+/// More than any program here may use.
 const MAX_RSS_KIB: u64 = 800 << 10;
 const MAX_HANDLES: u64 = 300;
 
-/// What was seen. Shared by all that look.
+/// What was seen. All watchers share it.
 #[derive(Default)]
 pub(crate) struct Seen(Mutex<Sights>);
 
 #[derive(Default)]
 pub(crate) struct Sights {
-    /// The least and the most of each metric, whichever program's.
+    /// The least and the most of each metric, over all programs.
     metrics: BTreeMap<String, (f64, f64)>,
     /// By program.
     pub(crate) most: BTreeMap<String, Usage>,
@@ -35,7 +35,7 @@ pub(crate) struct Sights {
 }
 
 impl Seen {
-    /// Looks until it is cancelled.
+    /// Watches until it is cancelled.
     pub(crate) async fn look(&self, site: &Site) {
         futures::future::join_all(site.programs().map(|program| self.look_at(site, program))).await;
     }
@@ -48,7 +48,7 @@ impl Seen {
             let (address, started) = (program.address(), Instant::now());
             let scraped = site.operator.scrape(&address).await;
             self.sights().note_scrape(scraped.as_deref(), started.elapsed());
-            // As a load balancer asks; the metrics tell of the answers.
+            // The request of a load balancer; the metrics show the answers.
             let request = site.operator.http.get(format!("http://{address}/health/ready"));
             let _ = request.timeout(Duration::from_secs(8)).send().await;
             let ended = site.ledger.entries().ended_by_themselves.clone();
@@ -57,7 +57,7 @@ impl Seen {
         }
     }
 
-    /// Whether a metric has come to what shows a fault.
+    /// Whether a metric has reached what shows a fault.
     pub(crate) fn shows(&self, sign: Sign) -> bool {
         let (Sign::AtLeast(name, _) | Sign::AtMost(name, _)) = sign;
         let sights = self.sights();
@@ -74,7 +74,7 @@ impl Seen {
 }
 
 impl Sights {
-    /// `up` and `scrape_duration_seconds` are Prometheus' own.
+    /// `up` and `scrape_duration_seconds` are made by Prometheus itself.
     fn note_scrape(&mut self, text: Option<&str>, took: Duration) {
         self.note("up", if text.is_some() { 1.0 } else { 0.0 });
         self.note("scrape_duration_seconds", took.as_secs_f64());
