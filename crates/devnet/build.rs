@@ -21,8 +21,8 @@ fn main() {
     println!("cargo::rerun-if-changed=../../Cargo.lock");
 }
 
-/// The packages of this workspace as cargo resolved them: without the network where it can be done, so that a machine
-/// that has built before can build offline.
+/// The packages of this workspace as cargo resolved them. If possible, this uses no network, so that a machine that has
+/// built before can build offline.
 fn packages() -> Vec<serde_json::Value> {
     let metadata = |offline: &[&str]| {
         let target = env::var("TARGET").expect("cargo sets TARGET");

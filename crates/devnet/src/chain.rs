@@ -226,7 +226,7 @@ impl Chain {
         VmRunData {
             l1_batch_number: self.next.number,
             used_bytecodes: code_hashes.iter().filter_map(|hash| code(hash).map(|code| (number(hash), code))).collect(),
-            // Nobody reads this: the chain has no prover of circuits.
+            // Nothing reads this: the chain has no prover for circuits.
             initial_heap_content: Kept::default(),
             storage_refunds: Kept::default(),
             pubdata_costs: Kept::default(),
@@ -295,8 +295,9 @@ struct State {
 }
 
 impl State {
-    /// Applies a batch's accesses and records the path of each slot in the compact form: hashes that equal the first path's, counted from
-    /// the leaf level up, are left out. A slot that was only written, and only in what was rolled back, has no path.
+    /// Applies a batch's accesses and records the path of each slot in the compact form: hashes that equal the first
+    /// path's, counted from the leaf level up, are left out. A slot that was only written, and only in parts of the run
+    /// that were rolled back, has no path.
     fn apply(&mut self, mut accesses: Vec<Access>) -> MerklePaths {
         let next_enumeration_index = self.tree.next_index();
         accesses.retain(|access| access.is_read || access.is_written);

@@ -172,7 +172,7 @@ impl Genesis {
     }
 }
 
-/// A number as the word that it stands for.
+/// A number as its 32 bytes.
 pub(crate) fn word(number: U256) -> H256 {
     let mut bytes = [0; 32];
     number.to_big_endian(&mut bytes);

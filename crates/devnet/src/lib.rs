@@ -4,12 +4,12 @@
 //! contracts on the verifier's machine; and writes what a node would give to a prover.
 //!
 //! - [`Genesis`]: the state to start from.
-//! - [`Chain`]: takes transactions and seals batches. [`Load`] asks for traffic of the devnet's own: transfers, calls,
-//!   deployments, deposits from L1. [`Account`] signs transactions of the caller's.
+//! - [`Chain`]: takes transactions and seals batches. [`Load`] asks for the devnet's own traffic: transfers, calls,
+//!   deployments, deposits from L1. [`Account`] signs the caller's transactions.
 //! - [`slots`]: where the system contracts keep balances, nonces and code.
 //!
-//! It leaves out an L1 (deposits are whatever their priority operations say), a network, and time, which advances by a second per
-//! block. Its keys are public.
+//! It leaves out an L1 (deposits are what their priority operations say), a network, and time, which advances by a
+//! second per block. Its keys are public.
 //!
 //! ```
 //! use tee_devnet::{Account, Call, Chain, Genesis, Load};

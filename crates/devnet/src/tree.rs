@@ -1,7 +1,7 @@
 //! The chain's Merkle tree in memory: zksync-era's, with 256 levels and Blake2s-256.
 //!
-//! Only leaves, and the nodes where the ways of two of them part, are kept. This is written independently of the verifier's tree, so
-//! that each checks the other.
+//! Only leaves are kept, and the nodes where the ways of two of them part. This is written independently of the
+//! verifier's tree, so that each checks the other.
 
 use std::collections::HashMap;
 

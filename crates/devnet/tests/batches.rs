@@ -25,8 +25,8 @@ fn the_mix_rolls_back_writes_that_have_no_path() {
     let mut chain = Chain::new(Genesis::sepolia().unwrap());
     chain.seal(load(20)).unwrap();
     let sealed = chain.seal(load(20)).unwrap();
-    // Of every ten transactions one writes three fresh slots in a frame that is rolled back and then the last of them
-    // once more; of every twenty one reverts as a whole after writing two.
+    // Of every ten transactions, one writes three fresh slots in a frame that is rolled back, and then the last of them
+    // once more. Of every twenty, one writes two slots and reverts completely.
     assert_eq!(verify(sealed.input, &Options::danger_any_code()).unwrap().rolled_back_slots(), 2 * 2 + 2);
 }
 
