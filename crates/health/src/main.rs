@@ -1,6 +1,7 @@
-//! `tee-health http://HOST:PORT/PATH`: whether a program says that it is well. A container's health check, where there is no shell.
+//! `tee-health http://HOST:PORT/PATH`: whether a program reports that it is healthy. It is the health check of
+//! containers without a shell.
 //!
-//! It speaks plain HTTP alone: a server that speaks TLS is asked from outside of its container.
+//! It speaks only plain HTTP: a server that speaks TLS is asked from outside its container.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -10,7 +11,7 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Longer lines are no status line.
+/// A longer line is no status line.
 const MAX_LINE_BYTES: u64 = 1024;
 
 fn main() -> ExitCode {
@@ -42,7 +43,7 @@ fn status_line(authority: &str, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    // In one piece: a server that answers before it has read all would break off what is still being written.
+    // In one piece: if a server answers before it has read everything, the rest could not be written.
     stream.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut line = String::new();
     BufReader::new(io::Read::take(stream, MAX_LINE_BYTES)).read_line(&mut line)?;

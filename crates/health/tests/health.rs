@@ -1,4 +1,4 @@
-//! What `tee-health` makes of answers.
+//! How `tee-health` judges answers.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-/// The exit code where a server answers so; what was asked must be this path.
+/// The exit code for this answer; the request must be for this path.
 fn exit_code(answer: &'static str, path: &'static str) -> Option<i32> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -15,7 +15,7 @@ fn exit_code(answer: &'static str, path: &'static str) -> Option<i32> {
         let (mut stream, _) = listener.accept().unwrap();
         let mut asked = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
         assert_eq!(asked.next().unwrap(), format!("GET {path} HTTP/1.1"));
-        // All of it: what is closed with bytes unread is reset, and the answer may be lost with it.
+        // Reads all of the request: closing a connection with unread bytes resets it, and the answer may be lost.
         asked.find(String::is_empty).unwrap();
         stream.write_all(answer.as_bytes()).unwrap();
     });
