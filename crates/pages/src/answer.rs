@@ -1,4 +1,4 @@
-//! Pages as answers, and what they load.
+//! Pages as answers, and the files that they load.
 
 use askama::Template;
 use axum::{
@@ -12,12 +12,12 @@ use axum::{
     routing::{MethodRouter, get},
 };
 
-/// A page loads style, script and icon from here, and nothing from elsewhere. Nothing in it is run or styled by itself, and no
-/// other page frames it.
+/// A page loads style, script and icon from here, and nothing from elsewhere. It has no inline scripts or styles, and
+/// no other page can frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// How long a browser keeps what pages are made up with, in seconds.
+/// How long a browser keeps the pages' style, script and icon, in seconds.
 const KEEP_ASSETS: &str = "max-age=300";
 
 /// A page as an answer.
@@ -30,7 +30,7 @@ pub fn answer(page: &impl Template) -> Result<Response, askama::Error> {
         (REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        // What one reader may see the next one may not.
+        // A page that one reader may see may be closed to the next one.
         (CACHE_CONTROL, "private, no-cache"),
         (VARY, "accept, authorization"),
     ];

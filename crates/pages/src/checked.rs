@@ -4,11 +4,11 @@ use tee_checker::{Checked, Outcome, Step};
 
 use crate::shown::{Tone, cut, tee};
 
-/// A proof with the verdict on it.
+/// A proof, with the verdict about it.
 pub struct CheckedProof {
     /// Whether nothing is wrong with it.
     pub holds: bool,
-    /// The kind of enclave that it says it comes from.
+    /// The kind of enclave that it claims to come from.
     pub tee: Option<String>,
     /// Who signed, in hexadecimal.
     pub key: Option<String>,
@@ -18,7 +18,7 @@ pub struct CheckedProof {
     pub steps: Vec<StepLine>,
 }
 
-/// A claim, and the verdict on it.
+/// A claim, with the verdict about it.
 pub struct StepLine {
     /// What is claimed.
     pub claim: &'static str,
@@ -26,12 +26,12 @@ pub struct StepLine {
     pub tone: Tone,
     /// The verdict in a word or two.
     pub verdict: &'static str,
-    /// Why, cut where it is long: some of it is a stranger's text.
+    /// The reasons, cut if they are long: some of the text comes from strangers.
     pub reasons: Vec<String>,
 }
 
 impl CheckedProof {
-    /// What the check of a proof found.
+    /// The results of checking a proof.
     pub fn of(checked: &Checked) -> Self {
         Self {
             holds: checked.problems.is_empty(),

@@ -1,9 +1,9 @@
-//! What pages for people have in common, whoever serves them: the frame and the style, the headers that keep a browser from doing
-//! more than showing them, and how times, hashes, statements and checked proofs are written.
+//! What all pages for people have in common, whichever program serves them: the frame and the style, the headers that
+//! restrict what a browser does with them, and how times, hashes, statements and checked proofs are written.
 //!
-//! A program's own pages extend `templates/page.html` and use the macros of `templates/shared.html`, both of this crate, by their relative
-//! paths. What is said in a page is its program's own: the server's pages are the server's word, and those of
-//! `teectl proofs verify --serve` are the word of whoever runs it.
+//! A program's own pages extend `templates/page.html` and use the macros of `templates/shared.html`, both in this
+//! crate, by their relative paths. The content of a page is its program's own: the server vouches for its pages, and
+//! whoever runs `teectl proofs verify --serve` vouches for those.
 
 mod answer;
 mod checked;

@@ -1,9 +1,9 @@
-//! Who calls this machine by a name of its own.
+//! Whether a caller uses one of this machine's own names.
 
 use axum::http::uri::Authority;
 
-/// Whether a `Host` names this machine alone. Elsewhere a page of anybody's could have its name point here, and so read what a
-/// browser on this machine may read.
+/// Whether a `Host` names only this machine. Otherwise anybody's page could make its name point here, and so read what
+/// a browser on this machine may read.
 pub fn names_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');

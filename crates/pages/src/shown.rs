@@ -21,14 +21,14 @@ pub struct Short<T>(pub T);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bytes(pub u64);
 
-/// The colour of a statement. Words say the same: colour alone tells nobody anything.
+/// The colour of a statement. Words say the same, so nobody has to rely on the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// What is as it should be.
+    /// Something that is as it should be.
     Good,
     /// What is neither.
     Plain,
-    /// What somebody should look at.
+    /// Something that somebody should look at.
     Warning,
     /// What is wrong.
     Bad,
@@ -110,7 +110,7 @@ pub fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// The beginning of a text that strangers wrote, which may be as long as what they send.
+/// The beginning of a text from strangers, which can be as long as they like.
 pub fn cut(text: &str) -> String {
     const MAX_LETTERS: usize = 500;
     match text.char_indices().nth(MAX_LETTERS) {
@@ -137,7 +137,7 @@ mod tests {
     fn long_hexadecimal_text_is_cut_in_the_middle() {
         assert_eq!(Short("0123456789abcdef").to_string(), "0123456789abcdef");
         assert_eq!(Short("0123456789abcdef01").to_string(), "01234567…cdef01");
-        // Whatever stands there.
+        // Any characters are accepted.
         assert_eq!(Short("ééééééééééééééé").to_string(), "éééé…ééé");
     }
 

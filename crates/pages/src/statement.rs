@@ -8,11 +8,11 @@ use crate::shown::{Short, counted};
 pub struct Stated {
     /// `1 key`, `2 keys`.
     pub signed_by: String,
-    /// All but the system logs.
+    /// All fields except the system logs.
     pub fields: Vec<Field>,
     /// The first system logs.
     pub logs: Vec<LogLine>,
-    /// How many more there are.
+    /// The number of further logs.
     pub more_logs: usize,
 }
 
@@ -26,15 +26,15 @@ pub struct Field {
 
 /// A system log.
 pub struct LogLine {
-    /// What it is, where the protocol's version has a name for it.
+    /// Its meaning, if the protocol's version has a name for it.
     pub name: Option<&'static str>,
     /// Its key, shortened.
     pub key: String,
     /// Who sent it, shortened.
     pub sender: String,
-    /// What it says, as people read it or in hexadecimal.
+    /// Its value, in readable form or in hexadecimal.
     pub value: String,
-    /// Whether the value is as people read it.
+    /// Whether the value is in readable form.
     pub is_reading: bool,
 }
 
@@ -45,7 +45,7 @@ const MAX_STATEMENTS: usize = 4;
 const MAX_LOGS: usize = 32;
 
 impl Stated {
-    /// The different ones among statements, those that most keys signed first.
+    /// The different statements, those that most keys signed first.
     pub fn of(mut statements: Vec<Statement>) -> Vec<Self> {
         statements.sort_by_cached_key(Statement::digest);
         let mut groups: Vec<_> = statements.chunk_by(|one, other| one == other).collect();
