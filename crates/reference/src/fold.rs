@@ -51,7 +51,8 @@ pub fn reference_root(input: &BatchInput) -> Result<H256, ReferenceError> {
     fold(&merkle_paths.merkle_paths, &writes, previous_root)
 }
 
-/// The state before the batch, as the sequencer says. Leaf indices only matter for the data to publish, which is not compared.
+/// The state before the batch, according to the sequencer. Leaf indices matter only for the data to publish, which is
+/// not compared.
 struct Claims<'a> {
     data: &'a VmRunData,
     bytecodes: HashMap<[u8; 32], Vec<u8>>,

@@ -1,4 +1,4 @@
-//! A batch's run on the legacy VM, which is the one that a node takes for the truth.
+//! A batch's run on the legacy VM, which nodes rely on.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::published::published;
 /// Why a run does not finish.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The published types do not know what the batch holds.
+    /// The published types cannot represent the batch.
     #[error("not of the published types")]
     Types(#[from] serde_json::Error),
     /// A transaction that cannot be part of a batch.
@@ -38,14 +38,14 @@ pub enum RunError {
     },
 }
 
-/// What a batch comes to.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub struct LegacyOutcome {
     /// The values that it writes, in the order of address and slot. A write that changes nothing is left out.
     pub writes: Vec<(tee_verifier::StorageKey, H256)>,
     /// The system logs, 88 bytes each.
     pub system_logs: Vec<[u8; 88]>,
-    /// What each transaction came to.
+    /// The outcome of each transaction.
     pub transactions: Vec<TransactionOutcome>,
     /// The contracts' events.
     pub events: Vec<ContractEvent>,
@@ -110,7 +110,7 @@ fn outcome(finished: &FinishedL1Batch, transactions: Vec<TransactionOutcome>) ->
     LegacyOutcome { writes, system_logs: system_logs.collect(), transactions, events: events.collect() }
 }
 
-/// With compressed bytecodes, and without where that fails.
+/// Runs a transaction with compressed bytecodes and, if that fails, without.
 fn execute<S: ReadStorage>(
     vm: &mut LegacyVmInstance<S, HistoryEnabled>,
     transaction: &Transaction,
@@ -125,7 +125,7 @@ fn execute<S: ReadStorage>(
     vm.execute_transaction_with_bytecode_compression(transaction.clone(), false).1
 }
 
-/// A state as the legacy VM reads it. What cannot be had reads as zero, as in a node's own storage.
+/// A state as the legacy VM reads it. Unavailable values read as zero, as in a node's own storage.
 struct Storage<S>(S);
 
 /// The VM wants it.

@@ -1,8 +1,8 @@
-//! A second opinion on a batch, for tests and benchmarks: the way of zksync-era's own verifier.
+//! A second opinion on a batch, for tests and benchmarks, by the method of zksync-era's own verifier.
 //!
-//! The published legacy VM runs the batch over the sequencer's values, and each Merkle path is folded in turn against the root
-//! that the one before left. It is slow, it checks far less than the verifier, and it shares nothing with it except the input's
-//! form: good for comparing roots and times, not for trust.
+//! The published legacy VM runs the batch over the sequencer's values, and each Merkle path is folded in turn against
+//! the root that the one before left. It is slow, it checks far less than the verifier, and it shares nothing with it
+//! except the input's form: it is good for comparing roots and times, not for trust.
 
 mod fold;
 mod legacy;
