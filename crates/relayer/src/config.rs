@@ -103,7 +103,7 @@ impl Config {
     /// Reads a file. Paths in it are relative to its folder.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, MAX_BYTES)?;
-        // The error shows nothing of the text, which may hold a secret.
+        // The error shows no part of the text, which may hold a secret.
         let mut config: Self = serde_saphyr::from_str(&text)
             .map_err(|error| anyhow!("{}: {}", path.display(), error.without_snippet()))?;
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -12,7 +12,7 @@ use tee_checker::read_text;
 
 use crate::contracts::Opening;
 
-/// An upper limit for the size of a file, many times what batches that are executed together need.
+/// An upper limit for the size of a file: many times what batches that are executed together need.
 const MAX_BYTES: usize = 16 << 20;
 /// The most files that are read.
 const MAX_FILES: usize = 1000;

@@ -473,7 +473,7 @@ impl Relayer {
     async fn signatures(&self) -> Result<Vec<RegistrationEntry>> {
         let mut all = Vec::new();
         let mut after = None;
-        // Keys come and go with the provers' processes, but so many would be somebody else's doing.
+        // Keys change with the provers' processes, but this many would be an attack.
         while all.len() < 10_000 {
             let page = self.server.registration_signatures(&self.contract, after.as_deref(), PAGE).await;
             let page = page.context("the server")?;

@@ -1,7 +1,8 @@
 //! From a devnet's batches to their execution on a settlement chain: server, prover, relayer, and the contracts on anvil.
 //!
-//! `npm ci && npm run build` in `contracts/` brings anvil and builds the contracts. `TEE_TEST_DATA` has recorded batches: the devnet builds
-//! on the state of one of version 29, since contracts take no batch of an earlier version.
+//! `npm ci && npm run build` in `contracts/` installs anvil and builds the contracts. `TEE_TEST_DATA` has recorded
+//! batches: the devnet builds on the state of one of version 29, because the contracts accept no batch of an earlier
+//! version.
 
 use std::{
     fs,
@@ -92,10 +93,10 @@ sol! {
 /// anvil's second account, whose key its documentation gives.
 const RELAYERS_KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 const DAY_SECS: u64 = 24 * 60 * 60;
-/// The test waits no longer for anything.
+/// The longest time that the test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A settlement chain of our own.
+/// A settlement chain for the test.
 struct Anvil {
     process: Child,
     url: String,
@@ -119,11 +120,11 @@ struct Tools {
     genesis: Genesis,
 }
 
-/// Nothing, and a line that says so, where something is not there.
+/// `None`, with a message, if something is missing.
 fn tools() -> Option<Tools> {
     let contracts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contracts");
     let out = contracts.join("out");
-    // Of the packages for each system and processor there is the one of this machine.
+    // Of the packages for each system and processor, only this machine's is installed.
     let packages = fs::read_dir(contracts.join("node_modules/@foundry-rs")).into_iter().flatten().flatten();
     let anvil = packages.map(|package| package.path().join("bin/anvil")).find(|anvil| anvil.is_file());
     let Some(anvil) = anvil.filter(|_| out.join("ProofVerifier.sol").is_dir()) else {
@@ -151,7 +152,7 @@ impl Anvil {
         Self { process, url, rpc, accounts }
     }
 
-    /// Sends as anvil's first account, who owns all contracts.
+    /// Sends as anvil's first account, which owns all contracts.
     async fn send(&self, to: Option<Address>, data: Bytes) -> Result<Value, String> {
         let fields = json!({ "from": self.accounts[0], "to": to, "data": data, "gas": "0x2faf080" });
         let hash: Option<B256> =
@@ -193,7 +194,8 @@ impl Anvil {
         let _: Option<Value> = self.rpc.call("evm_setAutomine", json!([by_itself])).await.unwrap();
     }
 
-    /// What the relayer's waiting transaction pays for gas, first and when it has been replaced; then blocks come again.
+    /// The gas prices of the relayer's waiting transaction, at first and after it was replaced. Then blocks are made
+    /// again.
     async fn fees_until_they_grow(&self) -> (U256, U256) {
         let mut fees = Vec::new();
         let watch = async {
@@ -237,7 +239,8 @@ fn word(hash: tee_verifier::H256) -> B256 {
     B256::new(hash.0)
 }
 
-/// The identity of the simulated prover's program, as the registry has it, from its quote: MRENCLAVE, MRSIGNER, ISVPRODID.
+/// The identity of the simulated prover's program, as the registry stores it, from its quote: MRENCLAVE, MRSIGNER,
+/// ISVPRODID.
 fn measurement(machine: &Platform) -> B256 {
     let quote = machine.quote(&ReportData::V1 { address: [1; 20] }).unwrap();
     let report = &quote[48..];
@@ -246,7 +249,7 @@ fn measurement(machine: &Platform) -> B256 {
     keccak256((U256::from(1), of(64..96), of(128..160), product).abi_encode())
 }
 
-/// The public key in a certificate: an uncompressed point, behind the header of its bit string.
+/// The public key in a certificate: an uncompressed point, after the header of its bit string.
 fn public_key(certificate: &[u8]) -> (B256, B256) {
     let header = [0x03, 0x42, 0x00, 0x04];
     let place = certificate.windows(4).position(|bytes| bytes == header).unwrap() + 4;
@@ -297,7 +300,7 @@ async fn deploy(anvil: &Anvil, out: &Path, machine: &Platform, first: &SealedBat
     Contracts { registry, verifier, second_factor, chain, validator }
 }
 
-/// What the chain's contract keeps of a batch, with the parts of its commitment.
+/// What the chain's contract stores of a batch, with the parts of its commitment.
 fn committed(statement: &Statement, root: B256) -> (StoredBatchInfo, Value) {
     let log = |key: u8| {
         let logs = statement.system_logs.chunks(88);
@@ -332,7 +335,7 @@ fn committed(statement: &Statement, root: B256) -> (StoredBatchInfo, Value) {
     (stored, opening)
 }
 
-/// Commits batches, and writes down their execution for the relayer.
+/// Commits batches, and writes a file about their execution for the relayer.
 async fn commit(anvil: &Anvil, contracts: &Contracts, file: &Path, batches: &[(&Statement, B256)]) -> Bytes {
     let mut stored = Vec::new();
     let mut openings = Vec::new();
@@ -378,7 +381,7 @@ fn start_prover(server: &Server, machine: &Platform, chain: &Chain) -> (Cancella
     (stop, events)
 }
 
-/// A whole answer; nothing where nobody listens.
+/// A whole answer; `None` if nothing listens.
 fn get(from: SocketAddr, path: &str) -> String {
     let mut answer = String::new();
     if let Ok(mut stream) = TcpStream::connect(from) {
@@ -468,7 +471,7 @@ async fn a_batch_is_proven_and_executed_a_forged_one_and_a_revoked_keys_are_not(
     assert!(!relayer.approve(&first).await.unwrap(), "nothing is proven yet");
     assert!(anvil.execute(contracts.validator, &execution).await.is_err());
     assert!(relayer.calldata().await.unwrap().is_some());
-    // No block comes, until the transaction has been sent again for a higher fee.
+    // No block is made until the transaction has been sent again for a higher fee.
     anvil.mine(false).await;
     let (proven, fees) = tokio::join!(relayer.submit(), anvil.fees_until_they_grow());
     assert_eq!(proven.unwrap(), 3);
@@ -478,7 +481,7 @@ async fn a_batch_is_proven_and_executed_a_forged_one_and_a_revoked_keys_are_not(
     anvil.execute(contracts.validator, &execution).await.unwrap();
     assert_eq!(anvil.ask(contracts.chain, executedCall {}).await, to);
 
-    // Another relayer, after a restart, finds all of it done.
+    // Another relayer, after a restart, finds that everything is done.
     let sent = anvil.transactions().await;
     let mut again = open(false).await;
     assert_eq!((again.register().await.unwrap(), again.submit().await.unwrap()), (0, 0));
@@ -489,7 +492,7 @@ async fn a_batch_is_proven_and_executed_a_forged_one_and_a_revoked_keys_are_not(
     let status: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!((&status["head_batch"], &status["keys"][0]["counts"]), (&json!(stated[2].batch_number), &json!(true)));
 
-    // As a program it does the same, and says how it is.
+    // The program does the same, and reports its health.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listening = fs::read_to_string(&config).unwrap() + &format!("metrics_listen: '{free}'\n");
     fs::write(&config, listening).unwrap();
@@ -515,7 +518,7 @@ async fn a_batch_is_proven_and_executed_a_forged_one_and_a_revoked_keys_are_not(
     assert_eq!(relayer.submit().await.unwrap(), 0);
     assert_eq!(anvil.ask(contracts.verifier, headBatchCall {}).await, stated[2].batch_number);
 
-    // One that was committed with another root is not approved, and everything stops.
+    // A batch that was committed with another root is not approved, and everything stops.
     let forged = folder.path().join("forged.json");
     let data = commit(&anvil, &contracts, &forged, &[(&stated[2], B256::repeat_byte(0xbb))]).await;
     assert!(!relayer.approve(&forged).await.unwrap());
