@@ -1,7 +1,7 @@
-//! Tests that want something which is not on every machine skip where it is missing, and say so; with `CI` set they fail.
+//! Tests that need something that not every machine has skip if it is missing, and say so; with `CI` set they fail.
 //!
-//! What they say is lost among the output of tests that pass, so each leaves a note beside the programs that were built, and this
-//! package's own test, the last of `cargo test --workspace`, shows the notes and removes them.
+//! Their messages would be lost among the output of passing tests. So each leaves a note beside the programs that were
+//! built, and this package's own test, the last of `cargo test --workspace`, shows the notes and removes them.
 
 use std::{
     env, fs, io,
@@ -18,7 +18,7 @@ pub fn data() -> Option<PathBuf> {
     folder
 }
 
-/// Notes that the running test, or a part of it, is skipped for want of something.
+/// Notes that the running test, or a part of it, is skipped because something is missing.
 ///
 /// # Panics
 ///
@@ -35,7 +35,7 @@ pub fn skip(missing: &str) {
     let noted = notes().and_then(|folder| {
         fs::create_dir_all(&folder)?;
         fs::write(
-            // A test may want more than one thing.
+            // A test may need more than one thing.
             folder.join(format!("{program} {test} {missing}").replace(['/', ':'], "_")),
             format!("{missing}\n{program}: {test}"),
         )
@@ -45,7 +45,7 @@ pub fn skip(missing: &str) {
     }
 }
 
-/// What is missing and the test that wants it, of each test that was skipped since this was last asked.
+/// For each test that was skipped since this was last called, what is missing and the test's name.
 pub fn take_skipped() -> io::Result<Vec<(String, String)>> {
     let folder = notes()?;
     let mut skipped = Vec::new();

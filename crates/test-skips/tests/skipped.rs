@@ -1,4 +1,4 @@
-//! No test: the list of those that were skipped.
+//! Not a test: it lists the tests that were skipped.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
