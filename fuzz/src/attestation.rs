@@ -17,7 +17,7 @@ pub fn quote(data: &[u8]) {
     }
 }
 
-/// A quote's 64 bytes: one name has one layout.
+/// The 64 bytes of report data: each name has one layout.
 pub fn report_data(data: &[u8]) {
     let Some(bytes) = data.first_chunk::<REPORT_DATA_BYTES>() else { return };
     if let Ok(report_data) = ReportData::parse(bytes) {

@@ -1,10 +1,10 @@
-//! Decoders of batch inputs, and of the two blobs that a zksync-era node keeps of a batch.
+//! Decoders of batch inputs, and of the two blobs that a zksync-era node stores for a batch.
 
 use serde::{Serialize, de::DeserializeOwned};
 use tee_devnet::{Chain, Genesis, Load};
 use tee_verifier::{BatchInput, InputForm, MerklePaths, Options, U256, VmRunData, input::Kept};
 
-/// `{"V1": …}` in JSON, and on to the verifier.
+/// `{"V1": …}` in JSON, and then the verifier.
 pub fn batch_json(data: &[u8]) {
     if let Ok(input) = BatchInput::from_json(data) {
         follow(input);
@@ -18,13 +18,13 @@ pub fn batch_cbor(data: &[u8]) {
     }
 }
 
-/// The same in CBOR under zstd, as the prover gets it.
+/// The same in CBOR under zstd, as the prover receives it.
 pub fn batch_zstd(data: &[u8]) {
     let Ok(plain) = zstd::Decoder::with_buffer(data) else { return };
     let _ = BatchInput::read(plain, InputForm::Cbor, u64::MAX);
 }
 
-/// What is decoded reads back from both forms, and verification of it ends.
+/// A decoded input reads back from both forms, and its verification ends.
 fn follow(input: BatchInput) {
     let (mut json, mut cbor) = (Vec::new(), Vec::new());
     input.to_json(&mut json).expect("what was decoded can be encoded as JSON");

@@ -1,7 +1,7 @@
-//! Changes to a batch input, spelt out by the fuzzer's bytes.
+//! Changes to a batch input, determined by the fuzzer's bytes.
 //!
-//! A change goes to one part of the input, mostly through that part's JSON form: so every field of every type is in reach,
-//! and what it becomes still decodes more often than not.
+//! A change goes to one part of the input, mostly through that part's JSON form. So every field of every type is in
+//! reach, and the result still decodes more often than not.
 
 use arbitrary::{Result, Unstructured};
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,7 +11,7 @@ use tee_verifier::{
     input::{L2BlockExecutionData, Transaction},
 };
 
-/// One change. Fails where the bytes end.
+/// Makes one change. Fails when the bytes end.
 pub(crate) fn change(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Result<()> {
     match bytes.int_in_range(0..=13)? {
         0..=2 => item(&mut input.merkle_paths.merkle_paths, bytes),
@@ -37,7 +37,7 @@ fn transaction(blocks: &mut [L2BlockExecutionData], bytes: &mut Unstructured<'_>
     let to = bytes.choose_index(blocks.len())?;
     match bytes.int_in_range(0..=4)? {
         0 => list(&mut blocks[from].txs, bytes),
-        // One block's last transaction to the front of another.
+        // Moves one block's last transaction to the front of another.
         1 => {
             let moved: Option<Transaction> = blocks[from].txs.pop();
             blocks[to].txs.splice(0..0, moved);
@@ -53,19 +53,19 @@ fn block(blocks: &mut Vec<L2BlockExecutionData>, bytes: &mut Unstructured<'_>) -
     }
     let at = bytes.choose_index(blocks.len())?;
     let block = &mut blocks[at];
-    // Without its transactions: they would get nearly all changes.
+    // Without the transactions, which would get nearly all changes.
     let transactions = std::mem::take(&mut block.txs);
     let done = edit(block, bytes);
     block.txs = transactions;
     done
 }
 
-/// A claim of the sequencer: another value, another slot, none, or one more.
+/// A claim of the sequencer: another value, another slot, none, or an additional one.
 fn claim<V: Serialize + DeserializeOwned + Clone + Default>(
     claims: &mut std::collections::HashMap<StorageKey, V>,
     bytes: &mut Unstructured<'_>,
 ) -> Result<()> {
-    // In order: the same bytes are the same change.
+    // In order, so that the same bytes make the same change.
     let mut keys: Vec<StorageKey> = claims.keys().copied().collect();
     keys.sort_unstable();
     let Some(key) = keys.get(bytes.choose_index(keys.len().max(1))?) else { return Ok(()) };
@@ -123,7 +123,7 @@ fn word(code: &mut [[u8; 32]], bytes: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What stands in the input twice, and what is not used.
+/// What the input contains twice, and what is not used.
 fn copies(input: &mut BatchInput, bytes: &mut Unstructured<'_>) -> Result<()> {
     let data = &mut input.vm_run_data;
     match bytes.int_in_range(0..=6)? {
@@ -168,7 +168,7 @@ fn item<T: Serialize + DeserializeOwned>(items: &mut [T], bytes: &mut Unstructur
     items.get_mut(at).map_or(Ok(()), |item| edit(item, bytes))
 }
 
-/// Takes an element out, doubles it, swaps two, or cuts the end off.
+/// Removes an element, repeats it, swaps two, or cuts off the end.
 fn list<T: Clone>(items: &mut Vec<T>, bytes: &mut Unstructured<'_>) -> Result<()> {
     if items.is_empty() {
         return Ok(());
@@ -183,7 +183,7 @@ fn list<T: Clone>(items: &mut Vec<T>, bytes: &mut Unstructured<'_>) -> Result<()
     Ok(())
 }
 
-/// Changes something in a value's JSON form. The value stays where that gives none.
+/// Changes something in a value's JSON form. If the result does not decode, the value stays as it is.
 fn edit<T: Serialize + DeserializeOwned>(value: &mut T, bytes: &mut Unstructured<'_>) -> Result<()> {
     let Ok(mut json) = serde_json::to_value(&*value) else { return Ok(()) };
     edit_json(&mut json, bytes)?;
@@ -240,7 +240,7 @@ fn other_number(number: u64, bytes: &mut Unstructured<'_>) -> Result<u64> {
     })
 }
 
-/// Another hexadecimal number of the same length, a longer or a shorter one; another name of an enum.
+/// A different hexadecimal number of the same length, a longer one or a shorter one; or another name of an enum.
 fn other_text(text: &str, bytes: &mut Unstructured<'_>) -> Result<String> {
     let Some(digits) = text.strip_prefix("0x").filter(|digits| !digits.is_empty() && digits.is_ascii()) else {
         let names = ["VerifyExecute", "EthCall", "EstimateFee", "Rollup", "Validium", "Version27", "Version29", ""];

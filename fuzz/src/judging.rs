@@ -1,4 +1,4 @@
-//! Judging: quotes, collateral and policies from outside, each with the other two in order.
+//! Judging: quotes, collateral and policies from outside, each with valid ones of the other two.
 
 use std::{
     sync::LazyLock,
@@ -12,7 +12,7 @@ use tee_attestation::{
 
 const KEY: Key = Key { public_key: [2; 33], address: [0xab; 20] };
 
-/// What is in order: a simulated platform and what belongs to it.
+/// A valid case: a simulated platform and what belongs to it.
 struct World {
     quotes: [Vec<u8>; 2],
     collateral: Collateral,
@@ -21,7 +21,7 @@ struct World {
     at_secs: u64,
 }
 
-/// One a process: its keys are made anew in each.
+/// One per process, because each process makes new keys.
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let now = SystemTime::now();
     let platform = Platform::new(now).expect("a platform can be simulated");
@@ -42,7 +42,7 @@ impl World {
     }
 }
 
-/// A quote of which only a true one of the right enclave that names the key is accepted.
+/// A quote. It is accepted only if it is genuine, comes from the right enclave, and names the key.
 pub fn judge(data: &[u8]) {
     if !WORLD.accepts(data, &WORLD.collateral, &WORLD.policy) {
         return;
@@ -54,7 +54,7 @@ pub fn judge(data: &[u8]) {
     assert!(named.iter().any(|name| name.to_bytes() == report.report_data));
 }
 
-/// Collateral of which only the platform's own is accepted, where it is signed.
+/// Collateral. Signed collateral is accepted only if it is the platform's own.
 pub fn collateral(data: &[u8]) {
     let Ok(collateral) = Collateral::from_json(data) else { return };
     let json = serde_json::to_vec(&collateral).expect("collateral is JSON");

@@ -1,6 +1,6 @@
 //! Fuzz targets for every decoder of bytes from outside, for the virtual machine, and for the verifier.
 //!
-//! Each target is a plain function: libFuzzer drives it through a binary in `targets/`, the tests drive it with its seeds,
+//! Each target is a plain function. libFuzzer runs it through a binary in `targets/`; the tests run it with its seeds,
 //! with past findings, and with random changes to both. It fails by panicking.
 
 #![forbid(unsafe_code)]
@@ -24,11 +24,11 @@ pub use self::{
     wire::{keys, wire},
 };
 
-/// A target with what to start from.
+/// A target, with its seeds.
 pub struct Target {
     /// The name of its function and of its binary.
     pub name: &'static str,
-    /// Takes any bytes; panics where something is wrong with what they lead to.
+    /// Takes any bytes, and panics if something is wrong with the result.
     pub run: fn(&[u8]),
     /// Bytes that get far.
     pub seeds: fn() -> Vec<Vec<u8>>,
@@ -57,7 +57,7 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "wire", run: wire, seeds: wire::seeds, short: 10_000 },
 ];
 
-/// Makes a binary of a target: for libFuzzer where cargo-fuzz builds it.
+/// Makes the binary of a target: for libFuzzer, if cargo-fuzz builds it.
 #[macro_export]
 macro_rules! libfuzzer {
     ($target:ident) => {

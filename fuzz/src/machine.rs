@@ -6,16 +6,16 @@ use tee_eravm::{
     Access, Address, Code, Event, HeapGrowth, Machine, Pause, Precompiles, Settings, Slot, Stop, U256, World,
 };
 
-/// Gas of a run, at most.
+/// The most gas of a run.
 const MAX_GAS: u32 = 1 << 20;
-/// Words of each contract: what follows belongs to the next.
+/// Words of each contract; the bytes after them belong to the next one.
 const CONTRACT_WORDS: usize = 9;
-/// Contracts, at most. The first half of them is the kernel's.
+/// The most contracts. The first half of them is in the kernel.
 const MAX_CONTRACTS: usize = 6;
-/// Variants of instructions that there are. Higher numbers are invalid.
+/// The number of instruction variants. Higher numbers are invalid.
 const VARIANTS: u64 = 1_104;
 
-/// Bytes as the code of a few contracts that can call one another: a run ends, and the same way each time.
+/// Runs bytes as the code of a few contracts that can call one another. A run ends, and in the same way each time.
 pub fn machine(data: &[u8]) {
     let Some((gas, bytes)) = data.split_first_chunk::<4>() else { return };
     let gas = u32::from_le_bytes(*gas) % MAX_GAS;
@@ -76,7 +76,7 @@ impl Contracts {
     }
 }
 
-/// The number of the variant is made one that there is, in most cases. Registers then hold what they may.
+/// Makes the variant's number a valid one in most cases. Registers then have any numbers that are allowed.
 fn valid(encoded: u64) -> u64 {
     let number = encoded & 0x7ff;
     if number == 0x7ff { encoded } else { (encoded & !0x7ff) | (number % VARIANTS) }
@@ -86,7 +86,7 @@ fn code_hash(index: u64) -> U256 {
     U256::from_limbs([index + 1, 2, 3, 1 << 56 | (CONTRACT_WORDS as u64) << 32 | 4])
 }
 
-/// Small numbers, so that programs come upon them: 1 and 2 are precompiles.
+/// Small numbers, so that programs find them: 1 and 2 are precompiles.
 fn address(index: usize) -> Address {
     let mut address = [0; 20];
     address[19] = index as u8;
@@ -133,7 +133,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let seeds = (0..16_u32).map(|seed| {
         let gas = (1 << 12) << (seed % 8);
         let words = (0..MAX_CONTRACTS * CONTRACT_WORDS * 4).map(|_| {
-            // No condition, few registers, small immediates.
+            // No condition, few different registers, small immediates.
             let instruction = next();
             if seed % 4 == 0 { instruction } else { instruction & 0x000f_001f_7777_07ff }
         });

@@ -8,10 +8,10 @@ use tee_verifier::{BatchInput, Options, VerifiedBatch};
 
 use crate::{batch::second_batch, change::change};
 
-/// Changes that are made to one batch at most.
+/// The most changes that are made to one batch.
 const MOST_CHANGES: usize = 4;
 
-/// A batch that verifies, and what it comes to.
+/// A batch that verifies, with its result.
 struct Honest {
     input: BatchInput,
     verified: VerifiedBatch,
@@ -28,8 +28,8 @@ static HONEST: LazyLock<[Honest; 2]> = LazyLock::new(|| {
     })
 });
 
-/// The bytes spell out changes to a batch that verifies. Whatever it becomes is rejected, or comes to what it came to: then
-/// what was changed has no meaning.
+/// The bytes determine changes to a batch that verifies. The changed batch must be rejected, or have the same result:
+/// then what was changed carries no meaning.
 pub fn verify(data: &[u8]) {
     let mut bytes = Unstructured::new(data);
     let honest = &HONEST[usize::from(bytes.ratio(1, 4).unwrap_or_default())];

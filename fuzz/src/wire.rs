@@ -10,7 +10,7 @@ use tee_api::{
 };
 use tee_verifier::H256;
 
-/// Every body, read as each kind: what is taken reads back the same.
+/// Every body, read as each kind. What is accepted reads back the same.
 pub fn wire(data: &[u8]) {
     read_back::<ProofInputsRequest>(data);
     read_back::<RegisterAttestation>(data);
@@ -42,7 +42,7 @@ fn check_statement(signed: &SignedStatement, key: &PublicKey) {
 pub fn keys(data: &[u8]) {
     if let Ok(signature) = Signature::from_bytes(data) {
         assert_eq!(signature.to_bytes(), data);
-        // Nobody signs this hash. Under `fuzzing` the secp256k1 crate pretends, and takes made-up signatures.
+        // Nobody signs this hash. Under `fuzzing` the secp256k1 crate fakes its results and accepts made-up signatures.
         assert!(cfg!(fuzzing) || signature.verify(H256::zero(), &key()).is_err());
     }
     if let Ok(key) = PublicKey::from_bytes(data) {
@@ -70,7 +70,7 @@ fn key() -> PublicKey {
     SigningKey::from_hex(&"07".repeat(32)).expect("a key").public_key()
 }
 
-/// r and s in range and s low, of no known message.
+/// A signature with r and s in range and s low, of no known message.
 fn signature(v: &str) -> String {
     format!("{}{v}", "01".repeat(64))
 }

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::batch_json`.
+//! The binary with which libFuzzer runs `tee_fuzz::batch_json`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::batch_zstd`.
+//! The binary with which libFuzzer runs `tee_fuzz::batch_zstd`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::collateral`.
+//! The binary with which libFuzzer runs `tee_fuzz::collateral`.
 
 #![cfg_attr(fuzzing, no_main)]
 

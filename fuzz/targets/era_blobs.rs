@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::era_blobs`.
+//! The binary with which libFuzzer runs `tee_fuzz::era_blobs`.
 
 #![cfg_attr(fuzzing, no_main)]
 

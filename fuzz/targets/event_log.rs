@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::event_log`.
+//! The binary with which libFuzzer runs `tee_fuzz::event_log`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::firmware`.
+//! The binary with which libFuzzer runs `tee_fuzz::firmware`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::image`.
+//! The binary with which libFuzzer runs `tee_fuzz::image`.
 
 #![cfg_attr(fuzzing, no_main)]
 

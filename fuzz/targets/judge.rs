@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::judge`.
+//! The binary with which libFuzzer runs `tee_fuzz::judge`.
 
 #![cfg_attr(fuzzing, no_main)]
 

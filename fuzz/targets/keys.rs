@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::keys`.
+//! The binary with which libFuzzer runs `tee_fuzz::keys`.
 
 #![cfg_attr(fuzzing, no_main)]
 

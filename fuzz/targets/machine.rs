@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::machine`.
+//! The binary with which libFuzzer runs `tee_fuzz::machine`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::policy`.
+//! The binary with which libFuzzer runs `tee_fuzz::policy`.
 
 #![cfg_attr(fuzzing, no_main)]
 

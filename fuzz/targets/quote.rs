@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::quote`.
+//! The binary with which libFuzzer runs `tee_fuzz::quote`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::report_data`.
+//! The binary with which libFuzzer runs `tee_fuzz::report_data`.
 
 #![cfg_attr(fuzzing, no_main)]
 

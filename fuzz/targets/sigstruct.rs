@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::sigstruct`.
+//! The binary with which libFuzzer runs `tee_fuzz::sigstruct`.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::verify`.
+//! The binary with which libFuzzer runs `tee_fuzz::verify`.
 
 #![cfg_attr(fuzzing, no_main)]
 

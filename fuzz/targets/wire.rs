@@ -1,4 +1,4 @@
-//! libFuzzer's way into `tee_fuzz::wire`.
+//! The binary with which libFuzzer runs `tee_fuzz::wire`.
 
 #![cfg_attr(fuzzing, no_main)]
 
