@@ -1,10 +1,10 @@
-//! How busy a backlog keeps the verifier: the prover against a server with batches waiting, on one machine.
+//! How busy a backlog keeps the verifier: the prover against a server with waiting batches, on one machine.
 //!
 //!     cargo bench -p tee-prover --bench backlog -- [BATCHES [TRANSACTIONS [WORKERS]]]
 //!
-//! Printed: the time that the same batches take when nothing but verification is done, on as many threads; the prover's wall
-//! time from the first verification's start to the last submission; the time that its workers spent verifying; and the gaps
-//! between two submissions.
+//! It prints the time that the same batches take when nothing but verification is done, on as many threads; the
+//! prover's wall time from the first verification's start to the last submission; the time that its workers spent
+//! verifying; and the gaps between two submissions.
 
 use std::{
     num::NonZeroUsize,

@@ -7,7 +7,7 @@ use std::{
 };
 use tee_api::ClientError;
 
-/// The longest `Retry-After` that counts when a server is asked for work, so that no answer stops a prover for good.
+/// The longest `Retry-After` that counts when a server is asked for work, so that no answer stops a prover permanently.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Waits that grow with each fault.

@@ -10,7 +10,7 @@ pub(crate) struct Budget {
     limit_bytes: u64,
     used_bytes: Mutex<u64>,
     freed: Notify,
-    /// Held by those who wait, in order of arrival, so that a large batch is not overtaken for ever.
+    /// Held by waiting callers, in order of arrival, so that a large batch is not overtaken forever.
     turn: tokio::sync::Mutex<()>,
     /// The sum over all shares.
     gauge: Gauge<u64>,
@@ -112,7 +112,7 @@ mod tests {
         let small = budget.reserve(1).await;
         let mut large = Box::pin(budget.reserve(1000));
         assert!(is_pending(&mut large).await);
-        // What comes later waits behind it, though there would be room.
+        // A later request waits behind it, although there would be room.
         let mut later = pin!(budget.reserve(1));
         assert!(is_pending(&mut later.as_mut()).await);
         drop(small);

@@ -55,7 +55,7 @@ impl Delivery {
         self.lease.as_ref().is_some_and(HeldLease::is_lost)
     }
 
-    /// Keeps the proof and offers it until the server accepts it or refuses it for good, or the lease is lost.
+    /// Keeps the proof and offers it until the server accepts it or finally refuses it, or the lease is lost.
     pub(crate) async fn submit(self, enclave: &Enclave, verified: &VerifiedBatch) {
         let batch = verified.number();
         let signed = enclave.key.sign(verified, &self.endpoint.signing_requests.contracts());
@@ -134,8 +134,9 @@ impl Delivery {
         }
     }
 
-    /// Sends until the server accepts or refuses for good, or there is no point any more: when the lease is lost or the grace for
-    /// stopping has passed, there is one last attempt. A lease also ends when a proof was accepted and only the answer got lost.
+    /// Sends until the server accepts or finally refuses, or there is no point any more: when the lease is lost or the
+    /// grace for stopping has passed, there is one last attempt. A lease also ends when a proof was accepted and only
+    /// the answer got lost.
     async fn offer<F: Future<Output = Result<(), ClientError>>>(
         &self,
         request: Request,

@@ -137,7 +137,8 @@ impl Endpoint {
         let registration = RegisterAttestation { attestation: enclave.quote.clone(), pubkey: enclave.key.public_key() };
         self.client.register_attestation(&registration).await?;
         tracing::info!(server = self.url, public_key = %registration.pubkey, tee_type = %enclave.tee_type, "registered");
-        // This comes before the first batch, or its statement would be signed for no contract. Batches do not wait longer for it.
+        // This comes before the first batch, because otherwise its statement would be signed for no contract. Batches
+        // wait no longer than this for it.
         let _ = timeout(SIGNING_PATIENCE, self.signing_requests.answer(self, enclave)).await;
         self.registered.store(true, Ordering::Relaxed);
         self.contact();

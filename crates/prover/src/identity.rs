@@ -353,7 +353,7 @@ mod tests {
         }
     }
 
-    /// Gramine's files, where nobody makes the quote.
+    /// Gramine's files, with nobody who makes the quote.
     struct SilentGramine(tempfile::TempDir);
 
     impl SilentGramine {
@@ -391,13 +391,13 @@ mod tests {
         assert!(waits_for.starts_with(silent.0.path().to_str().unwrap()) && waits_for.contains("AESM"), "{waits_for}");
     }
 
-    /// The test's own thread waits, and is free to see the stop.
+    /// Runs on its own thread, because the test's thread waits and must be free to see the stop.
     #[tokio::test]
     async fn a_stop_is_seen_while_a_quote_does_not_come() {
         let silent = SilentGramine::new();
         let stop = tokio_util::sync::CancellationToken::new();
         let stopping = async {
-            // The quote is asked for once its report data is there.
+            // The quote is requested once its report data is written.
             while std::fs::read(silent.0.path().join("user_report_data")).unwrap() == [0; 64] {
                 tokio::task::yield_now().await;
             }

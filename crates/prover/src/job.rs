@@ -70,8 +70,8 @@ impl Job {
     }
 }
 
-/// Runs a verification on a thread of its own. A panic fails only that batch. A verification that takes too long is given up. Its
-/// thread cannot be stopped, so it is counted until it ends; if it does not end, the prover stops.
+/// Runs a verification on a separate thread. A panic fails only that batch. A verification that takes too long is given
+/// up. Its thread cannot be stopped, so it is counted until it ends; if it does not end, the prover stops.
 async fn contained(
     shared: &Arc<Shared>,
     verification: impl FnOnce() -> Result<VerifiedBatch, Rejection> + Send + 'static,

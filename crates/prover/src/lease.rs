@@ -12,8 +12,8 @@ const SHORTEST_RENEWAL: Duration = Duration::from_millis(500);
 /// How long giving back a lease may take.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A lease that is renewed as long as this value lives. Times are those of the monotonic clock, so that a change of the system's
-/// time neither ends a lease nor prolongs it.
+/// A lease that is renewed as long as this value lives. Times are those of the monotonic clock, so that a change of the
+/// system's time neither ends a lease nor prolongs it.
 pub(crate) struct HeldLease {
     id: LeaseId,
     endpoint: Arc<Endpoint>,

@@ -1,11 +1,12 @@
 //! The software in the enclave: it takes batches from servers, re-executes them, signs the results and submits the proofs, until
 //! told to stop.
 //!
-//! Three kinds of fault are kept apart. A fault of the batch is reported, and the next batch is taken. After a fault of the network
-//! the same is tried again, ever slower. After a fault of ours (configuration, key, quote) there is no use in going on.
+//! Three kinds of fault are kept apart. A fault of the batch is reported, and the next batch is taken. After a fault of
+//! the network, the same is tried again, after longer and longer waits. After a fault of ours (configuration, key,
+//! quote), there is no point in continuing.
 //!
-//! [`Prover`] is the entry: `prover.rs` shows which tasks run side by side; `fetch.rs`, `queue.rs`, `job.rs` and `delivery.rs` are
-//! the way of a batch, and `outcome.rs` lists its ends.
+//! [`Prover`] is the entry point: `prover.rs` shows which tasks run side by side; `fetch.rs`, `queue.rs`, `job.rs` and
+//! `delivery.rs` are the steps of a batch, and `outcome.rs` lists its ends.
 
 mod backoff;
 mod budget;

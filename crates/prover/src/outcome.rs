@@ -14,7 +14,7 @@ pub(crate) enum Outcome {
     Verified,
     /// It cannot be proven. An unreadable input has no number.
     Failed { batch: Option<L1BatchNumber>, failure: Failure },
-    /// The server refused its proof for good.
+    /// The server finally refused its proof.
     Refused { batch: L1BatchNumber, error: ClientError },
     /// Its lease was lost during this stage: the batch belongs to another prover now.
     Lost { batch: L1BatchNumber, during: Stage },

@@ -92,13 +92,13 @@ impl Prover {
     /// Proves batches until `stop` is cancelled, no server is left to ask, or a verification does not end. In the last case a thread
     /// keeps running, and the caller must end the process.
     ///
-    /// These run side by side: each server is asked for batches as long as there is room; batches are decoded; as many are verified
-    /// as there are workers; and proofs are offered to their servers until they are accepted, refused for good, or their lease
-    /// has ended. A batch that cannot be proven is reported, if it has a lease. A prover of type `none` does everything except
-    /// signing and submitting.
+    /// These run side by side: each server is asked for batches as long as there is room; batches are decoded; as many
+    /// are verified as there are workers; and proofs are offered to their servers until they are accepted, finally
+    /// refused, or their lease has ended. A batch that cannot be proven is reported, if it has a lease. A prover of
+    /// type `none` does everything except signing and submitting.
     ///
-    /// Told to stop, it takes no new batch, gives back those that wait, and finishes those in work within the configured
-    /// grace; then it gives those back as well.
+    /// When it is told to stop, it takes no new batch, gives back those that wait, and finishes those in progress
+    /// within the configured grace; then it gives these back as well.
     // Boxed, so that a prover is compiled here and not in each program that runs one.
     pub fn run(self, stop: CancellationToken) -> Pin<Box<dyn Future<Output = Result<(), RunError>> + Send>> {
         Box::pin(self.prove_until(stop))

@@ -22,7 +22,7 @@ pub enum RunError {
     /// A verification that was given up does not end, and takes a core and memory until the process ends.
     #[error("a verification still runs {limit:?} after it was given up, and only the end of the process ends it")]
     Stuck {
-        /// How long it was allowed to run on.
+        /// How long it was allowed to continue.
         limit: Duration,
     },
     /// Requests to every server failed too many times in a row.

@@ -1,7 +1,7 @@
 //! What relayers want signed for contracts: requests are fetched from a server and answered.
 //!
-//! A server's requests cannot obtain anything harmful: a statement is signed only for a verified batch and for the contract that the
-//! signature names; and a registration signature says only that the key is there.
+//! A server's requests cannot obtain anything harmful: a statement is signed only for a verified batch and for the
+//! contract that the signature names, and a registration signature proves only that the key exists.
 
 use crate::{
     endpoint::{Endpoint, Fault},
@@ -51,8 +51,8 @@ impl SigningRequests {
         self.state().requests.iter().map(SigningRequest::contract).collect()
     }
 
-    /// Fetches the requests, and answers new ones by signing that the key is there. A failure is tried again with the next request:
-    /// proofs do not wait for it.
+    /// Fetches the requests, and answers new ones with a signature that proves that the key exists. A failure is tried
+    /// again with the next request: proofs do not wait for it.
     pub(crate) async fn answer(&self, endpoint: &Endpoint, enclave: &Enclave) {
         let failed = |error: ClientError| {
             endpoint.metrics.retries[&(Request::Sign, Fault::of(&error))].inc();

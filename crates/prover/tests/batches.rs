@@ -48,7 +48,7 @@ async fn a_proof_is_kept_and_offered_until_the_server_takes_it() {
     let statement = proof.statement.unwrap();
     statement.verify(&proof.pubkey).unwrap();
     assert_eq!(statement.statement.root, root());
-    // Nothing is offered again.
+    // Nothing is sent again.
     peer.request_to(INPUTS).await;
     peer.request_to(INPUTS).await;
 
@@ -251,7 +251,7 @@ async fn a_verification_that_does_not_end_stops_the_prover_and_no_lease_is_left_
         _ => status(200),
     })
     .await;
-    // The batch takes longer than both.
+    // The batch takes longer than either limit.
     let (verification_timeout, stuck_verification_timeout) = (Duration::from_millis(1), Duration::from_millis(1));
     let config = Config { verification_timeout, stuck_verification_timeout, ..one_at_a_time(&peer) };
     let ended = Running::start(config).end().await;
@@ -335,7 +335,7 @@ async fn several_servers_are_served_in_turn_with_one_key() {
         while !matches!(prover.event().await, Event::Submitted { .. }) {}
     }
     let key = |body: &[u8]| serde_json::from_slice::<SubmitProof>(body).unwrap().pubkey;
-    // Of six, each got at least two; the worker takes them in turn, but a fetch may come late.
+    // Each server got at least two of six: the worker takes them in turn, but a fetch may come late.
     let mut keys = Vec::new();
     for peer in [&mut one, &mut other] {
         for _ in 0..2 {

@@ -161,7 +161,7 @@ async fn a_lease_is_renewed_until_it_is_lost_and_then_its_batch_is_let_go() {
     for _ in 0..3 {
         peer.request_to("/tee/leases/abc/renew").await;
     }
-    // The report is offered once more, and that is that.
+    // The report is sent once more, and then no more.
     peer.request_to("/tee/leases/abc/fail").await;
     for _ in 0..20 {
         assert_eq!(peer.request().await.path, INPUTS);
@@ -185,7 +185,7 @@ async fn a_batch_whose_body_is_cut_short_is_given_back_and_asked_for_again() {
     prover.stops_within_a_second().await;
 }
 
-/// What a server that wants to be left alone for an hour says.
+/// The answer of a server that wants to be left alone for an hour.
 fn in_an_hour() -> Answer {
     Answer::Full((StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "3600")]).into_response())
 }
@@ -223,12 +223,12 @@ async fn a_result_that_is_due_is_offered_once_more_when_the_prover_is_told_to_st
         prover.stop.cancel();
         peer.request_to("/tee/leases/abc/fail").await;
         prover.end().await.unwrap();
-        // It was taken: nothing is left to give back.
+        // It was taken, so nothing is left to give back.
         assert!(!peer.paths().contains(&"/tee/leases/abc".to_owned()));
     }
 }
 
-/// Headers that announce so many bytes, and then one byte now and again.
+/// Headers that announce this many bytes, and then one byte from time to time.
 fn dripping(announced_bytes: u64) -> Answer {
     let drops = futures::stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -244,7 +244,7 @@ fn dripping(announced_bytes: u64) -> Answer {
 
 #[tokio::test]
 async fn a_server_that_announces_much_and_drips_takes_nothing_from_another() {
-    // More than there is memory for, and just as much as a share is enough for.
+    // More than the memory allows, and exactly as much as a share allows.
     for announced_bytes in [1 << 30, 20 << 20] {
         let dripped = Arc::new(AtomicBool::new(false));
         let drips = dripped.clone();
@@ -302,7 +302,7 @@ async fn a_prover_of_type_none_registers_nothing() {
 
 #[tokio::test]
 async fn a_simulated_prover_refuses_a_server_that_is_not_on_this_machine() {
-    // The token is cancelled, so that nothing is sent in any case.
+    // The token is cancelled, so that nothing is ever sent.
     let stop = CancellationToken::new();
     stop.cancel();
     let start = |url: &str, danger_simulated_proofs| {

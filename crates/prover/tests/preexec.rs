@@ -51,7 +51,7 @@ fn the_commands_arguments_and_exit_code_are_its_own() {
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(42), &b"--env-prefix --help\n"[..]));
 }
 
-/// The key is in the command's environment: whatever it is, it leaves none in a core dump.
+/// The key is in the command's environment, so the command must not leave it in a core dump either.
 #[test]
 fn the_command_leaves_no_core_dump() {
     let limits = String::from_utf8(preexec(&["--simulation", "cat", "/proc/self/limits"]).stdout).unwrap();

@@ -139,7 +139,7 @@ async fn health_says_why_it_is_not_ready_and_metrics_count() {
     assert_open_metrics(&metrics).await;
 }
 
-/// Has the reference parser read it.
+/// Checks the metrics with the reference parser.
 async fn assert_open_metrics(metrics: &str) {
     let python = async |code: &str, file: &std::path::Path| {
         Command::new("python3").args(["-c", code]).arg(file).output().await.ok()
@@ -208,11 +208,11 @@ async fn what_preexec_hands_over_the_gateway_takes() {
         .spawn()
         .unwrap();
     peer.request_to(INPUTS).await;
-    // The command has taken the place of what started it: the signal reaches it.
+    // The command has replaced the program that started it, so the signal reaches it.
     kill(&prover, "TERM").await;
     assert_eq!(prover.wait().await.unwrap().code(), Some(0));
 
-    // Simulated stays simulated, whoever made the quote.
+    // A simulated key stays simulated, whoever made the quote.
     let elsewhere = Command::new(env!("CARGO_BIN_EXE_tee-key-preexec"))
         .args(["--simulation", "--", env!("CARGO_BIN_EXE_tee-prover-gateway")])
         .env_clear()
@@ -264,7 +264,7 @@ async fn a_token_for_another_machine_over_plain_http_is_warned_of() {
             ("TEE_PROVER_API_URL", url),
             ("TEE_PROVER_API_TOKEN", "s3cret"),
             ("TEE_PROVER_MAX_RETRIES", "0"),
-            // The proxy refuses at once what nobody would answer.
+            // The proxy immediately refuses what nobody would answer.
             ("HTTP_PROXY", "http://127.0.0.1:1"),
         ];
         let log = command(&["--simulation", "--danger-simulated-proofs"], &environment).output().await.unwrap();

@@ -2,10 +2,10 @@ use super::*;
 use tee_api::{ClientCertificate, TlsFiles};
 use tee_verifier::{ChainPins, CodeHashes, CodePin, H256};
 
-/// Nothing but servers is of interest.
+/// Allows any code, for tests that are only about servers.
 const ANY_CODE: (&str, &str) = ("TEE_PROVER_DANGER_ANY_CODE", "true");
 
-/// Loads with any code, where nothing else is said of it.
+/// Loads a configuration, with any code allowed unless the variables say otherwise.
 fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     load_strictly(file, &[&[ANY_CODE], variables].concat())
 }
@@ -208,7 +208,7 @@ fn a_misspelt_variable_is_refused_with_the_name_that_it_is_most_like() {
         assert_eq!((name.as_str(), nearest.as_str()), (misspelt, meant));
         assert!(!format!("{error} {error:?}").contains("s3cret"));
     }
-    // Others' variables are others'.
+    // Other programs' variables are left alone.
     assert!(from_environment(&[("TEE_PROVER_API_URL", "http://host"), ("PATH", "/bin")]).is_ok());
 }
 
@@ -256,7 +256,7 @@ fn pins_come_from_the_file_or_from_one_of_their_own() {
     assert_eq!(load_strictly(None, &variables).unwrap().config.pins, Pins::Chain(pins()));
 }
 
-/// Without pins an enclave would sign what any bootloader does.
+/// Without pins, an enclave would sign the results of any bootloader.
 #[test]
 fn code_is_pinned_or_said_not_to_be_and_never_both() {
     let server = "api_url: http://a\n";

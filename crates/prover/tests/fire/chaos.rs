@@ -1,4 +1,4 @@
-//! A network that cannot be trusted, between the gateway and its servers.
+//! An unreliable network between the gateway and its servers.
 
 use crate::dice::Dice;
 use std::{
@@ -20,7 +20,7 @@ use tokio::{
 /// More than any request's header.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// A proxy that treats each connection as the dice say, and leads it to one of several servers.
+/// A proxy that treats each connection at random, and connects it to one of several servers.
 pub(crate) struct Chaos {
     address: SocketAddr,
     counts: Arc<Mutex<BTreeMap<&'static str, u32>>>,
@@ -51,7 +51,7 @@ impl Chaos {
                 };
                 *counted.lock().unwrap().entry(name).or_default() += 1;
                 tokio::spawn(async move {
-                    // Whatever breaks here was meant to.
+                    // Whatever breaks here is meant to.
                     let _ = treat(name, client, server, dice).await;
                 });
             }
@@ -63,7 +63,7 @@ impl Chaos {
         format!("http://{}", self.address)
     }
 
-    /// Leaves all further connections alone.
+    /// Leaves all later connections alone.
     #[allow(dead_code, reason = "not every test comes to an end that way")]
     pub(crate) fn calm_down(&self) {
         self.calm.store(true, Ordering::Relaxed);
@@ -87,7 +87,7 @@ async fn treat(name: &str, mut client: TcpStream, server: SocketAddr, mut dice: 
         "hung up" => return Ok(()),
         "sent twice" => {
             let (head, body) = whole_request(&mut client).await?;
-            // The server answers the first one in full, and nobody hears it.
+            // The server answers the first one in full, but nobody receives the answer.
             let mut first = open(server, &head).await?;
             first.write_all(&body).await?;
             tokio::io::copy(&mut first, &mut tokio::io::sink()).await?;
@@ -107,11 +107,11 @@ async fn treat(name: &str, mut client: TcpStream, server: SocketAddr, mut dice: 
     let request = async {
         to_server.write_all(&begun).await?;
         tokio::io::copy(&mut from_client, &mut to_server).await?;
-        // The answer is still to come.
+        // The answer never arrives.
         std::future::pending::<io::Result<()>>().await
     };
     let answer = async {
-        // Up to a few requests' worth, then the line goes dead: in a header, in a body, or between.
+        // The connection goes dead after up to a few requests' bytes: in a header, in a body, or between.
         let mut left = match name {
             "cut" => dice.below(60_000) as usize,
             "trickled" => dice.below(3_000) as usize,
@@ -138,8 +138,8 @@ async fn treat(name: &str, mut client: TcpStream, server: SocketAddr, mut dice: 
     }
 }
 
-/// A connection to the server, with a request's header sent. One exchange a connection: a good one that stays open would take
-/// all that follow out of the dice's reach.
+/// A connection to the server, with a request's header sent. Each connection has one exchange: otherwise a good
+/// connection that stays open would carry all later requests past the dice.
 async fn open(server: SocketAddr, head: &[u8]) -> io::Result<TcpStream> {
     let mut upstream = TcpStream::connect(server).await?;
     let line = head.windows(2).position(|end| end == b"\r\n").unwrap_or(head.len());
@@ -149,7 +149,7 @@ async fn open(server: SocketAddr, head: &[u8]) -> io::Result<TcpStream> {
     Ok(upstream)
 }
 
-/// A request's header, and what came of its body with it.
+/// A request's header, with the part of its body that came with it.
 async fn head(from: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut head = Vec::new();
     loop {

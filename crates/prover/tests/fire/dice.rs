@@ -1,4 +1,4 @@
-//! Chance that can be repeated.
+//! Randomness that can be repeated.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -9,7 +9,8 @@ use std::{
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// By the seed in a variable of the environment, or another one each time. Says its seed, so that a failure can be repeated.
+    /// Takes the seed from an environment variable, or a new one each time. Prints it, so that a failure can be
+    /// repeated.
     pub(crate) fn throw(variable: &str) -> Self {
         let seed =
             std::env::var(variable).map_or_else(|_| RandomState::new().hash_one(()), |text| text.parse().unwrap());

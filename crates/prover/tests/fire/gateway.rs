@@ -1,4 +1,4 @@
-//! The gateway as a process, and what it says of itself.
+//! The gateway as a process, and what it reports about itself.
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
 
 const SUBMITTED: &str = "tee_prover_batches_total{outcome=\"submitted\",kind=\"\"}";
 
-/// No test waits longer for a step.
+/// The longest time that a test waits for a step.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct Gateway {
@@ -57,7 +57,7 @@ impl Gateway {
         self.http.get(&self.metrics_url).send().await.unwrap().text().await.unwrap()
     }
 
-    /// A metric by its name with labels; 0 where it is not there yet.
+    /// A metric by its name with labels; 0 if it is missing.
     pub(crate) async fn metric(&mut self, name: &str) -> u64 {
         let metrics = self.metrics().await;
         let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());

@@ -1,7 +1,7 @@
 //! The gateway and the server as processes, while everything around them goes wrong.
 //!
-//! By default a short run. `TEE_FIRE_BATCHES=200 TEE_FIRE_KILLS=50 cargo test -p tee-prover --test fire -- --nocapture` is the
-//! long one; `TEE_FIRE_SEED` repeats a run's dice.
+//! By default this is a short run. `TEE_FIRE_BATCHES=200 TEE_FIRE_KILLS=50 cargo test -p tee-prover --test fire --
+//! --nocapture` is the long one; `TEE_FIRE_SEED` repeats a run's random choices.
 
 mod chaos;
 mod dice;
@@ -23,7 +23,7 @@ use tee_server::{Clock, ManualClock};
 use tokio::time::{Instant, sleep, timeout};
 use world::{Outcome, World};
 
-/// A server as a process of its own, so that it can be killed: the tests start this very program again for it.
+/// A server as a separate process, so that it can be killed: for it, the tests start this very program again.
 #[tokio::test]
 #[ignore = "the other tests start it"]
 async fn server_process() {
@@ -37,7 +37,7 @@ async fn a_server_that_is_killed_and_restarted_gets_every_batch_proven_exactly_o
     let mut world = World::with_batches(batches, &[]).await;
     world.start_server().await;
     let mut gateway = Gateway::start(&world.url(), &[]).await;
-    // Kills are spread over the run: one each time that so many more proofs are in.
+    // Kills are spread over the run: one each time that a number of further proofs are in.
     let started = Instant::now();
     let mut in_work = 0;
     for kill in 1..=kills {
@@ -137,7 +137,7 @@ async fn a_clock_that_jumps_over_leases_loses_no_batch() {
             if outcomes == vec_of(12, Outcome::PROVEN) {
                 break;
             }
-            // All leases are over at once, whatever their batches are at.
+            // All leases end at once, whatever state their batches are in.
             if Some(&proven(&outcomes)) > jumps.last() {
                 jumps.push(proven(&outcomes));
                 clock.advance(Duration::from_secs(60 * 60));
@@ -156,13 +156,13 @@ async fn a_clock_that_jumps_over_leases_loses_no_batch() {
 async fn a_batch_that_comes_to_an_idle_server_is_proven_at_once() {
     let world = World::with_batches(0, &[]).await;
     let server = world.serve_by(Clock::System).await;
-    // One who only asked now and then would come back in an hour.
+    // A prover that asks only rarely would come back in an hour.
     let seldom = [("TEE_PROVER_INITIAL_RETRY_BACKOFF_SECS", "1h"), ("TEE_PROVER_MAX_IDLE_POLL", "1h")];
     let mut gateway = Gateway::start(&world.url(), &seldom).await;
     gateway.until("tee_prover_servers{state=\"registered\"}", 1).await;
     let mut chain = Chain::new(Genesis::sepolia().unwrap());
     for proven in 1..=2 {
-        // The question that waits is on its way.
+        // The request that waits for work is being sent.
         sleep(Duration::from_millis(300)).await;
         server.service().add_batch(world::next_batch(&mut chain)).await.unwrap();
         timeout(Duration::from_secs(60), gateway.until_submitted(proven)).await.expect("it is woken");

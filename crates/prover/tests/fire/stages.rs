@@ -1,4 +1,4 @@
-//! SIGTERM in each stage of the gateway's work: it ends with exit code 0, and no batch stays taken that is not proven.
+//! SIGTERM in each stage of the gateway's work: it exits with code 0, and no unproven batch stays taken.
 
 use crate::{
     gateway::Gateway,
@@ -22,12 +22,12 @@ const LEASE: &str = "/tee/leases/abc";
 const SUBMIT: &str = "/tee/submit_proofs/14034";
 const REPORT: &str = "/tee/leases/abc/fail";
 
-/// Where the gateway is when the signal comes: once this path has been asked for.
+/// The gateway's stage when the signal arrives: after the first request to this path.
 struct Stage {
     name: &'static str,
     reached_at: &'static str,
     answer: fn(&Request, &Bytes) -> Answer,
-    /// What must have been asked for at the end.
+    /// The path of the last request, if there must be one.
     ends_with: Option<&'static str>,
 }
 
@@ -65,7 +65,7 @@ const STAGES: [Stage; 9] = [
             INPUTS => of(batch),
             _ => status(200),
         },
-        // Or given back, if the signal came before the batch was in work; see below.
+        // Or the batch is given back, if the signal came before work on it began; see below.
         ends_with: Some(SUBMIT),
     },
     Stage {
@@ -99,7 +99,7 @@ async fn sigterm_in_any_stage_ends_with_exit_code_0_and_leaves_no_batch_taken() 
     for stage in STAGES {
         let (handed_out, batch) = (Arc::new(AtomicUsize::new(0)), batch.clone());
         let mut peer = Peer::start(move |request| match request.path.as_str() {
-            // One batch, and then no more.
+            // One batch, and then no others.
             INPUTS if handed_out.fetch_add(1, Ordering::Relaxed) > 0 => status(204),
             _ => (stage.answer)(request, &batch),
         })

@@ -1,4 +1,4 @@
-//! A server's files with batches in them, and the server as a process on top.
+//! A server's files with batches in them, and the server that runs on them as a process.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tee_devnet::{Chain, Genesis, Load};
@@ -12,9 +12,9 @@ use tokio::{
 
 /// The devnet's first.
 pub(crate) const FIRST_BATCH: u32 = 14034;
-/// Short, so that what a killed server took with it comes back soon.
+/// Short, so that what a killed server held is soon available again.
 const LEASE_SECS: u32 = 2;
-/// A failed batch is tried again after as long: where batches fail, that is to be after the test.
+/// A failed batch is tried again after this time. If batches fail in a test, that must be after its end.
 const POISON_LEASE_SECS: u32 = 600;
 const FOLDER: &str = "TEE_FIRE_FOLDER";
 const ADDRESS: &str = "TEE_FIRE_ADDRESS";
@@ -41,10 +41,10 @@ impl Outcome {
 }
 
 impl World {
-    /// Tiny batches of the devnet; those at the places in `poison` claim that storage is in another shard, too.
+    /// Tiny batches of the devnet. Those at the places in `poison` also claim that storage is in another shard.
     pub(crate) async fn with_batches(batches: u32, poison: &[usize]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Free now, and nobody else's for the moment: each test has its own server.
+        // An address that is free now, and unlikely to be taken soon: each test has its own server.
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let lease_secs = if poison.is_empty() { LEASE_SECS } else { POISON_LEASE_SECS };
         let server = Server::start(config(folder.path(), address, lease_secs)).await.unwrap();
@@ -92,12 +92,12 @@ impl World {
         Server::start_with_clock(config(self.folder.path(), self.address, self.lease_secs), clock).await.unwrap()
     }
 
-    /// SIGKILL: nothing is finished, nothing is said.
+    /// SIGKILL, without a chance to finish or report anything.
     pub(crate) async fn kill_server(&mut self) {
         self.server.take().expect("it runs").kill().await.unwrap();
     }
 
-    /// What the database says, once the server is gone.
+    /// The outcomes in the database, once the server is gone.
     pub(crate) async fn outcomes(&self) -> BTreeMap<u32, Outcome> {
         let server = self.serve_by(Clock::System).await;
         assert!(server.service().disagreements().await.unwrap().is_empty());
@@ -113,7 +113,7 @@ pub(crate) fn next_batch(chain: &mut Chain) -> NewBatch {
     NewBatch { input, expected_root: None, sealed_at_ms: None, source: "devnet".to_owned() }
 }
 
-/// What a server's database says of each batch.
+/// The outcome of each batch in a server's database.
 pub(crate) async fn outcomes(server: &Server) -> BTreeMap<u32, Outcome> {
     let mut outcomes = BTreeMap::new();
     for row in server.service().overview(0, 100_000).await.unwrap() {

@@ -1,4 +1,4 @@
-//! A server that answers as a test tells it to, and tells the test what it was asked.
+//! A server that answers as a test tells it to, and tells the test what requests it received.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// No test waits longer for anything.
+/// The longest time that a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Peer {
@@ -39,7 +39,7 @@ pub(crate) struct Request {
 
 /// What a test answers.
 pub(crate) enum Answer {
-    /// 200 says what zksync-era says when all went well.
+    /// 200 has zksync-era's body for a success.
     Status(StatusCode),
     Full(Response),
     /// The headers of a success, and then a broken connection.
@@ -53,7 +53,8 @@ impl Peer {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
     }
 
-    /// One that also answers what is wanted signed for contracts. The others know nothing of it, as servers of zksync-era.
+    /// A server that also answers requests for what contracts want signed. The others do not know such requests, like
+    /// zksync-era's servers.
     pub(crate) async fn start_with_contracts(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), true, answer)
     }
@@ -119,7 +120,7 @@ impl Peer {
         }
     }
 
-    /// The paths of all requests that have come and were not looked at.
+    /// The paths of all requests that have arrived and were not examined.
     pub(crate) fn paths(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.requests.try_recv().ok()).map(|request| request.path).collect()
     }
@@ -139,10 +140,10 @@ pub(crate) fn leased(id: &str, expires_in_secs: u32, body: impl Into<Body>) -> A
     Answer::Full((headers, body.into()).into_response())
 }
 
-/// A body that breaks off once the headers are on their way.
+/// A body that breaks off after the headers were sent.
 pub(crate) fn cut_short() -> Body {
     Body::from_stream(futures::stream::once(async {
-        // The server sends what it has before it asks again.
+        // The server sends what it has before it polls again.
         tokio::task::yield_now().await;
         Err::<Bytes, _>(std::io::Error::other("cut"))
     }))
@@ -198,7 +199,7 @@ pub(crate) fn one_at_a_time(peer: &Peer) -> Config {
     Config { verification_workers: one, prefetch: one, ..config(peer) }
 }
 
-/// A client that knows no TLS.
+/// A client that does not use TLS.
 pub(crate) fn http() -> reqwest::Client {
     let tls =
         rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
@@ -209,7 +210,7 @@ pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }
 
-/// A file of the shared test data; `None`, said aloud, where there is none.
+/// A file of the shared test data. `None`, with a message, if it is missing.
 pub(crate) fn test_data(path: &str) -> Option<Vec<u8>> {
     Some(std::fs::read(test_skips::data()?.join(path)).unwrap())
 }
