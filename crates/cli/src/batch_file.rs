@@ -11,7 +11,7 @@ use tee_api::{Compression, InputEncoding, UnreadableInput};
 use tee_verifier::{BatchInput, InputForm, MAX_INPUT_BYTES};
 use thiserror::Error;
 
-/// What Zstandard's frames and gzip's members begin with.
+/// The first bytes of Zstandard's frames and of gzip's members.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -32,7 +32,7 @@ pub(crate) struct Encoded {
     encoding: InputEncoding,
 }
 
-/// Reads a batch input. The file's name tells its encoding.
+/// Reads a batch input. The file's name determines its encoding.
 pub(crate) fn read(path: &Path) -> Result<BatchInput, BatchFileError> {
     let (file, encoding) = open(path)?;
     Ok(encoding.decode(file, MAX_INPUT_BYTES)?.input)
@@ -101,7 +101,8 @@ fn open(path: &Path) -> Result<(Box<dyn BufRead>, InputEncoding), BatchFileError
     Ok((Box::new(BufReader::new(file)), encoding))
 }
 
-/// It has no name to go by, so its first bytes say how it is compressed and, decompressed, which form it has.
+/// The standard input has no name, so its first bytes show how it is compressed and, once decompressed, which form it
+/// has.
 fn standard_input() -> Result<(Box<dyn BufRead>, InputEncoding), BatchFileError> {
     let mut start = Vec::new();
     io::stdin().take(ZSTD.len() as u64).read_to_end(&mut start)?;
@@ -116,13 +117,13 @@ fn standard_input() -> Result<(Box<dyn BufRead>, InputEncoding), BatchFileError>
         Compression::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(all))),
         Compression::None => Box::new(all),
     };
-    // No CBOR of an input begins like JSON: it is a map, whose first byte is above all of ASCII.
+    // No input in CBOR begins like JSON: it is a map, whose first byte is above all of ASCII.
     let is_json = plain.fill_buf()?.first().is_none_or(u8::is_ascii);
     let form = if is_json { InputForm::Json } else { InputForm::Cbor };
     Ok((plain, InputEncoding { form, compression: Compression::None }))
 }
 
-/// Writes a batch input in the encoding that the file's name tells.
+/// Writes a batch input in the encoding that the file's name determines.
 pub(crate) fn write(path: &Path, input: &BatchInput) -> Result<(), BatchFileError> {
     let encoding = encoding(path)?;
     let mut file = BufWriter::new(File::create(path)?);
@@ -130,7 +131,7 @@ pub(crate) fn write(path: &Path, input: &BatchInput) -> Result<(), BatchFileErro
     Ok(file.get_ref().sync_all()?)
 }
 
-/// The encoding that a file's name tells.
+/// The encoding that a file's name determines.
 pub(crate) fn encoding(path: &Path) -> Result<InputEncoding, BatchFileError> {
     InputEncoding::of_file_name(path).ok_or(BatchFileError::Name)
 }

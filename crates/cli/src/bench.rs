@@ -1,4 +1,4 @@
-//! `teectl bench`: what verification costs. `docs/BENCHMARKS.md` says how to read it.
+//! `teectl bench`: what verification costs. `docs/BENCHMARKS.md` explains the results.
 
 #[cfg(feature = "reference")]
 mod compare;

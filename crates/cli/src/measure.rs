@@ -1,4 +1,4 @@
-//! `teectl measure`: what quotes will say of a program, as a policy.
+//! `teectl measure`: what quotes will say about a program, as a policy.
 
 mod replay;
 mod sgx;

@@ -1,4 +1,4 @@
-//! `teectl server`: a server that runs, by its HTTP API.
+//! `teectl server`: operates a running server through its HTTP API.
 
 mod batches;
 mod connection;

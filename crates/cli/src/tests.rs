@@ -1,4 +1,4 @@
-//! What `--help` says of each command.
+//! What `--help` says about each command.
 
 use clap::{Command, CommandFactory, Parser};
 
@@ -22,7 +22,7 @@ fn examples(command: &Command) -> Vec<String> {
     text.lines().filter_map(|line| line.strip_prefix("  teectl").map(|rest| format!("teectl{rest}"))).collect()
 }
 
-/// The words of a line up to where a shell sends the output elsewhere.
+/// The words of a line, up to where a shell redirects the output.
 fn words(line: &str) -> Vec<String> {
     let quoted = line.split('"').enumerate();
     let words = quoted.flat_map(|(at, part)| match at % 2 {

@@ -38,14 +38,14 @@ fn devnet() -> (tempfile::TempDir, PathBuf, BatchInput) {
     (folder, file, BatchInput::from_json(&json).unwrap())
 }
 
-/// Verifies what comes in by the standard input.
+/// Verifies an input from the standard input.
 fn fed(bytes: &[u8]) -> Output {
     let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
     teectl.args(["batch", "verify", "--json", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut teectl = teectl.spawn().unwrap();
     let mut stdin = teectl.stdin.take().unwrap();
     for piece in [&bytes[..bytes.len().min(1)], &bytes[bytes.len().min(1)..]] {
-        // Who has seen enough hangs up.
+        // A reader that has seen enough closes the pipe.
         let _ = stdin.write_all(piece).and_then(|()| stdin.flush());
     }
     drop(stdin);
@@ -74,7 +74,7 @@ fn a_batch_verifies_in_every_format() {
     let lines = lines(&output);
     assert_eq!(lines.len(), 6);
     assert_documented("teectl batch verify", &lines);
-    // The standard input has no name that would say what it holds, and may come in pieces.
+    // The standard input has no name that shows its encoding, and may arrive in pieces.
     let piped = files.each_ref().map(|file| {
         let output = fed(&fs::read(file).unwrap());
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -136,7 +136,7 @@ fn what_is_no_batch_input_is_unreadable_with_exit_code_2() {
         write("trailing.json", &[&json[..], b"{}"].concat()),
         write("another.json", b"{\"V2\":{}}"),
         write("name.txt", &json),
-        // Nesting and lengths that a careless decoder follows.
+        // Nesting and lengths that a careless decoder would follow.
         write("deep.json", "[".repeat(100_000).as_bytes()),
         write("deep.cbor", &[0x81; 100_000]),
         write("long.cbor", &[0xa1, 0x62, b'V', b'1', 0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
@@ -173,7 +173,7 @@ fn inspect_shows_what_is_inside() {
     }
 }
 
-/// A batch's own bootloader is checked against nothing but its hash.
+/// A batch's own bootloader is compared with nothing but its hash.
 #[test]
 fn code_is_judged_where_it_is_pinned_and_said_not_to_be_elsewhere() {
     let (folder, honest, _) = devnet();

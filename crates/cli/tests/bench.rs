@@ -1,4 +1,4 @@
-//! `teectl bench`: what it reports. Times are the machine's affair.
+//! `teectl bench`: what it reports. The times depend on the machine.
 
 use std::{
     ffi::OsStr,
@@ -37,7 +37,7 @@ fn number(line: &Value, key: &str) -> f64 {
     line[key].as_f64().unwrap_or_else(|| panic!("{key} of {line}"))
 }
 
-/// Asserts that a median lies in its range, and gives it.
+/// Asserts that a median lies in its range, and returns it.
 #[track_caller]
 fn median(line: &Value, name: &str) -> f64 {
     let median = number(line, &format!("{name}_ms"));
@@ -63,7 +63,7 @@ fn files_are_compared_with_the_reference() {
     assert!(!cfg!(target_os = "linux") || number(line, "peak_rss_bytes") > 1e6);
 }
 
-/// What people install does not hold the published virtual machine.
+/// Installed programs do not contain the published virtual machine.
 #[cfg(not(feature = "reference"))]
 #[test]
 fn without_the_reference_the_command_says_how_to_get_it() {

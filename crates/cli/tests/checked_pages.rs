@@ -72,7 +72,7 @@ fn http() -> Client {
     HttpOptions::new("test").client(&Url::parse("http://127.0.0.1").unwrap()).unwrap()
 }
 
-/// What stands behind a text on standard error, once it is said.
+/// The text that follows another on standard error, once it is printed.
 fn said(stderr: &mut BufReader<ChildStderr>, text: &str) -> String {
     let mut line = String::new();
     while stderr.read_line(&mut line).unwrap() > 0 {
@@ -84,7 +84,7 @@ fn said(stderr: &mut BufReader<ChildStderr>, text: &str) -> String {
     panic!("never said: {text}");
 }
 
-/// The publisher has a runtime of its own, which wants a thread without one.
+/// The publisher has its own runtime, which needs a thread without one.
 fn four_batches() -> (Publisher, Files) {
     std::thread::spawn(publish).join().unwrap()
 }
@@ -102,7 +102,7 @@ fn publish() -> (Publisher, Files) {
 #[tokio::test]
 async fn each_batch_is_shown_with_the_verdict_of_this_check_and_who_says_so() {
     let (publisher, files) = four_batches();
-    // What may be a secret in the address is not shown.
+    // The part of the address that may be secret is not shown.
     let address = publisher.url().replace("http://", "http://me:secret@");
     let mut checked = Checked::start(&address, &files, "--batch 1-5 --serve 127.0.0.1:0");
     checked.wait();
@@ -142,7 +142,7 @@ async fn each_batch_is_shown_with_the_verdict_of_this_check_and_who_says_so() {
         assert!(!shown.contains("<img src=x") && !shown.contains("<script>") && !shown.contains("secret"), "{shown}");
         assert!(shown.len() < 90 * 1024, "{path}: {}", shown.len());
     }
-    // The pages change nothing about what the check comes to.
+    // The pages do not change the result of the check.
     assert_eq!(checked.interrupt(), Some(1));
 }
 

@@ -1,4 +1,4 @@
-//! `teectl batch complete`, as a person runs it; and a server and a prover, which need nobody for it.
+//! `teectl batch complete`, as a person runs it, and a server and a prover, which do without it.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 static CHAIN: LazyLock<Chain> = LazyLock::new(|| Chain::new(Genesis::sepolia().unwrap()));
 
-/// A batch with 200 writes and a gas limit too small for what they publish.
+/// A batch with 200 writes, and a gas limit too small for what they publish.
 static BATCH: LazyLock<SealedBatch> = LazyLock::new(|| {
     let seal = |gas_limit: u64| {
         let mut account = Account::new(0);
@@ -96,7 +96,7 @@ fn a_batch_that_lacks_paths_is_rejected_completed_and_verified_in_every_format()
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.starts_with("completed: batch 14034 has 200 further paths"), "{text}");
         assert_eq!(verdict(&completed), (Value::Null, json!(format!("{:?}", BATCH.root))));
-        // Once more there is nothing to do.
+        // The second time, there is nothing to do.
         let output = complete(&completed, &url, &completed);
         assert!(String::from_utf8(output.stdout).unwrap().contains(" 0 further paths"));
         assert_eq!(verdict(&completed).0, Value::Null);
@@ -138,7 +138,7 @@ fn what_a_node_says_is_not_believed_and_no_file_is_written() {
     fs::write(&garbage, "{").unwrap();
     assert_eq!(complete(&garbage, &node(&CHAIN), &output_file).status.code(), Some(2));
     assert_eq!(complete(&file, &node(&CHAIN), &folder.path().join("name.txt")).status.code(), Some(1));
-    // Not of this chain's code, whatever paths it has.
+    // Not this chain's code, whatever paths it has.
     let mut input = BATCH.input.clone();
     input.system_env.zk_porter_available = true;
     let rejected = folder.path().join("rejected.json");

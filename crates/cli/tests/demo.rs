@@ -11,7 +11,7 @@ fn demo(arguments: &[&str]) -> Child {
     command.arg("demo").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// What a demo printed, after it ended well. Its folder is taken away.
+/// The output of a demo that ended successfully. Its folder is removed.
 fn finished(demo: Child) -> String {
     let output = demo.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -84,7 +84,7 @@ fn slowly_batches_keep_coming_until_interrupted() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Ends a demo as Ctrl-C does, which is no failure.
+/// Ends a demo as Ctrl-C does, which is not a failure.
 fn interrupt(mut demo: Child) {
     let interrupt = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
     assert!(interrupt.success() && demo.wait().unwrap().success());

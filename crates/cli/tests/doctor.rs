@@ -1,4 +1,4 @@
-//! `teectl doctor` on machines that are folders, and what it is asked to look at.
+//! `teectl doctor` on machines that are folders, and the checks that it is asked for.
 
 mod documented;
 
@@ -45,7 +45,7 @@ fn report(root: &Path, arguments: &[&str]) -> (Value, i32) {
     (report, output.status.code().unwrap())
 }
 
-/// What was found by a check that was asked for, and what to do.
+/// The result of a check that was asked for, and what to do.
 fn asked(report: &Value, check: &str) -> (bool, String, String) {
     let checks = report["checks"].as_array().unwrap().iter();
     let found = checks.filter(|found| found["part"] == "asked").find(|found| found["check"] == check);
@@ -54,7 +54,7 @@ fn asked(report: &Value, check: &str) -> (bool, String, String) {
     (found["ok"].as_bool().unwrap(), text("found"), text("todo"))
 }
 
-/// Answers each request with this.
+/// Answers each request with `answer`.
 fn answering(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -159,7 +159,7 @@ fn a_service_of_collateral_must_answer_as_one() {
     let (no_service, code) = report(root.path(), &["--pccs", &other]);
     let (ok, _, todo) = asked(&no_service, "collateral");
     assert!(!ok && todo.contains("PCS or PCCS") && code == 1, "{no_service}");
-    // The second of two is enough.
+    // One working service of two is enough.
     let (second, _) = report(root.path(), &["--pccs", &format!("{other},{pcs}")]);
     assert!(asked(&second, "collateral").0, "{second}");
     let (no_url, code) = report(root.path(), &["--pccs", "nowhere"]);

@@ -24,7 +24,7 @@ fn commands_below(words: &[&str]) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-/// The names of the pages that there should be, of a command and those below it.
+/// The names of the pages that must exist for a command and those below it.
 fn pages(words: &[&str]) -> BTreeSet<String> {
     let own = format!("{}.1", [&["teectl"], words].concat().join("-"));
     let below = commands_below(words).into_iter().flat_map(|name| pages(&[words, &[&name]].concat()));

@@ -1,4 +1,4 @@
-//! `teectl server batches` and `teectl server jobs` against a server that asks for tokens.
+//! `teectl server batches` and `teectl server jobs` against a server that requires tokens.
 
 use std::{
     fs,
@@ -92,7 +92,7 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     assert!(ignored.status.success(), "{ignored:?}");
     assert_eq!(list(&["--status", "permanently_ignored", "--json"]).await.lines().count(), 1);
 
-    // As in the release before.
+    // As in the previous release.
     let of_before = teectl(&reader, &["jobs", "list", "--server", &url, "--json"]).await;
     assert_eq!((text(&of_before), of_before.status.code()), (list(&["--json"]).await, Some(0)));
     let warning = String::from_utf8_lossy(&of_before.stderr);
@@ -121,7 +121,7 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     server.stop().await;
 }
 
-/// Registers a key whose quote nobody judges, and submits its signature of a root for batch 14034.
+/// Registers a key whose quote is not judged, and submits its signature of a root for batch 14034.
 async fn prove(client: &Client, seed: u8, root: H256) -> (PublicKey, Result<(), ClientError>) {
     let secret = SecretKey::from_slice(&[seed; 32]).unwrap();
     let pubkey = PublicKey::from_bytes(&secret.public_key(SECP256K1).serialize()).unwrap();

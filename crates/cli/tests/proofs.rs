@@ -35,14 +35,14 @@ fn lines(output: &Output) -> Vec<Value> {
     lines
 }
 
-/// Verdicts of the batches in turn, and the exit code.
+/// The batches' verdicts in order, and the exit code.
 fn verdicts(output: &Output) -> (Vec<String>, i32) {
     let lines = lines(output);
     let verdict = |line: &Value| line["verdict"].as_str().map(str::to_owned);
     (lines.iter().filter_map(verdict).collect(), output.status.code().unwrap())
 }
 
-/// Codes of what is wrong with the first batch's first proof.
+/// The codes of the problems of the first batch's first proof.
 fn problems(output: &Output) -> Vec<String> {
     let lines = lines(output);
     let problems = lines[0]["proofs"][0]["problems"].as_array().cloned().unwrap_or_default();
@@ -70,7 +70,7 @@ fn the_proof_of_an_era_mainnet_batch_holds_as_of_its_time() {
     assert_eq!(verdicts(&output), (vec!["contradicted".to_owned()], 1));
     assert_eq!(problems(&output), ["root"]);
 
-    // The same signature without its recovery id; this one needs id 1 or 0, and both are tried.
+    // The same signature without its recovery id. This one needs id 1 or 0, and both are tried.
     let changed = |field: &str, change: &dyn Fn(&mut Vec<u8>)| {
         let mut proof = era.proof.clone();
         let mut bytes = hex::decode(proof[field].as_str().unwrap()).unwrap();
@@ -193,12 +193,12 @@ fn one_proof_that_holds_is_enough_unless_another_contradicts_it() {
     let output = simulated(&publisher, &files, "--batch 1");
     assert_eq!(verdicts(&output), (vec!["proven".to_owned()], 0), "{output:?}");
 
-    // The same batch, another root.
+    // The same batch with another root.
     let publisher = Publisher::of([(1, vec![key.proof(1), other.proof_of(1, 99)])]);
     let output = simulated(&publisher, &files, "--batch 1");
     assert_eq!(verdicts(&output), (vec!["contradicted".to_owned()], 1), "{output:?}");
 
-    // Even by a key that nothing vouches for.
+    // This holds even for a key that nothing vouches for.
     let publisher = Publisher::of([(1, vec![key.proof(1), SimulatedKey::new().proof_of(1, 99)])]);
     let output = simulated(&publisher, &files, "--batch 1");
     assert_eq!(verdicts(&output), (vec!["contradicted".to_owned()], 1), "{output:?}");
@@ -222,7 +222,7 @@ fn a_bare_root_alone_proves_nothing_and_one_root_is_not_two_batches() {
     assert_eq!((found[0].as_str(), code), ("bare", 1));
     assert!(found[1..].iter().all(|verdict| verdict == "contradicted"), "{found:?}");
 
-    // Another source says which root is whose; a root that it says of two batches is one too many.
+    // Another source says which root belongs to which batch; a root that it names for two batches is one too many.
     let publisher = Publisher::of([bare(1, 1), bare(2, 2)]);
     let output = simulated(&publisher, &files, &format!("--batch 1-2 --l2-rpc {}", publisher.url()));
     assert_eq!(verdicts(&output), (vec!["proven".to_owned(); 2], 0), "{output:?}");
@@ -236,7 +236,7 @@ fn a_bare_root_alone_proves_nothing_and_one_root_is_not_two_batches() {
 fn statements_that_do_not_follow_one_another_are_a_contradiction() {
     let key = SimulatedKey::new();
     let files = Files::simulated(&key);
-    // Batch 2 starts from another state than the one that batch 1 ends in.
+    // Batch 2 starts from a state other than the one in which batch 1 ends.
     let publisher = Publisher::of([(1, vec![key.proof(1)]), (2, vec![key.proof_from(2, 77)]), (3, vec![key.proof(3)])]);
     let output = simulated(&publisher, &files, "--batch 1-3");
     assert_eq!(verdicts(&output), (["proven", "contradicted", "proven"].map(str::to_owned).to_vec(), 1), "{output:?}");
@@ -292,7 +292,7 @@ fn what_cannot_be_read_is_exit_code_2() {
     assert_eq!(output.output().unwrap().status.code(), Some(2));
 }
 
-/// A run without an end, with its lines as they come.
+/// A run without an end, with its lines as they arrive.
 struct Continuous {
     child: Child,
     lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
@@ -382,7 +382,7 @@ fn statements_are_judged_by_the_pins() {
     }
 }
 
-/// A bootloader of a few instructions that mints is a batch of its own code.
+/// A bootloader of a few instructions that mints gives a valid batch, of its own code.
 #[test]
 fn without_pins_nothing_is_checked() {
     let key = SimulatedKey::new();

@@ -29,7 +29,7 @@ struct Files {
 }
 
 impl Files {
-    /// A quote of a simulated platform with all that judges it good.
+    /// A quote of a simulated platform, with everything by which it is judged good.
     fn new() -> Self {
         let files = Self { folder: tempfile::tempdir().unwrap() };
         let machine = Platform::new(SystemTime::now()).unwrap();
@@ -70,7 +70,7 @@ impl Files {
         fs::write(self.at(name), bytes).unwrap();
     }
 
-    /// Runs `teectl quote verify` with words that are a file's name taken for files here.
+    /// Runs `teectl quote verify`; words that are the name of a file here become its path.
     fn verify(&self, line: &str) -> Output {
         self.verify_piped(line, Stdio::null())
     }
@@ -105,7 +105,7 @@ fn a_quote_is_accepted_from_bytes_hex_and_base64_with_a_file_or_a_folder_of_coll
     let line = "- --collateral both --policy policy.yaml --danger-root-certificate root.der";
     let piped = files.verify_piped(line, fs::File::open(files.at("quote.hex")).unwrap());
     assert_eq!(code(&piped), 0, "{piped:?}");
-    // Nothing came in, and it comes in once.
+    // The standard input is empty, and can be read only once.
     assert_eq!(code(&files.verify(line)), 2);
 }
 

@@ -1,4 +1,4 @@
-//! `teectl` and a prover against a server that asks provers for certificates.
+//! `teectl` and a prover against a server that requires certificates of provers.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate, in a file.
+    /// This certificate, in a file.
     fn file(&self, folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
         fs::write(&path, self.0.pem()).unwrap();
@@ -84,7 +84,7 @@ async fn teectl_and_a_prover_show_their_certificates_to_a_server_that_asks_for_t
     .unwrap();
     let url = format!("https://{}", server.local_addr());
 
-    // teectl trusts the server's authority when told to, and shows a certificate when it has one.
+    // teectl trusts the server's authority when it is told to, and shows a certificate if it has one.
     let out = folder.join("batches");
     assert!(
         teectl("", &["devnet", "--batches", "1", "--txs", "1", "--out", out.to_str().unwrap()]).await.status.success()
@@ -107,7 +107,7 @@ async fn teectl_and_a_prover_show_their_certificates_to_a_server_that_asks_for_t
     let list = [&generated[..], &trusting].concat();
     assert!(teectl(admin_token.secret(), &list).await.status.success(), "readers need no certificate");
 
-    // A token alone is no prover's, nor is a certificate of somebody else's authority.
+    // A token alone does not make a prover, nor does a certificate from another authority.
     let tls = |client: Option<ClientCertificate>| TlsFiles { ca_file: Some(ca_file.clone()), client };
     let ask = async |client: Option<ClientCertificate>| {
         let token = Some(prover_token.secret().parse().unwrap());

@@ -1,4 +1,4 @@
-//! `teectl top`, in a terminal of a test's own.
+//! `teectl top`, in a terminal that the test makes.
 
 mod documented;
 
@@ -84,7 +84,7 @@ impl InTerminal {
         lock(&self.written).clone()
     }
 
-    /// Waits until the terminal was sent this.
+    /// Waits until this text was sent to the terminal.
     fn wait_for(&self, text: &str) {
         let start = Instant::now();
         while !self.text().contains(text) {
@@ -97,7 +97,7 @@ impl InTerminal {
         write(self.ours.as_fd(), keys.as_bytes()).unwrap();
     }
 
-    /// Waits for the end, which must leave the terminal as it was. Gives the exit code.
+    /// Waits for the end, which must leave the terminal as it was. Returns the exit code.
     fn ended(mut self) -> Option<i32> {
         let code = self.child.wait().unwrap().code();
         assert_eq!(tcgetattr(&self.theirs).unwrap(), self.before);

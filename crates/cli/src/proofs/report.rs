@@ -113,7 +113,7 @@ impl Report {
 }
 
 impl Compared {
-    /// What no batch was compared with, whatever the verdicts are.
+    /// The sources that no batch was compared with, whatever the verdicts are.
     fn missing(self) -> Vec<&'static str> {
         let logs = "the system logs with L1: number and chained hash of L1 transactions, timestamps, root of L2 to L1 logs, upgrades";
         let root = (!self.root).then_some("the roots with somebody else's (--l2-rpc)");

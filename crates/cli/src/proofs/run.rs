@@ -31,7 +31,7 @@ const WINDOW: usize = 16;
 /// The first pause before asking again for a batch without a proof.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
-/// How often, at the chain's end, batches far ahead are queried.
+/// How often, at the chain's end, batches far ahead are requested.
 const LOOK_AHEAD_INTERVAL: Duration = Duration::from_secs(10);
 /// Collateral from a service is fetched again a day before it expires.
 const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
@@ -123,7 +123,7 @@ pub(super) async fn run(args: Args) -> Result<Exit> {
         board.finish();
         tokio::signal::ctrl_c().await?;
     }
-    // A range that was not looked at to its end is not proven; without an end, what was seen counts.
+    // A range that was not examined to its end is not proven; in a range without an end, what was seen counts.
     let ok = all && (!interrupted || checker.continuous);
     Ok(if ok { Exit::Success } else { Exit::Failure })
 }

@@ -1,6 +1,6 @@
-//! `--serve`: the verdicts as pages, for who runs the check and nobody else.
+//! `--serve`: the verdicts as pages, only for the person who runs the check.
 //!
-//! They look like the server's, and say nothing that the server says: what is shown is what the check found.
+//! They look like the server's pages, but repeat nothing that the server claims: they show what the check found.
 
 mod pages;
 mod verdicts;
@@ -44,10 +44,10 @@ pub(super) struct Board {
 struct Check {
     version: &'static str,
     began_at: At,
-    /// Without path, user and password, which may be a secret.
+    /// Without path, user and password, which may be secret.
     publisher: String,
     policy: String,
-    /// Whether quotes lead up to another root than Intel's.
+    /// Whether quotes lead up to a root other than Intel's.
     danger_root: bool,
 }
 
@@ -55,12 +55,12 @@ struct Check {
 struct Seen {
     batches: BTreeMap<u32, Arc<Batch>>,
     counts: [u64; Verdict::ALL.len()],
-    /// How many batches made room for others.
+    /// How many batches were removed to make room for others.
     forgotten: u64,
     finished_at: Option<At>,
 }
 
-/// A batch as it is shown.
+/// A batch as the pages show it.
 struct Batch {
     number: u32,
     verdict: Verdict,
@@ -99,7 +99,7 @@ impl Board {
         Ok(Some(board))
     }
 
-    /// Shows what became of a batch.
+    /// Shows the result for a batch.
     pub(super) fn add(&self, examined: &Examined, compared: Compared) {
         let batch = Batch::of(examined, compared);
         self.change(|seen| {
@@ -113,7 +113,7 @@ impl Board {
         });
     }
 
-    /// Says that nothing more comes.
+    /// Shows that there will be no more results.
     pub(super) fn finish(&self) {
         self.change(|seen| seen.finished_at = Some(now()));
         eprintln!("The pages stay up: http://{} (stop with Ctrl-C)", self.address);
@@ -163,7 +163,7 @@ impl Batch {
     }
 }
 
-/// A page of anybody's could have its own name point to this machine, and read the verdicts in a browser that runs here.
+/// Anybody's page could have its own name point to this machine, and read the verdicts in a browser that runs here.
 async fn refuse_other_names(State(board): State<Arc<Board>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if board.address.ip().is_loopback() && !host.is_some_and(names_loopback) {

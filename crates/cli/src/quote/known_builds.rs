@@ -1,5 +1,5 @@
-//! Builds of this repository that somebody measured. The list only gives a quote's measurements a name: the policy alone decides what
-//! is accepted.
+//! Builds of this repository that somebody measured. The list only gives a quote's measurements a name: only the policy
+//! decides what is accepted.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tee_checker::KnownBuilds;
 /// The list at the time when this program was built.
 const OURS: &str = include_str!("../../../../deploy/measurements.json");
 
-/// A list in a file; this repository's where there is none.
+/// The list in a file, or this repository's without one.
 pub(super) fn read(path: Option<&Path>) -> Result<KnownBuilds> {
     let Some(path) = path else { return KnownBuilds::parse(OURS.as_bytes()).context("the list in this program") };
     KnownBuilds::read(path).with_context(|| path.display().to_string())

@@ -18,7 +18,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Of each type that has any, and of those that enclaves have.
+    /// The queue of each type that has any jobs, and of those that enclaves have.
     pub(super) fn all(samples: &Samples) -> Vec<Self> {
         let queues = [TeeType::Sgx, TeeType::Tdx, TeeType::None].map(|tee_type| Self::of(samples, tee_type));
         queues.into_iter().filter(|queue| queue.tee_type != TeeType::None || queue.jobs() > 0).collect()

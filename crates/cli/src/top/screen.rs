@@ -341,7 +341,7 @@ tee_server_proofs_accepted_total{tee_type=\"sgx\"} 90
         reading(METRICS, vec![prover("token:eu-1", "2026-01-01T00:09:57Z"), paused], vec![failing("another root")])
     }
 
-    /// The lines of a screen, without what is blank at their ends.
+    /// The lines of a screen, without the blanks at their ends.
     fn drawn(reading: &Reading, problem: Option<&str>, [width, height]: [u16; 2]) -> Vec<String> {
         let start = Instant::now();
         let mut rates = Rates::default();

@@ -74,7 +74,7 @@ fn give_back() {
 /// The input events from now on. The stream ends when the terminal is gone.
 pub(super) fn input() -> UnboundedReceiver<Input> {
     let (tell, input) = unbounded_channel();
-    // A separate thread, since it may wait for a key for ever. It ends with the process.
+    // A separate thread, since it may wait for a key forever. It ends with the process.
     thread::spawn(move || {
         while let Ok(event) = event::read() {
             if let Some(input) = meaning(&event)

@@ -1,4 +1,4 @@
-//! Whether what `--json` prints is what `docs/TEECTL.md` says of it.
+//! Compares the output of `--json` with `docs/TEECTL.md`.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,8 @@ use serde_json::Value;
 
 const DOCUMENT: &str = include_str!("../../../../docs/TEECTL.md");
 
-/// Each field of the objects is in the command's table, and each field of the table's that stands for itself is in one of them.
+/// Each field of the objects is in the command's table, and each field in the table, except those inside another, is in
+/// one of the objects.
 pub(crate) fn assert_documented(command: &str, objects: &[Value]) {
     let heading = format!("### `{command} --json`\n");
     let (_, section) = DOCUMENT.split_once(&heading).unwrap_or_else(|| panic!("no section for {command}"));
@@ -23,7 +24,7 @@ pub(crate) fn assert_documented(command: &str, objects: &[Value]) {
     assert_eq!(missing, [""; 0], "documented, and not printed");
 }
 
-/// The fields of an object, those of the objects in it by their paths.
+/// The fields of an object, and those of the objects in it by their paths.
 fn collect(value: &Value, path: &str, documented: &BTreeSet<String>, printed: &mut BTreeSet<String>) {
     for (name, value) in value.as_object().into_iter().flatten() {
         let any = format!("{path}*");
@@ -34,7 +35,7 @@ fn collect(value: &Value, path: &str, documented: &BTreeSet<String>, printed: &m
         let name = format!("{path}{name}");
         match value {
             Value::Object(_) => {
-                // An object that may be missing has a row of its own.
+                // An object that may be missing has its own row.
                 if documented.contains(&name) {
                     printed.insert(name.clone());
                 }
@@ -43,7 +44,7 @@ fn collect(value: &Value, path: &str, documented: &BTreeSet<String>, printed: &m
             Value::Array(items) if items.iter().any(Value::is_object) => {
                 items.iter().for_each(|item| collect(item, &format!("{name}[]."), documented, printed));
             }
-            // Nobody can tell what would be in an empty list.
+            // An empty list does not show what it would contain.
             Value::Array(items)
                 if items.is_empty() && documented.iter().any(|row| row.starts_with(&format!("{name}[]"))) => {}
             _ => _ = printed.insert(name),

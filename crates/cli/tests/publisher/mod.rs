@@ -1,4 +1,4 @@
-//! A server that publishes proofs over JSON-RPC as zksync-era's node and ours do, and keys of simulated enclaves.
+//! A server that publishes proofs over JSON-RPC, as zksync-era's node and ours do, and keys of simulated enclaves.
 
 #![allow(dead_code)]
 
@@ -62,7 +62,7 @@ impl Publisher {
         Self::serve(Content { proofs, roots, refuses: false })
     }
 
-    /// One that knows no such method.
+    /// A server that does not know the method.
     pub(crate) fn refusing() -> Self {
         Self::serve(Content { refuses: true, ..Content::default() })
     }
@@ -118,7 +118,7 @@ impl Published {
     }
 }
 
-/// The root after a batch of the pretended chain.
+/// The root after a batch of the simulated chain.
 fn root(number: u32) -> H256 {
     H256(keccak256(&number.to_be_bytes()))
 }
@@ -173,12 +173,12 @@ impl SimulatedKey {
         self.stating(number, root(number - 1), root(number))
     }
 
-    /// A proof that says the batch has another one's root.
+    /// A proof that claims another batch's root for the batch.
     pub(crate) fn proof_of(&self, number: u32, as_if: u32) -> Published {
         self.stating(number, root(number - 1), root(as_if))
     }
 
-    /// A proof that says the batch starts from another one's root.
+    /// A proof that claims that the batch starts from another one's root.
     pub(crate) fn proof_from(&self, number: u32, from: u32) -> Published {
         self.stating(number, root(from), root(number))
     }

@@ -24,7 +24,7 @@ use super::{Batch, Board, Check, verdicts};
 
 /// How many batches are on a page.
 const BATCHES: usize = 100;
-/// After this long without a change a comment shows that the connection lives.
+/// After this long without a change, a comment shows that the connection is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
@@ -103,7 +103,7 @@ pub(super) async fn missing(State(board): State<Arc<Board>>) -> Response {
     shown(StatusCode::NOT_FOUND, &MissingPage { check: &board.check })
 }
 
-/// Tells a page of changes, so that it reads itself again.
+/// Tells a page about changes, so that it reloads itself.
 async fn events(State(board): State<Arc<Board>>) -> impl IntoResponse {
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
     (headers, Body::from_stream(pieces(board.changes.subscribe())))

@@ -12,7 +12,7 @@ pub(super) fn tone(verdict: Verdict) -> Tone {
     }
 }
 
-/// What it says, in a sentence.
+/// Its meaning, in a sentence.
 pub(super) fn meaning(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Proven => {
