@@ -36,13 +36,13 @@ use crate::{
 
 /// Operations on batches.
 impl Service {
-    /// Takes a batch in. Adding the same again does nothing.
+    /// Adds a batch. Adding the same one again does nothing.
     pub fn add_batch(&self, new: NewBatch) -> BoxFuture<'_, Result<AddedBatch, AddBatchError>> {
         Box::pin(add::add(self, new))
     }
 
-    /// Adds a batch that is arriving. Two are decoded at a time, and only after their bytes have arrived: a slow one does not keep others
-    /// from it. If there is no room for the bytes, they are left with the sender for the time being.
+    /// Adds a batch that is arriving. Two are decoded at a time, and only after their bytes have arrived: a slow one
+    /// does not keep others from it. If there is no room for the bytes, they are left with the sender until there is.
     pub async fn add_encoded<S>(&self, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
@@ -77,7 +77,7 @@ impl Service {
         self.database.present_batches().await
     }
 
-    /// The lowest and the highest batch whose input is there.
+    /// The lowest and the highest batch whose input is available.
     pub(crate) async fn present_inputs(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
         self.database.present_inputs().await
     }

@@ -14,7 +14,7 @@ pub enum Clock {
     /// The system's clock. If a PostgreSQL database is shared, the database's time is used.
     #[default]
     System,
-    /// The same, with this machine's clock wrong by so many milliseconds, for tests.
+    /// The same, with this machine's clock wrong by this many milliseconds, for tests.
     Wrong(i64),
     /// The database's.
     Database(DatabaseClock),

@@ -52,8 +52,8 @@ pub struct Config {
     pub object_store: ObjectStoreUrl,
     /// The lowest batch that is handed out.
     pub first_processed_batch: u32,
-    /// How long a prover may work on a batch without a sign of life before another one gets it, and how long a failed batch rests
-    /// before it is tried again.
+    /// How long a prover may work on a batch without renewing its lease before another one gets it, and how long a
+    /// failed batch rests before it is tried again.
     pub proof_generation_timeout_secs: u32,
     /// How long a prover may have a batch in all, however often it renews its lease.
     pub longest_lease_secs: u32,
@@ -67,8 +67,8 @@ pub struct Config {
     pub tee_types: Vec<TeeType>,
     /// How many keys must prove a batch.
     pub required_proofs: RequiredProofs,
-    /// A batch's input is deleted this many days after the last of its jobs was finished. Without it, inputs are kept for ever. Proofs
-    /// and quotes are always kept.
+    /// A batch's input is deleted this many days after the last of its jobs was finished. Without it, inputs are kept
+    /// forever. Proofs and quotes are always kept.
     pub keep_finished_inputs_days: Option<NonZeroU32>,
     /// A zksync-era node whose batches are copied.
     pub mirror: Option<MirrorConfig>,

@@ -1,6 +1,6 @@
 //! Functions that only call cryptographic libraries.
 
-/// Installs the cryptographic provider for reqwest, whose build here has none of its own.
+/// Installs the cryptographic provider for reqwest, which is built here without its own.
 pub(crate) fn install() {
     // This fails if one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();

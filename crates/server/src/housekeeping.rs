@@ -1,5 +1,5 @@
-//! Background work: the jobs of TEE types that come or go, the batches of revoked keys and inputs that are no longer needed, all in
-//! many small steps; and reading the database's clock.
+//! Background work: the jobs of TEE types that are added or retired, the batches of revoked keys, and inputs that are
+//! no longer needed, all in many small steps; and reading the database's clock.
 
 use std::time::Duration;
 

@@ -43,7 +43,7 @@ impl Service {
         register::register(self, request).await
     }
 
-    /// Revokes a key for good. `None` if it is not registered.
+    /// Revokes a key permanently. `None` if it is not registered.
     pub async fn revoke_key(
         &self,
         pubkey: &PublicKey,
@@ -70,7 +70,7 @@ impl Service {
         self.database.attestations_of(pubkeys).await
     }
 
-    /// A registered key, with everything that is kept of its judgement.
+    /// A registered key, with everything that is stored about its judgement.
     pub(crate) async fn key_record(&self, pubkey: &PublicKey) -> Result<Option<KeyRecord>, sqlx::Error> {
         self.database.key_record(pubkey).await
     }
@@ -85,13 +85,13 @@ impl Service {
         self.database.latest_attestations(limit).await
     }
 
-    /// The verdict on a key's quote at this moment. Nothing changes because of it.
+    /// The verdict on a key's quote at this moment. It changes nothing.
     pub(crate) async fn verdict_now(&self, record: &KeyRecord) -> Option<Verdict> {
         self.attestor.clone()?.verdict_now(record, secs(self.clock.now_ms())).await
     }
 
-    /// What becomes of a quote that somebody shows, perhaps with the key that it should name and with collateral; nothing changes
-    /// by it. Nothing where quotes are not judged.
+    /// The verdict on a quote that somebody shows, perhaps with the key that it should name and with collateral. It
+    /// changes nothing. `None` if quotes are not judged.
     pub(crate) async fn verdict_on(
         &self,
         quote: Quote,
@@ -102,17 +102,17 @@ impl Service {
         attestor.verdict_on(quote, pubkey, collateral, secs(self.clock.now_ms())).await.map(Some)
     }
 
-    /// What the list of known builds calls the program that a quote is of, if there is a list and it has it.
+    /// The name that the list of known builds has for a quote's program, if there is a list and it has one.
     pub(crate) fn known_build(&self, quote: &[u8]) -> Option<KnownBuild> {
         self.attestor.as_ref()?.known_build(quote)
     }
 
-    /// Which quotes are accepted: the policy's YAML, where quotes are judged.
+    /// Which quotes are accepted: the policy's YAML, if quotes are judged.
     pub(crate) fn policy(&self) -> Option<Vec<u8>> {
         Some(self.attestor.as_ref()?.policy())
     }
 
-    /// Asks provers to sign for a contract. False where they sign for as many others as they can.
+    /// Asks provers to sign for a contract. False if they sign for the most contracts already.
     pub(crate) async fn request_signatures(&self, request: &SigningRequest) -> Result<bool, sqlx::Error> {
         self.database.request_signatures(*request, self.clock.now_ms()).await
     }

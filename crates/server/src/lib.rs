@@ -1,8 +1,8 @@
 //! Jobs, proofs and attestations between a chain and its provers.
 //!
-//! [`Server::start`] binds, migrates and serves. [`Service`] is what it serves, for code in the same process. The way of a batch:
-//! [`Service::add_batch`] stores its input and makes its jobs; `POST /tee/proof_inputs` hands it out under a lease;
-//! `POST /tee/submit_proofs/{n}` checks the proof and ends the job.
+//! [`Server::start`] binds, migrates and serves. [`Service`] is what it serves, for code in the same process. The steps
+//! of a batch: [`Service::add_batch`] stores its input and makes its jobs; `POST /tee/proof_inputs` hands it out under
+//! a lease; `POST /tee/submit_proofs/{n}` checks the proof and ends the job.
 //!
 //! A server inside another program, which stops it:
 //!

@@ -30,12 +30,12 @@ impl Service {
         accept::take(self, number, submission, lease, prover).await
     }
 
-    /// What becomes of a proof that somebody shows; nothing changes by it. Nothing where there is no proof in it.
+    /// Judges a proof that somebody shows. It changes nothing. `None` if there is no proof in it.
     pub(crate) async fn judge_proof(&self, proof: TeeProof) -> Result<Option<JudgedProof>, NotJudged> {
         shown::judge(self, proof).await
     }
 
-    /// What is published of a batch.
+    /// What is published about a batch.
     pub(crate) async fn published_proofs(
         &self,
         number: u32,

@@ -31,7 +31,7 @@ pub struct Service {
     pub(crate) decoding: Arc<Semaphore>,
     /// Where inputs wait for `decoding`.
     pub(crate) receiving: Receiving,
-    /// Cancelled when the server stops: from then on nobody is kept waiting.
+    /// Cancelled when the server stops: from then on, no request is kept waiting.
     pub(crate) stopping: CancellationToken,
     /// What this process counts.
     pub(crate) metrics: Metrics,

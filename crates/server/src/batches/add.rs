@@ -106,8 +106,8 @@ pub(super) async fn add(service: &Service, new: NewBatch) -> Result<AddedBatch, 
     add_decoded(service, new).await
 }
 
-/// Adds a batch that is arriving. Two are decoded at a time, and only after their bytes have arrived: a slow one does not keep others
-/// from it. If there is no room for the bytes, they are left with the sender for the time being.
+/// Adds a batch that is arriving. Two are decoded at a time, and only after their bytes have arrived: a slow one does
+/// not keep others from it. If there is no room for the bytes, they are left with the sender until there is.
 pub(super) async fn add_encoded<S>(service: &Service, new: EncodedBatch<S>) -> Result<AddedBatch, AddBatchError>
 where
     S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,

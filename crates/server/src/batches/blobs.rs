@@ -50,7 +50,7 @@ pub(crate) struct Inputs {
     in_memory: bool,
 }
 
-/// A file whose writing was begun and not finished, because of a crash or because it still goes on.
+/// A file whose writing was begun and not finished, because of a crash or because it is still being written.
 #[derive(Debug)]
 pub(crate) struct HalfWritten {
     pub(crate) path: PathBuf,
@@ -74,7 +74,7 @@ pub(crate) enum OpenInputError {
     Missing,
     #[error("the input has {got} bytes where {expected} were stored")]
     Size { expected: u64, got: u64 },
-    /// A fault that is not specific to this input.
+    /// A fault that does not concern only this input.
     #[error("object store")]
     Store(#[source] object_store::Error),
 }
@@ -90,7 +90,7 @@ pub(crate) struct BlobName {
     pub(crate) number: u32,
     /// The key in the batch's row.
     pub(crate) key: String,
-    /// When it was written, in days since 1970; `None` for old keys, which hold no day.
+    /// When it was written, in days since 1970; `None` for old keys, which contain no day.
     pub(crate) day: Option<i64>,
 }
 

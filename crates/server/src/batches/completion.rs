@@ -23,7 +23,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a failure, for example while the database is down.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
-/// Nobody else tries a completion within this time. If two tried, it would do no harm.
+/// Nobody else tries a completion within this time. Two attempts at once would do no harm.
 const IN_HAND_MS: i64 = 120 * 1000;
 
 /// A completion is given up after this many failures, which takes about four hours.

@@ -102,7 +102,7 @@ mod tests {
         stream::iter((0..pieces).map(move |_| Ok(Bytes::from(vec![0; bytes])))).boxed()
     }
 
-    /// A byte now and then, for ever.
+    /// A byte from time to time, without end.
     fn dripping() -> Body {
         pieces(usize::MAX, 1)
             .then(async |piece| {
@@ -124,7 +124,7 @@ mod tests {
         let fast_then_dripping = pieces(3, 100_000).chain(dripping()).boxed();
         assert_eq!(read(fast_then_dripping).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(read(pieces(1000, 100)).await.unwrap(), 100_000);
-        // Nothing is asked of what ends in time.
+        // A body that ends in time need not keep up any rate.
         assert_eq!(read(pieces(3, 1)).await.unwrap(), 3);
     }
 

@@ -4,7 +4,7 @@ use super::*;
 
 const NEEDED: &str = "database_url: sqlite://tee.sqlite\nobject_store: file://inputs\n";
 
-/// Loads what is needed and `yaml`, with variables over it.
+/// Loads the required keys and `yaml`, overridden by the variables.
 fn load(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     load_all(&format!("{NEEDED}{yaml}"), variables)
 }
@@ -27,7 +27,7 @@ fn needed() -> Config {
     Config::new("sqlite://tee.sqlite".to_owned(), "file://inputs".parse().unwrap())
 }
 
-/// Every key but those of pins and what contradicts others.
+/// Every key except those of pins and those that contradict others.
 const FULL: &str = "listen: 0.0.0.0:1
 tokens_file: tokens.yaml
 public_proofs: true

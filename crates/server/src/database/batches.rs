@@ -223,7 +223,7 @@ impl Database {
         }
     }
 
-    /// The lowest and the highest batch whose input is there.
+    /// The lowest and the highest batch whose input is available.
     pub(crate) async fn present_inputs(&self) -> Result<(Option<u32>, Option<u32>), sqlx::Error> {
         let row = sqlx::query(PRESENT_INPUTS).fetch_one(&self.pool).within().await?;
         let read = |index: usize| columns::optional_number(&row, index);

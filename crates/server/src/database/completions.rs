@@ -1,4 +1,4 @@
-//! `input_completions`: batches whose input lacks a path for some slot, and what became of them.
+//! `input_completions`: batches whose input lacks a path for some slot, and the state of their completion.
 
 use sqlx::{AnyConnection, Row};
 

@@ -27,7 +27,7 @@ pub struct Disagreement {
     pub accepted_root: H256,
     /// Whether the proof is accepted nevertheless: it is a statement, and only the next batch names another root.
     pub is_accepted: bool,
-    /// When it came, in milliseconds since 1970.
+    /// When it arrived, in milliseconds since 1970.
     pub received_at_ms: i64,
     /// When a person explained it, in milliseconds since 1970.
     pub resolved_at_ms: Option<i64>,

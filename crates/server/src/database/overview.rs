@@ -43,7 +43,7 @@ pub struct OverviewProof {
     pub root: H256,
     /// The statement in JSON.
     pub statement: Option<String>,
-    /// When it came, in milliseconds since 1970.
+    /// When it arrived, in milliseconds since 1970.
     pub received_at_ms: i64,
     /// Whether the key may sign now.
     pub key_standing: KeyStanding,

@@ -30,7 +30,7 @@ pub(crate) struct Roots {
     pub(crate) next_starts_from: Option<H256>,
 }
 
-/// How a proof's root compares with what is known of its batch.
+/// How a proof's root compares with what is known about its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RootFit {
     /// It is the known root.
@@ -39,8 +39,8 @@ pub(crate) enum RootFit {
     Unknown,
     /// It differs from the root that was given with the batch; or it is bare and differs from the root that the next batch starts from.
     Wrong,
-    /// A statement says it, and the next batch starts from another root. Whoever uploads the next batch could have made that up, so it
-    /// is no reason to refuse an enclave's statement.
+    /// A statement has it, and the next batch starts from another root. Whoever uploads the next batch could have made
+    /// that up, so it is no reason to refuse an enclave's statement.
     Disputed { next_starts_from: H256 },
 }
 
@@ -68,7 +68,7 @@ pub struct Proof {
     pub root: H256,
     /// The signed statement in JSON.
     pub statement: Option<String>,
-    /// When it came, in milliseconds since 1970.
+    /// When it arrived, in milliseconds since 1970.
     pub received_at_ms: i64,
 }
 
@@ -77,7 +77,7 @@ pub struct Proof {
 pub(crate) struct ProofOfKey {
     pub(crate) number: u32,
     pub(crate) has_statement: bool,
-    /// When it came, in milliseconds since 1970.
+    /// When it arrived, in milliseconds since 1970.
     pub(crate) received_at_ms: i64,
 }
 

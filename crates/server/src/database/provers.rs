@@ -55,7 +55,7 @@ pub struct ProverEntry {
     pub leases: u64,
     /// How often it failed since its last accepted proof.
     pub failures_in_a_row: u64,
-    /// Until when it gets no work, in milliseconds since 1970; in the past where it is not paused.
+    /// Until when it gets no work, in milliseconds since 1970; in the past if it is not paused.
     pub paused_until_ms: i64,
     /// The kind of its last failure, for machines.
     pub last_error_kind: Option<String>,
@@ -142,7 +142,7 @@ pub(super) async fn note_kind(
         .map(drop)
 }
 
-/// Takes a failure back: the one that was counted for a prover when it was the first to fail a job.
+/// Undoes a failure: the one that was counted for a prover when it was the first to fail a job.
 pub(super) async fn forgive(connection: &mut AnyConnection, prover: &str, tee_type: &str) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE tee_provers SET failures_in_a_row = failures_in_a_row - 1, paused_until = 0

@@ -1,6 +1,6 @@
-//! Lists and counts for people and scrapers, on connections of their own: however long they take, provers find a connection. The
-//! database itself interrupts a statement that takes too long. Otherwise it would go on after its reader left, while others wait
-//! for its connection.
+//! Lists and counts for people and scrapers, on separate connections: however long they take, provers find a
+//! connection. The database itself interrupts a statement that takes too long. Otherwise it would continue after its
+//! reader left, while others wait for its connection.
 
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("a.sqlite").display());
         let readers = Readers::connect(&url, Duration::from_millis(300)).await.unwrap();
-        // Twice, on new connections and on used ones, whoever asked being there for the error or gone.
+        // Twice, on new connections and on used ones, whether the caller waits for the error or has gone.
         for _ in 0..2 {
             let started = Instant::now();
             let endless = (0..MAX_READERS).map(|_| readers.fetch_all(sqlx::query(ENDLESS)));

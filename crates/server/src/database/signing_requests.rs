@@ -7,7 +7,7 @@ use tee_api::{
 
 use super::{Database, columns, patience::Within};
 
-/// How long a request stands if nobody repeats it, in milliseconds: 7 days.
+/// How long a request remains valid if nobody repeats it, in milliseconds: 7 days.
 const STANDS_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// How old the block of a signature may be for a contract, in blocks: the EVM remembers 256.
@@ -48,8 +48,8 @@ impl Database {
                 .bind(now_ms)
                 .execute(&mut *connection)
                 .await?;
-                // Two requests at the same time may both see the last place free and exceed the limit. Provers sign only for the first
-                // ones, up to the limit.
+                // Two requests at the same time may both see the last free place, and exceed the limit. Provers sign
+                // only for the first ones, up to the limit.
                 let count =
                     sqlx::query("SELECT COUNT(*) AS number FROM signing_requests").fetch_one(&mut *connection).await?;
                 let fits = columns::count(&count, "number")? <= MAX_CONTRACTS as u64;
@@ -126,8 +126,9 @@ impl Database {
         .await
     }
 
-    /// What the keys that may sign have signed to be registered with a contract, by key, beginning after `after`. Signatures over blocks
-    /// that the contract no longer accepts are left out: a key ends with its prover, and would only be read again and again.
+    /// What the keys that may sign have signed to be registered with a contract, by key, beginning after `after`.
+    /// Signatures over blocks that the contract no longer accepts are left out: a key ends with its prover, and its
+    /// signature would only be read again and again.
     pub(crate) async fn registration_signatures(
         &self,
         contract: &Contract,

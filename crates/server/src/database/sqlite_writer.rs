@@ -260,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let writer = writer(&folder).await;
         sql(&writer, FULL).await.unwrap();
-        // In one group: each gets the true error, also those whose turn never came, and none is kept.
+        // In one group, each gets the true error, including those whose turn never came, and none is kept.
         let (small, large, later) = tokio::join!(
             sql(&writer, "INSERT INTO a VALUES (2, NULL)"),
             sql(&writer, LARGE),
@@ -273,7 +273,7 @@ mod tests {
         for _ in 0..3 {
             sql(&writer, "INSERT INTO a VALUES (2, NULL) ON CONFLICT DO NOTHING").await.unwrap();
         }
-        // The limit went with the connection.
+        // The limit ended with the connection.
         sql(&writer, LARGE).await.unwrap();
         sql(&writer, "INSERT INTO a VALUES (3, NULL)").await.unwrap();
         writer.close().await;

@@ -139,8 +139,8 @@ async fn make_jobs(
     else {
         return Ok(None);
     };
-    // A proof that came unasked has made its job already. A batch without an input cannot be proven. SQLite needs the WHERE to tell
-    // the ON of ON CONFLICT from that of a join.
+    // A proof that came unasked has made its job already. A batch without an input cannot be proven. SQLite needs the
+    // WHERE to distinguish the ON of ON CONFLICT from that of a join.
     sqlx::query(
         "INSERT INTO tee_proof_generation_details
              (l1_batch_number, tee_type, status, claimable_at, created_at, updated_at)

@@ -10,8 +10,8 @@ use super::Database;
 const TRUSTED_WRITE: Duration = Duration::from_secs(1);
 
 impl Database {
-    /// Checks that the database accepts a write: one whose disk is full still answers reads. Callers within a second share the last
-    /// success.
+    /// Checks that the database accepts a write: a database whose disk is full still answers reads. Callers within a
+    /// second share the last success.
     pub(crate) async fn ping(&self, now_ms: i64) -> Result<(), sqlx::Error> {
         let mut written = self.last_write.lock().await;
         if written.is_some_and(|written| written.elapsed() < TRUSTED_WRITE) {

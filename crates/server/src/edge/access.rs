@@ -18,7 +18,7 @@ use crate::{
 /// Why access cannot be set up. The server does not start with any of these errors.
 #[derive(Debug, Error)]
 pub enum AccessError {
-    /// Others could reach the server, and nobody would ask who they are.
+    /// Others could reach the server, and it would not ask who they are.
     #[error(
         "listening on {0} lets anyone who can reach it take batches and submit: set tokens_file, or danger_open: true"
     )]
@@ -26,7 +26,7 @@ pub enum AccessError {
     /// Tokens and `danger_open` contradict each other.
     #[error("danger_open: true and tokens_file contradict each other")]
     OpenWithTokens,
-    /// Nobody is asked for a token anyway.
+    /// Tokens are not required anyway.
     #[error("public_proofs needs tokens_file: without tokens all is public to whoever reaches the server")]
     PublicWithoutTokens,
     /// The tokens file cannot be read.
@@ -52,7 +52,7 @@ pub enum AccessError {
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Nothing special: anyone may do it who does not ask too often.
+    /// Nothing special: anyone may do it who does not send too many requests.
     Nothing,
     /// Take batches, submit proofs, register keys.
     Prove,
@@ -69,7 +69,7 @@ pub(crate) enum Need {
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Caller {
-    /// Nobody is asked who they are.
+    /// Tokens are not required.
     Anyone,
     /// The holder of a token.
     Token { name: TokenName, role: Role },
@@ -83,7 +83,7 @@ pub(crate) struct Access {
     /// With `None`, anyone may do anything.
     tokens: Option<Watched<TokensFile>>,
     public_proofs: bool,
-    /// Only this machine is served, and nobody is asked who they are.
+    /// Only this machine is served, and tokens are not required.
     pub(crate) is_local: bool,
 }
 

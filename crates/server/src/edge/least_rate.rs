@@ -28,7 +28,7 @@ impl Pace {
         self.rate.window.saturating_sub(self.waited)
     }
 
-    /// Notes that so many bytes passed after a wait.
+    /// Notes that this many bytes passed after a wait.
     pub(crate) fn note(&mut self, waited: Duration, bytes: usize) {
         self.waited = self.waited.saturating_add(waited);
         self.bytes = self.bytes.saturating_add(bytes as u64);

@@ -1,4 +1,4 @@
-//! How much a peer may ask for.
+//! Limits on what a peer may ask for.
 
 use std::{
     collections::HashMap,
@@ -185,8 +185,8 @@ impl RateLimiter {
         Self { interval, tolerance, paid_at: Mutex::default() }
     }
 
-    /// Admits so many requests, or returns the wait until the next one. Requests that come together pass together, and the next one
-    /// waits until they are paid for.
+    /// Admits this many requests, or returns the wait until the next one. Requests that come together pass together,
+    /// and the next one waits until they are paid for.
     pub(crate) fn take(&self, asker: Asker, requests: u32, now: Instant) -> Result<(), Duration> {
         let mut paid_at = self.paid_at.lock().unwrap_or_else(PoisonError::into_inner);
         if paid_at.len() >= MAX_ASKERS {

@@ -106,7 +106,7 @@ mod tests {
     /// 1,000 bytes in each fifth of a second.
     const RATE: LeastRate = LeastRate { bytes_per_sec: 5000, window: Duration::from_millis(200) };
 
-    /// Sends to a reader who takes so much at a time, with a pause of a hundredth of a second.
+    /// Sends to a reader who takes this much at a time, with a pause of a hundredth of a second.
     async fn send(bytes: usize, at_a_time: usize) -> io::Result<()> {
         let (ours, theirs) = duplex(4096);
         tokio::spawn(take(theirs, at_a_time));
@@ -123,12 +123,12 @@ mod tests {
 
     #[tokio::test]
     async fn who_takes_too_little_is_cut_off_whatever_was_taken_before_and_others_have_all_the_time() {
-        // Some 100 bytes a second, and nothing.
+        // About 100 bytes per second, and nothing.
         assert_eq!(send(100_000, 1).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let (ours, _silent) = duplex(4096);
         let stalled = Sending::new(ours, RATE).write_all(&[7; 5000]).await;
         assert_eq!(stalled.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        // Some 40,000, for two seconds.
+        // About 40,000 bytes per second, for two seconds.
         send(80_000, 400).await.unwrap();
     }
 

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(room.hold(asker(1), answer()).await.unwrap_err().code(), "too_many_answers");
         let others = [room.hold(asker(2), answer()).await.unwrap(), room.hold(asker(3), answer()).await.unwrap()];
         assert_eq!(room.held().bytes, 1_800_000);
-        // What has room already does not take it twice.
+        // An answer that has room does not take it twice.
         let held = room.hold(asker(1), held).await.unwrap();
         let mut pieces = held.into_body().into_data_stream();
         let mut read = 0;

@@ -38,7 +38,7 @@ pub(super) struct Asking {
     caller: Caller,
 }
 
-/// Marks an answer to a known caller, or to anybody if nobody is asked. Its connection may be used again.
+/// Marks an answer to a known caller, or to anybody if tokens are not required. Its connection may be used again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeepsConnection;
 
@@ -70,7 +70,7 @@ pub(super) async fn authorize(
 ) -> Result<Response, Problem> {
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().ok_or_else(|| Problem::internal("a request without peer"))?;
-    // Who asks for what is published changes nothing, by POST either.
+    // A request for what is published changes nothing, not even by POST.
     let changes_nothing = changes_nothing(request.method()) || need == Need::Proofs;
     let caller = gate.access.caller(token(headers, changes_nothing).as_deref());
     let token = match &caller {
@@ -110,8 +110,9 @@ pub(super) async fn authorize(
     Ok(answer)
 }
 
-/// The token that a request shows: as a bearer's, or as the password that a person types into a browser. A browser sends that by
-/// itself wherever a page of anybody's sends it, so it is for what changes nothing.
+/// The token in a request: as a bearer's, or as the password that a person types into a browser. The browser then sends
+/// it with every request, even one that a foreign page makes. So a password is accepted only for requests that change
+/// nothing.
 fn token(headers: &HeaderMap, changes_nothing: bool) -> Option<String> {
     let (scheme, shown) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let shown = shown.trim();
@@ -129,8 +130,8 @@ fn changes_nothing(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// Refuses requests of foreign pages in a browser on this machine, where nobody is asked who they are. Such a page could use a form
-/// or script that posts here, or a name of its own that it makes point here.
+/// Refuses requests of foreign pages in a browser on this machine, if tokens are not required. Such a page could use a
+/// form or script that posts here, or make its own name point here.
 fn refuse_browsers_of_others(request: &Request, is_local: bool) -> Result<(), Problem> {
     let refuse = |detail| Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail));
     let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());

@@ -111,7 +111,7 @@ fn body_too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
 }
 
-/// `error` speaks of the client's own bytes.
+/// `error` is about the client's own bytes.
 fn malformed(code: &'static str, error: impl Display) -> Problem {
     let mut detail = error.to_string();
     detail.truncate(detail.floor_char_boundary(512));

@@ -36,7 +36,7 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long somebody who wants to see how a quote stands waits for others who do.
+/// How long somebody who wants to see a verdict waits for others who do.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The most kinds of platforms that are remembered.
@@ -56,7 +56,8 @@ pub struct AttestationConfig {
     /// A key that could not be judged for this long, for lack of valid collateral, makes no new proofs until it can be judged. Its
     /// earlier proofs count.
     pub suspend_after_secs: u64,
-    /// A list of builds that gives what runs a name, for people (`deploy/measurements.json`). It is read again when it changes.
+    /// A list of builds that gives the program in a quote a name, for people (`deploy/measurements.json`). It is read
+    /// again when it changes.
     pub known_builds: Option<PathBuf>,
     /// Trust this certificate, in DER or PEM, instead of Intel's root: whoever has its key makes quotes of anything.
     pub danger_root_certificate: Option<PathBuf>,
@@ -98,7 +99,7 @@ pub enum AttestationSetupError {
         #[source]
         error: Box<PolicyError>,
     },
-    /// The list of known builds is none.
+    /// The list of known builds is invalid.
     #[error("{path}")]
     KnownBuilds {
         /// The file.
@@ -132,7 +133,7 @@ pub(crate) struct Attestor {
     unsaved: Mutex<HashMap<PlatformKind, KeptCollateral>>,
     /// Why there was no collateral at the last attempt. While one caller asks for a kind, others wait for its result.
     failed: Mutex<HashMap<PlatformKind, Arc<AsyncMutex<Option<FailedFetch>>>>>,
-    /// Whoever looks at a key waits for whoever looks already.
+    /// A caller that looks at a key waits for one that looks already.
     judging_for_people: Arc<AsyncMutex<()>>,
 }
 
@@ -163,7 +164,7 @@ pub(crate) enum JudgeError {
     NoCollateral(String),
 }
 
-/// Why somebody who shows a quote does not see how it stands.
+/// Why somebody who shows a quote gets no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum NoVerdict {
     /// Others show theirs.
@@ -233,8 +234,8 @@ impl Attestor {
         self.judge_for_people(collateral, quote, Some(record.entry.pubkey), now_secs).await.ok()
     }
 
-    /// Judges a quote that somebody shows, with the last good collateral for its kind of platform, else with what is shown beside
-    /// it, else with none. No source is asked, and one is judged at a time.
+    /// Judges a quote that somebody shows, with the last good collateral for its kind of platform, otherwise with what
+    /// is shown beside it, otherwise with none. No source is asked, and one quote is judged at a time.
     pub(super) async fn verdict_on(
         self: Arc<Self>,
         quote: Quote,
@@ -259,7 +260,7 @@ impl Attestor {
         let turn = turn.map_err(|_| NoVerdict::Busy)?;
         let judged = tokio::task::spawn_blocking(move || {
             let verdict = self.judge_with(&collateral, &quote, pubkey.as_ref(), now_secs);
-            // Here, and not where it is waited for: who goes away leaves the judging going on.
+            // Here, and not where the result is awaited: if the caller goes away, the judging continues.
             drop(turn);
             verdict
         });
@@ -269,8 +270,8 @@ impl Attestor {
         })
     }
 
-    /// Takes back the collateral that was good before a restart, as far as it still is. It is checked again, since the time, or somebody
-    /// who can write to the database, may have made it worthless.
+    /// Restores the collateral that was good before a restart, as far as it still is. It is checked again, since the
+    /// time, or somebody who can write to the database, may have made it worthless.
     pub(crate) fn remember(&self, kept: Vec<KeptCollateral>, now_secs: u64) {
         for kept in kept {
             let Ok(kind) = PlatformKind::of(kept.quote.as_bytes()) else { continue };
@@ -408,7 +409,7 @@ impl Attestor {
         self.policy.reload()
     }
 
-    /// Takes over the list of known builds if it has changed.
+    /// Applies the list of known builds if it has changed.
     pub(super) fn reload_known_builds(&self) -> Option<Reload> {
         self.known_builds.as_ref()?.reload()
     }
@@ -418,7 +419,7 @@ impl Attestor {
         self.policy.value().yaml.clone()
     }
 
-    /// What the list of known builds calls the program that a quote is of.
+    /// The name that the list of known builds has for a quote's program.
     pub(super) fn known_build(&self, quote: &[u8]) -> Option<KnownBuild> {
         let builds = self.known_builds.as_ref()?;
         Some(KnownBuild { name: builds.value().name(quote)?, list: builds.source().name() })

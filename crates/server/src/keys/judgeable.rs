@@ -12,7 +12,7 @@ pub(super) fn refusal_of_quote(verdict: &Verdict) -> Option<String> {
     (!refusal.is_empty()).then(|| refusal.join("; "))
 }
 
-/// Empty collateral, to judge what needs none.
+/// Empty collateral, to judge what needs no collateral.
 pub(super) fn no_collateral() -> Collateral {
     Collateral {
         pck_crl_issuer_chain: String::new(),

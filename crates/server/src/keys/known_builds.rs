@@ -1,4 +1,5 @@
-//! What a list of builds calls the program that a quote is of. A name and nothing more: what is accepted, the policy alone says.
+//! The name that a list of builds has for a quote's program. It is a name and nothing more: only the policy decides
+//! what is accepted.
 
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use crate::watched::{self, Source};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownBuild {
     pub(crate) name: String,
-    /// The list, by its file's name alone: the folder is the operator's.
+    /// The list's file name only: the folder is the operator's business.
     pub(crate) list: String,
 }
 

@@ -204,7 +204,7 @@ async fn hand_out_now(
     }
 }
 
-/// Claims in a task of its own: if the client goes away meanwhile, the claim is completed nevertheless, and then undone.
+/// Claims in a separate task: if the client goes away meanwhile, the claim is completed nevertheless, and then undone.
 async fn claim(
     service: &Service,
     tee_type: TeeType,

@@ -138,16 +138,17 @@ pub(super) async fn take(
 /// 1. the key is registered for this TEE type (its quote was judged then, and is judged again from time to time);
 /// 2. the batch is known;
 /// 3. the key signed the root;
-/// 4. the root is the expected one, if one was given with the batch. A bare root must also be the one that the next batch
-///    starts from, if that is known. A statement that says another one is accepted under an alarm: otherwise, whoever
-///    uploads a batch could hold up the one before it. If neither is known, there must be a statement: otherwise a root signed
-///    for one batch would pass for all;
-/// 5. the statement, if there is one, says the same and is signed by the same key;
+/// 4. the root is the expected one, if one was given with the batch. A bare root must also be the one that the next
+///    batch starts from, if that is known. A statement with another root than that is accepted under an alarm:
+///    otherwise, whoever uploads a batch could hold up the one before it. If neither is known, there must be a
+///    statement: otherwise a root signed for one batch would pass for all;
+/// 5. the statement, if there is one, is about this batch and root, starts from the batch's root before it if that is
+///    known, and is signed by the same key;
 /// 6. the statement is of the pinned chain, protocol version and code;
 /// 7. the key is neither refused, revoked nor suspended;
 /// 8. if neither a known root nor a statement ties the root to this batch, the key has not signed it for another
 ///    batch;
-/// 9. no accepted proof of the batch says another root.
+/// 9. no accepted proof of the batch has another root.
 ///
 /// A bare root names no code, so there is no code to check: the policy on quotes decides which programs may sign one.
 ///

@@ -9,13 +9,13 @@ use thiserror::Error;
 
 use crate::{clock::rfc3339, database::AttestationEntry, keys::NoVerdict, service::Service};
 
-/// A proof, and what this server has to say of it.
+/// A proof, and what this server knows about it.
 pub(crate) struct JudgedProof {
     pub(crate) number: u32,
     pub(crate) checked: Checked,
     /// The verdict on its quote.
     pub(crate) verdict: Option<Verdict>,
-    /// Its key, where that is registered here.
+    /// Its key, if it is registered here.
     pub(crate) key: Option<AttestationEntry>,
 }
 
@@ -28,11 +28,12 @@ pub(crate) enum NotJudged {
     Database(#[from] sqlx::Error),
 }
 
-/// Judges a proof as anybody does who checks published proofs, by this server's policy and pins:
+/// Judges a proof as everybody who checks published proofs does, by this server's policy and pins:
 ///
 /// 1. its quote is judged now, with the key that the proof names;
-/// 2. its key is looked up: one that was revoked here counts for nothing;
-/// 3. its signatures, its statement and its root are checked, the root against what came with the batch.
+/// 2. its key is looked up: one that was revoked here does not count;
+/// 3. its signatures, its statement and its root are checked; the root is compared with the one that came with the
+///    batch.
 pub(super) async fn judge(service: &Service, mut proof: TeeProof) -> Result<Option<JudgedProof>, NotJudged> {
     let number = proof.l1_batch_number;
     let pubkey = key_of(&proof).ok();
@@ -54,7 +55,7 @@ pub(super) async fn judge(service: &Service, mut proof: TeeProof) -> Result<Opti
         None => None,
     };
     if let Some(key) = key.as_ref().filter(|key| key.standing == KeyStanding::Revoked) {
-        // Always a time, whatever the proof and the database say: without one the key would count.
+        // There is always a time, whatever the proof and the database say: without one the key would count.
         proof.revoked_at = Some(key.revoked_at_ms.map_or_else(|| "an unknown time".to_owned(), rfc3339));
     }
     let batch = service.batches(number.checked_sub(1), 1).await?.into_iter().find(|batch| batch.number == number);

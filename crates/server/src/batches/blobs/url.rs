@@ -106,7 +106,7 @@ impl ObjectStoreUrl {
             RetryConfig, aws::AmazonS3Builder, gcp::GoogleCloudStorageBuilder, path::Path as ObjectPath,
             prefix::PrefixStore,
         };
-        // Whoever waits for the store has less patience than its library's 3 minutes, and tries again.
+        // Callers that wait for the store have less patience than its library's 3 minutes, and try again.
         let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(5), ..RetryConfig::default() };
         let (bucket, prefix) = self.bucket();
         let prefix = ObjectPath::from(prefix);

@@ -32,7 +32,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// The work that is left.
+/// The remaining work.
 #[derive(Debug, Default)]
 struct Progress {
     /// The highest batch that the node has.
@@ -53,7 +53,7 @@ struct Retry {
     pause: Duration,
 }
 
-/// Follows the node for ever.
+/// Follows the node forever.
 pub(crate) async fn follow(service: Service, config: MirrorConfig, metrics: Metrics) {
     tracing::info!("taking over a node's batches");
     let node = loop {

@@ -146,7 +146,7 @@ impl Database {
                     tee_type: &job.tee_type,
                     prover: &expired_prover,
                     kind: "lease_expired",
-                    // The earlier prover may have been restarted and come back.
+                    // The earlier prover may have been restarted and may come back.
                     rest_ms: 0,
                     now_ms,
                 };

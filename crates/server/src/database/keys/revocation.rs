@@ -22,7 +22,7 @@ pub struct Requeued {
 }
 
 impl Database {
-    /// Revokes a key for good. If wanted, begins to make those batches ready again that lack proofs without the key.
+    /// Revokes a key permanently. If wanted, begins to make those batches ready again that lack proofs without the key.
     pub(crate) async fn revoke(
         &self,
         pubkey: &PublicKey,
@@ -167,7 +167,7 @@ async fn requeue_range(
             .bind(end)
             .execute(&mut *connection)
             .await?;
-        // Batches without an input would only be claimed in vain, perhaps a million times.
+        // Batches without an input would be claimed in vain, perhaps a million times.
         sqlx::query(AssertSqlSafe(format!(
             "UPDATE tee_proof_generation_details
              SET status = 'failed', claimable_at = NULL, error_kind = 'input_retired', error = $5

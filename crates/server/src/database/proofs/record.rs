@@ -41,9 +41,10 @@ pub(crate) enum RecordedProof {
     SuspendedKey,
     /// The root differs from the batch's root, which has just become known. Nothing was stored.
     WrongRoot,
-    /// This key's signature of this root was accepted for another batch, and nothing ties the signature to this batch. Nothing was stored.
+    /// This key's signature of this root was accepted for another batch, and nothing ties the signature to this batch.
+    /// Nothing was stored.
     ReusedRoot,
-    /// An accepted proof of the batch says another root. The proof is kept as a disagreement.
+    /// An accepted proof of the batch has another root. The proof is kept as a disagreement.
     Disagrees {
         accepted: H256,
     },
@@ -58,9 +59,9 @@ const DISAGREEMENT: JobFailure<'static> =
 impl Database {
     /// Stores a proof and ends its job, in one transaction that is on disk when this returns.
     pub(crate) async fn record_proof(&self, proof: NewProof, now_ms: i64) -> Result<RecordedProof, sqlx::Error> {
-        // SQLite has one writer at a time. Elsewhere these locks order what happens: proofs of one batch come one after another, or two at
-        // the same time would not see that they disagree; and a key's refusal or revocation comes before its proof is checked or after it
-        // is stored.
+        // SQLite has one writer at a time. Elsewhere these locks order events. Proofs of one batch come one after
+        // another; otherwise two at the same time would not see that they disagree. A key's refusal or revocation comes
+        // before its proof is checked, or after it is stored.
         let lock_rows = !self.is_sqlite();
         let required_proofs = self.rules.required_proofs(proof.submission.tee_type);
         let failed_lease = proof.lease.as_ref().map(|lease| self.failed_lease(lease, DISAGREEMENT, now_ms));
@@ -144,7 +145,7 @@ impl NewProof {
         Ok(RecordedProof::Accepted)
     }
 
-    /// Reads what the database knows of this proof's key, lease and batch.
+    /// Reads what the database knows about this proof's key, lease and batch.
     async fn known(&self, connection: &mut AnyConnection) -> Result<Known, sqlx::Error> {
         let row = sqlx::query(
             "SELECT
@@ -226,8 +227,9 @@ impl NewProof {
         .map(drop)
     }
 
-    /// Makes the prover rest from the job for a little, so that another one may come first, and does not count the attempt. This is for
-    /// a key that proves again a batch that lacks another key's proof: it gains nothing and loses nothing.
+    /// Makes the prover rest from the job for a short time, so that another one may come first, and does not count the
+    /// attempt. This is for a key that proves again a batch that lacks another key's proof: it gains nothing and loses
+    /// nothing.
     async fn leave_to_others(&self, connection: &mut AnyConnection, now_ms: i64) -> Result<(), sqlx::Error> {
         let row = sqlx::query(
             "UPDATE tee_proof_generation_details

@@ -15,8 +15,8 @@ use crate::{
     service::Service,
 };
 
-/// Revokes a key for good: its proofs are refused from now on. The batches that it touched and that lack
-/// proofs are proven again, the highest first, unless they are to be kept.
+/// Revokes a key permanently: its proofs are refused from now on. The batches that it touched and that lack proofs are
+/// proven again, the highest first, unless they are to be kept.
 #[utoipa::path(
     post, path = "/admin/attestations/{pubkey}/revoke", operation_id = "revoke_key", tag = "admin", security(("admin" = [])),
     params(("pubkey" = String, Path)), request_body = RevokeKey,

@@ -1,4 +1,4 @@
-//! `POST /admin/batches`: takes a batch in.
+//! `POST /admin/batches`: adds a batch.
 
 use std::io;
 
@@ -32,8 +32,9 @@ pub(crate) struct AddBatchQuery {
     source: Option<String>,
 }
 
-/// Takes a batch in. The body is its input in JSON or CBOR, as Content-Type says, also compressed (Content-Encoding: zstd or
-/// gzip). Adding the very same again changes nothing; another input under a known number is refused.
+/// Adds a batch. The body is its input in JSON or CBOR, as Content-Type says, which may be compressed
+/// (Content-Encoding: zstd or gzip). Adding the very same input again changes nothing; another input under a known
+/// number is refused.
 #[utoipa::path(
     post, path = "/admin/batches", operation_id = "add_batch", tag = "admin", params(AddBatchQuery), security(("admin" = [])),
     request_body(content((Vec<u8> = "application/json"), (Vec<u8> = "application/cbor"))),

@@ -13,8 +13,8 @@ use crate::{
     service::Service,
 };
 
-/// Changes a job: `retry` makes a failed or given-up one ready again; `ignore` gives up one that has no proof; `requeue`
-/// has a batch proven again wherever its job stands, and keeps its proofs.
+/// Changes a job: `retry` makes a failed or given-up one ready again; `ignore` gives up one that has no proof;
+/// `requeue` has a batch proven again whatever the job's status, and keeps its proofs.
 #[utoipa::path(
     post, path = "/admin/jobs/{batch}/{tee_type}/{action}", operation_id = "change_job", tag = "admin", security(("admin" = [])),
     params(("batch" = u32, Path), ("tee_type" = TeeType, Path), ("action" = JobAction, Path)),

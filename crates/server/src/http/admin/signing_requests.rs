@@ -8,8 +8,9 @@ use crate::{
     service::Service,
 };
 
-/// Asks provers to sign statements for a contract, and a recent block for the registration of their keys. It stands in place of what
-/// was asked for the same contract before, for seven days: a relayer asks again with a newer block.
+/// Asks provers to sign statements for a contract, and a recent block for the registration of their keys. The request
+/// replaces the earlier one for the same contract, and is valid for seven days: a relayer asks again with a newer
+/// block.
 #[utoipa::path(
     post, path = "/admin/signing_requests", operation_id = "request_signatures", tag = "admin", security(("admin" = [])),
     request_body = SigningRequest,

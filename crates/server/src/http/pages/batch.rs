@@ -272,7 +272,7 @@ impl DisagreementLine {
     }
 }
 
-/// What an outsider runs.
+/// The command that an outsider runs.
 pub(super) fn check_line(server: &str, number: impl std::fmt::Display, trust: Trust) -> String {
     let option = shown::root_option(trust);
     format!(
@@ -280,7 +280,7 @@ pub(super) fn check_line(server: &str, number: impl std::fmt::Display, trust: Tr
     )
 }
 
-/// This server as the browser calls it, where that is safe to paste into a shell.
+/// This server as the browser calls it, if that is safe to paste into a shell.
 pub(super) fn server_url(headers: &HeaderMap, speaks_tls: bool) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST.as_str()).filter(|host| {

@@ -1,4 +1,4 @@
-//! What all pages share: the frame around them, and the headers that keep a browser from doing more than showing them.
+//! What all pages share: the frame around them, and the headers that restrict what a browser does with them.
 
 use askama::Template;
 use axum::{
@@ -76,7 +76,7 @@ pub(super) fn file(content_type: &'static str, name: &str) -> [(HeaderName, Stri
     ]
 }
 
-/// Keeps what an error's headers say of when to ask again, and has a browser ask for a token where one is wanted.
+/// Keeps an error's headers that say when to ask again, and makes a browser ask for a token if one is needed.
 pub(super) fn keep_headers(of_problem: &HeaderMap, of_page: &mut HeaderMap) {
     if let Some(wait) = of_problem.get(RETRY_AFTER) {
         of_page.insert(RETRY_AFTER, wait.clone());

@@ -46,7 +46,7 @@ pub(super) struct Stage {
     pub(super) took: Option<[Span; 3]>,
 }
 
-/// Where the bars of the times end, in seconds, and what stands below them.
+/// Where the bars of the times end, in seconds, and the labels below them.
 const TIMES: [(i64, &str); 12] = [
     (1, "< 1 s"),
     (2, "2 s"),
@@ -108,7 +108,7 @@ impl Pace {
     }
 }
 
-/// How long half of them took at most, nine in ten, and 99 in 100: the nearest rank.
+/// The times within which 50 %, 90 % and 99 % of them finished: the nearest rank.
 fn parts(mut took: Vec<i64>) -> Option<[Span; 3]> {
     took.sort_unstable();
     let part = |of_thousand: usize| took.get((took.len() * of_thousand).div_ceil(1000).checked_sub(1)?).copied();

@@ -40,7 +40,7 @@ pub(super) struct Form {
 struct VerifyPage {
     frame: Frame,
     trust: Trust,
-    /// Why nothing was judged, where something was pasted.
+    /// Why nothing was judged, if something was pasted.
     flaw: Option<String>,
     proofs: Vec<ProofVerdict>,
     quote: Option<QuoteVerdict>,
@@ -169,7 +169,7 @@ impl Rules {
     }
 }
 
-/// What an outsider runs.
+/// The command that an outsider runs.
 fn quote_line(trust: Trust) -> String {
     let option = shown::root_option(trust);
     format!(

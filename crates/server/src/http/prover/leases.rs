@@ -1,4 +1,4 @@
-//! `/tee/leases/{lease}`: what a prover reports about the batch that it holds.
+//! `/tee/leases/{lease}`: a prover's reports about the batch that it holds.
 
 use axum::{Json, extract::State, http::HeaderName, response::IntoResponse};
 use tee_api::{FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, LeaseId};
@@ -13,7 +13,8 @@ use crate::{
     service::Service,
 };
 
-/// Prolongs a lease, up to the longest time that a prover may have one batch: Tee-Lease-Expires-In says how long it lasts.
+/// Renews a lease, up to the longest time that a prover may have one batch: Tee-Lease-Expires-In says how long it
+/// lasts.
 #[utoipa::path(
     post, path = "/tee/leases/{lease}/renew", operation_id = "renew_lease", tag = "prover", security(("prover" = [])),
     params(("lease" = String, Path)),

@@ -1,4 +1,4 @@
-//! `POST /tee/register_attestation`: takes a key with the quote that names it.
+//! `POST /tee/register_attestation`: registers a key with the quote that names it.
 
 use axum::{Json, extract::State};
 use tee_api::RegisterAttestation;

@@ -1,4 +1,4 @@
-//! `POST /tee/registration_signatures`: takes what a key signed to be registered with a contract.
+//! `POST /tee/registration_signatures`: stores what a key signed to be registered with a contract.
 
 use axum::{Json, extract::State};
 use tee_api::RegistrationSignature;
@@ -8,7 +8,7 @@ use crate::{
     service::Service,
 };
 
-/// Takes a key's signature of what a current signing request wants signed for a registration.
+/// Stores a key's signature for a registration, if a current signing request asks for it.
 #[utoipa::path(
     post, path = "/tee/registration_signatures", operation_id = "submit_registration_signature", tag = "prover",
     security(("prover" = [])), request_body = RegistrationSignature,

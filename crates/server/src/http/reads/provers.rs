@@ -24,7 +24,8 @@ pub(crate) struct ProversQuery {
     limit: Option<u32>,
 }
 
-/// Who asked for work within the last 30 days, by type of enclave and name; who only fails and is paused.
+/// The provers that asked for work within the last 30 days, by type of enclave and name, with those that are paused
+/// because they only fail.
 #[utoipa::path(
     get, path = "/api/provers", operation_id = "list_provers", tag = "reads", params(ProversQuery), security(("reader" = [])),
     responses((status = 200, body = Page<ProverEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))

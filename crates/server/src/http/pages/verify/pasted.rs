@@ -5,13 +5,13 @@ use tee_api::{Quote, TeeProof};
 use tee_checker::quote_of_text;
 use thiserror::Error;
 
-/// The most proofs that are judged at a time. A batch has one or two as a rule.
+/// The most proofs that are judged at a time. A batch usually has one or two.
 const MAX_PROOFS: usize = 8;
 
 /// What can be judged.
 pub(super) enum Pasted {
     Quote(Quote),
-    /// There is one at least.
+    /// One proof or more.
     Proofs(Vec<TeeProof>),
 }
 
