@@ -1,8 +1,9 @@
-//! Runs the server inside of a program of one's own, which makes the batches:
+//! Runs the server inside your own program, which makes the batches:
 //!
 //!     cargo run -p tee-server --example embed_server -- deploy/examples/server.yaml batch.json
 //!
-//! A node would add each batch as it seals it. The batches are handed out and their proofs taken until the program is interrupted.
+//! A node would add each batch when it seals it. Batches are handed out, and proofs accepted, until the program is
+//! interrupted.
 
 use std::{error::Error, fs::File, io::BufReader};
 
@@ -19,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     for file in arguments {
         let input = BatchInput::read(BufReader::new(File::open(&file)?), InputForm::Json, MAX_INPUT_BYTES)?;
-        // With the root that the chain has, a proof of another one is an alarm at once.
+        // With the chain's root, a proof of another root is an alarm at once.
         let batch = NewBatch { input, expected_root: None, sealed_at_ms: None, source: "example".to_owned() };
         let added = server.service().add_batch(batch).await?;
         println!("{file}: {added:?}");

@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: &Arguments, place: Place) -> Vec<Figures> {
             assert!(prover.submit(&claimed.unwrap()).await);
             claims.push(took);
         }
-        // Claims that find nothing: the search alone, without a commit.
+        // Claims that find nothing: only the search, without a commit.
         for _ in 0..arguments.claims {
             let (claimed, took) = timed(prover.claim()).await;
             assert!(claimed.is_none());
@@ -108,8 +108,8 @@ async fn add_finished(place: &Place, present: u32, finished: u32) {
     connection.close().await.unwrap();
 }
 
-/// What a database does in time by itself, and what is left to write of so many rows at once: neither is a claim's cost.
-/// SQLite's planner needs no statistics, and gets none.
+/// Maintenance that a database does by itself over time, and the writing that remains after so many rows at once:
+/// neither is a cost of claims. SQLite's planner needs no statistics, and gets none.
 pub(crate) async fn settle(connection: &mut AnyConnection) {
     let housekeeping: &[&'static str] = match connection.backend_name() {
         "PostgreSQL" => &["VACUUM ANALYZE", "CHECKPOINT"],

@@ -1,4 +1,4 @@
-//! What the rest of a server's work costs, and what it costs claims, once there are millions of finished batches: answers to
+//! What the rest of a server's work costs with millions of finished batches, and what it costs claims: answers to
 //! people and scrapers, failed jobs, a new type of enclave, a revocation.
 
 use std::{
@@ -38,7 +38,7 @@ const KEYS: u32 = 10;
 const OPEN: u32 = 1000;
 /// Rows that one statement inserts.
 const CHUNK: u32 = 500_000;
-/// How often somebody claims while something goes on in the background.
+/// How often a prover claims while something runs in the background.
 const PACE: Duration = Duration::from_millis(50);
 
 impl Arguments {
@@ -88,7 +88,7 @@ pub(crate) async fn run(arguments: &Arguments, place: Place) -> Figures {
         figures.push((name, percentile_ms(&mut took, 99).into()));
     }
 
-    // Nobody has asked for this type before: all its jobs are made now.
+    // This type is new: all its jobs are made now.
     let begun = Instant::now();
     figures.push(("first_claim_of_new_type_ms", milliseconds(asker.claim("tdx").await)));
     let made = "SELECT COUNT(*) FROM claimed_tee_types WHERE pending_from IS NOT NULL";
@@ -136,7 +136,7 @@ impl Asker {
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
     }
 
-    /// Claims a batch, and gives it back outside of the time.
+    /// Claims a batch, and gives it back outside the measured time.
     async fn claim(&self, tee_type: &str) -> Duration {
         let url = self.server.url();
         let (lease, took) = timed(async {
@@ -168,7 +168,7 @@ impl Asker {
     }
 }
 
-/// Finished batches, failed ones, and some that wait. All have one input, which nobody looks into.
+/// Finished batches, failed ones, and some that wait. All have the same input, which nothing reads.
 async fn fill(place: &Place, arguments: &Arguments, keys: &[Prover]) {
     let blob = Blob::tiny(1..=1).remove(0);
     let inputs = place.folder.path().join("objects/inputs");

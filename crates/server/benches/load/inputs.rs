@@ -36,7 +36,7 @@ impl Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> Figures {
     let place = Databases::Sqlite.open().remove(0);
     let bytes = arguments.megabytes * 1_000_000;
-    // Nothing on the way looks into them.
+    // Nothing on the way examines them.
     let blobs: Vec<_> = (0..INPUTS).map(|seed| Blob::new(noise(bytes, seed))).collect();
     place.add_batches(1, &blobs).await;
     let server = place.start().await;
@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Figures {
     ]
 }
 
-/// Bytes that no file system packs.
+/// Bytes that no file system can compress.
 fn noise(bytes: usize, seed: u32) -> Vec<u8> {
     let mut state = u64::from(seed) + 1;
     let mut words = std::iter::repeat_with(|| {

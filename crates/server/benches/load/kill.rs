@@ -89,7 +89,7 @@ pub(crate) async fn run(arguments: &Arguments, mut place: Place) -> Figures {
     let stuck_ms = place.number(latest).await - now_ms;
     assert!(stuck_ms <= LEASE_SECS as i64 * 1000, "a batch is stuck for {stuck_ms} ms");
 
-    // What was in work when a server died is handed out again.
+    // Batches that were in progress when a server died are handed out again.
     let in_work = "SELECT COUNT(*) FROM tee_proof_generation_details WHERE status = 'picked_by_prover'";
     let left = place.number(in_work).await;
     let highest = "SELECT COALESCE(MAX(l1_batch_number), 0) FROM tee_proof_generation_details WHERE attempts > 0";

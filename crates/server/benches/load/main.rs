@@ -1,6 +1,7 @@
 //! Load on real server processes, with the load generator on the same machine. `docs/SERVER.md` says what each command measures.
 //!
-//! Without a command, as `cargo test` runs it, each is run for a moment: what they check must hold, speed is not looked at.
+//! Without a command, as `cargo test` runs it, each runs for a moment: what they check must hold, but speed does not
+//! matter.
 
 mod claims;
 mod history;
@@ -55,7 +56,7 @@ enum Command {
 
 const COMMANDS: [&str; 7] = ["provers", "claims", "history", "inputs", "readers", "kill", "pair"];
 
-/// What a measurement came to, by name.
+/// The results of a measurement, by name.
 pub(crate) type Figures = Vec<(&'static str, Value)>;
 
 fn main() {

@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: &Arguments, mut place: Place) -> Figures {
                 ticks.tick().await;
                 match prover.claim().await {
                     Some(claimed) => _ = prover.submit(&claimed).await,
-                    // The rest may be in the hands of those whose claim's answer was lost: their leases run out.
+                    // The rest may be held by provers that lost the answer to their claim: these leases expire.
                     None if start.elapsed() < run_time + lease + Duration::from_secs(1) => {
                         sleep(Duration::from_millis(200)).await;
                     }

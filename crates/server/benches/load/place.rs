@@ -22,7 +22,7 @@ pub(crate) enum Databases {
     Both,
 }
 
-/// An empty database, and a folder for all else.
+/// An empty database, and a folder for everything else.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
     url: String,
@@ -38,14 +38,14 @@ pub(crate) struct ServerProcess {
     pub(crate) address: SocketAddr,
 }
 
-/// An input as it lies in the object store.
+/// An input as it is stored in the object store.
 pub(crate) struct Blob {
     pub(crate) bytes: Vec<u8>,
     pub(crate) sha256: [u8; 32],
 }
 
 impl Databases {
-    /// One place for each kind of database that can be had here.
+    /// One place for each kind of database that is available here.
     pub(crate) fn open(self) -> Vec<Place> {
         let mut places = vec![];
         if self != Self::Postgres {
@@ -87,7 +87,7 @@ impl Place {
         AnyConnection::connect(&self.url).await.unwrap()
     }
 
-    /// Runs a statement and gives its one number.
+    /// Runs a statement and returns its one number.
     pub(crate) async fn number(&self, statement: &str) -> i64 {
         let mut connection = self.connection().await;
         let row = sqlx::query(AssertSqlSafe(statement)).fetch_one(&mut connection).await.unwrap();
@@ -95,7 +95,7 @@ impl Place {
         row.get(0)
     }
 
-    /// Puts batches there that wait for SGX provers, past the server: it would flush each to disk.
+    /// Adds batches that wait for SGX provers, without the server, which would flush each to disk.
     pub(crate) async fn add_batches(&self, first: u32, blobs: &[Blob]) {
         let inputs = self.folder.path().join("objects/inputs");
         fs::create_dir_all(&inputs).unwrap();
@@ -170,7 +170,7 @@ impl ServerProcess {
         format!("http://{}", self.address)
     }
 
-    /// SIGKILL: it gets to say nothing.
+    /// SIGKILL, without a chance to finish anything.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -209,7 +209,7 @@ impl Blob {
         Self { sha256: Sha256::digest(&bytes).into(), bytes }
     }
 
-    /// Inputs that are no more than their number.
+    /// Inputs that consist only of their number.
     pub(crate) fn tiny(numbers: impl Iterator<Item = u32>) -> Vec<Self> {
         numbers.map(|number| Self::new(zstd::encode_all(&*number.to_string().into_bytes(), 3).unwrap())).collect()
     }

@@ -1,4 +1,4 @@
-//! A prover that proves nothing: it claims, signs what it is asked for, and submits.
+//! A prover that proves nothing: it claims, signs what it is told to, and submits.
 
 use std::{
     sync::LazyLock,
@@ -31,7 +31,7 @@ pub(crate) struct Claimed {
     pub(crate) lease: String,
 }
 
-/// An HTTP client of this machine.
+/// An HTTP client for this machine.
 pub(crate) fn http() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap()
@@ -61,7 +61,7 @@ impl Prover {
         assert_eq!(answer.status(), StatusCode::OK);
     }
 
-    /// Claims a batch, however often that takes. Nothing when there is none.
+    /// Claims a batch, with as many attempts as it takes. `None` if there is none.
     pub(crate) async fn claim(&mut self) -> Option<Claimed> {
         loop {
             match self.try_claim().await {
@@ -108,21 +108,21 @@ impl Prover {
         SubmitProof { signature, pubkey: self.public(), proof: root, tee_type: TeeType::Sgx, statement: None }
     }
 
-    /// Asks the next server next.
+    /// Makes the next server the first one to ask.
     async fn turn(&mut self) {
         self.urls.rotate_left(1);
         sleep(PAUSE).await;
     }
 }
 
-/// Durations in milliseconds, of which a share was no longer than…
+/// The duration in milliseconds that a share of the durations did not exceed.
 pub(crate) fn percentile_ms(durations: &mut [Duration], percent: usize) -> f64 {
     durations.sort();
     let index = (durations.len() * percent / 100).min(durations.len() - 1);
     durations[index].as_secs_f64() * 1000.0
 }
 
-/// The time that something took, and what it gave.
+/// The time that some work took, and its result.
 pub(crate) async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     let start = Instant::now();
     (work.await, start.elapsed())

@@ -36,7 +36,7 @@ impl Arguments {
 
 pub(crate) async fn run(arguments: &Arguments, place: Place) -> Figures {
     let Arguments { provers, batches } = *arguments;
-    // What is required, in pairs of a claim and a submission a second.
+    // The required rate, in pairs of a claim and a submission per second.
     let required = if place.is_sqlite() { 1000 } else { 800 };
     place.add_batches(1, &Blob::tiny(1..=batches)).await;
     let server = place.start().await;
@@ -78,13 +78,13 @@ pub(crate) async fn registered(http: &Client, provers: u32, server: &str) -> Vec
     fleet
 }
 
-/// Works until there is nothing left: without a pause, or with one pair a pace.
+/// Works until there is nothing left: without a pause, or at the pace of one pair per interval.
 pub(crate) async fn work(fleet: Vec<Prover>, pace: Option<Duration>) -> (Vec<Prover>, Done) {
     let (mut at_work, provers) = (JoinSet::new(), fleet.len() as u32);
     for (index, mut prover) in (0..).zip(fleet) {
         at_work.spawn(async move {
             let mut done = Done::default();
-            // Spread over the pace, so that they do not come all at once.
+            // Spread over the interval, so that they do not come all at once.
             let mut ticks = pace.map(|pace| interval_at(tokio::time::Instant::now() + pace * index / provers, pace));
             loop {
                 if let Some(ticks) = &mut ticks {
@@ -111,7 +111,7 @@ pub(crate) async fn work(fleet: Vec<Prover>, pace: Option<Duration>) -> (Vec<Pro
     (fleet, all)
 }
 
-/// None handed out twice, none lost.
+/// Checks that none was handed out twice and none was lost.
 async fn check(place: &Place, done: &Done, numbers: std::ops::RangeInclusive<u32>) {
     let mut proven = done.numbers.clone();
     proven.sort();

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     batches: u32,
 }
 
-/// As often as the page reads itself again while jobs change.
+/// As often as the page reloads itself while jobs change.
 const READING_INTERVAL: Duration = Duration::from_millis(1500);
 
 impl Arguments {

@@ -1,4 +1,4 @@
-//! What an operator changes.
+//! The changes that an operator makes.
 
 use std::{
     io::{self, Read},
@@ -130,7 +130,7 @@ async fn an_upload_that_unfolds_to_more_than_an_input_may_have_is_refused() {
     upload(&world, "", &headers, body).await.assert_problem(413, "body_too_large");
 }
 
-/// Uploads spaces without saying how many; gives the answer.
+/// Uploads spaces without announcing how many. Returns the answer.
 async fn chunked_upload(world: &World, bytes: usize) -> String {
     let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
     let head = "POST /admin/batches HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\

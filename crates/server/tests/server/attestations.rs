@@ -1,4 +1,4 @@
-//! Keys gain and lose their standing by their quotes.
+//! Keys gain and lose their standing through their quotes.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ const BUILDS: fn() -> String = || {
     json!({ "builds": [build] }).to_string()
 };
 
-/// Has a server judge quotes of the simulated platform, with files in a folder.
+/// Makes a server judge quotes of the simulated platform, with files in a folder.
 fn judging(folder: &Path, machine: &Platform) -> impl FnOnce(&mut Config) + use<> {
     let at = |name: &str| folder.join(name);
     fs::write(at("policy.yaml"), POLICY()).unwrap();
@@ -54,7 +54,7 @@ pub(crate) async fn world(folder: &Path) -> World {
     world
 }
 
-/// Waits until a key's verdict is what is expected: the policy's file is looked at every second.
+/// Waits until a key's verdict is the expected one: the policy's file is checked every second.
 async fn until_verdict(world: &World, key: &Key, expected: &str) -> String {
     for _ in 0..200 {
         let keys = world.server.service().attestations(None, 100).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_prover_learns_why_its_quote_is_refused_and_its_key_does_not_count() {
     world.submit(1, &key.proof(ROOT), None).await.assert_problem(403, "unknown_key");
     fs::remove_file(folder.path().join("collateral/sgx.json")).unwrap();
     let other = world.post("/tee/register_attestation", &Key::new(2).registration()).await;
-    // What was fetched before is still good.
+    // The collateral that was fetched before is still valid.
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
@@ -148,7 +148,7 @@ async fn a_key_that_a_new_policy_refuses_makes_no_new_proofs_keeps_its_batches_a
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::ReadyToBeProven), (2, JobStatus::ReadyToBeProven)]);
 }
 
-/// A service that takes connections and answers nothing, as a firewall that drops packets does.
+/// A service that accepts connections and answers nothing, like a firewall that drops packets.
 async fn silent_service() -> (tokio::net::TcpListener, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -269,11 +269,11 @@ async fn collateral_that_is_not_good_takes_no_key_its_standing_and_registers_non
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &key.proof(root(1)), Some(&lease)).await.assert_success();
 
-    // It has ended, and so has what was good before: a clock years ahead.
+    // The collateral has ended, and so has what was good before: a clock is years ahead.
     world.clock.advance(Duration::from_secs(20 * 365 * 24 * 3600));
     world.post("/tee/register_attestation", &Key::new(2).registration()).await.assert_problem(503, "no_collateral");
     let proof = key.proof(root(2));
-    // The key is suspended for want of a judgement, and nothing else becomes of it.
+    // The key is suspended because it cannot be judged, and nothing else happens to it.
     for _ in 0..200 {
         let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
         if metrics.contains(r#"tee_server_keys{standing="suspended"} 1"#) {
@@ -309,7 +309,7 @@ async fn a_quote_is_kept_without_padding_and_a_registration_of_a_key_that_may_si
     };
     world.post("/tee/register_attestation", &padded(&key, 7)).await.assert_success();
     let before = stored(&key).await;
-    // Quotes of one key are signed anew each time, and as long.
+    // Quotes of one key have a new signature each time, of the same length.
     assert_eq!(before.quote.len(), key.quote().as_bytes().len());
     world.clock.advance(Duration::from_secs(1));
     for registration in [padded(&key, 8), key.registration()] {
@@ -320,12 +320,12 @@ async fn a_quote_is_kept_without_padding_and_a_registration_of_a_key_that_may_si
     assert_eq!(stored(&other).await.registered_at_ms, before.registered_at_ms + 1000);
 }
 
-/// The same statement under the other signature that P-256 has for each: who does not have the key can make it.
+/// The same statement with the other signature that P-256 allows for each: somebody without the key can make it.
 fn twin(quote: &[u8]) -> Vec<u8> {
     const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
     let order = hex::decode(ORDER).unwrap();
     let mut quote = quote.to_vec();
-    // Behind header, report and length come r and s.
+    // After header, report and length come r and s.
     let s = &mut quote[48 + 384 + 4 + 32..][..32];
     let mut borrow = 0;
     for at in (0..32).rev() {
@@ -349,7 +349,7 @@ async fn a_suspended_keys_quote_does_not_change_when_the_same_statement_comes_un
     let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
     assert!(metrics.contains("tee_server_keys{standing=\"suspended\"} 0\n"), "{metrics}");
     assert!(stored().await == before);
-    // What was refused may be replaced by what is accepted.
+    // A refused quote may be replaced by an accepted one.
     world.execute("UPDATE tee_attestations SET standing = 'refused', standing_reason = 'once', revoked_at = 1").await;
     world.post("/tee/register_attestation", &registration).await.assert_success();
     assert!(stored().await == twin);
@@ -374,7 +374,7 @@ async fn the_last_good_collateral_is_there_after_a_restart_and_is_verified_again
     let folder = tempfile::tempdir().unwrap();
     let world = world(folder.path()).await;
     world.registered_key(1).await;
-    // From now on there is only rubbish to be had.
+    // From now on, only garbage is available.
     fs::write(folder.path().join("collateral/sgx.json"), "{}").unwrap();
     let world = world.restart().await;
     world.registered_key(2).await;

@@ -23,7 +23,7 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts one, if Chromium's driver is installed.
     pub(crate) async fn start() -> Option<Self> {
-        // A group of its own: the browser's processes outlive a driver that is killed.
+        // In a process group, because the browser's processes outlive a driver that is killed.
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .process_group(0)
@@ -35,7 +35,7 @@ impl Browser {
         let port = lines.find_map(|line| {
             Some(line.split_once("started successfully on port ")?.1.trim_end_matches('.').to_owned())
         });
-        // What it goes on to say must not fill the pipe.
+        // Its further output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let folder = tempfile::tempdir().unwrap();
         let profile = format!("--user-data-dir={}", folder.path().display());
@@ -58,7 +58,7 @@ impl Browser {
         self.command(Method::POST, "/url", json!({ "url": url })).await;
     }
 
-    /// Has pages be so wide, and dark or not, as if the system were.
+    /// Shows pages in this width, and dark or not, as if the system were.
     pub(crate) async fn look(&self, width: u32, dark: bool) {
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
@@ -66,12 +66,12 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [scheme] })).await;
     }
 
-    /// Whether pages run scripts of their own from now on.
+    /// Whether pages may run their own scripts from now on.
     pub(crate) async fn run_scripts(&self, run: bool) {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !run })).await;
     }
 
-    /// The whole page as a picture, in PNG.
+    /// A picture of the whole page, in PNG.
     pub(crate) async fn picture(&self) -> Vec<u8> {
         let whole = json!({ "format": "png", "captureBeyondViewport": true });
         let picture = self.devtools("Page.captureScreenshot", whole).await;
@@ -82,12 +82,12 @@ impl Browser {
         self.command(Method::POST, "/goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }
 
-    /// Runs a script in the page: what it returns.
+    /// Runs a script in the page, and returns its result.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.command(Method::POST, "/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
-    /// Runs a script that calls its only argument, `done`, with a result: the result.
+    /// Runs a script that calls its only argument, `done`, with a result, and returns that.
     pub(crate) async fn run_until_done(&self, script: &str) -> Value {
         let script = format!("const done = arguments[0]; {script}");
         self.command(Method::POST, "/execute/async", json!({ "script": script, "args": [] })).await
@@ -103,8 +103,8 @@ impl Browser {
         self.run_until_done(&script).await;
     }
 
-    /// What the browser complained of since the last call: errors of scripts, what the page's policy forbids, answers
-    /// other than success.
+    /// The browser's complaints since the last call: errors of scripts, what the page's policy forbids, answers other
+    /// than success.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.command(Method::POST, "/se/log", json!({ "type": "browser" })).await;
         let entries =

@@ -1,4 +1,4 @@
-//! Inputs that lack paths: of slots that were written and rolled back, which a node's own data leaves out.
+//! Inputs that lack paths, for slots that were written and rolled back, which a node's own data leaves out.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use crate::world::World;
 
 static CHAIN: LazyLock<Chain> = LazyLock::new(|| Chain::new(Genesis::sepolia().unwrap()));
 
-/// A batch with 200 writes and a gas limit too small for what they publish.
+/// A batch with 200 writes, and a gas limit too small for what they publish.
 static BATCH: LazyLock<SealedBatch> = LazyLock::new(|| {
     const WRITES: u64 = 200;
     let seal = |gas_limit: u64| {
@@ -41,7 +41,7 @@ fn verdict(input: &BatchInput) -> Result<H256, &'static str> {
     verified.map(|verified| verified.root()).map_err(|rejection| rejection.check())
 }
 
-/// What a node says before it says what it should.
+/// The answers that a node gives before the right one.
 type Refusals = Arc<Mutex<VecDeque<String>>>;
 
 /// A node with the state before the batch.
@@ -76,7 +76,7 @@ async fn add(world: &World, input: &BatchInput) -> AddedBatch {
     world.server.service().add_batch(new).await.unwrap()
 }
 
-/// The batch as a prover gets it, with its lease, once there is one.
+/// The batch as a prover receives it, with its lease, once there is one.
 async fn claim(world: &World, tee_type: &str, wait_secs: u32) -> Option<(BatchInput, String)> {
     let path = format!("/tee/proof_inputs?wait_secs={wait_secs}");
     let answer = world.post(&path, &json!({ "tee_type": tee_type })).await;
@@ -124,7 +124,7 @@ async fn a_batch_that_lacks_paths_is_completed_and_proven() {
     let key = world.registered_key(1).await;
     world.submit(NUMBER, &key.proof(BATCH.root), Some(&lease)).await.assert_success();
     assert_eq!(world.statuses(TeeType::Sgx).await, [(NUMBER, JobStatus::Generated)]);
-    // The node's own input comes again, as after a restart.
+    // The node's own input arrives again, as after a restart.
     assert_eq!(add(&world, &BATCH.input).await, AddedBatch::Known);
     assert_eq!(world.input_files().len(), 2);
 }
@@ -144,7 +144,7 @@ async fn a_completion_that_fails_is_tried_again_and_survives_a_restart() {
     let (_, lease) = claim(&world, "sgx", 0).await.unwrap();
     report(&world, &lease, "unproven_cost").await;
     let world = world.restart().await;
-    // Meanwhile no prover gets what it would only reject.
+    // Meanwhile no prover receives what it would only reject.
     let mut completed = None;
     for _ in 0..60 {
         completed = claim(&world, "sgx", 1).await;
@@ -158,7 +158,7 @@ async fn a_completion_that_fails_is_tried_again_and_survives_a_restart() {
     assert!(refusals.lock().unwrap().is_empty());
 }
 
-/// Nobody is kept from a batch by one prover's word, and the second time the word counts.
+/// One prover's report keeps the batch from nobody; a second one counts.
 #[tokio::test]
 async fn a_batch_that_lacks_no_path_is_given_to_others_at_once() {
     let rpc_url = node(Refusals::default()).await;
@@ -202,7 +202,7 @@ async fn an_input_that_was_completed_by_hand_takes_the_place_of_the_one_that_lac
     add(&world, &BATCH.input).await;
     let (_, lease) = claim(&world, "sgx", 0).await.unwrap();
     report(&world, &lease, "unproven_cost").await;
-    // Nobody completes it, so it is a failure as any.
+    // Nobody completes it, so it is a failure like any other.
     assert_eq!(failures(&world, TeeType::Sgx).await, 1);
     assert!(claim(&world, "sgx", 0).await.is_none());
     assert_eq!(add(&world, &completed).await, AddedBatch::Known);

@@ -9,7 +9,7 @@ use tee_verifier::H256;
 
 use crate::world::{Key, ROOT, World, new_batch, root};
 
-/// A batch that says from which root it starts.
+/// A batch that states the root from which it starts.
 fn starting_from(number: u32, previous: H256) -> NewBatch {
     let mut batch = new_batch(number, None);
     batch.input.l1_batch_env.previous_batch_hash = Some(previous);
@@ -43,7 +43,7 @@ async fn a_bare_root_proves_one_batch_and_no_other() {
     assert_eq!(accepted_roots(&world).await, [(1, ROOT)]);
     world.submit(1, &key.proof(ROOT), None).await.assert_success();
 
-    // What is tied to its batch, by a statement or by a root that is known, counts.
+    // A proof that is tied to its batch, by a statement or by a known root, counts.
     world.submit(3, &stating(&key, 3, ROOT), None).await.assert_success();
     world.add_expecting(46, Some(ROOT)).await;
     world.submit(46, &key.proof(ROOT), None).await.assert_success();
@@ -162,7 +162,7 @@ async fn a_root_said_with_the_batch_refuses_statements_too() {
     world.add_expecting(1, Some(root(1))).await;
     let key = world.registered_key(1).await;
     world.submit(1, &stating(&key, 1, root(2)), None).await.assert_problem(422, "wrong_root");
-    // And displaces those that came before it.
+    // It displaces earlier proofs.
     world.add(2).await;
     let statement = key.statement(|statement| {
         (statement.batch_number, statement.previous_root, statement.root) = (2, root(1), root(3));
@@ -197,7 +197,7 @@ async fn an_expected_root_that_comes_later_is_filled_in_and_held_against_the_pro
     assert_eq!(statuses[..2], [(1, JobStatus::Generated), (2, JobStatus::ReadyToBeProven)]);
     world.submit(3, &key.proof(root(8)), None).await.assert_problem(422, "wrong_root");
     world.submit(2, &key.proof(root(9)), None).await.assert_success();
-    // Another root than the one that is known by now is refused, as ever.
+    // A root other than the one that is known by now is refused, as always.
     assert!(service.add_batch(new_batch(3, Some(root(7)))).await.is_err());
 }
 
@@ -213,7 +213,7 @@ async fn a_batch_that_was_given_up_for_a_wrong_root_is_proven_once_the_right_one
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, JobStatus::PermanentlyIgnored)]);
 
     assert_eq!(world.server.service().add_batch(new_batch(1, Some(root(1)))).await.unwrap(), AddedBatch::Known);
-    // The failure is forgotten: who was refused gets it again at once.
+    // The failure is forgotten: the prover that was refused gets the batch again at once.
     let (_, lease) = world.claim("sgx").await.unwrap();
     world.submit(1, &honest.proof(root(1)), Some(&lease)).await.assert_success();
     assert_eq!(accepted_roots(&world).await, [(1, root(1))]);
@@ -258,7 +258,7 @@ async fn the_proof_of_a_key_that_is_refused_now_still_contradicts_others() {
     world.add(1).await;
     let (first, second) = (world.registered_key(1).await, world.registered_key(2).await);
     world.submit(1, &first.proof(root(1)), None).await.assert_success();
-    // As a judgement does that refuses the key's quote.
+    // As a judgement that refuses the key's quote does it.
     world
         .execute(&format!(
             "UPDATE tee_attestations SET standing = 'refused', standing_reason = 'tcb', revoked_at = 1 WHERE pubkey = {}",
@@ -280,7 +280,7 @@ async fn once_a_forger_is_revoked_all_that_it_touched_is_proven_again() {
     }
     world.server.service().serve_tee_type(TeeType::Sgx).await.unwrap();
     let (forger, honest) = (world.registered_key(1).await, world.registered_key(2).await);
-    // The honest proof was refused and its batch given up; in one case somebody gave the batch up by hand.
+    // The honest proof was refused, and its batch given up; in one case a person gave the batch up.
     for number in 1..=4 {
         world.submit(number, &forger.proof(root(100 + number)), None).await.assert_success();
         if number == 2 {
@@ -294,7 +294,7 @@ async fn once_a_forger_is_revoked_all_that_it_touched_is_proven_again() {
             world.post("/admin/jobs/3/sgx/ignore", &json!({})).await.assert_success();
         }
     }
-    // Of this one the right proof came first, and the forger's was the one that was refused.
+    // For this batch the right proof came first, and the forger's was refused.
     world.submit(5, &honest.proof(root(5)), None).await.assert_success();
     world.submit(5, &forger.proof(root(105)), None).await.assert_problem(409, "disagreeing_root");
     let statuses: Vec<_> = world.statuses(TeeType::Sgx).await.into_iter().map(|(_, status)| status).collect();
@@ -403,7 +403,7 @@ async fn a_disagreement_that_is_explained_is_kept_and_is_no_alarm_any_more() {
     let listed = world.get("/api/disagreements").await.json();
     assert_eq!(listed["items"][0]["resolution"], "memory was bad");
     assert!(listed["items"][0]["resolved_at"].is_string());
-    // The same again was explained; another is an alarm.
+    // The same proof again is explained already; a different one is an alarm.
     world.submit(1, &second.proof(root(9)), None).await.assert_problem(409, "disagreeing_root");
     open(0).await;
     world.submit(1, &second.proof(root(8)), None).await.assert_problem(409, "disagreeing_root");

@@ -39,7 +39,7 @@ async fn until_status(world: &World, expected: tee_server::JobStatus) {
     panic!("{:?} never became {expected:?}", world.statuses(TeeType::Sgx).await);
 }
 
-/// An input that no socket's buffers hold.
+/// An input that is too large for the buffers of any socket.
 fn large_batch(number: u32) -> tee_server::NewBatch {
     let mut batch = new_batch(number, None);
     let mut state = 1_u64;
@@ -68,7 +68,7 @@ async fn a_claim_that_is_cut_off_while_its_input_is_sent_costs_no_attempt() {
         until_status(&world, ReadyToBeProven).await;
         assert_eq!(world.overview().await[0].attempts, 0);
     }
-    // Read to its end it is the prover's.
+    // If it is read to its end, it is the prover's.
     assert_eq!(world.claim("sgx").await.unwrap().0, 1);
     assert_eq!((world.overview().await[0].status, world.overview().await[0].attempts), (PickedByProver, 1));
 }
@@ -81,7 +81,7 @@ async fn who_goes_away_while_it_waits_gets_no_batch() {
         drop(claim(&world, "?wait_secs=25").await);
     }
     world.add(1).await;
-    // Whoever of them was still seen to wait has given it back.
+    // Those whose requests were still waiting have given it back.
     for _ in 0..400 {
         if let Some((number, _)) = world.claim("sgx").await {
             assert_eq!((number, world.overview().await[0].attempts), (1, 1));

@@ -1,4 +1,4 @@
-//! The suite on PostgreSQL, and what holds for databases themselves.
+//! The suite on PostgreSQL, and what holds for the databases themselves.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::{
     world::{World, config, database},
 };
 
-/// Runs all other tests once more, in another process, on PostgreSQL.
+/// Runs all other tests again, in another process, on PostgreSQL.
 #[test]
 fn the_suite_passes_on_postgresql_too() {
     if std::env::var_os("TEE_TEST_POSTGRES").is_some() {

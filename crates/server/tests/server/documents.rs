@@ -1,4 +1,4 @@
-//! What documents say of tests and files, and what the layers promise.
+//! What documents say about tests and files, and what the layers promise.
 
 use std::{
     fs,
@@ -44,7 +44,7 @@ fn every_file_that_the_architecture_names_is_there() {
     assert!(count > 15, "{count}");
 }
 
-/// A table that names a type of those who ask it cannot be read, nor tested, without them.
+/// Code for a table that names a type of its callers cannot be read or tested without them.
 #[test]
 fn the_database_names_nothing_of_the_layers_above_it() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -60,7 +60,7 @@ fn the_database_names_nothing_of_the_layers_above_it() {
     }
 }
 
-/// What may be asked of a domain stands in one place.
+/// The operations of a domain are listed in one place.
 #[test]
 fn each_domain_has_one_list_of_what_the_service_does() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

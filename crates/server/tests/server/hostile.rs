@@ -1,4 +1,4 @@
-//! Peers that mean no good. Each time the server goes on serving others.
+//! Hostile peers. Each time, the server continues to serve others.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ use crate::world::{World, new_batch};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection from another address of this machine than that which other tests come from.
+/// A connection from another address of this machine than the one that other tests use.
 async fn connect_from(address: [u8; 4], to: SocketAddr, receive_bytes: Option<u32>) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((address, 0).into())?;
@@ -28,7 +28,7 @@ async fn connect_from(address: [u8; 4], to: SocketAddr, receive_bytes: Option<u3
     socket.connect(to).await
 }
 
-/// What comes until the server closes.
+/// Reads until the server closes.
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = vec![];
     // A reset is an end too.
@@ -53,7 +53,7 @@ async fn a_header_that_never_ends_is_cut_off_in_time() {
         stream.write_all(start.as_bytes()).await.unwrap();
         let started = Instant::now();
         let (mut reader, mut writer) = stream.into_split();
-        // A byte now and then does not win time.
+        // A byte from time to time does not gain more time.
         let drip = tokio::spawn(async move {
             while !start.is_empty() && writer.write_all(b"a").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -148,7 +148,7 @@ async fn half_open_connections_of_one_peer_leave_room_for_others() {
         assert_serves_others(&world).await;
     }
     drop(held);
-    // What was closed makes room again.
+    // A connection that was closed makes room again.
     let served = async {
         loop {
             let mut stream = connect_from(attacker, address, None).await.unwrap();
@@ -177,7 +177,7 @@ async fn half_open_connections_at_the_limit_make_others_wait_no_longer_than_a_he
     assert_serves_others(&world).await;
 }
 
-/// What is not compressed, and more than sockets hold.
+/// Larger than the sockets' buffers, and not compressible.
 const LARGE: usize = 16 << 20;
 
 /// Asks for an answer of that size.
@@ -193,7 +193,7 @@ async fn ask_for_much(world: &World) -> TcpStream {
     stream
 }
 
-/// Waits until the one that asks is the only connection.
+/// Waits until the hostile connection is the only one.
 async fn assert_others_are_cut_off(world: &World) {
     let open = async || {
         let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
@@ -304,7 +304,7 @@ async fn who_has_no_token_gets_one_answer_a_connection() {
 
 #[tokio::test]
 async fn answers_that_nobody_reads_have_so_much_room_and_others_are_served_meanwhile() {
-    // Three times what sockets hold.
+    // Three times what sockets can hold.
     let collateral_bytes = 24 << 20;
     let world = world(|limits| limits.max_answer_bytes = 256 << 20).await;
     world.add(1).await;
@@ -332,7 +332,7 @@ async fn answers_that_nobody_reads_have_so_much_room_and_others_are_served_meanw
     assert_eq!((reading.len(), refused), (2, 6));
     let proofs = world.rpc_proofs(1).await;
     assert_eq!(proofs[0]["collateral"].as_str().map(str::len), Some(collateral_bytes));
-    // Who goes away makes room.
+    // A client that goes away makes room.
     drop(reading);
     let served = async {
         loop {

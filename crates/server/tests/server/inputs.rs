@@ -1,4 +1,4 @@
-//! Inputs: how they come in and how they go out.
+//! Inputs: how they arrive, and how they are sent.
 
 use std::{fs, io::Read};
 

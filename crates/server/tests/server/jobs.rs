@@ -121,7 +121,7 @@ async fn a_lease_is_not_renewed_without_end() {
     assert_eq!(answer.headers["tee-lease-expires-in"], (LEASE_SECS / 2).to_string());
     world.clock.advance(Duration::from_secs(LEASE_SECS / 2));
     world.post(&renew, &json!({})).await.assert_problem(409, "stale_lease");
-    // The next one gets the batch, and a proof that comes all the same counts.
+    // The next prover gets the batch, but a proof that arrives nevertheless counts.
     assert_eq!(world.claim("sgx").await.unwrap().0, 1);
     world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
 }

@@ -60,7 +60,7 @@ async fn a_proof_is_published_in_zksync_eras_form_with_its_quote_and_statement()
     }
     let read: TeeProof = serde_json::from_value(sgx.clone()).unwrap();
     assert_eq!(serde_json::from_value::<SignedStatement>(read.statement.unwrap()).unwrap(), statement);
-    // As zksync-era's own types read it.
+    // As zksync-era's own types parse it.
     let era: zksync_types::api::TeeProof = serde_json::from_value(sgx).unwrap();
     assert_eq!(era.signature.unwrap(), key.sign(ROOT).to_bytes());
     assert_eq!(era.tee_type.unwrap().to_string(), TeeType::Sgx.as_str());

@@ -1,5 +1,5 @@
-//! The job's life: a model of claims, leases, failures, proofs, revocations and suspensions, looked at in all states that it can come
-//! to within small bounds, and traces of it on real servers.
+//! The job's life: a model of claims, leases, failures, proofs, revocations and suspensions, which is checked in all
+//! states that it can reach within small bounds; and traces of it on real servers.
 
 mod model;
 mod replay;
@@ -19,8 +19,8 @@ const RULES: [Rules; 2] =
 /// How many traces are replayed of each model.
 const MOST_TRACES: usize = 600;
 
-/// What is told apart of a step: what is done, where the job and the one who acts stand before, where the job stands after, and
-/// what is answered. Each that can be reached is on a trace.
+/// The parts of a step that matter: what is done, the states of the job and of the actor before it, the state of the
+/// job after it, and the answer. Each one that can be reached is on a trace.
 type Transition = (String, String, String, String, Answer);
 
 #[test]
@@ -45,10 +45,11 @@ async fn two_servers_do_what_the_model_says_on_every_kind_of_step() {
     }
 }
 
-/// Shortest ways to each kind of step; those that are the beginning of another are left out. Says how many kinds there are.
+/// Shortest traces to each kind of step; those that are the beginning of another are left out. Also returns how many
+/// kinds there are.
 fn traces(rules: Rules) -> (usize, Vec<Vec<Action>>) {
     let first = rules.first();
-    // How each state was come to.
+    // How each state was reached.
     let mut came: HashMap<Life, Option<(Life, Action)>> = [(first, None)].into();
     let mut found: BTreeMap<Transition, Vec<Action>> = BTreeMap::new();
     let mut ahead: VecDeque<_> = [first].into();
@@ -69,7 +70,7 @@ fn traces(rules: Rules) -> (usize, Vec<Vec<Action>>) {
     }
     let ways: BTreeSet<_> = found.values().collect();
     let is_beginning = |way: &[Action]| {
-        // Whatever begins with it comes right behind it.
+        // Traces that begin with it come directly after it.
         ways.range::<Vec<Action>, _>(&way.to_vec()..).nth(1).is_some_and(|next| next.starts_with(way))
     };
     (found.len(), ways.iter().filter(|way| !is_beginning(way)).map(|way| (*way).clone()).collect())

@@ -47,7 +47,7 @@ async fn metrics_show_what_happened_and_how_things_stand() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }
-    // No path makes a label of its own.
+    // A path does not become a label.
     for number in 0..20 {
         world.get(&format!("/nothing/{number}")).await;
         world.get(&format!("/tee/proof_inputs_no_lock/{}", 4_000_000_000_u32 + number)).await;
@@ -86,7 +86,7 @@ async fn every_answer_has_an_id_of_its_own() {
 const HEAD: &str =
     "POST /tee/proof_inputs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 18\r\nexpect: 100-continue\r\n\r\n";
 
-/// A request whose body is awaited: it is in hand.
+/// A request whose body is awaited: it is in progress.
 async fn begin_request(world: &World) -> TcpStream {
     let mut stream = TcpStream::connect(world.server.local_addr()).await.unwrap();
     stream.write_all(HEAD.as_bytes()).await.unwrap();
@@ -144,7 +144,7 @@ async fn followers_of_events_do_not_hold_up_a_stop() {
     assert!(response.chunk().await.unwrap().is_none());
 }
 
-/// What Prometheus' own library for Python says of a scrape.
+/// Checks a scrape with Prometheus' own library for Python.
 #[tokio::test]
 async fn the_reference_parser_reads_a_scrape() {
     let has_parser = |python: &mut std::process::Command| {

@@ -1,4 +1,4 @@
-//! What is down for a while: the database, the object store.
+//! What is down for a while: the database or the object store.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tee_server::{AddedBatch, Clock, JobStatus, ObjectStoreFault, Server, StartEr
 
 use crate::world::{ROOT, World, input, new_batch};
 
-/// What a scraper and a prover wait for an answer.
+/// How long a scraper or a prover waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(9);
 
 async fn claim(world: &World) -> crate::world::Answer {
@@ -27,7 +27,7 @@ async fn a_database_that_takes_no_writes_is_said_to_be_unavailable_in_time() {
     let key = world.registered_key(1).await;
     let (_, lease) = world.claim("sgx").await.unwrap();
     let mut blocker = AnyConnection::connect(&world.database_url).await.unwrap();
-    // Somebody else holds what every write needs.
+    // Another connection holds the lock that every write needs.
     let hold = match world.database_url.starts_with("sqlite") {
         true => "BEGIN IMMEDIATE",
         false => "BEGIN; LOCK TABLE tee_proof_generation_details, tee_attestations, batches, write_probe",
@@ -102,7 +102,7 @@ async fn an_object_store_that_does_not_answer_is_not_our_own_fault() {
     world.add(1).await;
     let (objects, away) = (world.folder.path().join("objects"), world.folder.path().join("away"));
     fs::rename(&objects, away).unwrap();
-    // Everything in it is "not a directory" now, rather than not there.
+    // Everything in it is now "not a directory", instead of missing.
     fs::write(&objects, "").unwrap();
     claim(&world).await.assert_problem(503, "object_store_unavailable");
     world.get("/health/ready").await.assert_problem(503, "object_store_unavailable");

@@ -36,7 +36,7 @@ async fn a_person_tries_the_api_in_a_browser() {
     browser.run(&format!("document.getElementById('token').value = '{}'", tokens.reader)).await;
     let listed = send(&browser, "get", "/api/batches", "").await;
     assert!(listed.starts_with("200") && listed.contains("\"batch\": 7"), "{listed}");
-    // What others wrote is text, not a part of the page.
+    // Text from others is shown as text, not as a part of the page.
     assert!(listed.contains("<img src=x onerror="), "{listed}");
     assert_eq!(
         browser.run("return document.querySelectorAll('img').length + document.title").await,
@@ -52,7 +52,7 @@ async fn a_person_tries_the_api_in_a_browser() {
     assert!(claimed.starts_with("200") && claimed.contains("tee-lease-id: "), "{claimed}");
 }
 
-/// Fills an operation's fields in, presses its button and reads what comes.
+/// Fills in an operation's fields, presses its button, and reads the result.
 async fn send(browser: &Browser, method: &str, path: &str, fill: &str) -> String {
     let find = format!(
         "const operation = [...document.querySelectorAll('details')].find((one) =>

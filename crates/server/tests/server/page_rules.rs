@@ -1,4 +1,4 @@
-//! What pages are held against: axe-core's rules of what keeps people out, and the HTML standard as vnu reads it.
+//! The rules that pages are checked against: axe-core's for accessibility, and the HTML standard as vnu reads it.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Nothing where they are not there and that is allowed.
+    /// `None` if they are missing and that is allowed.
     pub(crate) fn read() -> Option<Self> {
         let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/pages/node_modules");
         let vnu = packages.join("vnu-jar/build/dist/vnu.jar");
@@ -30,7 +30,7 @@ impl Rules {
         rules
     }
 
-    /// What keeps people out of the page that the browser shows.
+    /// What makes the page in the browser inaccessible.
     pub(crate) async fn barriers(&self, browser: &Browser) -> Vec<String> {
         let script = format!(
             "{}; axe.run(document, {{ resultTypes: ['violations'] }}).then(
@@ -43,7 +43,7 @@ impl Rules {
         found.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     }
 
-    /// Where pages are no HTML. Each has a name.
+    /// Where pages are not valid HTML. Each page has a name.
     pub(crate) fn errors(&self, pages: &[(String, String)]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let mut java = Command::new("java");

@@ -1,4 +1,4 @@
-//! Pages for people: what they say, to whom, and how little a browser may do with them.
+//! Pages for people: what they show, to whom, and how little a browser may do with them.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::{
     world::{Answer, Key, PREVIOUS_ROOT, ROOT, World, new_batch, root},
 };
 
-/// The most that a page takes, with what it loads.
+/// The most bytes of a page, with everything that it loads.
 pub(crate) const MAX_BYTES: usize = 100 * 1024;
 
 pub(crate) const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
-/// A page as a browser asks for it.
+/// A page as a browser requests it.
 pub(crate) async fn page(world: &World, path: &str) -> String {
     let answer = world.send(Method::GET, path, &[HTML], "").await;
     assert_eq!(answer.status, StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&answer.body));
@@ -38,7 +38,7 @@ pub(crate) fn html(path: &str, answer: &Answer) -> String {
     for forbidden in [" style=", "<style", "javascript:", " onclick", "http-equiv"] {
         assert!(!text.contains(forbidden), "{path}: {forbidden}");
     }
-    // What it loads is here.
+    // Everything that it loads is on this server.
     for attribute in [" src=\"", "<link rel=\"stylesheet\" href=\""] {
         for source in text.split(attribute).skip(1) {
             assert!(source.starts_with("/pages/"), "{path}: {source:.40}");
@@ -68,7 +68,7 @@ async fn a_batchs_page_says_how_it_stands_and_how_to_check_it() {
 
     let proven = page(&world, "/batches/1").await;
     assert!(proven.contains("<strong>Proven by 1 key (SGX)</strong>"), "{proven}");
-    // Nothing is judged here, which is said first.
+    // Nothing is judged here, and the page says that first.
     assert!(proven.contains("Not attested."), "{proven}");
     for shown in [
         format!("href=\"/keys/{}\"", key.public()),
@@ -83,7 +83,7 @@ async fn a_batchs_page_says_how_it_stands_and_how_to_check_it() {
         assert!(proven.contains(&shown), "{shown}\n{proven}");
     }
     assert!(!proven.contains("different"), "{proven}");
-    // All that a prover's lease is worth is its id.
+    // Whoever has the id of a prover's lease has the lease.
     assert!(!proven.contains(&lease) && !proven.contains("address:"), "{proven}");
     let missing = world.send(Method::GET, "/batches/2", &[HTML], "").await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
@@ -108,7 +108,7 @@ async fn a_disputed_batch_is_called_disputed_until_somebody_explains_it() {
     assert!(!explained.contains("<strong>Disputed</strong>") && explained.contains("a test machine"), "{explained}");
 }
 
-/// However many were explained before: the page has room for some.
+/// However many were explained before, the page has room for some.
 #[tokio::test]
 async fn one_open_disagreement_among_many_is_seen() {
     let world = World::start().await;
@@ -129,7 +129,7 @@ async fn one_open_disagreement_among_many_is_seen() {
     assert!(disputed.contains("<strong>Disputed</strong>"), "{disputed}");
 }
 
-/// What a revoked key says is shown as its own, and is nobody else's.
+/// A revoked key's claims are shown as its own, and as nobody else's.
 #[tokio::test]
 async fn a_revoked_key_stands_neither_for_the_root_nor_for_the_statement() {
     let world = World::start().await;
@@ -149,7 +149,7 @@ async fn a_revoked_key_stands_neither_for_the_root_nor_for_the_statement() {
     assert!(page(&world, "/batches/1").await.contains("Protocol version"));
 }
 
-/// Keys that came while nothing was judged are worth no more once it is.
+/// Keys that were registered while nothing was judged are worth no more once quotes are judged.
 #[tokio::test]
 async fn keys_whose_quote_never_passed_prove_nothing_where_quotes_are_judged() {
     let folder = tempfile::tempdir().unwrap();
@@ -217,7 +217,7 @@ async fn what_strangers_wrote_is_text_and_never_markup() {
             !shown.contains("<img src=x") && !shown.contains("<script>") && !shown.contains("\"'&<"),
             "{path}: {shown}"
         );
-        // The list of batches and the error of a path that is no number repeat nothing of it.
+        // The list of batches, and the error for a path that is no number, repeat nothing of it.
         if path != "/" && !path.starts_with("/batches/%") {
             assert!(shown.contains("&#60;img src=x onerror"), "{path}: {shown}");
         }
@@ -236,7 +236,7 @@ async fn pages_are_for_those_who_may_read_what_they_show() {
     assert_eq!(closed.status, StatusCode::UNAUTHORIZED);
     assert!(closed.headers["www-authenticate"].to_str().unwrap().starts_with("Basic realm="));
     assert!(html("/batches/1", &closed).contains("This page is not public"));
-    // Who does not ask for a page gets what a program understands.
+    // A client that does not ask for a page gets what a program understands.
     let answer = world.get("/batches/1").await;
     answer.assert_problem(401, "unauthorized");
     assert_eq!(answer.headers["www-authenticate"], "Bearer");
@@ -247,7 +247,7 @@ async fn pages_are_for_those_who_may_read_what_they_show() {
         assert_eq!(answer.status, status);
         html("/batches/1", &answer);
     }
-    // A page of anybody's could send what a browser keeps: it changes nothing.
+    // Anybody's page could send what a browser keeps: it changes nothing.
     let typed = password(&tokens.admin);
     let path = "/admin/jobs/1/sgx/retry";
     let answer = world.send(Method::POST, path, &[HTML, ("authorization", &typed)], "").await;
@@ -313,7 +313,7 @@ async fn a_keys_page_shows_its_verdict_then_and_now_and_what_it_proved() {
     assert_eq!(listed["items"][0]["quote"], hex::encode(&quote.body));
     assert_eq!(quote.headers["x-content-type-options"], "nosniff");
     assert!(world.get(&format!("{path}/collateral.json")).await.json()["tcb_info"].is_string());
-    // A year and more later the certificates have ended: as of registration it passed, now it does not.
+    // More than a year later the certificates have ended: at registration the key passed, now it does not.
     world.clock.advance(Duration::from_secs(400 * 24 * 3600));
     let shown = page(&world, &path).await;
     assert!(shown.contains(">does not pass<") && shown.contains(">broken<") && shown.contains(">kept<"), "{shown}");
@@ -330,7 +330,7 @@ async fn a_list_gives_a_keys_build_a_name_and_is_read_again_when_it_changes() {
     let path = format!("/keys/{}", key.public());
     let shown = page(&world, &path).await;
     assert!(shown.contains("version 9.9.9 of this repository, commit abc, by the list builds.json."), "{shown}");
-    // The operator's folders are nobody's business.
+    // The operator's folders are not shown.
     assert!(!shown.contains(&*folder.path().to_string_lossy()), "{shown}");
     std::fs::write(folder.path().join("builds.json"), r#"{"builds": []}"#).unwrap();
     for _ in 0..200 {
@@ -385,7 +385,7 @@ async fn a_keys_proofs_come_in_pages_and_a_root_leads_to_its_batches() {
     assert!(found.contains("<h1>Key"), "{found}");
     let (_, hash) = first.split_once("href=\"/quotes/").unwrap();
     let hash = hash.split('"').next().unwrap();
-    // Also of a key that was there before hashes were kept, once the server has started anew.
+    // This also holds for a key that was there before hashes were stored, once the server has restarted.
     for forgotten in [false, true] {
         if forgotten {
             world.execute("UPDATE tee_attestations SET quote_sha256 = NULL").await;
@@ -401,7 +401,7 @@ async fn a_keys_proofs_come_in_pages_and_a_root_leads_to_its_batches() {
     world.get("/quotes/00").await.assert_problem(400, "malformed_path");
 }
 
-/// What the overview says once its last reading is old enough not to be shown again.
+/// The text of the overview, once its last reading is too old to be shown again.
 async fn overview(world: &World, until: &str) -> String {
     for _ in 0..200 {
         let shown = page(world, "/overview").await;
@@ -438,7 +438,7 @@ async fn the_overview_says_what_is_wrong_and_where_to_read_what_to_do() {
         assert!(disputed.contains(text), "{text}\n{disputed}");
     }
     assert!(!disputed.contains("nobody proves"), "{disputed}");
-    // The one prover goes away.
+    // The only prover goes away.
     world.clock.advance(Duration::from_secs(3600));
     let silent = overview(&world, "SGX: 2 batches wait and nobody proves").await;
     assert!(silent.contains("oldest: batch 2"), "{silent}");

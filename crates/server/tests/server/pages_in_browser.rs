@@ -20,7 +20,7 @@ use crate::{
 
 const SEED: u8 = 1;
 
-/// A browser, or nothing where there is none and that is allowed.
+/// A browser, or `None` if there is none and that is allowed.
 async fn browser() -> Option<Browser> {
     let browser = Browser::start().await;
     if browser.is_none() {
@@ -55,7 +55,7 @@ fn attestations_now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Proves a batch as a prover does: executes it again, and signs what comes out.
+/// Proves a batch as a prover does: executes it again and signs the result.
 async fn prove(world: &World, input: &BatchInput) {
     let key = SigningKey::from_hex(&hex::encode([SEED; 32])).unwrap();
     let (claimed, lease) = world.claim("sgx").await.unwrap();
@@ -72,7 +72,7 @@ async fn prove(world: &World, input: &BatchInput) {
     world.submit(claimed, &proof, Some(&lease)).await.assert_success();
 }
 
-/// Three batches: one proven, one disputed, one that waits; and one that fails.
+/// Three batches (one proven, one disputed, one that waits), and one that fails.
 async fn chain_at_work(folder: &Path) -> (World, Vec<u32>) {
     let world = attestations::world(folder).await;
     let batches = sealed(4);
@@ -91,7 +91,7 @@ async fn chain_at_work(folder: &Path) -> (World, Vec<u32>) {
     (world, numbers)
 }
 
-/// What is wrong with how a page lies there, and with what those need who do not see it.
+/// What is wrong with a page's layout, and with what people need who do not see it.
 const FLAWS: &str = "
     const flaws = [];
     const root = document.documentElement;
@@ -166,7 +166,7 @@ async fn every_page_can_be_read_at_every_width_in_both_themes_with_and_without_s
             }
         }
     }
-    // Only the search that found nothing is not there.
+    // Only the search that found nothing is missing.
     let complaints = browser.complaints().await;
     assert!(complaints.iter().all(|complaint| complaint.contains("/search?q=nothing")), "{complaints:?}");
 }
@@ -213,7 +213,7 @@ async fn every_page_is_valid_html_and_keeps_nobody_out_in_either_theme() {
             }
         }
     }
-    // A page that is wrong is found out.
+    // A page that is wrong is noticed.
     let broken = "<!doctype html><html lang=en><title>x</title><img src=x><p id=a><p id=a>";
     assert!(rules.errors(&[("broken".to_owned(), broken.to_owned())]).len() > 1);
     browser.open(&format!("data:text/html,{broken}")).await;

@@ -1,4 +1,4 @@
-//! What somebody pastes is judged by the server, which says so.
+//! The server judges what somebody pastes, and says that it does.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ async fn what_does_not_hold_is_named() {
         let broken: Vec<_> = verdicts(&shown).iter().map(|verdict| u8::from(*verdict == "does not hold")).collect();
         assert_eq!(broken, expected, "{text}\n{shown}");
     }
-    // A proof of a key that was revoked here counts for nothing here, whatever the proof says.
+    // A proof of a key that was revoked here does not count here, whatever the proof says.
     world.server.service().revoke_key(&key.public(), "leaked", false).await.unwrap();
     let shown = judged(&world, &published.to_string()).await;
     assert_eq!(verdicts(&shown)[3], "does not hold", "{shown}");
@@ -111,10 +111,10 @@ async fn a_quote_is_judged_by_itself_and_is_genuine_only_with_collateral_for_its
         assert!(shown.contains(">passes<") && !shown.contains("broken"), "{shown}");
         assert!(shown.contains("MRENCLAVE") && shown.contains("teectl quote verify quote.bin"), "{shown}");
     }
-    // The quote that is kept leads to its key.
+    // The stored quote leads to its key.
     let kept = world.get(&format!("/keys/{}/quote.bin", key.public())).await;
     assert!(judged(&world, &hex::encode(&kept.body)).await.contains(&format!("/keys/{}", key.public())));
-    // Where no quotes are judged, the page says so.
+    // If no quotes are judged, the page says so.
     let unjudged = World::start().await;
     assert!(judged(&unjudged, &quote).await.contains("judges no quotes"));
 }

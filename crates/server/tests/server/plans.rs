@@ -1,4 +1,4 @@
-//! What is asked often is answered by an index, however many batches there are.
+//! Frequent queries are answered by an index, however many batches there are.
 
 use crate::world::World;
 
@@ -51,7 +51,7 @@ async fn what_is_asked_often_is_answered_by_an_index() {
     for (name, plan) in world.server.service().plans(&KEY).await.unwrap() {
         let indices: &[&str] = match name {
             "claim" => &["tee_unfinished_jobs_of_type", "tee_ends_of_waiting", "tee_held_leases"],
-            // On PostgreSQL, where nearly all are of the type, another index may do.
+            // On PostgreSQL, where nearly all jobs are of the type, another index may do.
             "jobs of a type" if world.database_url.starts_with("sqlite") => &["tee_jobs_of_type"],
             "jobs of a type and status" | "job counts" => &["tee_unfinished_jobs_of_type"],
             "proofs of a type" => &["tee_proofs_of_type"],

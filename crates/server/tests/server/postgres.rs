@@ -1,4 +1,4 @@
-//! PostgreSQL for tests: a cluster of its own, thrown away with the process that started it.
+//! PostgreSQL for tests: a cluster that is removed with the process that started it.
 
 use std::{
     fs::File,
@@ -51,7 +51,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Whether one can be started here.
+    /// Whether a cluster can be started here.
     #[allow(dead_code, reason = "others just try")]
     pub(crate) fn is_installed() -> bool {
         programs().is_some()
@@ -62,7 +62,7 @@ impl Cluster {
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.postgres.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-        // One that has ended meanwhile is no loss.
+        // It does not matter if one has ended meanwhile.
         let _ = Command::new("kill").args(["-s", signal, &id.to_string()]).args(children.split_whitespace()).status();
     }
 
@@ -72,7 +72,7 @@ impl Cluster {
         self.folder.path().join("data/base")
     }
 
-    /// The URL of a database in it.
+    /// The URL of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres:///{database}?host={}&user=tee", self.folder.path().display())
     }
@@ -92,13 +92,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // SIGQUIT: what is thrown away needs no checkpoint. Killed, it would leave its shared memory behind.
+        // SIGQUIT: data that is thrown away needs no checkpoint. With SIGKILL it would leave its shared memory behind.
         let _ = Command::new("kill").args(["-QUIT", &self.postgres.id().to_string()]).status();
         let _ = self.postgres.wait();
     }
 }
 
-/// The folder of PostgreSQL's programs: Debian's, the newest, or one in the path.
+/// The folder of PostgreSQL's programs: the newest of Debian's, or one in the path.
 fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();

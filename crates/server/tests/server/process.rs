@@ -64,7 +64,7 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Waits for the end: the exit code and the whole log.
+    /// Waits for the end. Returns the exit code and the whole log.
     fn end(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).unwrap();
@@ -86,7 +86,7 @@ fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// Makes a token as an operator does: the token and its line.
+/// Makes a token as an operator does. Returns the token and its line.
 fn token(name: &str, role: &str) -> (String, String) {
     let (code, said, _) = output(&["token", "--name", name, "--role", role]);
     assert_eq!(code, Some(0));
@@ -94,7 +94,7 @@ fn token(name: &str, role: &str) -> (String, String) {
     (part(0), part(1))
 }
 
-/// A path of bytes that are no text would be no path, and the server open to everyone.
+/// If a path of bytes that are not text counted as no path, the server would be open to everyone.
 #[test]
 fn a_variable_that_is_no_text_is_not_taken_for_one_that_is_not_set() {
     let output = program()
@@ -158,7 +158,7 @@ async fn a_token_made_by_the_program_works_and_no_log_line_shows_it_or_a_lease()
 async fn the_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&folder, "limits: { stop_grace: 10min }\n");
-    // In hand, so that the first signal alone does not end it.
+    // In progress, so that the first signal alone does not end the server.
     let mut stream = TcpStream::connect(&process.address).await.unwrap();
     let head =
         "POST /tee/proof_inputs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 18\r\nexpect: 100-continue\r\n\r\n";

@@ -1,4 +1,4 @@
-//! Intake of proofs and registrations.
+//! Submission of proofs, and registration.
 
 use serde_json::{Value, json};
 use tee_api::{Signature, SubmitProof, TeeType};
@@ -161,7 +161,7 @@ async fn two_roots_for_one_batch_are_kept_and_shown_and_the_first_stands() {
     for _ in 0..2 {
         world.submit(1, &forger.proof(forged), None).await.assert_problem(409, "disagreeing_root");
     }
-    // Even the same key may not change its word.
+    // Even the same key may not change its claim.
     world.submit(1, &honest.proof(forged), None).await.assert_problem(409, "disagreeing_root");
 
     assert_eq!(proofs(&world).await.iter().map(|proof| proof.root).collect::<Vec<_>>(), [ROOT]);

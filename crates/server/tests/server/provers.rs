@@ -1,4 +1,4 @@
-//! Provers that fail, hold on to batches, or go: what becomes of them and of the batches.
+//! Provers that fail, hold on to batches, or disappear, and what happens to them and to the batches.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tee_verifier::BatchInput;
 
 use crate::world::{LEASE_SECS, World, http_from, root};
 
-/// A prover at an address of its own.
+/// A prover with its own address.
 struct Prover<'a> {
     world: &'a World,
     http: reqwest::Client,
@@ -96,7 +96,7 @@ async fn who_claims_and_fails_in_a_loop_gives_up_nothing_that_another_can_prove_
     let (_, lease) = good.claim().await.unwrap();
     world.send(reqwest::Method::DELETE, &format!("/tee/leases/{lease}"), &[], "").await.assert_success();
     for _ in 0..20 {
-        // As patient as one could be, over days.
+        // With the greatest possible patience, over days.
         for _ in 0..100 {
             let Some((_, lease)) = bad.claim().await else { break };
             bad.fail(&lease).await;
@@ -131,7 +131,7 @@ async fn a_prover_that_only_fails_pauses_longer_each_time_until_a_proof_is_accep
         assert_eq!(prover.claim().await, None);
         let metrics = String::from_utf8(world.get("/metrics").await.body).unwrap();
         assert!(metrics.contains(r#"tee_server_provers{tee_type="sgx",state="paused"} 1"#), "{metrics}");
-        // Others are not concerned.
+        // Others are not affected.
         let other = Prover::new(&world, 3);
         let (_, lease) = other.claim().await.unwrap();
         world.send(reqwest::Method::DELETE, &format!("/tee/leases/{lease}"), &[], "").await.assert_success();
@@ -151,7 +151,7 @@ async fn a_prover_that_only_fails_pauses_longer_each_time_until_a_proof_is_accep
 async fn bad_batches_pause_no_prover_for_which_another_one_vouches() {
     let world = world(10).await;
     let provers = [Prover::new(&world, 2), Prover::new(&world, 3)];
-    // Nine bad ones before a good one, and no time passes.
+    // Nine bad ones before a good one, without any time passing.
     for bad in 1..=9 {
         for prover in &provers {
             let (number, lease) = prover.claim().await.unwrap();
@@ -179,7 +179,7 @@ async fn failures_before_an_accepted_proof_give_no_batch_up_that_needs_another()
     one.fail(&lease).await;
     let key = world.registered_key(1).await;
     assert_eq!(two.submit(1, &key.proof(root(1)), None).await, StatusCode::OK);
-    // As many have failed it as there are attempts, and only one of them since.
+    // As many provers have failed it as there are attempts, and only one of them since.
     let (_, lease) = two.claim().await.unwrap();
     two.fail(&lease).await;
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, Failed)]);
@@ -238,7 +238,7 @@ async fn a_prover_holds_so_many_leases_and_no_more() {
     assert_eq!(greedy.claim().await, None);
     assert_eq!(entry(&world, "address:127.0.0.2").await["leases"], 2);
     assert_eq!(other.claim().await.unwrap().0, 3);
-    // A lease that has expired counts no more, and neither does one that was given back.
+    // A lease that has expired no longer counts, and neither does one that was given back.
     world.clock.advance(Duration::from_secs(LEASE_SECS));
     assert_eq!(greedy.claim().await.unwrap().0, 1);
     let (number, lease) = greedy.claim().await.unwrap();
@@ -278,7 +278,7 @@ async fn a_batch_that_nobody_can_prove_is_given_up_once_all_have_failed_it() {
 async fn as_many_provers_as_there_are_attempts_give_a_batch_up() {
     let world = World::start_with(|config| config.max_attempts = 3).await;
     world.add(1).await;
-    // One that is busy elsewhere.
+    // A prover that is busy elsewhere.
     let busy = Prover::new(&world, 9);
     let (_, lease) = busy.claim().await.unwrap();
     world.send(reqwest::Method::DELETE, &format!("/tee/leases/{lease}"), &[], "").await.assert_success();
@@ -316,7 +316,7 @@ async fn a_proof_that_is_wanted_is_taken_whoever_has_the_batch() {
     let (_, current) = quick.claim().await.unwrap();
     assert_eq!(slow.submit(1, &key.proof(root(1)), Some(&late)).await, StatusCode::OK);
     assert_eq!(world.statuses(TeeType::Sgx).await, [(1, Generated)]);
-    // The other one is not needed any more, and its proof is welcome all the same.
+    // The other proof is no longer needed, but is accepted nevertheless.
     let other = world.registered_key(2).await;
     let renewed = quick.post(&format!("/tee/leases/{current}/renew"), &json!({})).await;
     assert_eq!(renewed.status(), StatusCode::CONFLICT);

@@ -1,4 +1,4 @@
-//! What decides who gets which batch, and when one is given up.
+//! The rules that decide who gets which batch, and when one is given up.
 
 use std::{sync::Arc, time::Duration};
 
@@ -91,7 +91,7 @@ async fn as_many_keys_as_required_must_prove_a_batch() {
     let required_proofs = RequiredProofs { sgx: Some(2), tdx: Some(0) };
     let world = World::start_with(|config| config.required_proofs = required_proofs).await;
     world.add(1).await;
-    // The configuration asks for them: the job is there before its first prover is.
+    // The configuration requires the type: the job exists before its first prover does.
     assert_eq!(status(&world, 1).await, ReadyToBeProven);
     assert_eq!(world.claim("tdx").await, None);
     let (one, two) = (world.registered_key(1).await, world.registered_key(2).await);
@@ -152,7 +152,7 @@ async fn who_waits_gets_a_batch_as_soon_as_there_is_one() {
     for number in 1..=3 {
         world.add(number).await;
     }
-    // The fourth comes by another server, of which this process hears nothing.
+    // The fourth arrives through another server, of which this process learns nothing.
     world.beside().await.add(4).await;
     let mut leases = vec![];
     for answer in waiting {
@@ -198,7 +198,7 @@ async fn jobs_are_retried_ignored_and_requeued_by_hand() {
     assert_eq!(service.ignore_job(1, TeeType::Sgx).await.unwrap(), JobChange::NotWhen(Generated));
     assert_eq!(service.requeue_job(1, TeeType::Sgx).await.unwrap(), JobChange::Made);
     let (_, again) = world.claim("sgx").await.unwrap();
-    // The prover before, which missed its answer, ends nothing; the one that has the batch now does.
+    // The earlier prover, which missed its answer, ends nothing; the one that has the batch now does.
     world.submit(1, &key.proof(ROOT), Some(&lease)).await.assert_success();
     assert_eq!(status(&world, 1).await, PickedByProver);
     world.submit(1, &key.proof(ROOT), Some(&again)).await.assert_success();

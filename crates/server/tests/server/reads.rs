@@ -120,7 +120,7 @@ async fn queries_that_make_no_sense_are_problems() {
     }
 }
 
-/// A client of the events.
+/// A client of the event stream.
 struct Events(Response, String);
 
 impl Events {
@@ -137,7 +137,7 @@ impl Events {
         events
     }
 
-    /// What comes next, up to an empty line.
+    /// The next text, up to an empty line.
     async fn block(&mut self) -> String {
         loop {
             if let Some((block, rest)) = self.1.split_once("\n\n") {

@@ -1,4 +1,4 @@
-//! Requests that make no sense, and the few that need nothing.
+//! Invalid requests, and the few that need nothing.
 
 use reqwest::{Method, StatusCode};
 use tee_server::{AccessError, Config, MigrationError, Server, StartError};

@@ -1,4 +1,4 @@
-//! Inputs that are needed no more, and blobs that nobody knows of.
+//! Inputs that are no longer needed, and blobs that belong to no batch.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ async fn world(batches: u32, proven: u32) -> (World, Key) {
     (world, key)
 }
 
-/// Lets days pass, and waits until a restarted server has deleted so many inputs.
+/// Lets days pass, and waits until a restarted server has deleted this many inputs.
 async fn after(world: World, days: u32, deleted: u32) -> World {
     world.clock.advance(DAY * days);
     let world = world.restart().await;
@@ -45,7 +45,7 @@ async fn after(world: World, days: u32, deleted: u32) -> World {
     world
 }
 
-/// The batches whose inputs are there.
+/// The batches whose inputs are available.
 fn kept(world: &World) -> Vec<u32> {
     let name = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().to_owned();
     let mut numbers: Vec<u32> =
@@ -76,7 +76,7 @@ async fn inputs_of_finished_batches_are_deleted_after_their_time_and_their_proof
         world.get(&format!("/tee/proof_inputs_no_lock/{number}")).await.assert_problem(410, "input_retired");
     }
     assert_eq!(world.get("/tee/present_batches").await.body, br#"{"oldest_batch":3,"latest_batch":5}"#);
-    // What only tries provers out goes on behind them, and a type that comes later begins there.
+    // The type that only tries provers out continues after them, and a type that comes later begins there.
     let ignored = (JobStatus::PermanentlyIgnored, Some("input_retired".to_owned()));
     assert_eq!(error_kind(&world, 2, TeeType::None).await, ignored);
     assert_eq!(world.claim("none").await.unwrap().0, 3);
@@ -103,7 +103,7 @@ async fn an_input_comes_back_when_its_batch_is_added_again_and_is_kept_as_long_a
     let (world, key) = world(3, 2).await;
     let world = after(world, 3, 2).await;
     world.post("/admin/jobs/1/sgx/requeue", &json!({})).await.assert_success();
-    // Nobody gets it, and it does not come up again and again.
+    // Nobody gets it, and it is not offered again and again.
     assert_eq!(world.claim("sgx").await.unwrap().0, 3);
     let failed = (JobStatus::Failed, Some("input_retired".to_owned()));
     assert_eq!(error_kind(&world, 1, TeeType::Sgx).await, failed);
@@ -115,7 +115,7 @@ async fn an_input_comes_back_when_its_batch_is_added_again_and_is_kept_as_long_a
     world.submit(1, &key.proof(root(1)), None).await.assert_success();
     assert_eq!(world.server.service().add_batch(new_batch(2, None)).await.unwrap(), AddedBatch::Known);
     assert_eq!(kept(&world), [1, 2, 3]);
-    // A third one to wait for: it is looked at together with them.
+    // A third one to wait for: it is examined together with them.
     world.submit(3, &key.proof(root(3)), None).await.assert_success();
     world.execute("UPDATE tee_proof_generation_details SET updated_at = 0 WHERE l1_batch_number = 3").await;
     let world = after(world, 1, 1).await;
@@ -169,7 +169,7 @@ async fn a_mirror_fetches_neither_what_it_deleted_nor_what_its_node_did() {
     assert_eq!(kept(&mirror), [5, 6]);
 }
 
-/// Has a file be written so long ago.
+/// Makes a file's time of writing this long ago.
 fn age(file: &Path, by: Duration) {
     fs::File::options().write(true).open(file).unwrap().set_modified(SystemTime::now() - by).unwrap();
 }
@@ -185,7 +185,7 @@ async fn a_blob_that_no_batch_knows_is_deleted_once_it_is_old_and_no_other_is() 
         world.add(number).await;
     }
     let inputs = world.folder.path().join("objects/inputs");
-    // As servers of before the content's hash stood in keys have it.
+    // As servers wrote them before keys contained the content's hash.
     for file in world.input_files().iter().filter(|file| file.file_name().unwrap().to_str().unwrap().starts_with("1-"))
     {
         let form = file.to_str().unwrap().rsplit('.').nth(1).unwrap();

@@ -23,7 +23,7 @@ impl S3Server {
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let endpoint =
             lines.find_map(|line| Some(line.unwrap().split_once("Running on ")?.1.trim().to_owned())).unwrap();
-        // What it goes on to say must not fill the pipe.
+        // Its further output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Some(Self { process, endpoint })
     }
@@ -34,7 +34,7 @@ impl S3Server {
         assert!(sent.success(), "{signal}");
     }
 
-    /// What leads a program to it.
+    /// The environment with which a program finds it.
     pub(crate) fn environment(&self) -> [(&'static str, &str); 5] {
         [
             ("AWS_ENDPOINT_URL", &self.endpoint),

@@ -26,7 +26,7 @@ async fn ask(world: &World, request: SigningRequest) {
     world.post("/admin/signing_requests", &json!(request)).await.assert_success();
 }
 
-/// What is listed for a contract: keys, with the blocks that they signed.
+/// The keys that are listed for a contract, with the blocks that they signed.
 async fn listed(world: &World, contract: Contract) -> Vec<(String, u64)> {
     let page = world.get(&format!("/api/registration_signatures?contract={contract}")).await.json();
     let entry = |item: &Value| (item["pubkey"].as_str().unwrap().to_owned(), item["block_number"].as_u64().unwrap());
@@ -68,7 +68,7 @@ async fn a_relayers_request_reaches_provers_and_their_signatures_reach_the_relay
     assert_eq!(blocks, [(one.public().to_string(), 101)]);
     assert_eq!(listed(&world, request(0xc5, 1).contract()).await, []);
 
-    // One that the contract does not take any more is not listed.
+    // A signature that the contract no longer accepts is not listed.
     ask(&world, request(0xc0, 356)).await;
     assert_eq!(listed(&world, contract).await, [(one.public().to_string(), 101)]);
     ask(&world, request(0xc0, 357)).await;

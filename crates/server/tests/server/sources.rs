@@ -1,4 +1,4 @@
-//! Where batches come from: another server, which stands for a node, blobs with a file, and bytes as they arrive.
+//! Where batches come from: another server in place of a node, blobs with a file, and bytes as they arrive.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -23,7 +23,7 @@ async fn mirror_of(node: &World, first_batch: u32, rpc_url: Option<String>) -> W
     World::start_with(|config| config.mirror = Some(mirror)).await
 }
 
-/// The batches that come next, whatever their order.
+/// The next batches, in whatever order.
 async fn next(world: &World, batches: usize) -> BTreeSet<u32> {
     let mut numbers = BTreeSet::new();
     for _ in 0..batches {
@@ -80,7 +80,7 @@ async fn a_batch_that_the_node_does_not_give_holds_up_no_other() {
     assert_eq!(next(&mirror, 1).await, [1].into());
 }
 
-/// A node in front of which requests for some batches hang for ever, and none is answered without a token.
+/// A node that lets requests for some batches hang forever, and answers none without a token.
 async fn hanging_node(node_url: String, hanging: &'static [u32], token: &'static str) -> String {
     use axum::{extract::Path, http::HeaderMap, response::IntoResponse, routing::get};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -123,14 +123,14 @@ async fn a_batch_whose_request_hangs_holds_up_no_other_and_a_node_that_asks_for_
     assert!(!format!("{mirror:?}").contains("secret"));
     let mirror = World::start_with(|config| config.mirror = Some(mirror)).await;
     assert_eq!(next(&mirror, 4).await, [2, 4, 5, 6].into());
-    // What comes later is seen, though the two are still in hand.
+    // A later batch is noticed, although the two are still being fetched.
     node.add(7).await;
     assert_eq!(next(&mirror, 1).await, [7].into());
     let metrics = String::from_utf8(mirror.get("/metrics").await.body).unwrap();
     assert!(metrics.contains("tee_server_mirror_lag_batches 2\n"), "{metrics}");
 }
 
-/// A node of 2026: everything is under another folder, and a batch is refused until the one before is settled.
+/// A node of 2026: everything is under another path, and a batch is refused until the one before is settled.
 async fn node_of_version_31(input: Vec<u8>) -> String {
     use axum::{extract::Path, routing::get};
     let asked = Arc::new(Mutex::new(0));

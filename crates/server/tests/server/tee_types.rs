@@ -13,7 +13,7 @@ async fn jobs(world: &World, tee_type: TeeType) -> u64 {
     counts.iter().filter(|count| count.tee_type == tee_type).map(|count| count.jobs).sum()
 }
 
-/// Waits for what goes on in the background.
+/// Waits for background work.
 async fn until_there_are(world: &World, tee_type: TeeType, expected: u64) {
     for _ in 0..400 {
         if jobs(world, tee_type).await == expected {
@@ -81,7 +81,7 @@ async fn a_retired_type_loses_its_jobs_without_proofs_and_comes_back_when_it_is_
     assert_eq!(world.statuses(TeeType::Sgx).await[..2], [(1, Generated), (2, PermanentlyIgnored)]);
     assert_eq!(world.rpc_proofs(2).await[0]["status"], "permanently_ignored");
     world.post(&format!("/tee/leases/{lease}/renew"), &json!({})).await.assert_problem(409, "stale_lease");
-    // Neither claims nor new batches make jobs of it; other types are as they were.
+    // Neither claims nor new batches make jobs for it; other types are as before.
     world.add(3001).await;
     assert_eq!(world.claim("sgx").await, None);
     assert_eq!(jobs(&world, TeeType::Sgx).await, 1);

@@ -85,7 +85,7 @@ impl Authority {
     }
 
     fn client(&self, identity: Option<Identity>) -> reqwest::Client {
-        // A connection kept for later may be one that the server ends just as it is used.
+        // The server may end a kept connection just when it is used again.
         let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
         builder.tls_backend_preconfigured(self.client_config(identity)).no_proxy().build().unwrap()
     }
@@ -168,7 +168,7 @@ async fn a_prover_shows_a_certificate_beside_its_token_and_others_need_none() {
     assert!(refused.text().await.unwrap().contains("certificate_needed"));
     assert_eq!(claim(&with, &tokens.reader).await.unwrap().status(), StatusCode::FORBIDDEN);
     assert_eq!(claim(&with, "tpg_no").await.unwrap().status(), StatusCode::UNAUTHORIZED);
-    // A certificate of somebody else's is not even let in.
+    // A certificate from another authority is not even let in.
     let stranger = authority.client(Some(strangers.identity()));
     assert!(claim(&stranger, &tokens.prover).await.is_err());
     let read = without.get(url(&world, "/api/jobs")).header(AUTHORIZATION, format!("Bearer {}", tokens.reader));
@@ -196,7 +196,7 @@ async fn files_that_make_no_certificate_do_not_start() {
         let error = start(tls.clone()).await;
         assert!(matches!(error, Some(StartError::Tls(TlsError::Pem { .. }))), "{path} {text}: {error:?}");
     }
-    // Another key than the certificate's.
+    // A key that is not the certificate's.
     authority.serve(None);
     fs::write(authority.path("key.pem"), authority.identity().key).unwrap();
     assert!(matches!(start(tls.clone()).await, Some(StartError::Tls(TlsError::Setup(_)))));

@@ -1,4 +1,4 @@
-//! A running server with its files, and what tests do to it.
+//! A running server with its files, and operations for tests.
 
 use std::{
     net::IpAddr,
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 pub(crate) const LEASE_SECS: u64 = 600;
 pub(crate) const PREVIOUS_ROOT: H256 = H256::repeat_byte(0xaa);
 pub(crate) const ROOT: H256 = H256::repeat_byte(0xbb);
-/// The code that statements are of.
+/// The code in the tests' statements.
 pub(crate) const CODE: CodeHashes = CodeHashes {
     bootloader: H256::repeat_byte(0xb0),
     default_account: H256::repeat_byte(0xda),
@@ -60,7 +60,7 @@ impl World {
         Self::start_with(|_| ()).await
     }
 
-    /// One with another configuration.
+    /// A server with another configuration.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let clock = ManualClock::default();
@@ -79,7 +79,7 @@ impl World {
         Self::start_on(folder, config, clock, database_url).await
     }
 
-    /// A server on files that are there.
+    /// A server on existing files.
     pub(crate) async fn start_on(
         folder: Arc<TempDir>,
         config: Config,
@@ -139,7 +139,7 @@ impl World {
         self.send(Method::GET, path, &[], "").await
     }
 
-    /// Claims a batch: its number and lease, or nothing.
+    /// Claims a batch. Returns its number and lease, or `None`.
     pub(crate) async fn claim(&self, tee_type: &str) -> Option<(u32, String)> {
         let answer = self.post("/tee/proof_inputs", &json!({ "tee_type": tee_type })).await;
         if answer.status == StatusCode::NO_CONTENT {
@@ -231,7 +231,7 @@ impl Answer {
         assert_eq!(self.body, b"\"Success\"");
     }
 
-    /// The code, where the answer is a problem.
+    /// The code, if the answer is a problem.
     pub(crate) fn problem_code(&self) -> Option<String> {
         let problem: Value = serde_json::from_slice(&self.body).ok()?;
         problem["code"].as_str().map(str::to_owned)
@@ -255,7 +255,7 @@ impl Answer {
     }
 }
 
-/// A signing key, able to sign what an enclave would not.
+/// A signing key that can sign what an enclave would not.
 pub(crate) struct Key(SecretKey);
 
 impl Key {
@@ -263,7 +263,7 @@ impl Key {
         Self(SecretKey::from_slice(&[seed; 32]).unwrap())
     }
 
-    /// One of more than there are seeds.
+    /// A key by number, since there are not enough seeds.
     pub(crate) fn numbered(number: u32) -> Self {
         let mut secret = [0x4e; 32];
         secret[..4].copy_from_slice(&number.to_be_bytes());
@@ -316,7 +316,7 @@ impl Key {
     }
 }
 
-/// A new database: on PostgreSQL where `TEE_TEST_POSTGRES` names a cluster, else a file.
+/// A new database: on PostgreSQL if `TEE_TEST_POSTGRES` names a cluster, otherwise a file.
 pub(crate) async fn database(folder: &TempDir) -> String {
     let Ok(cluster) = std::env::var("TEE_TEST_POSTGRES") else { return sqlite(folder) };
     let name = format!("t{}", hex::encode(rand_bytes()));
@@ -354,7 +354,7 @@ pub(crate) fn new_batch(number: u32, expected_root: Option<H256>) -> NewBatch {
     NewBatch { input: input(number), expected_root, sealed_at_ms: Some(1), source: "test".to_owned() }
 }
 
-/// An input that is one in form only: it has no blocks.
+/// An input only in form: it has no blocks.
 pub(crate) fn input(number: u32) -> BatchInput {
     let contract = || SystemContractCode { code: vec![0; 32], hash: H256::repeat_byte(1) };
     BatchInput {
@@ -373,7 +373,7 @@ pub(crate) fn input(number: u32) -> BatchInput {
         merkle_paths: MerklePaths { merkle_paths: vec![], next_enumeration_index: 1 },
         l2_blocks_execution_data: vec![],
         l1_batch_env: L1BatchEnv {
-            // Of the first one only: it would say the root of the batch before.
+            // Only the first one has it: in others it would tell the root of the batch before.
             previous_batch_hash: (number == 1).then_some(PREVIOUS_ROOT),
             number: L1BatchNumber(number),
             timestamp: 1,
@@ -418,7 +418,7 @@ pub(crate) fn http() -> reqwest::Client {
     client(None)
 }
 
-/// A client at an address of this machine's.
+/// A client with one of this machine's addresses.
 pub(crate) fn http_from(address: IpAddr) -> reqwest::Client {
     client(Some(address))
 }
@@ -430,7 +430,7 @@ fn client(address: Option<IpAddr>) -> reqwest::Client {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    // A connection kept for later may be one that the server ends just as it is used.
+    // The server may end a kept connection just when it is used again.
     let builder = reqwest::Client::builder().pool_max_idle_per_host(0).local_address(address);
     builder.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }

@@ -1,13 +1,13 @@
 //! The model: one batch's job of one TEE type, two provers with a key each, and people.
 //!
-//! It says what README and documents promise, in the fewest words; how the database does it is not its concern. Time is counted in
-//! leases.
+//! It states what README and documents promise, as briefly as possible; how the database does it does not matter here.
+//! Time is counted in leases.
 
 use std::fmt;
 
 use stateright::{Model, Property};
 
-/// How many states and steps are looked at is a matter of these.
+/// These bounds decide how many states and steps are checked.
 const MOST_ATTEMPTS: u8 = 3;
 const MOST_FAILURES: u8 = 2;
 const MOST_IN_A_ROW: u8 = 3;
@@ -59,9 +59,9 @@ pub(super) enum Root {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Prover {
-    /// It has been given a lease, current or not, and not heard that it is over.
+    /// It was given a lease, current or not, and has not heard that it has ended.
     pub(super) has_lease: bool,
-    /// How many leases' time it leaves the job to others.
+    /// For how many leases' time it leaves the job to others.
     pub(super) rest: u8,
     /// How often it failed the job.
     pub(super) failures: u8,
@@ -72,11 +72,11 @@ pub(super) struct Prover {
     pub(super) key: Standing,
     /// What its key proved.
     pub(super) proof: Option<Root>,
-    /// A proof of its contradicts another one.
+    /// One of its proofs contradicts another one.
     pub(super) disagrees: bool,
 }
 
-/// Where everything stands.
+/// The state of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Life {
     pub(super) status: Status,
@@ -107,7 +107,7 @@ pub(super) enum Action {
     TimePasses,
 }
 
-/// What whoever acts is told.
+/// The answer to the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Answer {
     Done,
@@ -149,7 +149,7 @@ impl Life {
         matches!(self.status, Status::Picked { by, .. } if by == who)
     }
 
-    /// Proofs that count, whatever they say.
+    /// Proofs that count, whatever their root.
     fn counted(&self) -> u8 {
         self.provers.iter().filter(|prover| prover.proof.is_some() && prover.key != Standing::Revoked).count() as u8
     }
@@ -163,14 +163,15 @@ impl Life {
         is_free && prover.rest == 0 && !prover.paused
     }
 
-    /// As many provers as there are attempts failed the job; or it is worn out, and nobody is left who did not fail it.
+    /// The job is hopeless if as many provers failed it as there are attempts, or if it is worn out and every prover
+    /// has failed it.
     fn is_hopeless(&self, rules: Rules, is_worn_out: bool) -> bool {
         let failed = self.provers.iter().filter(|prover| prover.failures > 0).count() as u8;
         let is_tried_by_all = self.provers.iter().all(|prover| prover.failures > 0 || !prover.active);
         failed >= rules.max_attempts || (is_worn_out && is_tried_by_all)
     }
 
-    /// A failure in general. Who never asked for work is not known.
+    /// Any failure. A prover that never asked for work is not known.
     fn note_failure(&mut self, who: Who) {
         let prover = self.prover_mut(who);
         if prover.active {
@@ -179,7 +180,7 @@ impl Life {
         }
     }
 
-    /// A failure at the job, after which the prover rests so long the first time.
+    /// A failure at the job, after which the prover rests this long the first time.
     fn fail(&mut self, who: Who, rest: u8) {
         let prover = self.prover_mut(who);
         prover.failures += 1;
@@ -191,7 +192,7 @@ impl Life {
         if other.failures == 0 {
             return self.note_failure(who);
         }
-        // The batch is bad, and not they.
+        // The batch is bad, not the provers.
         if other.failures_in_a_row > 0 {
             (other.failures_in_a_row, other.paused) = (other.failures_in_a_row - 1, false);
         }
@@ -203,7 +204,7 @@ impl Life {
         self.status = if self.is_hopeless(rules, is_worn_out) { Status::Ignored } else { Status::Failed };
     }
 
-    /// All attempts are before it again.
+    /// All attempts are available again.
     fn start_anew(&mut self) {
         (self.status, self.attempts) = (Status::Ready, 0);
         self.forget_failures();
@@ -223,7 +224,7 @@ impl Life {
         self.attempts += 1;
         let before = std::mem::replace(&mut self.status, Status::Picked { by: who, expired: false });
         if let Status::Picked { by: gone, .. } = before {
-            // It may have been restarted, and come back.
+            // It may have been restarted and may come back.
             self.fail(gone, 0);
             if self.is_hopeless(rules, self.attempts > rules.max_attempts) {
                 (self.status, self.attempts) = (Status::Ignored, self.attempts - 1);
@@ -293,7 +294,7 @@ impl Life {
 }
 
 impl Rules {
-    /// What becomes of everything, and what is answered.
+    /// The new state, and the answer.
     pub(super) fn step(self, mut life: Life, action: Action) -> (Life, Answer) {
         let under_lease =
             |life: &Life, who| if life.has_current_lease(who) { Answer::Done } else { Answer::StaleLease };
@@ -365,7 +366,7 @@ impl Rules {
         (life, answer)
     }
 
-    /// Where everything stands at first.
+    /// The initial state.
     pub(super) fn first(self) -> Life {
         Life::NEW
     }
@@ -393,7 +394,8 @@ impl Model for Rules {
                 actions.push(Action::Submit { who, root: Root::Right, with_lease: true });
             }
             match prover.key {
-                // Of the one this, of the other that, or there would be several times as many states to no end.
+                // One prover's key can be suspended, and the other's revoked. With both for each there would be several
+                // times as many states, without any use.
                 Standing::InForce if who == Who::A => actions.push(Action::Suspend(who)),
                 Standing::InForce => actions.push(Action::Revoke(who)),
                 Standing::Suspended => actions.push(Action::Resume(who)),

@@ -11,19 +11,19 @@ use tee_verifier::H256;
 use super::model::{Action, Answer, Life, Prover, Root, Rules, Status, Who};
 use crate::world::{Key, LEASE_SECS, World, http_from, root};
 
-/// Longer than a prover that does not ask counts for.
+/// Longer than the time for which a prover that does not ask is counted.
 const TWO_DAYS: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// The two servers, and how many traces they have seen.
+/// The two servers, and how many traces they have run.
 pub(super) struct Pair {
     servers: [World; 2],
-    /// What their clock shows.
+    /// The time of their clock.
     now: Mutex<Duration>,
     traces: u32,
     pub(super) steps: usize,
 }
 
-/// A trace on its way: a batch, and two provers and keys of its own.
+/// A trace in progress, with a batch, two provers and two keys.
 struct Replay<'a> {
     pair: &'a Pair,
     batch: u32,
@@ -58,11 +58,11 @@ impl Pair {
         self.now.lock().unwrap().as_millis() as i64
     }
 
-    /// Does what the trace says, and holds every answer and all that is stored against the model.
+    /// Does what the trace says, and compares every answer and everything that is stored with the model.
     pub(super) async fn replay(&mut self, rules: Rules, trace: &[Action]) {
         self.traces += 1;
         let world = &self.servers[0];
-        // Provers of other traces are long gone.
+        // Provers of other traces have long been gone.
         self.advance(TWO_DAYS);
         world.add(self.traces).await;
         let mut provers = Vec::new();
@@ -87,7 +87,7 @@ impl Pair {
             life = next;
         }
         let (batch, steps) = (replay.batch, replay.steps);
-        // Nobody is given it in another trace.
+        // No other trace may be given this batch.
         self.servers[0].server.service().requeue_job(batch, TeeType::Sgx).await.unwrap();
         self.servers[0].server.service().ignore_job(batch, TeeType::Sgx).await.unwrap();
         self.steps += steps;
@@ -95,7 +95,7 @@ impl Pair {
 }
 
 impl Replay<'_> {
-    /// Now the one server, now the other.
+    /// One server and the other in turn.
     fn world(&self) -> &World {
         &self.pair.servers[(self.steps / 2 + self.steps) % 2]
     }
@@ -135,7 +135,7 @@ impl Replay<'_> {
         }
         assert_eq!(answer.status(), StatusCode::OK);
         actor.lease = Some(answer.headers()["tee-lease-id"].to_str().unwrap().to_owned());
-        // Or it would be given back.
+        // Otherwise it would be given back.
         answer.bytes().await.unwrap();
         Answer::Done
     }
@@ -165,7 +165,7 @@ impl Replay<'_> {
         }
     }
 
-    /// As a server does with keys that could not be judged.
+    /// As a server does it with keys that could not be judged.
     async fn set_suspended(&self, who: Who, (from, to): (&str, &str), at: &str) -> Answer {
         let world = self.world();
         let key = world.bytes_literal(&self.provers[who as usize].key.public().to_bytes());
@@ -179,7 +179,7 @@ impl Replay<'_> {
         Answer::Done
     }
 
-    /// Holds what is stored against the model.
+    /// Compares what is stored with the model.
     async fn compare(&self, life: &Life) -> Result<(), String> {
         let service = self.world().server.service();
         let filter = JobFilter { number: Some(self.batch), tee_type: Some(TeeType::Sgx), status: None };
