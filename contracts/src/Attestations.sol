@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
-/// The kind of trusted environment. A key that does not count has none.
+/// The kind of trusted environment. A key that does not count has `None`.
 enum Tee {
     None,
     Sgx,
@@ -11,7 +11,8 @@ enum Tee {
 /// Why an attestation is not accepted.
 enum Refusal {
     None,
-    /// Not the layout of a verified quote. A verifier that calls a revoked platform a success with a word as output ends here.
+    /// The output does not have the layout of a verified quote. A verifier that calls a revoked platform a success, with a text as its
+    /// output, ends here.
     Output,
     /// A kind of quote that this contract does not know.
     BodyType,
@@ -21,38 +22,38 @@ enum Refusal {
     ProvisionKey,
     /// The enclave decides which other enclaves start.
     EinittokenKey,
-    /// The domain can be moved, steered by exceptions or has attributes that nobody knows.
+    /// The domain can be moved, steered by exceptions, or has unknown attributes.
     TdAttributes,
     /// Another domain can see into this one.
     ServiceTd,
-    /// The report data name no key, or not exactly as our provers name theirs.
+    /// The report data name no key, or not exactly in the form in which our provers name theirs.
     ReportData,
     TcbStatus,
     Advisories,
     Measurement,
     IsvSvn,
-    /// Nobody knows how old the collateral is, or it is too old, from the future, or older than what was seen before.
+    /// The age of the collateral is unknown, or it is too old, from the future, or older than collateral that was seen before.
     Collateral
 }
 
-/// What an attestation says.
+/// The claims of an attestation.
 struct Claims {
     Tee tee;
     uint8 tcbStatus;
     bytes6 fmspc;
-    /// What runs there: `Attestations.sgxMeasurement` or `Attestations.tdxMeasurement`.
+    /// The identity of what runs there: `Attestations.sgxMeasurement` or `Attestations.tdxMeasurement`.
     bytes32 measurement;
-    /// SGX alone; a TDX domain's version is in its measurement.
+    /// Only for SGX; a TDX domain's version is in its measurement.
     uint16 isvSvn;
     address signer;
     /// keccak256 of the list of advisories as the verifier encodes it; zero for none.
     bytes32 advisories;
 }
 
-/// Reads the output of an attestation verifier and judges what no policy can allow.
+/// Reads the output of an attestation verifier, and judges what no policy can allow.
 ///
-/// The layout is that of Automata's DCAP contract, version 1.1: quote version (2 bytes), body type (2), TCB status (1), FMSPC (6), then the body of the quote as
-/// Intel lays it out (384 bytes for SGX, 584 for TDX 1.0, 648 for TDX 1.5), then the advisories.
+/// The layout is that of Automata's DCAP contract, version 1.1: quote version (2 bytes), body type (2), TCB status (1), FMSPC (6), then the
+/// body of the quote in Intel's layout (384 bytes for SGX, 584 for TDX 1.0, 648 for TDX 1.5), then the advisories.
 library Attestations {
     uint256 private constant HEAD_BYTES = 11;
     uint256 private constant SGX_BYTES = 384;
@@ -64,25 +65,25 @@ library Attestations {
     uint8 private constant SGX_PROVISION_KEY = 1 << 4;
     uint8 private constant SGX_EINITTOKEN_KEY = 1 << 5;
 
-    /// TD attributes, byte by byte as they come: the first byte is debugging and profiling.
+    /// TD attributes, byte by byte in their order: the first byte is debugging and profiling.
     bytes8 private constant TD_UNDER_DEBUG = 0xff00000000000000;
     /// Reserved bits, SERVTD_EXT and MIGRATABLE.
     bytes8 private constant TD_FORBIDDEN = 0x8eff8227ffffff3f;
     /// SEPT_VE_DISABLE: without it the host can steer the domain by exceptions.
     bytes8 private constant TD_REQUIRED = 0x0000001000000000;
 
-    /// What an enclave is: its code, who signed it, and as which product.
+    /// The identity of an enclave: its code, its signer, and which product it is.
     function sgxMeasurement(bytes32 mrEnclave, bytes32 mrSigner, uint16 isvProdId) internal pure returns (bytes32) {
         return keccak256(abi.encode(Tee.Sgx, mrEnclave, mrSigner, isvProdId));
     }
 
-    /// What a domain is.
-    /// @param identity XFAM, MRTD, MRCONFIGID, MROWNER, MROWNERCONFIG and RTMR0 to RTMR3, as they follow each other in a report
+    /// The identity of a domain.
+    /// @param identity XFAM, MRTD, MRCONFIGID, MROWNER, MROWNERCONFIG and RTMR0 to RTMR3, in the order of a report
     function tdxMeasurement(bytes memory identity) internal pure returns (bytes32) {
         return keccak256(abi.encode(Tee.Tdx, keccak256(identity)));
     }
 
-    /// Reads the output, and refuses what has no secrets. Nothing in `output` makes it revert.
+    /// Reads the output, and refuses environments that cannot keep secrets. Nothing in `output` makes it revert.
     function read(bytes memory output) internal pure returns (Refusal refusal, Claims memory claims) {
         if (output.length < HEAD_BYTES) return (Refusal.Output, claims);
         uint256 bodyType = uint16(bytes2(word(output, 2)));
@@ -99,7 +100,7 @@ library Attestations {
         if (output.length > end) claims.advisories = hash(output, end, output.length - end);
 
         refusal = bodyType == 1 ? readSgx(output, claims) : readTdx(output, bodyBytes, claims);
-        // 64 bytes: an address, zeros, and 1 as the layout's version. Whatever else a report may hold was not made by our provers.
+        // 64 bytes: an address, zeros, and 1 as the layout's version. Report data with anything else were not made by our provers.
         uint256 reportData = HEAD_BYTES + (bodyType == 1 ? 320 : 520);
         (bytes32 first, bytes32 second) = (word(output, reportData), word(output, reportData + 32));
         claims.signer = address(bytes20(first));
@@ -133,7 +134,7 @@ library Attestations {
         return Refusal.None;
     }
 
-    /// 32 bytes from `offset`. What is read of them lies within `data`: the caller has checked its length.
+    /// 32 bytes from `offset`. The bytes that are used lie within `data`: the caller has checked its length.
     function word(bytes memory data, uint256 offset) private pure returns (bytes32 value) {
         // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {

@@ -5,14 +5,14 @@ import {Tee} from "./Attestations.sol";
 import {IFmspcTcbDao, IPccsRouter} from "./interfaces/IAutomataPccs.sol";
 import {ICollateral} from "./interfaces/ICollateral.sol";
 
-/// How old the collateral is that Automata's quote verifiers judge by: it asks where they ask.
+/// The age of the collateral that Automata's quote verifiers use. It is read from the same contracts as theirs.
 ///
-/// Whatever reverts there, and whatever is missing, is an age that nobody knows: 0. A `KeyRegistry` neither registers a key nor ends one then.
+/// If a contract reverts or something is missing, the age is unknown: 0. A `KeyRegistry` then neither registers nor ends a key.
 contract AutomataCollateral is ICollateral {
     /// The format of the TCB infos that their verifiers read.
     uint32 private constant TCB_INFO_VERSION = 3;
 
-    /// It has to be the `pccsRouter` of each quote verifier that may judge.
+    /// This must be the `pccsRouter` of each quote verifier that may judge.
     IPccsRouter public immutable ROUTER;
 
     error NoContract(address router);
@@ -26,7 +26,7 @@ contract AutomataCollateral is ICollateral {
 
     /// @param edition the TCB evaluation data number; 0 for the router's standard one
     function issuedAt(Tee tee, bytes6 fmspc, uint32 edition) external view returns (uint64) {
-        // By way of a call, so that answers that cannot be read end here, too.
+        // Through a call, so that answers that cannot be decoded end here, too.
         try this.find(tee, fmspc, edition) returns (uint64 date) {
             return date;
         } catch {
@@ -34,14 +34,14 @@ contract AutomataCollateral is ICollateral {
         }
     }
 
-    /// The same, and reverts where `issuedAt` says 0 because something failed: for people who want to know why.
+    /// The same, but it reverts where `issuedAt` returns 0 because something failed: for people who want to know why.
     function find(Tee tee, bytes6 fmspc, uint32 edition) external view returns (uint64 date) {
         if (tee == Tee.None) revert NoEnvironment();
         uint8 tcbId = tee == Tee.Sgx ? 0 : 1;
         uint32 judgedBy = edition == 0 ? ROUTER.getStandardTcbEvaluationDataNumber(tcbId) : edition;
         address dao = ROUTER.fmspcTcbDaoVersionedAddr(judgedBy);
         if (dao == address(0)) revert NoEdition(judgedBy);
-        // Whether it has expired is for the quote verifier to say.
+        // The quote verifier checks whether it has expired.
         // slither-disable-next-line unused-return
         (date,) = IFmspcTcbDao(dao).getCollateralValidity(IFmspcTcbDao(dao).FMSPC_TCB_KEY(tcbId, fmspc, TCB_INFO_VERSION));
     }

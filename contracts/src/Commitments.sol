@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {StoredBatchInfo} from "./interfaces/IEraChain.sol";
 
-/// What a batch's commitment was made of, besides what `StoredBatchInfo` repeats. All of it is in the transaction that committed the batch.
+/// The parts of a batch's commitment that `StoredBatchInfo` does not repeat. All of them are in the transaction that committed the batch.
 struct Opening {
     bool zkPorterIsAvailable;
     bytes32 bootloader;
@@ -13,11 +13,11 @@ struct Opening {
     bytes32 stateDiffHash;
     bytes32 bootloaderHeapInitialContentsHash;
     bytes32 eventsQueueStateHash;
-    /// For each of the 16 blobs its linear hash and the hash of its opening; zero where there is none.
+    /// For each of the 16 blobs, its linear hash and the hash of its opening; zero without a blob.
     bytes32[32] blobs;
 }
 
-/// The commitment that an Era chain's contract makes of a batch: era-contracts' `_createBatchCommitment`.
+/// The commitment that an Era chain's contract computes for a batch: era-contracts' `_createBatchCommitment`.
 library Commitments {
     function commitmentOf(StoredBatchInfo calldata batch, Opening calldata opening) internal pure returns (bytes32) {
         // Index and root of zkPorter's tree, which is not in use.

@@ -4,23 +4,24 @@ pragma solidity 0.8.30;
 import {SimulatedCertificates} from "./SimulatedCertificates.sol";
 import {IAttestationVerifier} from "./interfaces/IAttestationVerifier.sol";
 
-/// Verifies quotes of simulated platforms, for devnets and tests. Never where money is: whoever has the simulation's keys, and it is software that keeps them, signs
-/// quotes of whatever enclave they like.
+/// Verifies quotes of simulated platforms, for devnets and tests. Never use it where money is at stake: software keeps the simulation's
+/// keys, and whoever has them can sign quotes of any enclave.
 ///
 /// A quote is verified in these steps:
 ///
-/// 1. It is of SGX in version 3, or of TDX in version 4 or 5 with the body of TDX 1.0 or 1.5, and ends where it says.
+/// 1. It is of SGX in version 3, or of TDX in version 4 or 5 with the body of TDX 1.0 or 1.5, and it has the length that it states.
 /// 2. The attestation key signed header and body.
 /// 3. The quoting enclave is the simulated one, and its report data are the hash of the attestation key.
 /// 4. The platform's key signed the quoting enclave's report.
 /// 5. The root's key vouches for the platform's key (`SimulatedCertificates`).
 ///
-/// It does not look at collateral: simulated platforms are all of one model, up to date, and never revoked. Nor does it look at dates.
+/// It does not look at collateral: all simulated platforms are of one model, up to date, and never revoked. It does not look at dates
+/// either.
 ///
-/// A quote whose signatures do not hold is answered with false and a reason. Bytes that are no such quote at all make it revert, and so does too little gas: neither
-/// says anything about a key.
+/// For a quote whose signatures are invalid it returns false and a reason. It reverts for bytes that are not such a quote at all, and with
+/// too little gas: neither says anything about a key.
 contract DangerSimulatedVerifier is IAttestationVerifier {
-    /// Version, ECDSA over P-256, and kind of environment, as a header begins with them: little-endian.
+    /// Version, ECDSA over P-256, and kind of environment, at the start of a header: little-endian.
     bytes8 private constant SGX_V3 = hex"0300020000000000";
     bytes8 private constant TDX_V4 = hex"0400020081000000";
     bytes8 private constant TDX_V5 = hex"0500020081000000";
@@ -28,10 +29,10 @@ contract DangerSimulatedVerifier is IAttestationVerifier {
     uint256 private constant SGX_BYTES = 384;
     uint256 private constant TD10_BYTES = 584;
     uint256 private constant TD15_BYTES = 648;
-    /// What a body begins with in version 5: type and size, little-endian.
+    /// The start of a body in version 5: type and size, little-endian.
     bytes6 private constant TD10_BODY = hex"020048020000";
     bytes6 private constant TD15_BODY = hex"030088020000";
-    /// Kinds of certification data: a chain in PEM; the quoting enclave's report with what certifies it.
+    /// Kinds of certification data: a chain in PEM; the quoting enclave's report with its own certification data.
     uint256 private constant PCK_CHAIN = 5;
     uint256 private constant QE_REPORT = 6;
 
@@ -62,7 +63,7 @@ contract DangerSimulatedVerifier is IAttestationVerifier {
     }
 
     /// The edition of the collateral does not matter: there is none.
-    // The interface takes money, and this does not.
+    // The interface accepts payments, but this contract needs none.
     // slither-disable-next-line locked-ether
     function verifyAndAttestOnChain(bytes calldata rawQuote, uint32) external payable returns (bool success, bytes memory output) {
         if (msg.value != 0) revert TakesNoFee();
@@ -84,8 +85,8 @@ contract DangerSimulatedVerifier is IAttestationVerifier {
         revert SimulatedCertificates.Malformed();
     }
 
-    /// What is wrong with the signatures; nothing if they hold.
-    /// @param isWrapped whether the quoting enclave's report is certification data itself, as it is from version 4 on
+    /// What is wrong with the signatures; empty if they are valid.
+    /// @param isWrapped whether the quoting enclave's report is itself certification data, as it is from version 4 on
     function flawOf(bytes calldata rawQuote, uint256 bodyEnd, bool isWrapped) private view returns (string memory) {
         bytes calldata certified = rawQuote[bodyEnd + 4:];
         if (littleEndian(rawQuote[bodyEnd:bodyEnd + 4]) != certified.length) revert SimulatedCertificates.Malformed();
@@ -96,8 +97,9 @@ contract DangerSimulatedVerifier is IAttestationVerifier {
         return flawOfKey(certified, key);
     }
 
-    /// Why nobody vouches for the attestation key; nothing if somebody does.
-    /// @param certified the quoting enclave's report and its signature, what else was hashed with the key, and the chain of certificates
+    /// Why nobody vouches for the attestation key; empty if somebody does.
+    /// @param certified the quoting enclave's report and its signature, the other data that were hashed with the key, and the chain of
+    /// certificates
     function flawOfKey(bytes calldata certified, bytes calldata key) private view returns (string memory) {
         bytes calldata report = certified[:384];
         if (keccak256(report[:320]) != QUOTING_ENCLAVE) return "quoting enclave";
@@ -115,7 +117,7 @@ contract DangerSimulatedVerifier is IAttestationVerifier {
         return SimulatedCertificates.isSigned(sha256(what), bytes32(signature[:32]), bytes32(signature[32:]), x, y);
     }
 
-    /// The contents of certification data that say their type and their size, and are the last in a quote.
+    /// The content of certification data that begin with their type and size, and are the last part of a quote.
     function certification(bytes calldata data, uint256 wanted) private pure returns (bytes calldata contents) {
         contents = data[6:];
         if (littleEndian(data[:2]) != wanted || littleEndian(data[2:6]) != contents.length) revert SimulatedCertificates.Malformed();

@@ -4,17 +4,18 @@ pragma solidity 0.8.30;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 
-/// Two roles and a delay. What loosens a check the owner announces first, and everybody sees it coming; what tightens one the owner or the guardian does at once.
+/// Two roles and a delay. A call that loosens a check is announced by the owner first, so that everybody sees it coming. A call that
+/// tightens one is made by the owner or the guardian at once.
 abstract contract Delayed is Ownable2Step {
-    /// The least that a deployment can choose.
+    /// The shortest delay that a deployment can choose.
     uint256 public constant MIN_DELAY_SECS = 1 days;
-    /// How long an announced call stays good once its delay is over.
+    /// How long an announced call can be made once its delay is over.
     uint256 public constant GRACE_SECS = 14 days;
 
-    /// Between an announcement and its call.
+    /// The time between an announcement and its call.
     uint256 public immutable DELAY_SECS;
 
-    /// Who may tighten, besides the owner. It can stop what depends on these contracts, and loosen nothing.
+    /// The account that may tighten, besides the owner. It can stop what depends on these contracts, but loosen nothing.
     address public guardian;
     /// When an announced call can be made, by keccak256 of its call data; 0 if it is not announced.
     mapping(bytes32 callHash => uint256 time) public readyAt;
@@ -32,7 +33,8 @@ abstract contract Delayed is Ownable2Step {
     error TooLate(uint256 endedAt);
     error CannotRenounce();
 
-    /// For what loosens: the owner calls it, with the very data that were announced, after the delay and before the grace period ends. Once.
+    /// For calls that loosen: the owner makes them with exactly the announced data, after the delay and before the grace period ends, and
+    /// only once.
     modifier loosening() {
         _checkOwner();
         bytes32 callHash = keccak256(msg.data);
@@ -44,7 +46,7 @@ abstract contract Delayed is Ownable2Step {
         _;
     }
 
-    /// For what tightens: the owner or the guardian, at once.
+    /// For calls that tighten: the owner or the guardian makes them at once.
     modifier tightening() {
         if (msg.sender != guardian && msg.sender != owner()) revert NotGuardian(msg.sender);
         _;
@@ -58,11 +60,11 @@ abstract contract Delayed is Ownable2Step {
         emit GuardianChanged(guardian_);
     }
 
-    /// Announces a call of this contract.
+    /// Announces a call to this contract.
     function announce(bytes calldata call) external onlyOwner {
         bytes32 callHash = keccak256(call);
         uint256 before = readyAt[callHash];
-        // One that nobody made in time may be announced again.
+        // A call that nobody made in time may be announced again.
         if (before != 0 && block.timestamp <= before + GRACE_SECS) revert AlreadyAnnounced(callHash);
         uint256 time = block.timestamp + DELAY_SECS;
         readyAt[callHash] = time;
@@ -81,7 +83,7 @@ abstract contract Delayed is Ownable2Step {
         emit GuardianChanged(guardian_);
     }
 
-    /// Nobody could allow the next release's measurement then.
+    /// Without an owner, nobody could allow the next release's measurement.
     function renounceOwnership() public pure override {
         revert CannotRenounce();
     }

@@ -19,11 +19,12 @@ struct Policy {
     uint32 maxCollateralAgeSecs;
     /// How long a key counts.
     uint32 lifetimeSecs;
-    /// How long a new key has to wait: time to see it and to revoke it.
+    /// How long a new key has to wait, so that it can be noticed and revoked.
     uint32 waitSecs;
 }
 
-/// A program whose keys are accepted. Its place in the list is never used again: a program that is allowed anew gets a new one, so that its old keys stay ended.
+/// A program whose keys are accepted. Its place in the list is never reused: if a program is allowed again, it gets a new place, so that
+/// its old keys stay ended.
 struct Measurement {
     bytes32 id;
     uint16 minIsvSvn;
@@ -43,20 +44,20 @@ struct Key {
     bytes32 quoteHash;
 }
 
-/// The proving keys that count: each is vouched for by a quote, of a program that is allowed, under a policy that still holds.
+/// The proving keys that count. A quote vouches for each of them, from a program that is allowed, under a policy that still holds.
 ///
-/// What a key needs is looked at again whenever somebody asks for it (`teeOf`): to take a program from the list, to raise its least ISVSVN or to tighten the policy
-/// ends all keys that it was the reason for, in that very transaction.
+/// The conditions for a key are checked again each time that somebody asks for it (`teeOf`). Removing a program from the list, raising its
+/// least ISVSVN or tightening the policy ends all keys that depended on it, in the same transaction.
 contract KeyRegistry is Delayed, ReentrancyGuardTransient {
     uint256 public constant MAX_LIFETIME_SECS = 30 days;
     uint256 public constant MIN_WAIT_SECS = 1 hours;
-    /// How many blocks ago a key may have shown that its holder is there: the EVM remembers 256.
+    /// How many blocks ago a key may have proved that its holder exists: the EVM remembers 256.
     uint256 public constant FRESH_BLOCKS = 255;
-    /// TCB statuses that no policy accepts: revoked, unrecognised, and numbers that mean nothing.
+    /// TCB statuses that no policy accepts: revoked, unrecognised, and numbers without a meaning.
     uint16 public constant NEVER_ACCEPTED = 0xfcc0;
     bytes32 public constant REGISTRATION_DOMAIN = keccak256("tee-prover-gateway/registration/v1");
 
-    /// What the attestation verifier gets. Whoever pays for a call cannot make the verifier fail by giving it less.
+    /// The gas of the attestation verifier. The sender of a call cannot make the verifier fail by giving it less.
     uint256 public immutable VERIFIER_GAS;
 
     IAttestationVerifier public verifier;
@@ -107,7 +108,7 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         _;
     }
 
-    /// @param initial programs that are allowed from the start; `allowed` is not looked at
+    /// @param initial programs that are allowed from the start; `allowed` is ignored
     constructor(
         address owner_,
         address guardian_,
@@ -141,15 +142,16 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         return key.tee;
     }
 
-    /// What a key signs to be registered here, now: a quote bears no date, and this does.
+    /// The message that a key signs to be registered here, now: a quote has no date, but this has.
     function registrationDigest(uint256 blockNumber) public view returns (bytes32) {
         if (blockNumber >= block.number || block.number - blockNumber > FRESH_BLOCKS) revert NotFresh(blockNumber);
         return keccak256(abi.encode(REGISTRATION_DOMAIN, block.chainid, address(this), blockNumber, blockhash(blockNumber)));
     }
 
-    /// Registers the key that a quote vouches for. A key is registered once: neither it nor its quote comes back after its end.
+    /// Registers the key that a quote vouches for. A key is registered once: neither it nor its quote can be registered again after its
+    /// end.
     /// @param possession the key's signature of `registrationDigest(blockNumber)`
-    // The verifier may call back: the guard and the roles keep it out, and what is read here was not there before.
+    // The verifier may call back: the guard and the roles keep it out, and it cannot have changed what is read here.
     // slither-disable-next-line reentrancy-benign
     function register(bytes calldata rawQuote, uint256 blockNumber, bytes calldata possession) external onlyRegistrar nonReentrant {
         (bool success, bytes memory output) = verify(rawQuote);
@@ -181,8 +183,8 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         emit KeyRevoked(signer, msg.sender);
     }
 
-    /// Ends a key whose quote would not be accepted today. Anyone may call it, with the quote that the key was registered with, when the verifier has newer collateral.
-    /// A verifier that reverts, as it does when it has no collateral, says nothing about the key.
+    /// Ends a key whose quote would not be accepted today. Anyone may call it, with the quote that the key was registered with, when the
+    /// verifier has newer collateral. If the verifier reverts, as it does without collateral, this says nothing about the key.
     // slither-disable-next-line reentrancy-no-eth
     function invalidate(address signer, bytes calldata rawQuote) external nonReentrant {
         Key storage key = keys[signer];
@@ -204,25 +206,25 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         emit KeyInvalidated(signer, refusal);
     }
 
-    /// Ends every key there is.
+    /// Ends every key.
     function endAllKeys() external tightening {
         ++generation;
         emit PolicyChanged(policy, generation);
     }
 
-    /// A stricter policy, at once. The keys that were registered under the old one end.
+    /// Sets a stricter policy at once. The keys that were registered under the old one end.
     function tightenPolicy(Policy calldata policy_) external tightening {
         Policy memory old = policy;
         bool isTighter = policy_.tcbStatuses & ~old.tcbStatuses == 0 && policy_.maxCollateralAgeSecs <= old.maxCollateralAgeSecs
             && policy_.lifetimeSecs <= old.lifetimeSecs && policy_.waitSecs >= old.waitSecs
-            // An edition by number cannot be compared with the standard one.
+            // A numbered edition cannot be compared with the standard one.
             && (policy_.tcbEvaluation == old.tcbEvaluation || (old.tcbEvaluation != 0 && policy_.tcbEvaluation > old.tcbEvaluation));
         if (!isTighter) revert NotTighter();
         ++generation;
         usePolicy(policy_);
     }
 
-    /// Any policy. Keys that are registered stay as they are.
+    /// Sets any policy. Registered keys stay as they are.
     function loosenPolicy(Policy calldata policy_) external loosening {
         usePolicy(policy_);
     }
@@ -257,7 +259,7 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         emit AdvisoriesChanged(advisories, true);
     }
 
-    /// The keys that were registered under it end with all others.
+    /// The keys that were registered under it end together with all others.
     function forbidAdvisories(bytes32 advisories) external tightening {
         advisoriesAllowed[advisories] = false;
         ++generation;
@@ -285,9 +287,9 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
 
     function verify(bytes calldata rawQuote) private returns (bool success, bytes memory output) {
         uint256 wanted = VERIFIER_GAS;
-        // A call gets at most 63/64 of what is left.
+        // A call gets at most 63/64 of the remaining gas.
         if (gasleft() < wanted + wanted / 32) revert TooLittleGas(wanted);
-        // What it answers is paid for with what it gets.
+        // The verifier pays for its answer from this gas.
         // slither-disable-next-line return-bomb
         try verifier.verifyAndAttestOnChain{gas: wanted}(rawQuote, policy.tcbEvaluation) returns (bool success_, bytes memory output_) {
             return (success_, output_);
@@ -296,7 +298,7 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         }
     }
 
-    /// What a policy has to allow.
+    /// The conditions that depend on the policy.
     function judge(Claims memory claims) private view returns (Refusal) {
         // A status of 16 or more shifts to nothing.
         if ((uint256(1) << claims.tcbStatus) & policy.tcbStatuses == 0) return Refusal.TcbStatus;
@@ -308,7 +310,8 @@ contract KeyRegistry is Delayed, ReentrancyGuardTransient {
         return Refusal.None;
     }
 
-    /// Whether the collateral is neither too old nor from the future, nor older than what was seen before: a replayed edition hides what Intel has found since.
+    /// Whether the collateral is neither too old, nor from the future, nor older than what was seen before: a replayed edition would hide
+    /// Intel's later findings.
     function isFresh(Claims memory claims, uint64 issuedAt) private view returns (bool) {
         return issuedAt != 0 && issuedAt <= block.timestamp && block.timestamp - issuedAt <= policy.maxCollateralAgeSecs
             && issuedAt >= newestCollateral[claims.tee][claims.fmspc];

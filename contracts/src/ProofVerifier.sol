@@ -11,16 +11,16 @@ import {Statement, Statements} from "./Statements.sol";
 import {Messages, SystemLogs} from "./SystemLogs.sol";
 import {IEraChain, StoredBatchInfo} from "./interfaces/IEraChain.sol";
 
-/// A statement and who signed it.
+/// A statement and its signatures.
 struct Proof {
     Statement statement;
-    /// Whether the signatures are for this contract alone.
+    /// Whether the signatures are only for this contract.
     bool isBound;
-    /// r ‖ s ‖ v of each, in the ascending order of the signers' addresses: none signs twice.
+    /// r ‖ s ‖ v of each, in ascending order of the signers' addresses, so that no key signs twice.
     bytes[] signatures;
 }
 
-/// What is kept of a proven batch, by hash: all that the settlement layer says of a batch, too.
+/// What is stored of a proven batch, as a hash. It includes everything that the settlement layer knows of a batch.
 struct Facts {
     bytes32 root;
     uint64 index;
@@ -33,10 +33,10 @@ struct Facts {
     bytes32 systemLogsHash;
 }
 
-/// How many must sign.
+/// How many keys must sign.
 struct Quorum {
     uint8 keys;
-    /// Of how many kinds their environments are.
+    /// How many kinds of environments they must come from.
     uint8 teeTypes;
 }
 
@@ -46,25 +46,27 @@ struct Code {
     bytes32 codeHash;
 }
 
-/// Where a deployment begins.
+/// The start of a deployment.
 struct Start {
     /// The chain's contract on this settlement layer.
     IEraChain chain;
     uint64 chainId;
-    /// The batch that counts as proven from the start: the next one has to follow from its root and index.
+    /// The batch that counts as proven from the start: the next one must continue from its root and index.
     uint32 batchNumber;
     uint64 index;
     bytes32 root;
     Quorum quorum;
     Code[] codes;
-    /// Whether to take signatures that say nothing of this contract, as provers make them today. Such a proof can be shown to every other contract that takes them.
+    /// Whether to accept signatures that do not name a contract, as provers make them today. Such a proof can be shown to every other
+    /// contract that accepts them.
     bool dangerAcceptUnbound;
 }
 
-/// Which batches of one chain are proven: each from the state in which the one before ended, by the chain's code, signed by enough keys that count.
+/// Which batches of one chain are proven. Each continues from the state in which the one before ended, and is signed by enough keys that
+/// count, for the chain's code.
 ///
-/// What is proven is compared with what the chain's contract was told (`compare`). If the two differ, or a key that counts says something else of a proven batch
-/// (`dispute`), the contract pauses: then somebody is wrong, and a person has to find out who.
+/// A proven batch is compared with what was committed to the chain's contract (`compare`). If the two differ, or a key that counts signed
+/// something else about a proven batch (`dispute`), the contract pauses: then somebody is wrong, and a person has to find out who.
 contract ProofVerifier is Delayed {
     using Statements for Statement;
 
@@ -73,22 +75,22 @@ contract ProofVerifier is Delayed {
     IEraChain public immutable CHAIN;
     uint64 public immutable CHAIN_ID;
 
-    /// The last proven batch, and what fits beside it.
+    /// The last proven batch; the fields up to `headRoot` share its storage slot.
     uint32 public headBatch;
     uint64 public headIndex;
     bool public paused;
-    /// Whether signatures are taken that are not for this contract alone.
+    /// Whether signatures are accepted that are not only for this contract.
     bool public acceptsUnbound;
     uint8 private quorumKeys;
     uint8 private quorumTeeTypes;
     bytes32 public headRoot;
 
-    /// keccak256 of the ABI encoding of a batch's `Facts`. What is beyond `headBatch` was taken back.
+    /// keccak256 of the ABI encoding of a batch's `Facts`. Entries beyond `headBatch` were rewound.
     mapping(uint256 batchNumber => bytes32 factsHash) public proven;
     mapping(uint256 protocolVersion => mapping(bytes32 codeHash => bool)) public codeAllowed;
 
     event BatchProven(uint256 indexed batchNumber, bytes32 root, uint64 index, bytes32 digest);
-    /// Two who should agree do not.
+    /// Two sources that should agree do not.
     event Disagreement(uint256 indexed batchNumber, bytes32 provenFacts, bytes32 otherFacts, address signer);
     event Paused(address indexed by);
     event Unpaused();
@@ -139,7 +141,7 @@ contract ProofVerifier is Delayed {
         }
     }
 
-    /// Proves the batches that follow the head, in order. Anyone may call it: the signatures decide.
+    /// Proves the batches that follow the head, in order. Anyone may call it: only the signatures matter.
     function prove(Proof[] calldata proofs) external whenNotPaused {
         (uint32 batchNumber, uint64 index, bytes32 root) = (headBatch, headIndex, headRoot);
         for (uint256 i = 0; i < proofs.length; ++i) {
@@ -157,9 +159,9 @@ contract ProofVerifier is Delayed {
         (headBatch, headIndex, headRoot) = (batchNumber, index, root);
     }
 
-    /// Compares a proven batch with what was committed to the chain's contract, whole. Anyone may call it.
-    /// @param opening what the batch's commitment was made of
-    /// @return agrees whether they are the same. If not, this contract is paused now, and the caller must not revert.
+    /// Compares a proven batch with what was committed to the chain's contract, in all its fields. Anyone may call it.
+    /// @param opening the parts of the batch's commitment
+    /// @return agrees whether they are the same. If not, this contract is now paused, and the caller must not revert.
     function compare(StoredBatchInfo calldata batch, Opening calldata opening) external whenNotPaused returns (bool agrees) {
         uint256 batchNumber = batch.batchNumber;
         bytes32 factsHash = provenFacts(batchNumber);
@@ -185,8 +187,9 @@ contract ProofVerifier is Delayed {
         if (!agrees) disagree(batchNumber, factsHash, committed, address(0));
     }
 
-    /// Shows that a key that counts says something else of a proven batch, from the same state. Anyone may call it; one signature is enough.
-    /// @param before what is proven of the batch before
+    /// Shows that a key that counts signed something else about a proven batch, from the same state. Anyone may call it; one signature is
+    /// enough.
+    /// @param before what is proven about the batch before
     function dispute(Proof calldata proof, Facts calldata before) external whenNotPaused {
         Statement calldata statement = proof.statement;
         bytes32 factsHash = provenFacts(statement.batchNumber);
@@ -212,7 +215,7 @@ contract ProofVerifier is Delayed {
         emit Unpaused();
     }
 
-    /// Takes back what was proven after a batch: after a key was found to lie, or when the chain reverted batches. It can be proven again.
+    /// Undoes the proofs after a batch, if a key turned out to lie or the chain reverted batches. The batches can be proven again.
     function rewind(uint32 batchNumber, Facts calldata facts) external tightening {
         if (batchNumber >= headBatch) revert NothingToRewind(batchNumber);
         if (hashFacts(facts) != proven[batchNumber]) revert OtherFacts(batchNumber);
@@ -220,7 +223,7 @@ contract ProofVerifier is Delayed {
         emit Rewound(batchNumber, facts.root);
     }
 
-    /// Begins anew, from a state that nobody proved.
+    /// Starts again, from a state that nobody proved.
     function dangerResetHead(uint32 batchNumber, bytes32 root, uint64 index) external loosening {
         setHead(batchNumber, root, index);
     }
@@ -242,7 +245,7 @@ contract ProofVerifier is Delayed {
         setQuorum(quorum_);
     }
 
-    /// From now on signatures have to be for this contract. There is no way back.
+    /// From now on, signatures must be for this contract. This cannot be undone.
     function refuseUnbound() external tightening {
         acceptsUnbound = false;
         emit UnboundRefused();
@@ -252,7 +255,7 @@ contract ProofVerifier is Delayed {
         return Quorum(quorumKeys, quorumTeeTypes);
     }
 
-    /// What a prover signs for this contract alone.
+    /// The digest that a prover signs only for this contract.
     function boundDigest(bytes32 statementDigest) public view returns (bytes32) {
         return Statements.bound(statementDigest, block.chainid, address(this));
     }
@@ -282,10 +285,10 @@ contract ProofVerifier is Delayed {
         return digest;
     }
 
-    /// What a statement says, if it is one of this chain.
+    /// The facts in a statement, which must be about this chain.
     function factsOf(Statement calldata statement) private view returns (Facts memory) {
         if (statement.chainId != CHAIN_ID) revert OtherChain(statement.chainId);
-        // Any bootloader can be run in a trusted environment. A chain has one.
+        // A trusted environment can run any bootloader. A chain has only its own.
         if (!codeAllowed[statement.protocolVersion][statement.codeHash]) {
             revert CodeNotAllowed(statement.protocolVersion, statement.codeHash);
         }
@@ -319,7 +322,7 @@ contract ProofVerifier is Delayed {
 
     function setHead(uint32 batchNumber, bytes32 root, uint64 index) private {
         (headBatch, headIndex, headRoot) = (batchNumber, index, root);
-        // Nobody proved it: the rest is zero.
+        // Nobody proved this batch, so the other fields are zero.
         // slither-disable-next-line uninitialized-local
         Facts memory facts;
         (facts.root, facts.index) = (root, index);

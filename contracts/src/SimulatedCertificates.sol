@@ -6,9 +6,9 @@ import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 
 /// Reads the chain of certificates in the quotes of simulated platforms: the platform's, its authority's and the root's, in PEM.
 ///
-/// It takes the one form that the simulation writes, and reverts at any other: PEM in full lines of 64 characters (RFC 7468), X.509 of version 3 in DER (RFC 5280),
-/// keys and signatures of P-256 with SHA-256. It looks neither at dates nor at extensions. The names, which are always the same, take the place of the latter: an
-/// authority is a certificate that bears the authority's name.
+/// It accepts exactly the form that the simulation writes, and reverts for any other: PEM in full lines of 64 characters (RFC 7468), X.509
+/// of version 3 in DER (RFC 5280), keys and signatures of P-256 with SHA-256. It looks neither at dates nor at extensions. The names, which
+/// are always the same, replace the extensions: an authority is a certificate with the authority's name.
 library SimulatedCertificates {
     struct Certificate {
         /// keccak256 of the name, in DER.
@@ -30,14 +30,14 @@ library SimulatedCertificates {
     bytes1 private constant SEQUENCE = 0x30;
     bytes private constant VERSION_3 = hex"a003020102";
     bytes private constant ECDSA_WITH_SHA256 = hex"300a06082a8648ce3d040302";
-    /// What comes before the coordinates: a key of P-256, uncompressed.
+    /// The bytes before the coordinates: a key of P-256, uncompressed.
     bytes private constant P256_KEY = hex"3059301306072a8648ce3d020106082a8648ce3d03010703420004";
     bytes private constant NO_UNUSED_BITS = hex"00";
 
-    /// Not the one form.
+    /// The bytes do not have the accepted form.
     error Malformed();
 
-    /// The platform's key, if the root's vouches for it through the authority.
+    /// The platform's key, if the root's key vouches for it through the authority.
     function platformKey(bytes calldata chain, bytes32 rootX, bytes32 rootY) internal view returns (bool valid, bytes32 x, bytes32 y) {
         // slither-disable-next-line uninitialized-local
         Certificate[3] memory certificates;
@@ -62,14 +62,14 @@ library SimulatedCertificates {
         return (true, certificates[0].x, certificates[0].y);
     }
 
-    /// Whether a key of P-256 signed it. Each signature has two forms, and both are good, as everywhere in quotes and certificates.
+    /// Whether a key of P-256 signed it. Each signature has two forms, and both are valid, as everywhere in quotes and certificates.
     function isSigned(bytes32 digest, bytes32 r, bytes32 s, bytes32 x, bytes32 y) internal view returns (bool) {
-        // The library takes the lower one alone.
+        // The library accepts only the lower one.
         bool isUpper = uint256(s) > P256.N / 2 && uint256(s) < P256.N;
         return P256.verify(digest, r, isUpper ? bytes32(P256.N - uint256(s)) : s, x, y);
     }
 
-    /// The first certificate of a chain, in DER, and what comes after it.
+    /// The first certificate of a chain, in DER, and the bytes after it.
     function first(bytes calldata pem) private pure returns (bytes memory der, bytes calldata rest) {
         if (keccak256(pem[:BEGIN.length]) != keccak256(BEGIN)) revert Malformed();
         uint256 end = BEGIN.length;
@@ -79,11 +79,11 @@ library SimulatedCertificates {
         return (decode(pem[BEGIN.length:end]), pem[next:]);
     }
 
-    /// Base64, in lines of 64 characters of which the last may be shorter.
+    /// Decodes Base64 in lines of 64 characters, of which the last may be shorter.
     function decode(bytes calldata lines) private pure returns (bytes memory data) {
-        // Without the last line's end.
+        // Without the end of the last line.
         uint256 textEnd = lines.length - 1;
-        // A line's end makes no data, and four characters make three bytes.
+        // The end of a line encodes no data, and four characters encode three bytes.
         // slither-disable-next-line divide-before-multiply
         uint256 size = (textEnd - textEnd / 65) / 4 * 3;
         for (uint256 i = 0; i < 2; ++i) {
@@ -105,7 +105,7 @@ library SimulatedCertificates {
                 for (uint256 shift = 24; shift != 0; shift -= 8) {
                     bytes1 octet = bytes1(uint8(group >> (shift - 8)));
                     if (written < size) data[written] = octet;
-                    // Bits beyond the data.
+                    // Bits after the data.
                     else if (octet != 0) revert Malformed();
                     ++written;
                 }
@@ -137,7 +137,7 @@ library SimulatedCertificates {
         at = expect(der, at, P256_KEY);
         certificate.x = bytes32(Bytes.slice(der, at, at + 32));
         certificate.y = bytes32(Bytes.slice(der, at + 32, at + 64));
-        // Whatever was read was signed.
+        // Everything that was read is signed.
         if (at + 64 > signedEnd) revert Malformed();
 
         at = expect(der, signedEnd, ECDSA_WITH_SHA256);
@@ -150,12 +150,12 @@ library SimulatedCertificates {
         if (at != der.length) revert Malformed();
     }
 
-    /// Where an element's contents begin and end. An end beyond the data is refused by whoever reads what follows.
+    /// Where an element's content begins and ends. The code that reads what follows refuses an end beyond the data.
     function element(bytes memory der, uint256 at, bytes1 tag) private pure returns (uint256 start, uint256 end) {
         if (der[at] != tag) revert Malformed();
         uint256 length = uint8(der[at + 1]);
         start = at + 2;
-        // From 128 on the length has bytes of its own: one, and from 256 on two.
+        // A length of 128 or more has its own bytes: one, and two from 256 on.
         if (length >= 0x80) {
             uint256 count = length - 0x80;
             length = uint256(bytes32(Bytes.slice(der, start, start + count))) >> (256 - 8 * count);
@@ -180,14 +180,14 @@ library SimulatedCertificates {
     function integer(bytes memory der, uint256 at) private pure returns (bytes32 value, uint256 end) {
         uint256 start;
         (start, end) = element(der, at, INTEGER);
-        // A zero comes first if and only if the number would be negative without it.
+        // There is a leading zero if and only if the number would be negative without it.
         uint256 digits = der[start] == 0 ? start + 1 : start;
         bool isSignSet = der[digits] >= 0x80;
         if (isSignSet != (digits != start) || end - digits > 32) revert Malformed();
         value = bytes32(uint256(bytes32(Bytes.slice(der, digits, end))) >> (8 * (32 - (end - digits))));
     }
 
-    /// keccak256 of a name in DER that is a common name alone.
+    /// keccak256 of a name in DER that consists only of a common name.
     function name(string memory common) private pure returns (bytes32) {
         uint8 length = uint8(bytes(common).length);
         return keccak256(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
-/// What a batch does, whole: from which state, by which code, to which state, with which messages for L1.
-/// The fields are those that the provers sign; `codeHash` stands for the three code hashes.
+/// A complete description of a batch: from which state, by which code, to which state, with which messages for L1. The fields are those
+/// that the provers sign; `codeHash` stands for the three code hashes.
 struct Statement {
     uint64 chainId;
     uint32 batchNumber;
@@ -15,7 +15,7 @@ struct Statement {
     bytes systemLogs;
 }
 
-/// What is signed of a statement.
+/// The digests of a statement that are signed.
 library Statements {
     /// Separates these signatures from those of other protocols.
     bytes32 internal constant DOMAIN = keccak256("tee-prover-gateway/statement/v1");
@@ -40,12 +40,12 @@ library Statements {
         );
     }
 
-    /// The 32 bytes that a prover signs for one contract alone: the same statement, and where it may be shown.
+    /// The 32 bytes that a prover signs for one contract only: the same statement, and the contract where it may be shown.
     function bound(bytes32 statementDigest, uint256 settlementChainId, address verifyingContract) internal pure returns (bytes32) {
         return keccak256(abi.encode(BOUND_DOMAIN, settlementChainId, verifyingContract, statementDigest));
     }
 
-    /// The three code hashes in one; without an EVM emulator its hash is zero.
+    /// The three code hashes in one. Without an EVM emulator, its hash is zero.
     function codeHash(bytes32 bootloader, bytes32 defaultAccount, bytes32 evmEmulator) internal pure returns (bytes32) {
         return keccak256(abi.encode(bootloader, defaultAccount, evmEmulator));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
-/// What a batch tells L1, beside its root.
+/// What a batch tells L1 besides its root.
 struct Messages {
     bytes32 l2LogsTreeRoot;
     uint256 batchTimestamp;
@@ -17,8 +17,9 @@ struct Messages {
 
 /// Decodes system logs as an Era chain's contract does when a batch is committed: era-contracts' `_processL2Logs`.
 ///
-/// A log has 88 bytes: shard (1), service flag (1), transaction (2), sender (20), key (32), value (32). Each key comes once, from its sender, and none is missing;
-/// the last, the upgrade transaction's hash, alone may be. Version 31 has one key more than 29, and packs the number of L2 transactions beside that of L1's.
+/// A log has 88 bytes: shard (1), service flag (1), transaction (2), sender (20), key (32), value (32). Each key occurs once, from its
+/// sender. Only the last, the upgrade transaction's hash, may be missing. Version 31 has one key more than 29, and packs the number of L2
+/// transactions beside that of L1's.
 library SystemLogs {
     uint256 internal constant LOG_BYTES = 88;
 
@@ -66,7 +67,7 @@ library SystemLogs {
             } else if (key == PRIORITY_OPERATIONS_HASH) {
                 messages.priorityOperationsHash = value;
             } else if (key == NUMBER_OF_LAYER_1_TXS) {
-                // The upper half of version 31 is the number of L2 transactions, which L1 does not keep.
+                // The upper half in version 31 is the number of L2 transactions, which L1 does not store.
                 messages.numberOfLayer1Txs = protocolVersion == 31 ? uint128(uint256(value)) : uint256(value);
             } else if (key == PREVIOUS_BATCH_HASH) {
                 messages.previousBatchHash = value;
@@ -82,7 +83,7 @@ library SystemLogs {
         }
     }
 
-    /// 32 bytes from `offset`: the caller has seen that the log they belong to is whole.
+    /// 32 bytes from `offset`: the caller has checked that their log is complete.
     function word(bytes calldata logs, uint256 offset) private pure returns (bytes32 value) {
         // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {

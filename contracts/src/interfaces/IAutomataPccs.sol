@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
-/// What `AutomataCollateral` calls of Automata's `PCCSRouter` (automata-dcap-attestation, version 1.1), which finds Intel's collateral for their quote verifiers.
+/// The part of Automata's `PCCSRouter` (automata-dcap-attestation, version 1.1) that `AutomataCollateral` calls. The router finds Intel's
+/// collateral for their quote verifiers.
 interface IPccsRouter {
-    /// The edition that their verifiers judge by where none is named. A router that is restricted to some callers reverts for all others.
+    /// The edition that their verifiers judge by if none is named. A router that is restricted to some callers reverts for all others.
     /// @param tcbId 0 for SGX, 1 for TDX
     function getStandardTcbEvaluationDataNumber(uint8 tcbId) external view returns (uint32 edition);
 
-    /// The contract that keeps the TCB infos of one edition; 0 if there is none.
+    /// The contract that stores the TCB infos of one edition; 0 if there is none.
     function fmspcTcbDaoVersionedAddr(uint32 edition) external view returns (address);
 }
 
-/// What it calls of their `AutomataFmspcTcbDaoVersioned` (automata-on-chain-pccs), which keeps TCB infos. Anybody may call it.
+/// The part of their `AutomataFmspcTcbDaoVersioned` (automata-on-chain-pccs) that is called. It stores TCB infos. Anybody may call it.
 interface IFmspcTcbDao {
-    /// Under which key the TCB info of these platforms is.
+    /// The key under which the TCB info of these platforms is stored.
     /// @param tcbType 0 for SGX, 1 for TDX
-    /// @param version of the TCB info's format
+    /// @param version the version of the TCB info's format
     // solhint-disable-next-line func-name-mixedcase
     function FMSPC_TCB_KEY(uint8 tcbType, bytes6 fmspc, uint32 version) external view returns (bytes32 key);
 
-    /// From when to when it is valid, in seconds since 1970; zeros if there is none.
+    /// The start and end of its validity, in seconds since 1970; zeros if there is none.
     function getCollateralValidity(bytes32 key) external view returns (uint64 issuedAt, uint64 nextUpdateAt);
 }
