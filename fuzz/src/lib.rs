@@ -30,7 +30,7 @@ pub struct Target {
     pub name: &'static str,
     /// Takes any bytes, and panics if something is wrong with the result.
     pub run: fn(&[u8]),
-    /// Bytes that get far.
+    /// Bytes that reach far into the code.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Changes to each seed that a short test makes.
     pub short: u32,

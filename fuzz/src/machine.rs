@@ -23,7 +23,7 @@ pub fn machine(data: &[u8]) {
     assert_eq!(run(bytes, gas, growth), run(bytes, gas, growth), "the same program ran in two ways");
 }
 
-/// What a run leaves.
+/// The state after a run.
 type Left = (Result<Pause, Stop<UnknownCode>>, u32, Vec<Access>, Vec<Event>, Vec<Event>, i32);
 
 fn run(bytes: &[u8], gas: u32, growth: HeapGrowth) -> Left {

@@ -23,7 +23,7 @@ pub struct JobEntry {
     /// The enclave's type.
     #[cfg_attr(feature = "openapi", schema(example = "sgx"))]
     pub tee_type: TeeType,
-    /// Where it stands.
+    /// The job's status.
     #[cfg_attr(feature = "openapi", schema(value_type = JobStatus, example = "generated"))]
     pub status: OrOther<JobStatus>,
     /// How often it was handed out and not given back.
@@ -178,7 +178,7 @@ pub struct DisagreementEntry {
     pub accepted_root: String,
     /// Whether the proof is accepted nevertheless: it is a statement, and only the next batch names another root.
     pub is_accepted: bool,
-    /// When it came.
+    /// When it arrived.
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub received_at: String,
     /// When a person explained it: it is no longer an alarm.

@@ -32,7 +32,7 @@ pub struct TeeProof {
     pub proof: Option<Vec<u8>>,
     /// When the proof arrived, or its job last changed (RFC 3339).
     pub proved_at: String,
-    /// Where the job stands.
+    /// The job's status.
     #[cfg_attr(feature = "openapi", schema(value_type = JobStatus))]
     pub status: OrOther<JobStatus>,
     /// The quote that vouches for the key.

@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-/// Where a job stands.
+/// The status of a job.
 ///
 /// | from | to | when |
 /// | --- | --- | --- |

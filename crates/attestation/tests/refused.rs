@@ -220,7 +220,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
     let (other, other_collateral) = other_machine();
     let tdx_collateral = MACHINE.publish(&Publication::tdx()).unwrap();
     vec![
-        // No quotes.
+        // Bytes that are no quotes.
         ("nothing", Try::sgx().with(|t| t.quote.clear()), only(&[Readable])),
         ("a quote cut in its header", Try::sgx().with(|t| t.quote.truncate(40)), only(&[Readable])),
         ("a quote cut in its signature", Try::sgx().with(|t| t.quote.truncate(1000)), only(&[Readable])),
@@ -231,7 +231,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ("an unknown body", in_format(Format::V5Td15, |_| ()).with(|t| t.quote[48] = 9), only(&[Readable])),
         ("a body of a wrong size", in_format(Format::V5Td15, |_| ()).flip(50), only(&[Readable])),
         ("a quote with much behind it", Try::sgx().with(|t| t.quote.resize(65 * 1024, 0)), only(&[Readable])),
-        // Not genuine: roots.
+        // Quotes under other roots.
         ("Intel's root", Try::sgx().with(|t| t.root = TrustedRoot::intel()), genuine(Flaw::RootRevocationList)),
         ("another root", Try::sgx().with(|t| t.root = root_of(&other)), genuine(Flaw::RootRevocationList)),
         ("an invalid root", Try::sgx().with(|t| t.root = TrustedRoot::danger_other(vec![1])), genuine(Flaw::Root)),
@@ -269,7 +269,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ),
         ("invalid certificates", Try::sgx().flip(PEM), genuine(Flaw::CertificateChain)),
         ("a bit of the platform's certificate", Try::sgx().flip(PEM + 200), genuine(Flaw::CertificateChain)),
-        // Not genuine: time.
+        // Quotes at other times.
         ("an expired TCB info", Try::sgx().published(|p| p.tcb_info_valid = PAST()), genuine(Flaw::TcbInfoExpired)),
         ("a future TCB info", Try::sgx().published(|p| p.tcb_info_valid = FUTURE()), genuine(Flaw::TcbInfoNotYetValid)),
         (
@@ -294,7 +294,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             Try::sgx().with(|t| t.at_secs = secs(*NOW + DAY * 3653)),
             genuine(Flaw::RevocationListExpired),
         ),
-        // Not genuine: revoked.
+        // Quotes that are revoked.
         (
             "a revoked platform",
             Try::sgx().published(|p| p.revoked = Some(Revoked::Platform)),
@@ -391,7 +391,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
             domain(|d| d.tee_tcb_svn = Domain::svn(0, 1)),
             platform(Flaw::TdxModule),
         ),
-        // No secrets kept.
+        // Environments that keep no secrets.
         ("a debug enclave", enclave(|e| e.attributes[0] |= 2), only(&[NotDebug])),
         ("an enclave with the provisioning key", enclave(|e| e.attributes[0] |= 0x10), only(&[NoProvisionKey])),
         ("an enclave with the EINITTOKEN key", enclave(|e| e.attributes[0] |= 0x20), only(&[NoEinittokenKey])),
@@ -509,7 +509,7 @@ fn cases() -> Vec<(&'static str, Try, Expected)> {
         ),
         ("other features", tdx_policy("xfams: [e700060000000000]"), only(&[Xfam])),
         ("another owner's domain", tdx_policy(&owner_pins("07")), only(&[MrConfigId, MrOwner, MrOwnerConfig])),
-        // Not the key.
+        // Quotes that do not name the key.
         ("another key", Try::sgx().with(|t| t.key.address = [1; 20]), only(&[Rule::Key])),
         (
             "another public key",

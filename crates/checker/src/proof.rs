@@ -94,7 +94,7 @@ pub enum Problem {
     /// It lacks something that a proof must have.
     #[error("it has no {0}")]
     Missing(Part),
-    /// Its key is none.
+    /// Its key is invalid.
     #[error("{0}")]
     Key(#[from] KeyError),
     /// Its root is invalid.
@@ -169,7 +169,7 @@ impl Problem {
         }
     }
 
-    /// What it breaks.
+    /// The step that the problem breaks.
     pub fn step(&self) -> Step {
         match self {
             Self::Unreadable(_) | Self::OtherBatch(_) => Step::Batch,

@@ -37,7 +37,7 @@ pub fn answer(page: &impl Template) -> Result<Response, askama::Error> {
     Ok((headers, Body::from(html)).into_response())
 }
 
-/// What pages load.
+/// The files that pages load.
 pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/pages/style.css", asset("text/css; charset=utf-8", include_str!("../assets/style.css")))

@@ -26,7 +26,7 @@ pub struct Bytes(pub u64);
 pub enum Tone {
     /// Something that is as it should be.
     Good,
-    /// What is neither.
+    /// Neither good nor bad.
     Plain,
     /// Something that somebody should look at.
     Warning,

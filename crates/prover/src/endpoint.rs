@@ -203,7 +203,7 @@ impl Endpoint {
         self.contact();
     }
 
-    /// Waits out a setback.
+    /// Waits after a batch that could not be reported.
     pub(crate) async fn pause(&self) {
         let until = self.state().pause_until.take();
         if let Some(until) = until {

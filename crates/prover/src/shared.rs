@@ -3,7 +3,7 @@
 use crate::{config::Config, event::Event, identity::Identity, metrics::ProverMetrics, outcome::Outcome};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Is told of each step.
+/// Receives each event.
 pub(crate) type Observer = Box<dyn Fn(Event) + Send + Sync>;
 
 pub(crate) struct Shared {

@@ -182,7 +182,7 @@ impl Program {
     }
 }
 
-/// What a program says.
+/// The output of a program.
 struct Log {
     file: File,
     name: String,

@@ -44,7 +44,7 @@ pub(crate) enum Answer {
     Full(Response),
     /// The headers of a success, and then a broken connection.
     CutShort,
-    /// Nothing, ever.
+    /// No answer at all.
     Silence,
 }
 

@@ -167,7 +167,7 @@ pub(crate) enum JudgeError {
 /// Why somebody who shows a quote gets no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum NoVerdict {
-    /// Others show theirs.
+    /// Other quotes are being judged.
     #[error("too many quotes are being judged")]
     Busy,
     /// Our own fault.

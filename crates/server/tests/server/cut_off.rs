@@ -44,7 +44,7 @@ fn large_batch(number: u32) -> tee_server::NewBatch {
     let mut batch = new_batch(number, None);
     let mut state = 1_u64;
     let word = std::iter::repeat_with(|| {
-        // Not to be compressed.
+        // Incompressible bytes.
         std::array::from_fn(|_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 56) as u8

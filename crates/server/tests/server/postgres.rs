@@ -66,7 +66,7 @@ impl Cluster {
         let _ = Command::new("kill").args(["-s", signal, &id.to_string()]).args(children.split_whitespace()).status();
     }
 
-    /// Where its tables lie.
+    /// The folder of its tables.
     #[allow(dead_code, reason = "of a test that looks at their size")]
     pub(crate) fn tables(&self) -> PathBuf {
         self.folder.path().join("data/base")

@@ -42,7 +42,7 @@ pub(super) struct Window {
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) name: &'static str,
-    /// As of a window.
+    /// The same three times as for a window.
     pub(super) took: Option<[Span; 3]>,
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct BatchEntry {
     sealed_at: Option<String>,
     /// Where it came from.
     source: String,
-    /// When it came.
+    /// When it arrived.
     #[schema(format = DateTime)]
     created_at: String,
 }

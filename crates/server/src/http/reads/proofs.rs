@@ -45,7 +45,7 @@ pub(crate) struct ProofEntry {
     /// The signed statement, from provers that make one.
     #[schema(value_type = Option<Object>)]
     statement: Option<Value>,
-    /// When it came.
+    /// When it arrived.
     #[schema(format = DateTime)]
     received_at: String,
 }

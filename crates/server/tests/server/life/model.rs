@@ -402,7 +402,7 @@ impl Model for Rules {
                 Standing::Revoked => {}
             }
         }
-        // One of them forges.
+        // One prover is a forger.
         actions.push(Action::Submit { who: Who::B, root: Root::Wrong, with_lease: false });
         if life.prover(Who::B).has_lease {
             actions.push(Action::Submit { who: Who::B, root: Root::Wrong, with_lease: true });
