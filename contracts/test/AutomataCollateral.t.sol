@@ -7,7 +7,7 @@ import {IPccsRouter} from "../src/interfaces/IAutomataPccs.sol";
 import {Check} from "./support/Check.sol";
 import {Babbler, PccsDao, PccsRouter} from "./support/Pccs.sol";
 
-/// The age of Intel's collateral, as Automata's contracts keep it.
+/// The age of Intel's collateral, as Automata's contracts store it.
 contract AutomataCollateralTest is Check {
     bytes6 internal constant FMSPC = 0x00606a000000;
     uint64 internal constant ISSUED = 1_790_000_000;
@@ -78,7 +78,7 @@ contract AutomataCollateralTest is Check {
     }
 
     function test_answers_that_cannot_be_read_are_no_date() public {
-        // Nothing, too little, and a date of more than 64 bits.
+        // No bytes, too few, and a date of more than 64 bits.
         bytes[3] memory answers = [bytes(""), hex"01", abi.encode(uint256(1) << 64, uint256(1))];
         for (uint256 i = 0; i < answers.length; ++i) {
             address babbler = address(new Babbler(answers[i]));

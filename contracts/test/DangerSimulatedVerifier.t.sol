@@ -9,7 +9,7 @@ import {ScriptedCollateral} from "./support/ScriptedVerifier.sol";
 
 /// Quotes that the simulation itself made (`crates/attestation/tests/onchain.rs`), verified on an EVM.
 contract DangerSimulatedVerifierTest is Check {
-    /// The quotes name its address.
+    /// The quotes name the address of this key.
     uint256 internal constant KEY = 1;
     address internal constant REGISTRAR = address(0x4e6);
     uint256 internal constant NOW = 1_800_000_000;
@@ -35,7 +35,7 @@ contract DangerSimulatedVerifierTest is Check {
         return ["sgx", "tdxV4", "tdxV5Td10", "tdxV5Td15"];
     }
 
-    /// Whether it accepts the quote. To revert is to refuse.
+    /// Whether it accepts the quote. A revert counts as a refusal.
     function accepts(bytes memory quote) internal returns (bool) {
         try verifier.verifyAndAttestOnChain(quote, 0) returns (bool success, bytes memory) {
             return success;
@@ -76,7 +76,7 @@ contract DangerSimulatedVerifierTest is Check {
         vm.assertFalse(accepts(read("sgx")));
     }
 
-    /// Every bit counts: of what is signed, of the signatures, and of the certificates' text.
+    /// Every bit matters: of what is signed, of the signatures, and of the certificates' text.
     function testFuzz_a_quote_with_a_changed_bit_is_refused(uint256 which, uint256 at, uint8 bit) public {
         bytes memory quote = read(accepted()[which % 4]);
         at %= quote.length;
@@ -84,7 +84,7 @@ contract DangerSimulatedVerifierTest is Check {
         vm.assertFalse(accepts(quote));
     }
 
-    /// Header, body, signature, key, the quoting enclave's report and its signature: each byte of them.
+    /// Each byte of header, body, signature, key, and the quoting enclave's report with its signature.
     function test_no_byte_before_the_certificates_can_be_changed() public {
         bytes memory quote = read("sgx");
         for (uint256 at = 0; at < 48 + 384 + 4 + 128 + 384 + 64 + 34 + 6; ++at) {
@@ -106,7 +106,7 @@ contract DangerSimulatedVerifierTest is Check {
         }
     }
 
-    /// What is cut or appended is refused where the sizes say so, too.
+    /// Quotes that are cut or have bytes appended are refused, even if the sizes fit.
     function test_a_chain_of_certificates_has_three_and_no_more() public {
         bytes memory quote = read("sgx");
         uint256 chain = 48 + 384 + 4 + 128 + 384 + 64 + 34 + 6;
@@ -150,7 +150,7 @@ contract DangerSimulatedVerifierTest is Check {
     function test_a_changed_quote_registers_no_key() public {
         KeyRegistry registry = deploy();
         bytes memory quote = read("sgx");
-        // The first byte of the report data: another key's address.
+        // The first byte of the report data, which makes it another key's address.
         quote[48 + 320] ^= 0x01;
         bytes memory possession = signature(KEY, registry.registrationDigest(block.number - 1));
         vm.expectRevert(abi.encodeWithSelector(KeyRegistry.NotVerified.selector, bytes("signature of the quote")));
@@ -171,12 +171,12 @@ contract DangerSimulatedVerifierTest is Check {
         return new KeyRegistry(OWNER, GUARDIAN, DELAY_SECS, verifier, collateral, 8_000_000, policy, initial, registrars);
     }
 
-    /// As `simulated::Enclave` has it.
+    /// The values of `simulated::Enclave`.
     function sgxMeasurement() internal pure returns (bytes32) {
         return Attestations.sgxMeasurement(sha256("tee-prover-gateway/simulated-enclave"), sha256("tee-prover-gateway/simulated-signer"), 1);
     }
 
-    /// As `simulated::Domain` has it: XFAM, MRTD, three fields of the owner, RTMR0 to RTMR3.
+    /// The values of `simulated::Domain`: XFAM, MRTD, three fields of the owner, RTMR0 to RTMR3.
     function tdxMeasurement() internal pure returns (bytes32) {
         bytes memory identity = abi.encodePacked(bytes8(0xe702060000000000), repeated(0x7d), new bytes(144));
         identity = abi.encodePacked(identity, repeated(0xa0), repeated(0xa1), repeated(0xa2), repeated(0xa3));
@@ -197,7 +197,7 @@ contract DangerSimulatedVerifierTest is Check {
         }
     }
 
-    /// The SGX quote with the sizes that its length asks for.
+    /// The SGX quote, with sizes that fit its length.
     function resized(bytes memory quote, uint256 chain) internal pure returns (bytes memory) {
         write(quote, 48 + 384, quote.length - (48 + 384 + 4));
         write(quote, chain - 4, quote.length - chain);

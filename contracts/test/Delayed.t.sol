@@ -90,7 +90,7 @@ contract DelayedTest is World {
         registry.setGuardian(NEXT);
     }
 
-    /// Everything that loosens: announced or not, nobody else may, and the owner not at once.
+    /// Everything that loosens: nobody else may do it, announced or not, and the owner may not do it at once.
     function test_each_loosening_is_the_owners_and_delayed() public {
         bytes[] memory calls = new bytes[](6);
         calls[0] = guardianCall();

@@ -86,7 +86,7 @@ contract FlawedQuotesTest is SimulatedQuotes {
         malformed(bytes.concat(made.statement, little(contents.length - 1, 4), contents));
         made.chainType = hex"0600";
         malformed(encode(made));
-        // The chain's own size: its first byte comes 4 before the chain.
+        // The chain's own size. Its first byte comes 4 bytes before the chain.
         made = quote();
         bytes memory encoded = encode(made);
         encoded[encoded.length - made.chain.length - 4] ^= 0x01;
@@ -136,7 +136,7 @@ contract FlawedQuotesTest is SimulatedQuotes {
         Certificate memory third = root();
         third.issuerSecret = ANOTHER;
         chain(platform(), authority(), third);
-        // A root of its own.
+        // A different root.
         third.secret = ANOTHER;
         second.issuerSecret = ANOTHER;
         chain(platform(), second, third);
@@ -207,10 +207,10 @@ contract FlawedQuotesTest is SimulatedQuotes {
         malformed(encode(made));
     }
 
-    /// Base64 has spare bits where three bytes are not full.
+    /// Base64 has spare bits if the last group has fewer than three bytes.
     function test_spare_bits_of_base64_are_zero() public {
         bytes memory contents = der(platform());
-        // The last line is shortened until there is padding; what is cut off is refused in any case. So try each spare bit of a good one.
+        // The last line is shortened until there is padding. Cut text is refused in any case, so each spare bit of valid text is tried.
         bytes memory text = bytes(Base64.encode(contents));
         uint256 last = text.length - 1;
         vm.assertTrue(text[last] == "=");

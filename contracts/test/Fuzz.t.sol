@@ -7,7 +7,7 @@ import {Statement} from "../src/Statements.sol";
 import {Outputs} from "./support/Outputs.sol";
 import {ProofWorld} from "./support/ProofWorld.sol";
 
-/// Whatever bytes come.
+/// Arbitrary bytes.
 contract FuzzTest is ProofWorld {
     uint256 internal constant NEXT = GENESIS + 1;
 
@@ -25,7 +25,7 @@ contract FuzzTest is ProofWorld {
         }
     }
 
-    /// `invalidate` relies on it: a revert would keep a key that is refused.
+    /// `invalidate` relies on this: a revert would keep a key that should be refused.
     function test_fuzz_no_output_makes_the_reader_fail(bytes calldata output) public view {
         this.readOutput(output);
     }
@@ -42,7 +42,7 @@ contract FuzzTest is ProofWorld {
         if (missing % 3 != 0) vm.assertTrue(refusal == Refusal.Output);
     }
 
-    /// No byte of an enclave's report that we look at can change without being refused or seen.
+    /// No byte that is read of an enclave's report can change without being refused or noticed.
     function test_fuzz_a_changed_report_is_not_the_same_enclave(uint256 place, uint8 change) public view {
         vm.assume(change != 0);
         bytes memory output = Outputs.encode(Outputs.sgx(vm.addr(1)));
@@ -51,7 +51,8 @@ contract FuzzTest is ProofWorld {
         (Refusal refusal, Claims memory claims) = this.readOutput(output);
         (, Claims memory before) = this.readOutput(Outputs.encode(Outputs.sgx(vm.addr(1))));
         bool isSame = refusal == Refusal.None && keccak256(abi.encode(claims)) == keccak256(abi.encode(before));
-        // The quote's version, and of the report: CPUSVN, MISCSELECT and what is reserved; attributes beyond the three bits; CONFIGID and the like.
+        // The quote's version, and in the report: CPUSVN, MISCSELECT and reserved bytes; attributes beyond the three bits; CONFIGID and
+        // others.
         bool isIgnored = place < 2 || (place >= 11 && place < 11 + 64) || (place >= 11 + 96 && place < 11 + 128)
             || (place >= 11 + 160 && place < 11 + 256) || (place >= 11 + 260 && place < 11 + 320);
         vm.assertTrue(!isSame || isIgnored);
@@ -85,7 +86,7 @@ contract FuzzTest is ProofWorld {
         vm.assertTrue(isRefused(signed(statement(NEXT), secret)));
     }
 
-    /// The logs in any order, and with any values: what they say is kept as they say it.
+    /// The logs in any order, with any values: the values are stored as they are.
     function test_fuzz_logs_in_any_order_are_read(uint256 seed) public {
         Statement memory next = statement(NEXT);
         bytes memory mixed = next.systemLogs;

@@ -9,10 +9,10 @@ import {MultisigValidator} from "./support/MultisigValidator.sol";
 import {Outputs} from "./support/Outputs.sol";
 import {ProofWorld} from "./support/ProofWorld.sol";
 
-/// What each call costs as a transaction of its own, data and all. The figures are kept in snapshots/, and CI fails where they differ.
+/// What each call costs as a separate transaction, data included. The figures are in snapshots/, and CI fails if they differ.
 contract GasTest is ProofWorld {
     uint256 internal constant NEXT = GENESIS + 1;
-    /// The most that a proof may cost.
+    /// The most gas that a proof may cost.
     uint256 internal constant LIMIT = 75_000;
 
     function lastGas() internal view returns (uint256) {

@@ -9,7 +9,8 @@ import {StoredBatchInfo} from "../src/interfaces/IEraChain.sol";
 import {MultisigValidator} from "./support/MultisigValidator.sol";
 import {ProofWorld} from "./support/ProofWorld.sol";
 
-/// What anybody may do, in any order: a chain whose operator lies now and then, relayers, thieves and a guardian. Honest batches have the roots of `rootOf`.
+/// What anybody may do, in any order. There are a chain whose operator sometimes lies, relayers, thieves and a guardian. Honest batches
+/// have the roots of `rootOf`.
 contract Actors is ProofWorld {
     MultisigValidator public validator;
     SecondFactor public factor;
@@ -29,7 +30,7 @@ contract Actors is ProofWorld {
         validator.changeExecutionMultisigMember(address(factor), true);
     }
 
-    /// Forge would call it among the others: the world is made once.
+    /// forge would call it together with the others; the world is made once.
     function setUp() public override {}
 
     function verifierOfProofs() external view returns (ProofVerifier) {
@@ -133,7 +134,7 @@ contract InvariantsTest is ProofWorld {
         actors = new Actors();
     }
 
-    /// forge calls these, in any order.
+    /// forge calls these in any order.
     function targetContracts() external view returns (address[] memory targets) {
         targets = new address[](1);
         targets[0] = address(actors);
@@ -156,7 +157,7 @@ contract InvariantsTest is ProofWorld {
         vm.assertTrue(actors.verifierOfProofs().paused() == actors.wasPaused());
     }
 
-    /// The actors get somewhere: a run in which nothing can be done tests nothing.
+    /// The actors succeed at something: a run in which nothing can be done would test nothing.
     function test_the_actors_prove_and_execute() public {
         for (uint256 i = 1; i < 6; ++i) {
             actors.proveTheNext(i % 2 == 0);

@@ -9,7 +9,7 @@ import {ICollateral} from "../src/interfaces/ICollateral.sol";
 import {Outputs} from "./support/Outputs.sol";
 import {World} from "./support/World.sol";
 
-/// What a key's life in the registry is.
+/// A key's life in the registry.
 contract KeyRegistryTest is World {
     uint256 internal constant KEY = 0x1111;
     uint256 internal constant OTHER = 0x2222;
@@ -97,7 +97,7 @@ contract KeyRegistryTest is World {
         vm.expectRevert(abi.encodeWithSelector(KeyRegistry.NotFresh.selector, signedAt));
         vm.prank(REGISTRAR);
         registry.register(quote(KEY), signedAt, shown);
-        // Neither may it be dated ahead: the hash of a block to come is zero.
+        // It may not be dated ahead either: the hash of a future block is zero.
         vm.expectRevert(abi.encodeWithSelector(KeyRegistry.NotFresh.selector, block.number));
         vm.prank(REGISTRAR);
         registry.register(quote(KEY), block.number, shown);
@@ -308,7 +308,7 @@ contract KeyRegistryTest is World {
         addSgxKey(KEY);
         vm.expectRevert(abi.encodeWithSelector(KeyRegistry.StillAccepted.selector));
         registry.invalidate(vm.addr(KEY), quote(KEY));
-        // Collateral that nobody renewed ends no key, nor does a verifier that has none.
+        // Collateral that nobody renewed ends no key, and neither does a verifier without collateral.
         vm.warp(NOW + 60 days);
         vm.expectRevert(abi.encodeWithSelector(KeyRegistry.StillAccepted.selector));
         registry.invalidate(vm.addr(KEY), quote(KEY));

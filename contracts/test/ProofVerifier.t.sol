@@ -203,7 +203,7 @@ contract ProofVerifierTest is ProofWorld {
         logsRefuse(abi.encodePacked(good, uint8(0)), abi.encodeWithSelector(SystemLogs.NotWholeLogs.selector, good.length + 1));
         bytes memory stranger = log(address(0x8001), 10, 0);
         logsRefuse(abi.encodePacked(good, stranger), abi.encodeWithSelector(SystemLogs.UnknownKey.selector, 10));
-        // A key whose last byte alone is known.
+        // A key of which only the last byte is given.
         stranger = log(address(0x8001), 1 << 8 | 9, 0);
         logsRefuse(abi.encodePacked(good, stranger), abi.encodeWithSelector(SystemLogs.UnknownKey.selector, 1 << 8 | 9));
         logsRefuse(abi.encodePacked(good, log(address(0x8001), 3, 0)), abi.encodeWithSelector(SystemLogs.RepeatedKey.selector, 3));
@@ -301,7 +301,7 @@ contract ProofVerifierTest is ProofWorld {
         by = opening(NEXT + 1);
         vm.expectRevert(abi.encodeWithSelector(ProofVerifier.NotProven.selector, NEXT + 1));
         proofs.compare(batch, by);
-        // What came before the first batch was never proven, and disagrees with nobody.
+        // What came before the first batch was never proven, and contradicts nobody.
         by = opening(NEXT);
         batch = stored(NEXT, by);
         batch.batchNumber = GENESIS - 1;
@@ -311,7 +311,7 @@ contract ProofVerifierTest is ProofWorld {
         vm.assertFalse(proofs.paused());
     }
 
-    /// Everything that L1 says of a batch: a change of any of it stops the verifier.
+    /// Everything that L1 stores of a batch: a change of any part stops the verifier.
     function test_a_difference_in_anything_pauses() public {
         for (uint256 i = 0; i < 11; ++i) {
             setUp();
@@ -417,7 +417,7 @@ contract ProofVerifierTest is ProofWorld {
         proofs.rewind(uint32(NEXT), facts(NEXT));
         vm.assertEq(proofs.headBatch(), NEXT);
 
-        // What was taken back does not count any more.
+        // Proofs that were rewound no longer count.
         Opening memory by = opening(NEXT + 1);
         StoredBatchInfo memory batch = stored(NEXT + 1, by);
         chain.commit(batch);

@@ -6,7 +6,7 @@ import {KeyRegistry} from "../src/KeyRegistry.sol";
 import {Outputs} from "./support/Outputs.sol";
 import {World} from "./support/World.sol";
 
-/// What went wrong in the key registries of others, as far as it was published. docs/ONCHAIN.md names where.
+/// Faults of other key registries, as far as they were published. docs/ONCHAIN.md names the sources.
 contract PublishedFaultsTest is World {
     uint256 internal constant KEY = 0x1111;
 
@@ -69,7 +69,7 @@ contract PublishedFaultsTest is World {
             Outputs.Tdx memory report = Outputs.tdx(vm.addr(KEY));
             report.attributes = good ^ (bytes8(uint64(1)) << bit);
             bytes memory output = Outputs.encode(report);
-            // The other bits are debugging, unknown, migration, a service domain, or what must be set.
+            // The other bits are debugging, unknown, migration, a service domain, or one that must be set.
             bool isItsOwn = (report.attributes ^ good) & 0x00007dc8000000c0 != 0;
             if (isItsOwn) continue;
             refuses(output, bit >= 56 ? Refusal.Debug : Refusal.TdAttributes);
@@ -139,7 +139,7 @@ contract PublishedFaultsTest is World {
         }
     }
 
-    /// The removal of a measurement has to end keys that were registered before.
+    /// The removal of a measurement must end keys that were registered before.
     function test_removing_a_measurement_ends_its_keys() public {
         addSgxKey(KEY);
         vm.prank(GUARDIAN);
@@ -151,7 +151,7 @@ contract PublishedFaultsTest is World {
         addSgxKey(KEY);
         vm.warp(NOW + 15 days);
         vm.assertTrue(registry.teeOf(vm.addr(KEY)) == Tee.None);
-        // Not even in another encoding: certificates in it can be written in more ways than one.
+        // Not even in another encoding: certificates in a quote can be written in more than one way.
         bytes memory again = abi.encodePacked(quote(KEY), uint8(0));
         verifier.says(again, true, Outputs.encode(Outputs.sgx(vm.addr(KEY))));
         bytes memory shown = possession(KEY);
@@ -160,7 +160,7 @@ contract PublishedFaultsTest is World {
         registry.register(again, block.number - 1, shown);
     }
 
-    /// Collateral that is too old, dated ahead, or older than what was seen before, hides what Intel has found since.
+    /// Collateral that is too old, dated ahead, or older than what was seen before hides Intel's later findings.
     function test_collateral_has_a_date_that_is_checked() public {
         bytes memory output = Outputs.encode(Outputs.sgx(vm.addr(KEY)));
         collateral.issue(NOW - 30 days - 1);

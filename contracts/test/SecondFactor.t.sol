@@ -8,7 +8,7 @@ import {StoredBatchInfo} from "../src/interfaces/IEraChain.sol";
 import {MultisigValidator} from "./support/MultisigValidator.sol";
 import {ProofWorld} from "./support/ProofWorld.sol";
 
-/// From proofs to execution, before a stand-in of era-contracts' validator.
+/// From proofs to execution, in front of a stand-in for era-contracts' validator.
 contract SecondFactorTest is ProofWorld {
     uint256 internal constant NEXT = GENESIS + 1;
 
@@ -65,13 +65,13 @@ contract SecondFactorTest is ProofWorld {
         }
     }
 
-    /// As a chain of version 29 with interop takes it.
+    /// The data that a chain of version 29 with interop accepts.
     function data29(StoredBatchInfo[] memory of_) internal pure returns (bytes memory) {
         PriorityOpsBatchInfo[] memory priority = new PriorityOpsBatchInfo[](of_.length);
         return abi.encodePacked(uint8(1), abi.encode(of_, priority, new InteropRoot[][](of_.length)));
     }
 
-    /// As a chain of version 31 takes it: four lists and an address more.
+    /// The data that a chain of version 31 accepts: four more lists and an address.
     function data31(StoredBatchInfo[] memory of_) internal pure returns (bytes memory) {
         PriorityOpsBatchInfo[] memory priority = new PriorityOpsBatchInfo[](of_.length);
         return abi.encodePacked(
@@ -100,7 +100,7 @@ contract SecondFactorTest is ProofWorld {
         validator.executeBatchesSharedBridge(address(chain), NEXT, NEXT + 1, data);
     }
 
-    /// The stand-in's typed data, computed once more from EIP-712 and the published type.
+    /// The stand-in's typed data, computed again from EIP-712 and the published type.
     function test_what_is_approved_is_the_typed_data() public {
         proveUpTo(NEXT);
         commit(NEXT, NEXT);
@@ -151,7 +151,7 @@ contract SecondFactorTest is ProofWorld {
         vm.assertEq(validator.getApprovals(validator.calculateHash(address(chain), NEXT, NEXT + 1, data)), 0);
         vm.expectRevert(abi.encodeWithSelector(MultisigValidator.NotEnoughSignatures.selector));
         validator.executeBatchesSharedBridge(address(chain), NEXT, NEXT + 1, data);
-        // The honest one before it has to wait, too.
+        // The honest batch before it has to wait, too.
         data = data29(batches(NEXT, NEXT));
         Opening[] memory by = openings(NEXT, NEXT);
         vm.expectRevert(abi.encodeWithSelector(ProofVerifier.IsPaused.selector));
@@ -209,7 +209,7 @@ contract SecondFactorTest is ProofWorld {
         approveRefuses(NEXT, NEXT, data, openings(NEXT, NEXT), abi.encodeWithSelector(MultisigValidator.AlreadySigned.selector));
     }
 
-    /// What was approved is bound to what is committed: other batches under the same numbers need another approval.
+    /// The approval is bound to what is committed: other batches under the same numbers need another approval.
     function test_an_approval_does_not_outlive_a_revert_of_the_batch() public {
         proveUpTo(NEXT);
         commit(NEXT, NEXT);

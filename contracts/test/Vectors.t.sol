@@ -11,9 +11,9 @@ import {SystemLogs} from "../src/SystemLogs.sol";
 import {IEraChain} from "../src/interfaces/IEraChain.sol";
 import {Check} from "./support/Check.sol";
 
-/// Statements that the provers' own code made: it and the contracts have to agree.
+/// Statements that the provers' own code made: this code and the contracts must agree.
 contract VectorsTest is Check {
-    /// As `crates/api/src/onchain.rs` writes it.
+    /// The form in which `crates/api/src/onchain.rs` writes it.
     struct Case {
         Statement statement;
         bytes32 digest;
@@ -26,7 +26,7 @@ contract VectorsTest is Check {
     /// The one key that counts.
     address internal counting;
 
-    /// What `ProofVerifier` asks a registry.
+    /// The part of a registry that `ProofVerifier` uses.
     function teeOf(address signer) external view returns (Tee) {
         return signer == counting ? Tee.Sgx : Tee.None;
     }
@@ -79,17 +79,17 @@ contract VectorsTest is Check {
         }
     }
 
-    /// Thousands of random statements, good signatures and bad ones: what the provers' code accepts is proven here, and nothing else.
+    /// Thousands of random statements, with valid and invalid signatures: exactly what the provers' code accepts is proven here.
     function test_random_cases_agree() public {
         string memory folder = vm.envOr("TEE_ONCHAIN_CASES", string(""));
         if (bytes(folder).length == 0) {
-            // Continuous integration has them made first.
+            // Continuous integration makes them first.
             vm.assertFalse(vm.envOr("CI", false));
             vm.skip(true);
         }
         uint256 agreed = 0;
         for (uint256 i = 0; i < FILES; ++i) {
-            // In a call of its own, whose memory ends with it.
+            // In a separate call, whose memory ends with it.
             agreed += this.agree(vm.readFileBinary(string.concat(folder, "/", vm.toString(i), ".abi")));
         }
         vm.assertEq(agreed, 4800);
@@ -112,7 +112,7 @@ contract VectorsTest is Check {
         return cases.length;
     }
 
-    /// A verifier that waits for just this batch.
+    /// A verifier that expects exactly this batch.
     function verifierBefore(Statement memory next) internal returns (ProofVerifier) {
         Code[] memory codes = new Code[](1);
         codes[0] = Code(next.protocolVersion, next.codeHash);

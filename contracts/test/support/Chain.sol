@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {IEraChain, StoredBatchInfo} from "../../src/interfaces/IEraChain.sol";
 
-/// Keeps batches as an Era chain's contract does: by hash, and a reverted one is kept, but not counted.
+/// Stores batches as an Era chain's contract does: by hash. A reverted one is kept but not counted.
 contract Chain is IEraChain {
     mapping(uint256 batchNumber => bytes32) public storedBatchHash;
     uint256 public getTotalBatchesCommitted;
@@ -20,7 +20,7 @@ contract Chain is IEraChain {
         getTotalBatchesCommitted = batchNumber;
     }
 
-    /// As `executeBatchesSharedBridge` reads its data: a version, then the batches and what their execution needs.
+    /// The form in which `executeBatchesSharedBridge` reads its data: a version, then the batches and what their execution needs.
     function execute(bytes calldata batchData) external {
         require(batchData[0] == 0x01, "version");
         StoredBatchInfo[] memory batches = abi.decode(batchData[1:], (StoredBatchInfo[]));

@@ -4,9 +4,9 @@ pragma solidity 0.8.30;
 import {Delayed} from "../../src/Delayed.sol";
 import {Vm} from "./Vm.sol";
 
-/// What every test has.
+/// What every test uses.
 abstract contract Check {
-    /// Where forge answers: the last 20 bytes of keccak256("hevm cheat code").
+    /// The address of forge's cheat codes: the last 20 bytes of keccak256("hevm cheat code").
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
     address internal constant OWNER = address(0xa11ce);
@@ -19,7 +19,7 @@ abstract contract Check {
         return abi.encodePacked(r, s, v);
     }
 
-    /// Makes the owner's call after it was announced and its delay is over.
+    /// Makes the owner's call, after announcing it and waiting for the delay.
     function loosen(Delayed target, bytes memory call) internal {
         vm.prank(OWNER);
         target.announce(call);

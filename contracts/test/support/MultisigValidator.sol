@@ -6,8 +6,8 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IMultisigValidator} from "../../src/interfaces/IMultisigValidator.sol";
 import {Chain} from "./Chain.sol";
 
-/// Behaves as era-contracts' `EraMultisigValidator` does: domain and typed data, members, threshold, and approvals that count while their member is one. It hands execution
-/// on to the chain, where the real one hands it to the timelock.
+/// Behaves like era-contracts' `EraMultisigValidator`: domain and typed data, members, threshold, and approvals that count while the
+/// approver is a member. It hands execution directly to the chain, where the real one hands it to the timelock.
 contract MultisigValidator is IMultisigValidator, EIP712("EraMultisigValidator", "1") {
     bytes32 private constant EXECUTE_BATCHES =
         keccak256("ExecuteBatches(address chainAddress,uint256 processBatchFrom,uint256 processBatchTo,bytes batchData)");

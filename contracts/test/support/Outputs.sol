@@ -3,7 +3,7 @@ pragma solidity 0.8.30;
 
 import {Attestations} from "../../src/Attestations.sol";
 
-/// Makes what an attestation verifier puts out.
+/// Makes the outputs of an attestation verifier.
 library Outputs {
     bytes32 internal constant MR_ENCLAVE = keccak256("enclave");
     bytes32 internal constant MR_SIGNER = keccak256("signer");

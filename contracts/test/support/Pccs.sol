@@ -3,7 +3,8 @@ pragma solidity 0.8.30;
 
 import {IFmspcTcbDao, IPccsRouter} from "../../src/interfaces/IAutomataPccs.sol";
 
-/// Keeps the TCB infos of one edition, as Automata's does: a key of its own for each kind of environment, model and format, and a date for each.
+/// Stores the TCB infos of one edition, like Automata's contract: a separate key for each kind of environment, model and format, and a date
+/// for each.
 contract PccsDao is IFmspcTcbDao {
     uint32 private immutable EDITION;
     /// Issue date, next update and edition, packed as Automata packs them.
@@ -26,7 +27,7 @@ contract PccsDao is IFmspcTcbDao {
     }
 }
 
-/// Finds them, as Automata's does: for everybody, or for some callers alone.
+/// Finds them, like Automata's router: for everybody, or only for some callers.
 contract PccsRouter is IPccsRouter {
     mapping(uint32 edition => address) public fmspcTcbDaoVersionedAddr;
     mapping(uint8 tcbId => uint32) private standard;
@@ -59,7 +60,7 @@ contract PccsRouter is IPccsRouter {
     }
 }
 
-/// Answers whatever it is asked with bytes that are no answer.
+/// Answers every call with bytes that are no valid answer.
 contract Babbler {
     bytes private answer;
 

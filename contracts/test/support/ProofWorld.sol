@@ -169,7 +169,7 @@ abstract contract ProofWorld is World {
         of_.blobs[1] = keccak256("opening of the blob");
     }
 
-    /// The batch as L1 keeps it, with the commitment that the opening makes.
+    /// The batch as L1 stores it, with the commitment that the opening gives.
     function stored(uint256 batchNumber, Opening memory by) internal view returns (StoredBatchInfo memory batch) {
         Facts memory of_ = facts(batchNumber);
         batch = StoredBatchInfo({

@@ -5,7 +5,7 @@ import {Tee} from "../../src/Attestations.sol";
 import {IAttestationVerifier} from "../../src/interfaces/IAttestationVerifier.sol";
 import {ICollateral} from "../../src/interfaces/ICollateral.sol";
 
-/// Says of each quote what a test told it to say.
+/// Gives each quote the verdict that a test chose.
 contract ScriptedVerifier is IAttestationVerifier {
     struct Answer {
         bool success;
@@ -13,7 +13,7 @@ contract ScriptedVerifier is IAttestationVerifier {
     }
 
     mapping(bytes32 quoteHash => Answer) private answers;
-    /// Called on each verification: a verifier that is not what it seems.
+    /// Called on each verification: a hostile verifier.
     address private callee;
     bytes private call;
     bool private burnsGas;
@@ -42,7 +42,7 @@ contract ScriptedVerifier is IAttestationVerifier {
             (callBackSucceeded,) = callee.call(call);
         }
         if (burnsGas) {
-            // As a failed signature check looks when its gas runs out: a clean "no".
+            // Looks like a failed signature check whose gas runs out: a clean "no".
             uint256 start = gasleft();
             while (start - gasleft() < 900_000) {
                 if (gasleft() < 50_000) return (false, "signature");
@@ -54,7 +54,7 @@ contract ScriptedVerifier is IAttestationVerifier {
     }
 }
 
-/// Knows one date for all platforms.
+/// Returns one date for all platforms.
 contract ScriptedCollateral is ICollateral {
     uint64 private date;
 

@@ -5,7 +5,7 @@ import {Base64} from "@openzeppelin/contracts/utils/Base64.sol";
 
 import {Check} from "./Check.sol";
 
-/// Makes quotes as the simulation does, with keys of its own, piece by piece: so that each piece can be a wrong one.
+/// Makes quotes as the simulation does, with other keys, piece by piece, so that each piece can be wrong.
 abstract contract SimulatedQuotes is Check {
     struct Certificate {
         string issuer;
@@ -18,7 +18,7 @@ abstract contract SimulatedQuotes is Check {
     struct Quote {
         bytes statement;
         uint256 attestationSecret;
-        /// What the quoting enclave's report says before its report data.
+        /// The quoting enclave's report up to its report data.
         bytes enclave;
         bytes hashed;
         bytes32 reportDataEnd;
@@ -48,7 +48,7 @@ abstract contract SimulatedQuotes is Check {
         return abi.encodePacked(r, s);
     }
 
-    /// An enclave's, without a flaw.
+    /// The report of an enclave without a flaw.
     function quote() internal pure returns (Quote memory) {
         return Quote({
             statement: bytes.concat(hex"0300020000000000", new bytes(40 + 384)),
@@ -72,7 +72,7 @@ abstract contract SimulatedQuotes is Check {
         return sized(made.statement, authentication(made));
     }
 
-    /// The statement's signature and all that comes after it.
+    /// The signature of header and body, and everything after it.
     function authentication(Quote memory made) internal pure returns (bytes memory) {
         return bytes.concat(signed(made.attestationSecret, made.statement), key(made.attestationSecret), certified(made));
     }

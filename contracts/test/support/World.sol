@@ -6,7 +6,7 @@ import {Check} from "./Check.sol";
 import {Outputs} from "./Outputs.sol";
 import {ScriptedCollateral, ScriptedVerifier} from "./ScriptedVerifier.sol";
 
-/// A registry with an attestation verifier of ours.
+/// A registry with a scripted attestation verifier.
 abstract contract World is Check {
     address internal constant REGISTRAR = address(0x4e6);
     uint256 internal constant NOW = 1_800_000_000;
@@ -34,7 +34,7 @@ abstract contract World is Check {
         return Policy({tcbStatuses: 1, tcbEvaluation: 0, maxCollateralAgeSecs: 30 days, lifetimeSecs: 14 days, waitSecs: 1 hours});
     }
 
-    /// Any bytes will do: our verifier knows quotes by their hash.
+    /// Any bytes will do: the scripted verifier knows quotes by their hash.
     function quote(uint256 secret) internal pure returns (bytes memory) {
         return abi.encode("quote", secret);
     }
@@ -49,7 +49,7 @@ abstract contract World is Check {
         registry.register(quote(secret), block.number - 1, shown);
     }
 
-    /// Registers it, and lets its waiting time pass.
+    /// Registers it, and waits until its waiting time is over.
     function addSgxKey(uint256 secret) internal {
         verifier.says(quote(secret), true, Outputs.encode(Outputs.sgx(vm.addr(secret))));
         register(secret);
