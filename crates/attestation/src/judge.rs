@@ -70,7 +70,7 @@ impl TrustedRoot {
         Self(Root::Other { certificate_der })
     }
 
-    /// The same from a file's bytes, in DER, or with the first certificate in PEM.
+    /// The same from a file's bytes: DER, or the first certificate in PEM.
     pub fn danger_from_bytes(bytes: &[u8]) -> Option<Self> {
         const SEQUENCE: u8 = 0x30;
         if bytes.first() == Some(&SEQUENCE) {
