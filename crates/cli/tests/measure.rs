@@ -93,7 +93,7 @@ fn what_is_no_sigstruct_is_exit_code_2() {
     files.write("long.sig", [sigstruct::sigstruct(), vec![0]].concat());
     files.write("empty.sig", []);
     for (line, cause) in [
-        ("sgx changed.sig", "the signature does not hold"),
+        ("sgx changed.sig", "the signature is invalid"),
         ("sgx long.sig", "larger than 1808 bytes"),
         ("sgx empty.sig", "cut short"),
         ("sgx missing.sig", "No such file"),

@@ -76,7 +76,7 @@ async fn renew(endpoint: Arc<Endpoint>, mut lease: Lease, lost: CancellationToke
                 return;
             }
             Ok(Err(error)) => tracing::warn!(%error, "the lease was not renewed"),
-            Err(_) => tracing::warn!("the lease was not renewed: the server took too long"),
+            Err(_) => tracing::warn!("the lease was not renewed: the server did not answer in time"),
         }
         count(Renewal::Failed);
         wait = part(&lease, 10);

@@ -42,7 +42,7 @@ fn statement(proof: &OverviewProof, batch: &Sealed, key: &PublicKey) -> Result<S
     let ok = |holds: bool, problem| if holds { Ok(()) } else { Err(problem) };
     ok(proof.pubkey == *key, "another key than the prover's")?;
     ok(proof.root == batch.root, "another root than the devnet's")?;
-    ok(proof.signature.verify(batch.root, key).is_ok(), "the signature does not hold")?;
+    ok(proof.signature.verify(batch.root, key).is_ok(), "the signature is invalid")?;
     let statement = proof.statement.as_deref().ok_or("no statement")?;
     let signed: SignedStatement = serde_json::from_str(statement).map_err(|_| "its statement cannot be read")?;
     ok(signed.verify(key).is_ok(), "its statement's signature does not hold")?;
