@@ -116,7 +116,7 @@ impl Relayer {
         let options = ClientOptions { program: PROGRAM, token: token.clone(), tls, ..ClientOptions::default() };
         let server = Client::new(&config.server.url, options).context("server.url")?;
         if server.exposes_token() {
-            tracing::warn!("the token goes to the server unencrypted, for anyone on the way to take");
+            tracing::warn!("the token is sent unencrypted, and anyone on the way can read it: use https://");
         }
         let trust = config.server.ca_file.clone().map_or(Trust::System, Trust::Authorities);
         let http = HttpOptions { token, trust, ..HttpOptions::new(PROGRAM) };
