@@ -68,7 +68,8 @@ mod reading {
         },
         /// The TCB info is older than November 2022.
         #[error(
-            "collateral: the TCB info has version {version}, must be 3: Intel's service has it under /sgx/certification/v4"
+            "collateral: the TCB info has version {version}, must be 3: Intel's service has it under \
+             /sgx/certification/v4"
         )]
         OldTcbInfo {
             /// Its version.

@@ -81,7 +81,7 @@ pub(crate) async fn serve(
                 }
             };
             let Some(peer_place) = peers.take(address.ip().into()) else {
-                tracing::debug!(%address, "too many connections of one peer");
+                tracing::debug!(%address, "too many connections from one peer");
                 continue;
             };
             let connections = connections.clone();

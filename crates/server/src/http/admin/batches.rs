@@ -32,15 +32,15 @@ pub(crate) struct AddBatchQuery {
     source: Option<String>,
 }
 
-/// Takes a batch in. The body is its input in JSON or CBOR, as Content-Type says, also compressed (Content-Encoding: zstd or
-/// gzip). Adding the very same again changes nothing; another input under a known number is refused.
+/// Adds a batch. The body is its input in JSON or CBOR (see Content-Type), which may be compressed (Content-Encoding:
+/// zstd or gzip). Adding the same batch again changes nothing; another input under an existing number is refused.
 #[utoipa::path(
     post, path = "/admin/batches", operation_id = "add_batch", tag = "admin", params(AddBatchQuery), security(("admin" = [])),
     request_body(content((Vec<u8> = "application/json"), (Vec<u8> = "application/cbor"))),
     responses(
-        (status = 200, description = "it was there", body = BatchAdded),
-        (status = 201, description = "it is there now", body = BatchAdded),
-        (status = 409, description = "the number is taken by another input", body = crate::http::problem::ProblemBody),
+        (status = 200, description = "the batch was already there", body = BatchAdded),
+        (status = 201, description = "the batch was added", body = BatchAdded),
+        (status = 409, description = "the number belongs to another input", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
@@ -52,7 +52,7 @@ pub(crate) async fn add(
     let expected_root = query.expected_root.as_deref().map(root).transpose()?;
     let source = query.source.unwrap_or_else(|| "admin".to_owned());
     if source.chars().count() > 200 || source.chars().any(char::is_control) {
-        return Err(malformed_query("source: more than 200 characters, or characters that cannot be shown"));
+        return Err(malformed_query("source: must have at most 200 characters, all of them printable"));
     }
     // The content type is required: a page of another server cannot send it without a preflight request.
     let encoding = InputEncoding::of_headers(request.headers(), None).map_err(unsupported)?;
@@ -72,16 +72,16 @@ pub(crate) async fn add(
 fn refusal(error: AddBatchError) -> Problem {
     match error {
         AddBatchError::Changed { number } => {
-            tracing::warn!(batch = number, "another input under a known number was refused");
+            tracing::warn!(batch = number, "refused another input for an existing batch");
             Problem::new(StatusCode::CONFLICT, "changed_batch", error.to_string())
         }
         AddBatchError::Read(error) => match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(),
             io::ErrorKind::TimedOut => {
-                let detail = "the body came too slowly";
+                let detail = "the body arrived too slowly";
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
             }
-            _ => malformed("the body did not arrive whole, or cannot be decompressed"),
+            _ => malformed("the body is incomplete or cannot be decompressed"),
         },
         AddBatchError::Input(UnreadableInput::TooLarge { .. }) => too_large(),
         AddBatchError::Input(error) => malformed(error),
@@ -127,6 +127,6 @@ fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
 fn root(text: &str) -> Result<H256, Problem> {
     let mut root = H256::zero();
     hex::decode_to_slice(text, root.as_bytes_mut())
-        .map_err(|_| malformed_query("expected_root: not 32 bytes in hexadecimal"))?;
+        .map_err(|_| malformed_query("expected_root: must be 32 bytes in hexadecimal"))?;
     Ok(root)
 }

@@ -17,15 +17,15 @@ use crate::{
     service::Service,
 };
 
-/// Notes that a person has explained a disagreement, and how. It stays listed, and is no alarm any more. Doing it again changes
-/// nothing.
+/// Notes that a person has explained a disagreement, and how. It stays listed, but is no longer an alarm. Doing it
+/// again changes nothing.
 #[utoipa::path(
     post, path = "/admin/disagreements/{batch}/{tee_type}/{pubkey}/resolve", operation_id = "resolve_disagreement", tag = "admin",
     security(("admin" = [])), params(("batch" = u32, Path), ("tee_type" = TeeType, Path), ("pubkey" = String, Path)),
     request_body = ResolveDisagreement,
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 404, description = "there is no such disagreement", body = crate::http::problem::ProblemBody),
+        (status = 404, description = "the disagreement does not exist", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
@@ -40,9 +40,9 @@ pub(crate) async fn resolve(
     let pubkey: PublicKey = pubkey.parse().map_err(malformed_path)?;
     let reason = reason(&request.reason)?;
     if !service.resolve_disagreement(batch, tee_type, &pubkey, &reason).await? {
-        let detail = "there is no such disagreement";
+        let detail = "the disagreement does not exist";
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_disagreement", detail));
     }
-    tracing::warn!(batch, %tee_type, %pubkey, reason, "disagreement resolved by hand");
+    tracing::warn!(batch, %tee_type, %pubkey, reason, "an operator resolved a disagreement");
     Ok(success())
 }

@@ -8,14 +8,14 @@ use crate::{
     service::Service,
 };
 
-/// Asks provers to sign statements for a contract, and a recent block for the registration of their keys. It stands in place of what
-/// was asked for the same contract before, for seven days: a relayer asks again with a newer block.
+/// Asks provers to sign statements for a contract, and a recent block for the registration of their keys. It replaces
+/// the previous request for the same contract and lasts seven days: a relayer repeats it with a newer block.
 #[utoipa::path(
     post, path = "/admin/signing_requests", operation_id = "request_signatures", tag = "admin", security(("admin" = [])),
     request_body = SigningRequest,
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 409, description = "provers sign for as many contracts as they can", body = crate::http::problem::ProblemBody),
+        (status = 409, description = "provers already sign for as many contracts as they can", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
@@ -25,7 +25,8 @@ pub(crate) async fn request(
 ) -> Result<Json<&'static str>, Problem> {
     if !service.request_signatures(&request).await? {
         let detail = format!(
-            "provers sign for {MAX_CONTRACTS} other contracts; a request that is not repeated ends after 7 days"
+            "provers already sign for {MAX_CONTRACTS} other contracts, the most they can; a request that is not \
+             repeated ends after 7 days"
         );
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_contracts", detail));
     }

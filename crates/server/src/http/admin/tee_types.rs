@@ -11,8 +11,8 @@ use crate::{
     service::Service,
 };
 
-/// Changes which types of enclave have jobs: `retire` removes a type's jobs that have no proof, and no prover of it gets work;
-/// `serve` undoes that. Both go on in the background. Doing it again is a success.
+/// Changes which types of enclave have jobs: `retire` removes a type's jobs that have no proof, and provers of that
+/// type get no more work; `serve` undoes that. Both continue in the background. Repeating it is a success.
 #[utoipa::path(
     post, path = "/admin/tee_types/{tee_type}/{action}", operation_id = "change_tee_type", tag = "admin", security(("admin" = [])),
     params(("tee_type" = TeeType, Path), ("action" = TeeTypeAction, Path)),
@@ -32,7 +32,7 @@ pub(crate) async fn change(
         TeeTypeAction::Serve => service.serve_tee_type(tee_type).await?,
     };
     if changed {
-        tracing::warn!(%tee_type, action = action.as_str(), "type of enclave changed by hand");
+        tracing::warn!(%tee_type, action = action.as_str(), "an operator changed a type of enclave");
     }
     Ok(success())
 }

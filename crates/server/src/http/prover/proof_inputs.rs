@@ -20,8 +20,8 @@ use crate::{
 /// The longest wait, in seconds. Longer waits are cut to this: it is below the time-outs of clients and proxies.
 const MAX_WAIT_SECS: u64 = 25;
 
-/// Hands out a batch under a lease, what others left undone before the lowest that is ready: the headers Tee-Lease-Id and
-/// Tee-Lease-Expires-In (seconds).
+/// Hands out a batch under a lease, first those that other provers left undone, then the lowest that is ready: the
+/// headers Tee-Lease-Id and Tee-Lease-Expires-In (seconds).
 #[utoipa::path(
     post, path = "/tee/proof_inputs", operation_id = "proof_inputs", tag = "prover", security(("prover" = [])),
     request_body = ProofInputsRequest,
@@ -57,7 +57,7 @@ fn wait(query: Option<&str>) -> Result<Duration, Problem> {
     let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let Some((_, secs)) = pairs.find(|(name, _)| *name == "wait_secs") else { return Ok(Duration::ZERO) };
     let secs: u64 = secs.parse().map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "wait_secs: not a whole number of seconds")
+        Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "wait_secs: must be a whole number of seconds")
     })?;
     Ok(Duration::from_secs(secs.min(MAX_WAIT_SECS)))
 }

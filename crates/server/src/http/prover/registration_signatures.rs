@@ -8,13 +8,13 @@ use crate::{
     service::Service,
 };
 
-/// Takes a key's signature of what a current signing request wants signed for a registration.
+/// Accepts a key's signature for a registration, as a current signing request asks for it.
 #[utoipa::path(
     post, path = "/tee/registration_signatures", operation_id = "submit_registration_signature", tag = "prover",
     security(("prover" = [])), request_body = RegistrationSignature,
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 409, description = "nobody asks for it, or not any more", body = crate::http::problem::ProblemBody),
+        (status = 409, description = "nobody requests this signature (any more)", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]

@@ -24,7 +24,8 @@ pub(crate) struct ProversQuery {
     limit: Option<u32>,
 }
 
-/// Who asked for work within the last 30 days, by type of enclave and name; who only fails and is paused.
+/// Provers that asked for work within the last 30 days, by type of enclave and name, and whether they are paused
+/// because they only fail.
 #[utoipa::path(
     get, path = "/api/provers", operation_id = "list_provers", tag = "reads", params(ProversQuery), security(("reader" = [])),
     responses((status = 200, body = Page<ProverEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))
@@ -64,7 +65,7 @@ impl FromStr for ProverKey {
         let key = text
             .split_once('-')
             .and_then(|(tee_type, name)| Some(Self { tee_type: tee_type.parse().ok()?, name: name.to_owned() }));
-        key.ok_or("after: not from an earlier page")
+        key.ok_or("after: must be the `next` of an earlier page")
     }
 }
 
