@@ -32,8 +32,8 @@ pub(crate) struct AddBatchQuery {
     source: Option<String>,
 }
 
-/// Adds a batch. The body is its input in JSON or CBOR (see Content-Type), which may be compressed (Content-Encoding:
-/// zstd or gzip). Adding the same batch again changes nothing; another input under an existing number is refused.
+/// Takes a batch in. The body is its input in JSON or CBOR, as Content-Type says, also compressed (Content-Encoding: zstd or
+/// gzip). Adding the very same again changes nothing; another input under a known number is refused.
 #[utoipa::path(
     post, path = "/admin/batches", operation_id = "add_batch", tag = "admin", params(AddBatchQuery), security(("admin" = [])),
     request_body(content((Vec<u8> = "application/json"), (Vec<u8> = "application/cbor"))),

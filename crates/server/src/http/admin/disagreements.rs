@@ -17,8 +17,8 @@ use crate::{
     service::Service,
 };
 
-/// Notes that a person has explained a disagreement, and how. It stays listed, but is no longer an alarm. Doing it
-/// again changes nothing.
+/// Notes that a person has explained a disagreement, and how. It stays listed, and is no alarm any more. Doing it again changes
+/// nothing.
 #[utoipa::path(
     post, path = "/admin/disagreements/{batch}/{tee_type}/{pubkey}/resolve", operation_id = "resolve_disagreement", tag = "admin",
     security(("admin" = [])), params(("batch" = u32, Path), ("tee_type" = TeeType, Path), ("pubkey" = String, Path)),

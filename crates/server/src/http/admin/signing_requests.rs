@@ -8,8 +8,8 @@ use crate::{
     service::Service,
 };
 
-/// Asks provers to sign statements for a contract, and a recent block for the registration of their keys. It replaces
-/// the previous request for the same contract and lasts seven days: a relayer repeats it with a newer block.
+/// Asks provers to sign statements for a contract, and a recent block for the registration of their keys. It stands in place of what
+/// was asked for the same contract before, for seven days: a relayer asks again with a newer block.
 #[utoipa::path(
     post, path = "/admin/signing_requests", operation_id = "request_signatures", tag = "admin", security(("admin" = [])),
     request_body = SigningRequest,

@@ -11,8 +11,8 @@ use crate::{
     service::Service,
 };
 
-/// Changes which types of enclave have jobs: `retire` removes a type's jobs that have no proof, and provers of that
-/// type get no more work; `serve` undoes that. Both continue in the background. Repeating it is a success.
+/// Changes which types of enclave have jobs: `retire` removes a type's jobs that have no proof, and no prover of it gets work;
+/// `serve` undoes that. Both go on in the background. Doing it again is a success.
 #[utoipa::path(
     post, path = "/admin/tee_types/{tee_type}/{action}", operation_id = "change_tee_type", tag = "admin", security(("admin" = [])),
     params(("tee_type" = TeeType, Path), ("action" = TeeTypeAction, Path)),

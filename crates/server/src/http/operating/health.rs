@@ -27,7 +27,7 @@ pub(crate) async fn live() -> Json<Healthy> {
     Json(OK)
 }
 
-/// Whether the server can do its work: the database accepts a write, the object store answers, and it is not stopping.
+/// Whether the server can do its work: the database takes a write, the object store answers, and it is not stopping.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operating",
     responses((status = 200, body = Healthy), (status = 503, body = crate::http::problem::ProblemBody))

@@ -9,7 +9,7 @@ use axum::{
 
 use crate::http::App;
 
-/// Counters of this process and gauges of the database's state.
+/// Counters of this process and gauges of what stands in the database.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "operating", security(("reader" = [])),
     responses((status = 200, content_type = "application/openmetrics-text", body = String))

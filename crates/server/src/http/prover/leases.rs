@@ -13,8 +13,7 @@ use crate::{
     service::Service,
 };
 
-/// Extends a lease, up to the longest time that a prover may hold one batch: Tee-Lease-Expires-In says how long it
-/// lasts.
+/// Prolongs a lease, up to the longest time that a prover may have one batch: Tee-Lease-Expires-In says how long it lasts.
 #[utoipa::path(
     post, path = "/tee/leases/{lease}/renew", operation_id = "renew_lease", tag = "prover", security(("prover" = [])),
     params(("lease" = String, Path)),

@@ -20,8 +20,8 @@ use crate::{
 /// The longest wait, in seconds. Longer waits are cut to this: it is below the time-outs of clients and proxies.
 const MAX_WAIT_SECS: u64 = 25;
 
-/// Hands out a batch under a lease, first those that other provers left undone, then the lowest that is ready: the
-/// headers Tee-Lease-Id and Tee-Lease-Expires-In (seconds).
+/// Hands out a batch under a lease, what others left undone before the lowest that is ready: the headers Tee-Lease-Id and
+/// Tee-Lease-Expires-In (seconds).
 #[utoipa::path(
     post, path = "/tee/proof_inputs", operation_id = "proof_inputs", tag = "prover", security(("prover" = [])),
     request_body = ProofInputsRequest,

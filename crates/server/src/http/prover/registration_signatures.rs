@@ -8,7 +8,7 @@ use crate::{
     service::Service,
 };
 
-/// Accepts a key's signature for a registration, as a current signing request asks for it.
+/// Takes a key's signature of what a current signing request wants signed for a registration.
 #[utoipa::path(
     post, path = "/tee/registration_signatures", operation_id = "submit_registration_signature", tag = "prover",
     security(("prover" = [])), request_body = RegistrationSignature,

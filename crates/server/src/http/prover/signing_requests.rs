@@ -5,8 +5,7 @@ use tee_api::SigningRequest;
 
 use crate::{http::Problem, service::Service};
 
-/// What provers are asked to sign for contracts: each statement, and a recent block, which shows that a key is in use
-/// and can be registered.
+/// What is to be signed for contracts: each statement, and a recent block, by which a key shows that it is there to be registered.
 #[utoipa::path(
     get, path = "/tee/signing_requests", operation_id = "signing_requests", tag = "prover", security(("prover" = [])),
     responses((status = 200, body = Vec<SigningRequest>), (status = "4XX", body = crate::http::problem::ProblemBody))

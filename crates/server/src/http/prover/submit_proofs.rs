@@ -13,7 +13,7 @@ use crate::{
     service::Service,
 };
 
-/// Accepts a proof. Sending it again is a success. If there is a lease, Tee-Lease-Id names it.
+/// Takes a proof. The same again is a success. Under a lease, Tee-Lease-Id names it.
 #[utoipa::path(
     post, path = "/tee/submit_proofs/{batch}", operation_id = "submit_proofs", tag = "prover", security(("prover" = [])),
     params(("batch" = u32, Path), ("tee-lease-id" = Option<String>, Header)), request_body = SubmitProof,

@@ -26,9 +26,9 @@ const MAX_CALLS: usize = 100;
 /// The most bytes of results in one answer. Calls that exceed it end in an error.
 const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
 
-/// JSON-RPC 2.0, single calls and up to 100 at once, each of which counts as a request. An answer has a key's
-/// collateral only in the key's first proof. The one method, `unstable_getTeeProofs`, takes a batch's number and a type
-/// of enclave or null, and returns a list of TeeProof.
+/// JSON-RPC 2.0, single calls and up to 100 at once, each of which counts as a request. In one answer a key's collateral stands
+/// in its first proof only. The one method, `unstable_getTeeProofs`, takes a batch's number and a
+/// type of enclave or null, and gives a list of TeeProof.
 #[utoipa::path(
     post, path = "/", operation_id = "json_rpc", tag = "proofs", security((), ("reader" = [])),
     request_body(content = Object, example = json!({

@@ -45,8 +45,8 @@ const MAX_DURATION: Duration = Duration::from_secs(15 * 60);
 /// The most events that are read from the database at once.
 const MAX_EVENTS: u32 = 500;
 
-/// Changes of jobs as server-sent events named `job`. Each has the job's current state: several quick changes may come
-/// as one. With `Last-Event-ID` the stream continues after that event, otherwise it starts now.
+/// Changes of jobs as server-sent events named `job`. Each says where the job stands now: several quick changes may come as
+/// one. With `Last-Event-ID` it goes on after that event, otherwise it starts now.
 #[utoipa::path(
     get, path = "/api/events", operation_id = "follow_events", tag = "reads", security(("reader" = [])),
     params(("last-event-id" = Option<String>, Header, description = "The id of the last event that was seen")),

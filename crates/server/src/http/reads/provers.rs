@@ -24,8 +24,7 @@ pub(crate) struct ProversQuery {
     limit: Option<u32>,
 }
 
-/// Provers that asked for work within the last 30 days, by type of enclave and name, and whether they are paused
-/// because they only fail.
+/// Who asked for work within the last 30 days, by type of enclave and name; who only fails and is paused.
 #[utoipa::path(
     get, path = "/api/provers", operation_id = "list_provers", tag = "reads", params(ProversQuery), security(("reader" = [])),
     responses((status = 200, body = Page<ProverEntry>), (status = "4XX", body = crate::http::problem::ProblemBody))

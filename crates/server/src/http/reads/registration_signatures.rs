@@ -26,8 +26,7 @@ pub(crate) struct RegistrationSignaturesQuery {
     limit: Option<u32>,
 }
 
-/// Signatures by which keys can be registered with a contract, by key, with their quotes. Only keys that may sign are
-/// listed.
+/// What the keys that may sign signed to be registered with a contract, by key, with their quotes.
 #[utoipa::path(
     get, path = "/api/registration_signatures", operation_id = "list_registration_signatures", tag = "reads",
     params(RegistrationSignaturesQuery), security(("reader" = [])),
