@@ -140,7 +140,7 @@ fn the_contracts_cases_are_what_this_code_makes() {
     }
     // Not the text: the order of fields is another one where some package asks serde_json to keep it.
     let committed: Value = serde_json::from_str(&fs::read_to_string(COMMITTED).unwrap()).unwrap();
-    assert_eq!(made, committed, "{COMMITTED}: TEE_WRITE_VECTORS=1 writes it anew");
+    assert_eq!(made, committed, "{COMMITTED}: set TEE_WRITE_VECTORS=1 to write it again");
 }
 
 /// A statement, a signature and a signer, and whether this code takes the one for the other's.

@@ -43,7 +43,7 @@ pub(crate) struct RelayerMetrics {
     pub(crate) gas_used: Counter,
     /// Balance of the account, in ether.
     pub(crate) balance_ether: Gauge<f64>,
-    /// What runs.
+    /// Version and build of this program.
     pub(crate) build: Info<Build>,
 }
 

@@ -117,9 +117,9 @@ impl Compared {
     /// What no batch was compared with, whatever the verdicts are.
     fn missing(self) -> Vec<&'static str> {
         let logs = "the system logs with L1: number and chained hash of L1 transactions, timestamps, root of L2 to L1 logs, upgrades";
-        let root = (!self.root).then_some("the roots with somebody else's (--l2-rpc)");
+        let root = (!self.root).then_some("the roots with another source (--l2-rpc)");
         let chain = (!self.chain).then_some("the chain (--chain-file, --chain)");
-        let code = (!self.code).then_some("the code that ran (--chain-file): any bootloader was taken");
+        let code = (!self.code).then_some("the code that ran (--chain-file): any bootloader was accepted");
         [Some(logs), root, chain, code].into_iter().flatten().collect()
     }
 

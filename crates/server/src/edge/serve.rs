@@ -111,7 +111,7 @@ impl Connections {
             () = self.cut.cancelled() => return,
         };
         if let Err(error) = served {
-            tracing::debug!(%address, %error, "connection ended");
+            tracing::debug!(%address, %error, "the connection ended");
         }
     }
 
