@@ -1,4 +1,4 @@
-# Shortcuts; `just` lists them. CONTRIBUTING.md tells what each is for.
+# Shortcuts; `just` lists them. CONTRIBUTING.md explains what each is for.
 
 _list:
     @just --list
@@ -11,15 +11,15 @@ check:
 test *args:
     cargo test --workspace {{ args }}
 
-# The tests that take seconds: those inside of the libraries
+# The tests that take seconds: those inside the libraries
 test-fast:
     cargo test --workspace --lib
 
-# The whole line on a small chain: server, prover, checked proofs
+# All parts on a small chain: server, prover, checked proofs
 demo *args:
     cargo run --release -- demo {{ args }}
 
-# A fuzz target over many random changes, as batch_json or verify
+# A fuzz target over many random changes, such as batch_json or verify
 fuzz target changes="100000":
     TEE_FUZZ_CHANGES={{ changes }} cargo test --release -p tee-fuzz --test short -- {{ target }}
 
@@ -27,13 +27,13 @@ fuzz target changes="100000":
 chaos database="sqlite" minutes="10" seed="7":
     TEE_CHAOS_SEED={{ seed }} TEE_CHAOS_MINUTES={{ minutes }} cargo test --release -p tee-chaos -- --nocapture {{ database }}
 
-# The verifier beside the reference, on batches of the devnet
+# The verifier compared with the reference, on batches of the devnet
 bench:
     cargo build --release --features reference
     target/release/teectl devnet --out target/batches --batches 2 --txs 2000
     target/release/teectl bench target/batches/batch-14035.json.zst
 
-# The programs as everybody else builds them, what they are made of, and Debian packages of them
+# Reproducible builds of the programs, lists of what is in them, and Debian packages
 release:
     deploy/release
     deploy/debs

@@ -55,7 +55,7 @@ fn text(build: &Build) -> String {
             let modified = if *clean { "" } else { ", modified" };
             format!("{version} (commit {commit}{modified}; {toolchain})")
         }
-        _ => format!("{version} (not a build of deploy/release)"),
+        _ => format!("{version} (not built by deploy/release)"),
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(text(&modified), format!("0.2.0 (commit {commit}, modified; rustc 1.95.0)"));
         assert_eq!(modified.commit_label(), "modified");
         let other = Build { commit: None, toolchain: None, ..modified };
-        assert_eq!(text(&other), "0.2.0 (not a build of deploy/release)");
+        assert_eq!(text(&other), "0.2.0 (not built by deploy/release)");
         assert_eq!((other.commit_label(), other.toolchain_label()), ("unknown", "unknown"));
     }
 }

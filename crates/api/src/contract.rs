@@ -98,7 +98,7 @@ pub struct RegistrationEntry {
 
 /// The text is not a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("not a chain id and an address, as in 1:0x0000000000000000000000000000000000000001")]
+#[error("must be a chain id and an address, such as 1:0x0000000000000000000000000000000000000001")]
 pub struct ContractError;
 
 impl Statement {

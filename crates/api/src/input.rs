@@ -33,10 +33,10 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EncodingError {
     /// The content type is missing or unknown.
-    #[error("Content-Type: neither application/json nor application/cbor")]
+    #[error("Content-Type: must be application/json or application/cbor")]
     Form,
     /// The content coding is unknown.
-    #[error("Content-Encoding: none of identity, zstd, gzip")]
+    #[error("Content-Encoding: must be identity, zstd or gzip")]
     Compression,
 }
 

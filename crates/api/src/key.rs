@@ -34,7 +34,7 @@ pub enum KeyError {
     #[error("public key: not hexadecimal")]
     NotHex,
     /// The length is not 33 bytes.
-    #[error("public key: {got} bytes where a compressed key has 33")]
+    #[error("public key: {got} bytes, a compressed key has 33")]
     Length {
         /// The number of bytes.
         got: usize,
@@ -46,7 +46,7 @@ pub enum KeyError {
     #[error("signing key: not 64 hexadecimal characters that make a secp256k1 key")]
     Secret,
     /// The operating system returned no random bytes.
-    #[error("signing key: no entropy from the operating system")]
+    #[error("signing key: the operating system gave no random bytes")]
     NoEntropy,
 }
 

@@ -221,7 +221,7 @@ impl std::str::FromStr for JobAction {
 
 /// The text is not an action on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("action: none of retry, ignore, requeue")]
+#[error("action: must be retry, ignore or requeue")]
 pub struct JobActionError;
 
 impl TeeTypeAction {
@@ -244,5 +244,5 @@ impl std::str::FromStr for TeeTypeAction {
 
 /// The text is not an action on a type of enclave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("action: neither retire nor serve")]
+#[error("action: must be retire or serve")]
 pub struct TeeTypeActionError;

@@ -141,7 +141,7 @@ fn the_contracts_cases_are_what_this_code_makes() {
     // The parsed values are compared, not the text: fields are in another order if some package makes serde_json
     // preserve it.
     let committed: Value = serde_json::from_str(&fs::read_to_string(COMMITTED).unwrap()).unwrap();
-    assert_eq!(made, committed, "{COMMITTED}: TEE_WRITE_VECTORS=1 writes it anew");
+    assert_eq!(made, committed, "{COMMITTED}: set TEE_WRITE_VECTORS=1 to write it again");
 }
 
 /// A statement, a signature and a signer, and whether this code accepts the signature as the signer's.

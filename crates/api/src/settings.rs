@@ -29,7 +29,7 @@ pub enum VariableError {
         error: String,
     },
     /// It has the program's prefix but is unknown, so it is probably misspelt.
-    #[error("there is no variable {name}; the nearest is {nearest}")]
+    #[error("unknown variable {name}; did you mean {nearest}?")]
     Unknown {
         /// Its name.
         name: String,

@@ -29,25 +29,25 @@ pub enum SignatureError {
     #[error("signature: not hexadecimal")]
     NotHex,
     /// The length is neither 64 nor 65 bytes.
-    #[error("signature: {got} bytes where one has 65, or 64 without the recovery id")]
+    #[error("signature: {got} bytes, must be 65, or 64 without the recovery id")]
     Length {
         /// The number of bytes.
         got: usize,
     },
     /// The last byte is neither 27 nor 28.
-    #[error("signature: last byte {got}, neither 27 nor 28")]
+    #[error("signature: the last byte is {got}, must be 27 or 28")]
     RecoveryId {
         /// The last byte.
         got: u8,
     },
     /// r or s is zero or not below the group's order.
-    #[error("signature: r or s out of range")]
+    #[error("signature: r or s is out of range")]
     OutOfRange,
     /// s is in the upper half: anyone who sees a signature can turn it into this second form.
-    #[error("signature: s in the upper half")]
+    #[error("signature: s is in the upper half of its range")]
     HighS,
     /// It is a signature of another hash or by another key.
-    #[error("signature: not this key's signature of this hash")]
+    #[error("signature: was not made by this key over this hash")]
     Mismatch,
 }
 

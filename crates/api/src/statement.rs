@@ -60,7 +60,7 @@ pub enum StatementError {
         got: usize,
     },
     /// There are more than [`MAX_SYSTEM_LOGS`].
-    #[error("statement: {got} system logs where {limit} are allowed", limit = MAX_SYSTEM_LOGS)]
+    #[error("statement: {got} system logs, at most {limit} are allowed", limit = MAX_SYSTEM_LOGS)]
     TooManySystemLogs {
         /// The number of logs.
         got: usize,
@@ -69,7 +69,7 @@ pub enum StatementError {
     #[error("statement: the EVM emulator's hash is zero")]
     ZeroEvmEmulator,
     /// There are signatures for more than [`MAX_CONTRACTS`].
-    #[error("statement: signatures for {got} contracts where {limit} are allowed", limit = MAX_CONTRACTS)]
+    #[error("statement: signatures for {got} contracts, at most {limit} are allowed", limit = MAX_CONTRACTS)]
     TooManyContracts {
         /// The number of signatures.
         got: usize,

@@ -118,7 +118,7 @@ pub struct Lease {
 
 /// The text is not a TEE type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("tee_type: none of none, sgx, tdx")]
+#[error("tee_type: must be none, sgx or tdx")]
 pub struct TeeTypeError;
 
 /// Why text is not a quote.
@@ -128,7 +128,7 @@ pub enum QuoteError {
     #[error("attestation: not hexadecimal")]
     NotHex,
     /// The quote is empty or larger than [`MAX_QUOTE_BYTES`].
-    #[error("attestation: {got} bytes where 1 to {limit} are allowed", limit = MAX_QUOTE_BYTES)]
+    #[error("attestation: {got} bytes, 1 to {limit} are allowed", limit = MAX_QUOTE_BYTES)]
     Size {
         /// The number of bytes.
         got: usize,
@@ -137,7 +137,7 @@ pub enum QuoteError {
 
 /// The text is not a lease id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("lease id: not 1 to 64 letters, digits, hyphens or underscores")]
+#[error("lease id: must be 1 to 64 letters, digits, hyphens or underscores")]
 pub struct LeaseIdError;
 
 impl TeeType {

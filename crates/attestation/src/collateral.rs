@@ -50,7 +50,7 @@ mod reading {
     #[derive(Debug, Clone, PartialEq, Eq, Error)]
     pub enum CollateralError {
         /// It is larger than [`MAX_COLLATERAL_BYTES`].
-        #[error("collateral: {got} bytes where {limit} are allowed", limit = MAX_COLLATERAL_BYTES)]
+        #[error("collateral: {got} bytes, at most {limit} are allowed", limit = MAX_COLLATERAL_BYTES)]
         TooLarge {
             /// The number of bytes.
             got: usize,
@@ -59,7 +59,7 @@ mod reading {
         #[error("collateral: {0}")]
         Json(String),
         /// A document from Intel's service is not `{"<name>": {…}, "signature": hex}`.
-        #[error("collateral: no signed {name}: {error}")]
+        #[error("collateral: not a signed {name}: {error}")]
         Signed {
             /// Which document.
             name: &'static str,
@@ -68,7 +68,8 @@ mod reading {
         },
         /// The TCB info is older than November 2022.
         #[error(
-            "collateral: TCB info of version {version}: version 3 is needed, as Intel's service gives it under /sgx/certification/v4"
+            "collateral: the TCB info has version {version}, must be 3: Intel's service has it under \
+             /sgx/certification/v4"
         )]
         OldTcbInfo {
             /// Its version.

@@ -184,11 +184,11 @@ fn genuine(case: &Case<'_>, quote: &Quote, findings: &mut Findings) -> Genuine {
     match case.root.verify(case.quote, case.collateral, case.at_secs) {
         // If two parsers disagree, a quote of one thing could pass for a quote of another.
         Ok(claims) if !read_alike(quote, &claims.report) => {
-            findings.flaw(Rule::Genuine, Flaw::ReadDifferently, "its fields are read in two ways", WANTED);
+            findings.flaw(Rule::Genuine, Flaw::ReadDifferently, "two parsers read its fields differently", WANTED);
             Genuine::No
         }
         Ok(claims) => {
-            findings.pass(Rule::Genuine, "all of it", WANTED);
+            findings.pass(Rule::Genuine, "signed, certified, not revoked, valid", WANTED);
             findings.claim("FMSPC", hex::encode_upper(claims.platform.pck.fmspc));
             findings.claim("TCB status", claims.tcb.status.to_string());
             findings.claim("TCB date", claims.platform.tcb_level.tcb_date.clone());
@@ -203,7 +203,7 @@ fn genuine(case: &Case<'_>, quote: &Quote, findings: &mut Findings) -> Genuine {
             // The library checks the platform and the attributes only after all signatures were found valid.
             match flaw.is_of_the_platform() || flaw.is_of_attributes() {
                 true => {
-                    findings.pass(Rule::Genuine, "all signatures", WANTED);
+                    findings.pass(Rule::Genuine, "all signatures are valid", WANTED);
                     Genuine::ButItsPlatform { flaw, reason }
                 }
                 false => {
@@ -261,7 +261,7 @@ fn keeps_secrets(quote: &Quote, findings: &mut Findings) {
                 Rule::NoServiceTd,
                 !report.has_service_td(),
                 found,
-                "no service domain: no policy can allow one",
+                "no service domain (no policy can allow one)",
             );
         }
     }
@@ -281,7 +281,7 @@ fn platform(policy: &Policy, tee: Tee, genuine: &Genuine, findings: &mut Finding
     let wanted_levels = list(&levels);
     let wanted_advisories = match &allowed {
         Advisories::Any if refused.is_empty() => "any".to_owned(),
-        Advisories::Any => format!("any but {}", list(&refused)),
+        Advisories::Any => format!("any except {}", list(&refused)),
         Advisories::Only(ids) => format!("only {}", list(ids)),
     };
     let claims = match genuine {

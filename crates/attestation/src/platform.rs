@@ -37,7 +37,7 @@ enum Files {
 #[derive(Debug, Error)]
 pub enum PlatformError {
     /// Neither Gramine's files nor those of the kernel's TSM reports exist.
-    #[error("no trusted environment: neither {gramine} nor {tsm} is there", gramine = gramine::FOLDER, tsm = tdx::REPORTS)]
+    #[error("no trusted environment: neither {gramine} nor {tsm} exists", gramine = gramine::FOLDER, tsm = tdx::REPORTS)]
     NotFound,
     /// A file cannot be read or written.
     #[error("{path}")]
@@ -57,13 +57,13 @@ pub enum PlatformError {
         limit: u64,
     },
     /// Gramine runs without remote attestation, or with a kind other than DCAP.
-    #[error("Gramine's attestation type is {found:?}: its manifest has to say sgx.remote_attestation = \"dcap\"")]
+    #[error("Gramine's attestation type is {found:?}: set sgx.remote_attestation = \"dcap\" in its manifest")]
     NotDcap {
         /// The attestation type.
         found: String,
     },
     /// The kernel's reports come from another kind of processor.
-    #[error("the reports are of {found:?}, not of tdx_guest")]
+    #[error("the reports come from {found:?}, not from tdx_guest")]
     NotTdx {
         /// The provider's name.
         found: String,
@@ -75,7 +75,7 @@ pub enum PlatformError {
         found: String,
     },
     /// Another process wrote into the report, or the kernel did not take our 64 bytes: the quote may be about anything.
-    #[error("the report was written {got} times where it should be once: another process uses it")]
+    #[error("the report was written {got} times instead of once: another process uses it")]
     Conflict {
         /// How many writes the kernel counted from before our write to the quote.
         got: u64,
@@ -84,7 +84,7 @@ pub enum PlatformError {
     #[error(transparent)]
     Quote(#[from] QuoteError),
     /// The quote comes from another kind of environment.
-    #[error("the quote is of {got:?}, not of {expected:?}")]
+    #[error("the quote comes from {got:?}, not from {expected:?}")]
     OtherTee {
         /// The kind in the quote.
         got: Tee,
@@ -92,10 +92,10 @@ pub enum PlatformError {
         expected: Tee,
     },
     /// The quote's report data differs from the requested one, and names no key at all.
-    #[error("the quote is not the one that was asked for")]
+    #[error("the quote is not the one that was requested")]
     OtherReportData(#[source] ReportDataError),
     /// The quote names another key than the requested one.
-    #[error("the quote names another key than was asked for")]
+    #[error("the quote names another key than the requested one")]
     OtherKey,
     /// RTMR3 did not change: the same quote could be made again.
     #[error("RTMR3 did not change when it was extended")]
@@ -145,7 +145,7 @@ impl Platform {
     /// The service that [`quote`](Self::quote) waits for, for people.
     pub fn waits_for(&self) -> String {
         match &self.0 {
-            Files::Gramine(folder) => format!("{} (the AESM service outside)", folder.join("quote").display()),
+            Files::Gramine(folder) => format!("{} (the AESM service of the host)", folder.join("quote").display()),
             Files::Tdx(files) => format!("{} (the host's quoting service)", files.report.join("outblob").display()),
         }
     }

@@ -124,7 +124,7 @@ pub struct Hex<const N: usize>(pub [u8; N]);
 #[derive(Debug, Error)]
 pub enum PolicyError {
     /// It is larger than [`MAX_POLICY_BYTES`].
-    #[error("policy: {got} bytes where {limit} are allowed", limit = MAX_POLICY_BYTES)]
+    #[error("policy: {got} bytes, at most {limit} are allowed", limit = MAX_POLICY_BYTES)]
     TooLarge {
         /// The number of bytes.
         got: usize,
@@ -133,13 +133,13 @@ pub enum PolicyError {
     #[error("policy: {0}")]
     Yaml(String),
     /// It has no section and would refuse every quote: an empty file is probably a mistake.
-    #[error("policy: neither sgx nor tdx")]
+    #[error("policy: has no section sgx or tdx")]
     Empty,
 }
 
 /// The text is not `N` bytes in hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("not {digits} hex digits")]
+#[error("must be {digits} hex digits")]
 pub struct HexError {
     /// The required number of digits.
     pub digits: usize,
@@ -253,7 +253,7 @@ fn advisories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Advisories, 
         type Value = Advisories;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of advisories, or any")
+            f.write_str("a list of advisories, or `any`")
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Advisories, E> {

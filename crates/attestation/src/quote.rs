@@ -131,13 +131,13 @@ pub enum QuoteError {
     #[error("the quote is cut short")]
     Truncated,
     /// The version is not 3, 4 or 5.
-    #[error("quote version {version} is not known")]
+    #[error("unknown quote version {version}")]
     UnknownVersion {
         /// The header's version.
         version: u16,
     },
     /// The TEE type is neither SGX nor TDX, or is not possible in this version.
-    #[error("TEE type {tee_type:#x} is not known in quotes of version {version}")]
+    #[error("unknown TEE type {tee_type:#x} in a quote of version {version}")]
     UnknownTeeType {
         /// The header's version.
         version: u16,
@@ -145,7 +145,7 @@ pub enum QuoteError {
         tee_type: u32,
     },
     /// The type of a version 5 body is unknown, or belongs to another TEE than the header's.
-    #[error("body type {body_type} is not known for TEE type {tee_type:#x}")]
+    #[error("unknown body type {body_type} for TEE type {tee_type:#x}")]
     UnknownBodyType {
         /// The header's TEE type.
         tee_type: u32,
@@ -153,7 +153,7 @@ pub enum QuoteError {
         body_type: u16,
     },
     /// A version 5 body does not have the size of its type.
-    #[error("a body of type {body_type} has {expected} bytes, the quote says {got}")]
+    #[error("a body of type {body_type} has {expected} bytes, but the quote says {got}")]
     BodySize {
         /// The body descriptor's type.
         body_type: u16,

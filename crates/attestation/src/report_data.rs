@@ -28,22 +28,22 @@ pub enum ReportData {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ReportDataError {
     /// The last byte names no known layout.
-    #[error("report data of unknown version {version}")]
+    #[error("the report data has the unknown version {version}")]
     UnknownVersion {
         /// The last byte.
         version: u8,
     },
     /// Bytes between the name and the version are not zero.
-    #[error("report data of version {version} has padding that is not zero")]
+    #[error("the padding of the report data (version {version}) is not zero")]
     Padding {
         /// The last byte.
         version: u8,
     },
     /// The 33 bytes are not a key. Many foreign quotes have zeros or a hash here, with a last byte that says version 0.
-    #[error("report data of version 0 holds no public key of secp256k1")]
+    #[error("the report data (version 0) does not hold a secp256k1 public key")]
     NotAPublicKey,
     /// The address is zero, which no key has.
-    #[error("report data of version 1 holds the zero address, which is no key's")]
+    #[error("the report data (version 1) holds the zero address, which belongs to no key")]
     ZeroAddress,
 }
 

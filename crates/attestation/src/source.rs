@@ -47,7 +47,7 @@ pub struct PlatformKind {
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// The quote does not say which kind of platform it comes from.
-    #[error("the quote does not tell its platform: {0}")]
+    #[error("the quote does not say which platform it comes from: {0}")]
     Quote(String),
     /// A file or a folder cannot be read.
     #[error("{path}: {error}")]
@@ -77,7 +77,7 @@ pub enum SourceError {
         error: NetworkError,
     },
     /// The service asked to be left alone for a while, now or earlier.
-    #[error("{path}: the service is busy, and is asked again in {} s", .wait.as_secs())]
+    #[error("{path}: the service is busy; it is asked again in {} s", .wait.as_secs())]
     Busy {
         /// The requested path.
         path: String,
@@ -85,7 +85,7 @@ pub enum SourceError {
         wait: Duration,
     },
     /// None of several services has the collateral.
-    #[error("none of {} services has it: {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("none of {} services has the collateral: {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NoService(Vec<SourceError>),
     /// The text is not a URL, or TLS cannot be set up.
     #[error("{url}: {error}")]

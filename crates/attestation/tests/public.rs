@@ -81,7 +81,9 @@ fn a_bound_service_domain_is_said_with_its_value_and_the_status_is_shown_all_the
 #[test]
 fn what_is_out_of_its_time_is_named_with_its_date() {
     let Some(mut quote) = named("tdx-mpc") else { return };
-    for (at_secs, words) in [(0, "the TCB info is of 2026-08-13T10:45:38Z"), (4_000_000_000, "ended 20")] {
+    for (at_secs, words) in
+        [(0, "the TCB info is not valid before 2026-08-13T10:45:38Z"), (4_000_000_000, "expired at 20")]
+    {
         quote.at_secs = Some(at_secs);
         let verdict = verdict(&quote).unwrap();
         let reason = found(&verdict, Rule::Genuine);

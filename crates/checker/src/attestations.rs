@@ -46,10 +46,10 @@ pub type Judged = Result<Tee, Arc<AttestationError>>;
 #[derive(Debug, Error)]
 pub enum AttestationError {
     /// The time of the publisher's judgement is invalid or in the future.
-    #[error("the publisher says it judged the quote at {0:?}, which is no time in the past")]
+    #[error("the publisher says that it judged the quote at {0:?}, which is not a time in the past")]
     JudgedAt(String),
     /// There is no collateral to judge with.
-    #[error("the publisher has no collateral archived: --collateral tells where else there is some")]
+    #[error("the publisher has archived no collateral: name another source with --collateral")]
     NoCollateral,
     /// The publisher's archived collateral cannot be read.
     #[error("archived {0}")]
@@ -145,8 +145,9 @@ pub fn time(text: &str) -> Result<u64, String> {
     if let Ok(secs) = text.parse() {
         return Ok(secs);
     }
-    let date = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| "neither Unix seconds nor a date".to_owned())?;
-    u64::try_from(date.timestamp()).map_err(|_| "before 1970".to_owned())
+    let date = chrono::DateTime::parse_from_rfc3339(text)
+        .map_err(|_| "must be Unix seconds or a date like 2025-04-03T08:13:30Z".to_owned())?;
+    u64::try_from(date.timestamp()).map_err(|_| "must not be before 1970".to_owned())
 }
 
 /// The time now, in Unix seconds.

@@ -85,7 +85,7 @@ impl Examined {
         if proofs.is_empty() {
             let ignored = !statuses.is_empty()
                 && statuses.iter().all(|status| status.known() == Some(JobStatus::PermanentlyIgnored));
-            let note = || "permanently ignored by the publisher".to_owned();
+            let note = || "the publisher has given it up (permanently_ignored)".to_owned();
             return ignored.then(|| Self::without_proofs(batch.number, Verdict::Ignored, note()));
         }
         let mut examined = Self::without_proofs(batch.number, Verdict::Unproven, String::new());
@@ -107,9 +107,10 @@ impl Examined {
             };
         }
         if examined.verdict == Verdict::Bare {
-            examined
-                .notes
-                .push("a bare root does not say of which batch it is: another source (--l2-rpc) can".to_owned());
+            examined.notes.push(
+                "a bare root does not say which batch it belongs to: compare it with another source (--l2-rpc)"
+                    .to_owned(),
+            );
         }
         if roots.len() > 1 {
             examined.verdict = Verdict::Contradicted;
@@ -129,7 +130,7 @@ impl Examined {
         let other = *seen.entry(root).or_insert(self.number);
         if other != self.number {
             self.verdict = Verdict::Contradicted;
-            self.notes.push(format!("its root is that of batch {other} too"));
+            self.notes.push(format!("batch {other} has the same root"));
         }
     }
 
@@ -141,7 +142,7 @@ impl Examined {
         self.follows = Some(follows);
         if !follows {
             self.verdict = Verdict::Contradicted;
-            self.notes.push(format!("its statement does not follow that of batch {}", before.number));
+            self.notes.push(format!("its statement does not follow the statement of batch {}", before.number));
         }
     }
 }

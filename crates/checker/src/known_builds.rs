@@ -26,7 +26,7 @@ pub enum KnownBuildsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It contains something else.
-    #[error("no list of builds")]
+    #[error("not a list of builds")]
     NotAList(#[from] serde_json::Error),
 }
 

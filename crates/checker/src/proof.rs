@@ -89,7 +89,7 @@ pub enum Problem {
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     /// It is for another batch than the requested one.
-    #[error("it is of batch {0}")]
+    #[error("it is for batch {0}")]
     OtherBatch(u32),
     /// It lacks something that a proof must have.
     #[error("it has no {0}")]
@@ -98,13 +98,13 @@ pub enum Problem {
     #[error("{0}")]
     Key(#[from] KeyError),
     /// Its root is invalid.
-    #[error("what was signed has {0} bytes, not 32")]
+    #[error("the signed root has {0} bytes instead of 32")]
     RootLength(usize),
     /// Its signature of the root is invalid.
     #[error("{0}")]
     Signature(#[from] SignatureError),
     /// The other source names another root.
-    #[error("its root is {got:?}, the other source says {expected:?}")]
+    #[error("its root is {got:?}, but the other source says {expected:?}")]
     Root {
         /// The proof's.
         got: H256,
@@ -112,19 +112,19 @@ pub enum Problem {
         expected: H256,
     },
     /// A quote that is larger than any that is judged.
-    #[error("it cannot be read: a quote of {0} bytes")]
+    #[error("its quote is too large: {0} bytes")]
     QuoteTooLarge(usize),
     /// The key was revoked, at that time.
     #[error("the key was revoked at {0}")]
     Revoked(String),
     /// The publisher refused it, because it contradicts another proof.
-    #[error("the publisher itself refused it, for it contradicts another")]
+    #[error("the publisher refused it because it contradicts another proof")]
     Disagrees,
     /// Nothing vouches for its key.
     #[error("the key is not attested: {0}")]
     Attestation(Arc<AttestationError>),
     /// Its quote comes from another kind of environment than it says.
-    #[error("its quote is of {quoted}, it says {said}")]
+    #[error("its quote comes from {quoted}, but it says {said}")]
     TeeType {
         /// The kind in the proof.
         said: TeeType,
@@ -138,7 +138,7 @@ pub enum Problem {
     #[error("its statement: {0}")]
     StatementSignature(#[source] SignatureError),
     /// Its statement is about another batch or root.
-    #[error("its statement is of another {0}")]
+    #[error("its statement is about another {0}")]
     OtherStatement(&'static str),
     /// Its statement is about another chain, version or code.
     #[error("its statement: {0}")]

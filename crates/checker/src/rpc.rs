@@ -40,10 +40,10 @@ pub enum RpcError {
     #[error("status {0}")]
     Status(StatusCode),
     /// The answer exceeds the limit.
-    #[error("an answer of more than {MAX_ANSWER_BYTES} bytes")]
+    #[error("the answer is larger than {MAX_ANSWER_BYTES} bytes")]
     TooLarge,
     /// The answer is not JSON-RPC, or not of the expected type.
-    #[error("not an answer: {0}")]
+    #[error("invalid answer: {0}")]
     Json(String),
     /// The server refused.
     #[error("error {code}: {message}")]

@@ -10,21 +10,21 @@ pub(crate) fn of(error: &Error) -> Option<&'static str> {
 
 pub(crate) fn of_client(error: &ClientError) -> Option<&'static str> {
     Some(match error {
-        ClientError::Refused { status: 401, .. } => "name the file of a token with --token-file, or set TEECTL_TOKEN",
+        ClientError::Refused { status: 401, .. } => "give a token's file with --token-file, or set TEECTL_TOKEN",
         ClientError::Refused { status: 403, .. } => {
-            "the token's role does not allow this: lists take a reader's token, changes an admin's"
+            "the token's role does not allow this: lists need a reader's token, changes an admin's"
         }
         ClientError::Refused { .. } => return None,
         ClientError::Network { error: NetworkError::Connect(_), .. } => {
-            "see that the server runs at this address (--server) and that the way to it is open; --ca-file trusts a \
-             certificate of its own"
+            "check that the server runs at this address (--server) and can be reached; for a self-signed certificate \
+             use --ca-file"
         }
         ClientError::Network { error: NetworkError::Unavailable { .. }, .. } => {
-            "the server is up and cannot do its work: its log and /health/ready say why"
+            "the server is up but cannot do its work: its log and /health/ready say why"
         }
-        ClientError::Network { .. } => "try again; where that does not help, the server's log says more",
+        ClientError::Network { .. } => "try again; if that does not help, see the server's log",
         ClientError::Answer(_) => {
-            "see that this is the address of a tee-proof-server (--server), and not of another program"
+            "check that this is the address of a tee-proof-server (--server), not of another program"
         }
     })
 }

@@ -13,17 +13,17 @@ use crate::exit::{self, Exit};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Verify batch inputs. The worst of them makes the exit code.
+    /// Verify batch inputs. The worst result decides the exit code.
     #[command(after_help = exit::table_after(verify::EXAMPLES))]
     Verify(verify::Args),
-    /// Show what is inside a batch input. Nothing is verified.
+    /// Show what is in a batch input, without verifying it.
     #[command(after_help = "Examples:\n  teectl batch inspect batch-14034.json.zst")]
     Inspect {
         /// A batch input: .json or .cbor, also .zst or .gz; - is the standard input.
         file: PathBuf,
     },
-    /// Add paths from a node to a batch input that is rejected as unproven_cost: of slots that were written and rolled back, which
-    /// the node's own data leaves out.
+    /// Add paths from a node to a batch input that is rejected as unproven_cost: paths of slots that were written and
+    /// rolled back, which the node's data leaves out.
     #[command(after_help = exit::table_after(complete::EXAMPLES))]
     Complete(complete::Args),
 }

@@ -18,7 +18,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Why a file is not a batch input.
 #[derive(Debug, Error)]
 pub(crate) enum BatchFileError {
-    #[error("the name ends in neither .json nor .cbor, nor in one of them and .zst or .gz")]
+    #[error("the name must end in .json or .cbor, which .zst or .gz may follow")]
     Name,
     #[error(transparent)]
     Read(#[from] io::Error),

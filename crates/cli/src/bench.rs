@@ -40,15 +40,15 @@ struct FileArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// What decoding costs beside verification, in CBOR and in JSON, and against derived decoders.
+    /// Compare the cost of decoding with that of verification, in CBOR and JSON, and with derived decoders.
     Decode(FileArgs),
-    /// Two batches at once against one after the other.
+    /// Compare two batches at once with one after the other.
     Throughput(FileArgs),
-    /// How the cost grows with the transactions of a batch.
+    /// Show how the cost grows with the transactions of a batch.
     Growth(growth::TransactionsArgs),
-    /// How the cost grows with the leaves of the tree.
+    /// Show how the cost grows with the leaves of the tree.
     Trees(growth::LeavesArgs),
-    /// The memory that many cold reads take.
+    /// Measure the memory that many cold reads take.
     Memory(memory::Args),
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => compare::run(&args.files),
         #[cfg(not(feature = "reference"))]
         None => anyhow::bail!(
-            "the reference is not built in: cargo run --release --features reference -- bench {}",
+            "this teectl was built without the reference; run: cargo run --release --features reference -- bench {}",
             args.files.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ")
         ),
         Some(Command::Decode(args)) => decode::run(args),

@@ -12,7 +12,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The shell.
+    /// The shell to complete for.
     shell: Shell,
 }
 

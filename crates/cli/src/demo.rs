@@ -44,10 +44,10 @@ pub(crate) struct Args {
     batches: u32,
     #[command(flatten)]
     load: LoadArgs,
-    /// Leave the server up until interrupted.
+    /// Keep the server running until interrupted.
     #[arg(long)]
     serve: bool,
-    /// Then keep batches coming, one every so many seconds, with the server up until interrupted.
+    /// Then keep making batches, one every SECONDS seconds, and keep the server running until interrupted.
     #[arg(
         long = "slow",
         value_name = "SECONDS",
@@ -78,8 +78,8 @@ struct RunningProver {
 #[tokio::main]
 pub(crate) async fn run(args: Args) -> Result<Exit> {
     println!("{}", opening(args.batches));
-    let folder = tempfile::Builder::new().prefix("tee-demo-").tempdir().context("cannot make a folder")?.keep();
-    println!("Everything is kept in {}", folder.display());
+    let folder = tempfile::Builder::new().prefix("tee-demo-").tempdir().context("cannot create a folder")?.keep();
+    println!("All data are kept in {}", folder.display());
     let machine = Platform::new(SystemTime::now()).context("cannot simulate a platform")?;
     let chain = Chain::new(Genesis::sepolia()?);
     let server = start_server(&folder, &machine, chain.pins()).await?;
@@ -93,7 +93,8 @@ pub(crate) async fn run(args: Args) -> Result<Exit> {
 fn opening(batches: u32) -> String {
     let batches = if batches == 1 { "one batch".to_owned() } else { format!("{batches} batches") };
     format!(
-        "A small chain makes {batches}; a server hands out each one, a prover in a simulated enclave proves it, and the proof is checked."
+        "A small chain makes {batches}; a server hands out each batch, a prover in a simulated enclave proves it, and \
+         its proof is checked."
     )
 }
 
@@ -105,7 +106,7 @@ async fn show(args: &Args, server: &Server, machine: &Platform, chain: Chain) ->
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
     if args.serve || args.slow_secs.is_some() {
-        println!("The server stays up: http://{} (stop it with Ctrl-C)", server.local_addr());
+        println!("The server keeps running: http://{} (stop it with Ctrl-C)", server.local_addr());
         println!("The dashboard: http://{}/overview", server.local_addr());
     }
     if let Some(secs) = args.slow_secs {
@@ -178,7 +179,7 @@ async fn prove_batches(args: &Args, server: &Server, prover: &mut RunningProver,
             println!("* batch {} begins with {hash:?}, a transaction of ZKsync Sepolia", batch.number);
         }
     }
-    println!("The quote of the simulated enclave was judged as a real one is, under the simulation's own root.");
+    println!("The simulated enclave's quote was judged like a real one, under the simulation's own root.");
     print_totals(&rows, &sealed, elapsed);
 
     let proven = check::proofs(&rows, &sealed, &prover.key);
@@ -187,7 +188,7 @@ async fn prove_batches(args: &Args, server: &Server, prover: &mut RunningProver,
     }
     println!("proven {}/{batches} batches", proven.count);
     if !proven.problems.is_empty() || disagreements > 0 || proven.count != sealed.len() {
-        bail!("{} of {batches} batches have a proof that holds, {disagreements} proofs disagree", proven.count);
+        bail!("{} of {batches} batches have a valid proof, {disagreements} proofs disagree", proven.count);
     }
     Ok(chain)
 }
@@ -322,6 +323,6 @@ fn print_totals(rows: &[tee_server::OverviewRow], sealed: &[Sealed], elapsed: Du
         transactions as f64 / seconds,
     );
     if let (Some(least), Some(median), Some(most)) = (gaps.first(), gaps.get(gaps.len() / 2), gaps.last()) {
-        println!("between two submissions: median {median} ms, least {least} ms, most {most} ms");
+        println!("time between submissions: median {median} ms, shortest {least} ms, longest {most} ms");
     }
 }

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Folder for the batches; it is made if it is not there.
+    /// Folder for the batches; it is created if it does not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Number of batches.
@@ -30,13 +30,13 @@ pub(crate) struct Args {
 /// How much traffic a batch holds.
 #[derive(clap::Args)]
 pub(crate) struct LoadArgs {
-    /// Transactions a batch.
+    /// Transactions per batch.
     #[arg(long = "txs", value_name = "N", default_value_t = 50)]
     transactions: usize,
-    /// Slots a batch that are read for the first time, in further transactions.
+    /// Slots per batch that are read for the first time, in further transactions.
     #[arg(long, value_name = "N", default_value_t = 0)]
     cold_reads: usize,
-    /// Further transactions a batch that are deposits from L1.
+    /// Further transactions per batch that are deposits from L1.
     #[arg(long = "l1-txs", value_name = "N", default_value_t = 0)]
     l1_transactions: usize,
 }
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Genesis::from_batch(batch_file::read(file).with_context(|| format!("cannot read {}", file.display()))?)
         }
     };
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let mut chain = Chain::new(genesis);
     println!("genesis {:?}", chain.root());
     for _ in 0..args.batches {

@@ -23,24 +23,24 @@ pub(crate) const EXAMPLES: &str = "Examples:
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Whether this server is ready, and this machine's clock against its own.
+    /// Check that this server is ready, and compare this machine's clock with its clock.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Whether these services of collateral, PCS or PCCS, can be reached.
+    /// Check that these collateral services (PCS or PCCS) can be reached.
     #[arg(long, value_name = "URL")]
     pccs: Option<String>,
-    /// Whether this policy can be read.
+    /// Check that this policy can be read.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Where data are to lie: free space is looked for there.
+    /// Folder for data, whose free space is checked.
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib")]
     folder: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// Take the machine's files from this folder.
+    /// Read the machine's files from this folder.
     #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
     root: PathBuf,
 }
@@ -91,12 +91,12 @@ impl Report {
         }
         println!();
         match self.can_prove[..] {
-            [] => println!("This machine cannot prove: one of SGX and TDX must be complete."),
+            [] => println!("This machine cannot prove: neither SGX nor TDX is complete."),
             [one] => println!("This machine can prove with {}.", one.name()),
             [..] => println!("This machine can prove with SGX and TDX."),
         }
         if self.checks.iter().any(|check| check.part == Part::Asked && !check.ok) {
-            println!("Something that you asked for is not in order.");
+            println!("Something that you requested is not in order.");
         }
     }
 }

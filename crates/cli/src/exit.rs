@@ -21,10 +21,10 @@ impl Exit {
 
     fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "yes: verified, accepted, matching, proven; or done",
-            Self::Failure => "no: rejected, refused, different, unproven; or not all of it could be done",
-            Self::Unreadable => "no answer: the command line is wrong, or an input cannot be read",
-            Self::ReaderGone => "whoever read the output has gone",
+            Self::Success => "yes: verified, accepted, matching or proven; or everything was done",
+            Self::Failure => "no: rejected, refused, different or unproven; or not everything could be done",
+            Self::Unreadable => "no answer: the command line is invalid, or an input cannot be read",
+            Self::ReaderGone => "the reader of the output closed it",
         }
     }
 }

@@ -52,34 +52,34 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make batches, prove them all, check the proofs: the whole line in one process.
+    /// Make batches, prove them and check the proofs: all parts at work in one process.
     Demo(demo::Args),
-    /// Write batches of a small chain of one's own.
+    /// Write batches of a small local chain.
     Devnet(devnet::Args),
-    /// Look at batch inputs in files.
+    /// Verify, inspect or complete batch inputs in files.
     #[command(subcommand)]
     Batch(batch::Command),
     /// Operate a server: its batches, jobs, keys, disagreements, provers and types of enclave.
     #[command(subcommand)]
     Server(server::Command),
-    /// Look at attestation quotes.
+    /// Inspect or verify attestation quotes.
     #[command(subcommand)]
     Quote(quote::Command),
     /// Compute the measurements of a program, for a policy.
     #[command(subcommand)]
     Measure(measure::Command),
-    /// Check proofs that somebody published.
+    /// Check published proofs.
     #[command(subcommand)]
     Proofs(proofs::Command),
-    /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. The commands measure
-    /// one thing each.
+    /// Compare the verifier with the reference: the legacy VM, and each Merkle path folded in turn. Each subcommand
+    /// measures one thing.
     Bench(bench::Args),
     /// Watch a server: its queue, provers, rates and alarms.
     Top(top::Args),
-    /// Look for what this machine lacks to prove, and say what to do about it.
+    /// Find out what this machine lacks to prove, and what to do about it.
     #[command(after_help = exit::table_after(doctor::EXAMPLES))]
     Doctor(doctor::Args),
-    /// Print what a shell completes command lines by.
+    /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Write the manual pages of all commands.
     Man(man::Args),

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Folder for the pages; it is made if it is not there.
+    /// Folder for the pages; it is created if it does not exist.
     folder: PathBuf,
 }
 

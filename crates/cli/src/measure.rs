@@ -11,14 +11,14 @@ use crate::exit::{self, Exit};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Read an enclave's measurements in its SIGSTRUCT, and print a policy of them. An enclave that may start with DEBUG is
-    /// refused.
+    /// Read an enclave's measurements from its SIGSTRUCT, and print a policy for them. An enclave that may start with
+    /// DEBUG is refused.
     #[command(after_help = exit::table_after(sgx::EXAMPLES))]
     Sgx(sgx::Args),
-    /// Compute a TDX domain's measurements from its firmware, kernel and command line, and print a policy of them.
+    /// Compute a trust domain's measurements from its firmware, kernel and command line, and print a policy for them.
     #[command(after_help = exit::table_after(tdx::EXAMPLES))]
     Tdx(tdx::Args),
-    /// Replay a TDX machine's event log, and compare the registers with a quote's.
+    /// Replay a trust domain's event log, and compare its registers with a quote's.
     #[command(after_help = exit::table_after(replay::EXAMPLES))]
     Replay(replay::Args),
 }

@@ -17,7 +17,9 @@ pub(crate) fn renamed(mut line: Vec<OsString>) -> Vec<OsString> {
     let given = line.get(1).and_then(|word| word.to_str());
     let moved = MOVED.into_iter().find(|(before, _)| given == Some(*before));
     if let Some((before, now)) = moved {
-        eprintln!("warning: `teectl {before}` is `teectl server {now}` now, and goes with the next release");
+        eprintln!(
+            "warning: `teectl {before}` is now `teectl server {now}`; the old name will be removed in the next release"
+        );
         line.splice(1..2, ["server".into(), now.into()]);
     }
     line

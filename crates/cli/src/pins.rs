@@ -10,8 +10,8 @@ use tee_verifier::{ChainFile, ChainPins, Pins};
 const MAX_BYTES: usize = 1 << 20;
 
 /// What to do if the code is not pinned.
-pub(crate) const HOW_TO_PIN: &str = "--chain-file FILE pins it (chain: {id: …, code: [{protocol_version: …, bootloader: …, \
-                                     default_account: …, evm_emulator: …}]}; teectl batch inspect shows a batch's)";
+pub(crate) const HOW_TO_PIN: &str = "pin it with --chain-file FILE (chain: {id: …, code: [{protocol_version: …, \
+    bootloader: …, default_account: …, evm_emulator: …}]}; teectl batch inspect shows a batch's)";
 
 #[derive(clap::Args)]
 pub(crate) struct PinArgs {
@@ -19,7 +19,7 @@ pub(crate) struct PinArgs {
     /// default_account: …, evm_emulator: …}]}`.
     #[arg(long, value_name = "FILE", conflicts_with = "danger_any_code")]
     chain_file: Option<PathBuf>,
-    /// Take any code: the operator's own bootloader, too, which may mint what it likes.
+    /// Accept any code, even the operator's own bootloader, which may mint anything.
     #[arg(long)]
     danger_any_code: bool,
 }
@@ -29,7 +29,7 @@ impl PinArgs {
     pub(crate) fn required(&self, chain_id: Option<u64>) -> Result<Pins> {
         match self.given(chain_id)? {
             Some(pins) => Ok(pins),
-            None => bail!("no code is pinned: {HOW_TO_PIN}, --danger-any-code takes any"),
+            None => bail!("no code is pinned: {HOW_TO_PIN}, or accept any with --danger-any-code"),
         }
     }
 
@@ -41,7 +41,7 @@ impl PinArgs {
         let chain = read(path)?;
         match chain_id {
             Some(chain_id) if chain_id != chain.id() => {
-                bail!("the chain is {chain_id}, {} pins chain {}", path.display(), chain.id())
+                bail!("the chain is {chain_id}, but {} pins chain {}", path.display(), chain.id())
             }
             _ => Ok(Some(Pins::Chain(chain))),
         }

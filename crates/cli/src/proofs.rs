@@ -13,7 +13,8 @@ use crate::exit::{self, Exit};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Check published proofs end to end. The answer is yes if every batch has a proof that holds and none that contradicts it.
+    /// Check published proofs end to end. The answer is yes if every batch has a valid proof and none that contradicts
+    /// it.
     #[command(after_help = exit::table_after(args::EXAMPLES))]
     Verify(args::Args),
 }

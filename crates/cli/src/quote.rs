@@ -16,7 +16,7 @@ pub(crate) use files::read_quote;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Show what a quote says. Nothing is verified.
+    /// Show what a quote says, without verifying it.
     #[command(after_help = "Examples:\n  teectl quote inspect quote.bin")]
     Inspect {
         /// A quote: bytes, hex or base64, in one line or several; - is the standard input.
@@ -25,7 +25,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Judge a quote.
+    /// Judge a quote by a policy.
     #[command(after_help = exit::table_after(verify::EXAMPLES))]
     Verify(verify::Args),
 }

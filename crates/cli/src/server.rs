@@ -20,19 +20,19 @@ pub(crate) enum Command {
     /// Add batches.
     #[command(subcommand)]
     Batches(batches::Command),
-    /// Look at jobs, and change them.
+    /// List and change jobs.
     #[command(subcommand)]
     Jobs(jobs::Command),
-    /// Look at the keys that are registered, and revoke them.
+    /// List, show and revoke registered keys.
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Look at proofs that contradict what the server knows, and note how that was explained.
+    /// List proofs that contradict what the server knows, and record explanations.
     #[command(subcommand)]
     Disagreements(disagreements::Command),
-    /// Look at who asks for work.
+    /// List the provers that ask for work.
     #[command(subcommand)]
     Provers(provers::Command),
-    /// Change which types of enclave have jobs.
+    /// Retire types of enclave, or serve them again.
     #[command(subcommand)]
     TeeTypes(tee_types::Command),
 }

@@ -33,7 +33,7 @@ use crate::{
     server::ServerArgs,
 };
 
-const EXAMPLES: &str = "Keys: q or Ctrl-C ends.
+const EXAMPLES: &str = "Keys: q or Ctrl-C quits.
 
 Examples:
   teectl top
@@ -45,10 +45,10 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     server: ServerArgs,
-    /// How long to wait between two readings.
+    /// Time between two readings.
     #[arg(long = "interval", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval_secs: u64,
-    /// Print one reading as a JSON object, and end.
+    /// Print one reading as a JSON object, and exit.
     #[arg(long)]
     json: bool,
 }
@@ -75,9 +75,8 @@ pub(crate) async fn run(args: &Args) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     if !io::stdout().is_terminal() {
-        let error = anyhow::anyhow!(
-            "the output is no terminal: --json prints one reading, and /metrics of the server has it all"
-        );
+        let error =
+            anyhow::anyhow!("the output is not a terminal: use --json for one reading, or the server's /metrics");
         return Ok(exit::unreadable(&error));
     }
     let interval = Duration::from_secs(args.interval_secs);

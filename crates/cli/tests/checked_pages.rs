@@ -39,12 +39,12 @@ impl Checked {
         teectl.args(words.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = teectl.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let url = said(&mut stderr, "The verdicts as pages: ");
+        let url = said(&mut stderr, "Verdicts as web pages: ");
         Self { child, stderr, url }
     }
 
     fn wait(&mut self) {
-        said(&mut self.stderr, "The pages stay up: ");
+        said(&mut self.stderr, "The pages keep running: ");
     }
 
     async fn page(&self, path: &str) -> (StatusCode, String) {

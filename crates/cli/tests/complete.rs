@@ -94,11 +94,11 @@ fn a_batch_that_lacks_paths_is_rejected_completed_and_verified_in_every_format()
         let output = complete(&file, &url, &completed);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.starts_with("completed: batch 14034 has 200 further paths"), "{text}");
+        assert!(text.starts_with("completed: added 200 paths to batch 14034"), "{text}");
         assert_eq!(verdict(&completed), (Value::Null, json!(format!("{:?}", BATCH.root))));
         // The second time, there is nothing to do.
         let output = complete(&completed, &url, &completed);
-        assert!(String::from_utf8(output.stdout).unwrap().contains(" 0 further paths"));
+        assert!(String::from_utf8(output.stdout).unwrap().contains("added 0 paths"));
         assert_eq!(verdict(&completed).0, Value::Null);
     }
 }

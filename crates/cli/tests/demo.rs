@@ -16,7 +16,7 @@ fn finished(demo: Child) -> String {
     let output = demo.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
-    let folder = Path::new(text.lines().find_map(|line| line.strip_prefix("Everything is kept in ")).unwrap());
+    let folder = Path::new(text.lines().find_map(|line| line.strip_prefix("All data are kept in ")).unwrap());
     assert!(folder.join("tee.sqlite").is_file());
     std::fs::remove_dir_all(folder).unwrap();
     text
@@ -25,8 +25,8 @@ fn finished(demo: Child) -> String {
 #[test]
 fn every_batch_is_proven_and_shown() {
     let text = finished(demo(&["--batches", "3", "--txs", "10", "--l1-txs", "1", "--cold-reads", "20"]));
-    let opening = "A small chain makes 3 batches; a server hands out each one, a prover in a simulated enclave proves it, and the proof is \
-                   checked.";
+    let opening = "A small chain makes 3 batches; a server hands out each batch, a prover in a simulated enclave proves it, and its \
+                   proof is checked.";
     assert_eq!(text.lines().next(), Some(opening));
     assert_eq!(text.lines().last(), Some("proven 3/3 batches"));
     for batch in ["14034 *", "14035", "14036"] {
@@ -49,8 +49,8 @@ fn two_demos_at_once_and_one_after_them_do_not_disturb_each_other() {
 fn with_serve_the_server_stays_up_until_interrupted() {
     let mut demo = demo(&["--batches", "1", "--txs", "1", "--serve"]);
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let folder = lines.find_map(|line| line.strip_prefix("Everything is kept in ").map(str::to_owned)).unwrap();
-    let up = lines.find_map(|line| line.strip_prefix("The server stays up: http://").map(str::to_owned)).unwrap();
+    let folder = lines.find_map(|line| line.strip_prefix("All data are kept in ").map(str::to_owned)).unwrap();
+    let up = lines.find_map(|line| line.strip_prefix("The server keeps running: http://").map(str::to_owned)).unwrap();
     let dashboard = lines.find_map(|line| line.strip_prefix("The dashboard: ").map(str::to_owned)).unwrap();
     let address = up.split_whitespace().next().unwrap();
 
@@ -73,7 +73,7 @@ fn with_serve_the_server_stays_up_until_interrupted() {
 fn slowly_batches_keep_coming_until_interrupted() {
     let mut demo = demo(&["--batches", "1", "--txs", "1", "--slow", "1"]);
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let folder = lines.find_map(|line| line.strip_prefix("Everything is kept in ").map(str::to_owned)).unwrap();
+    let folder = lines.find_map(|line| line.strip_prefix("All data are kept in ").map(str::to_owned)).unwrap();
     assert!(lines.any(|line| line == "proven 1/1 batches"));
     assert!(lines.any(|line| line.starts_with("The dashboard: http://")));
     for number in [14035, 14036] {

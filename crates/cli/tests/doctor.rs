@@ -84,7 +84,8 @@ fn a_machine_that_can_prove_is_told_so_and_another_what_to_do() {
     let output = doctor(root.path(), &[]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let todo = "  TODO  kernel            Linux 6.8.0-45-generic: TSM reports, and no registers to extend (6.16)\n        install Linux";
+    let todo = "  TODO  kernel            Linux 6.8.0-45-generic: has TSM reports, but is too old for extending \
+        registers (6.16)\n        install Linux";
     assert!(text.contains(todo) && text.contains("This machine cannot prove"), "{text}");
 }
 
@@ -137,7 +138,7 @@ fn a_server_with_another_time_is_named_and_one_that_is_no_server_of_ours_too() {
     );
     let (wrong, code) = report(root.path(), &["--server", &format!("{url}/?key=s3cret")]);
     let (ok, found, todo) = asked(&wrong, "clock");
-    assert!(!ok && found.contains("s ahead of that of http://") && todo.contains("time service"), "{wrong}");
+    assert!(!ok && found.contains("s ahead of the clock of http://") && todo.contains("time service"), "{wrong}");
     assert_eq!(code, 1);
     assert!(!wrong.to_string().contains("s3cret"), "{wrong}");
 

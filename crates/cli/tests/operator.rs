@@ -61,7 +61,7 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     let added = teectl(&admin, &add).await;
     assert!(added.status.success(), "{added:?}");
     assert_eq!(text(&added).matches(": added").count(), 2);
-    assert_eq!(text(&teectl(&admin, &add).await).matches(": was there").count(), 2);
+    assert_eq!(text(&teectl(&admin, &add).await).matches(": was already there").count(), 2);
 
     let token = Some(prover.parse().unwrap());
     let client = Client::new(&url, ClientOptions { token, ..ClientOptions::default() }).unwrap();
@@ -96,7 +96,7 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     let of_before = teectl(&reader, &["jobs", "list", "--server", &url, "--json"]).await;
     assert_eq!((text(&of_before), of_before.status.code()), (list(&["--json"]).await, Some(0)));
     let warning = String::from_utf8_lossy(&of_before.stderr);
-    assert!(warning.contains("`teectl jobs` is `teectl server jobs` now"), "{warning}");
+    assert!(warning.contains("`teectl jobs` is now `teectl server jobs`"), "{warning}");
     let of_before = teectl(&reader, &["attestations", "list", "--server", &url, "--json"]).await;
     let of_now = teectl(&reader, &["server", "keys", "list", "--server", &url, "--json"]).await;
     assert_eq!((text(&of_before), of_before.status.code()), (text(&of_now), Some(0)));

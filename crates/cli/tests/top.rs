@@ -192,7 +192,7 @@ async fn without_a_terminal_there_is_one_reading_in_json() {
 
         let refused = teectl(&url, "", &["--json"]).output().unwrap();
         let said = String::from_utf8_lossy(&refused.stderr);
-        assert!(refused.status.code() == Some(1) && said.contains("note: name the file of a token"), "{refused:?}");
+        assert!(refused.status.code() == Some(1) && said.contains("note: give a token's file"), "{refused:?}");
     })
     .await
     .unwrap();

@@ -59,12 +59,12 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Memory => "the heaps become too large",
-            Self::Frames => "too many calls stand at a time",
-            Self::PrecompileRounds => "a precompile is asked for too many rounds",
-            Self::PrecompileInput => "a precompile is given an input that its contract would never give it",
+            Self::Frames => "too many nested calls",
+            Self::PrecompileRounds => "a precompile call asks for too many rounds",
+            Self::PrecompileInput => "a precompile gets an input that its contract never gives it",
             Self::FreedPage => "a precompile call names a memory page that was freed",
             Self::WriteToCode => "a precompile call would write to code",
-            Self::Snapshot => "a frame fails that began before the transaction",
+            Self::Snapshot => "a frame that began before the transaction failed",
             Self::Pubdata => "the count of bytes to publish overflows",
         })
     }

@@ -27,11 +27,11 @@ fn main() -> ExitCode {
     match status_line(authority, path) {
         Ok(line) if line.split(' ').nth(1) == Some("200") => ExitCode::SUCCESS,
         Ok(line) => {
-            eprintln!("not well: {line}");
+            eprintln!("unhealthy: {line}");
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("not well: {error}");
+            eprintln!("unhealthy: {error}");
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@
 
 const QUIET_MS = 1500;
 const OFTEN_MS = 30000;
-const STALE = "not live: reload to see more";
+const STALE = "not live: reload the page";
 const live = document.getElementById("live");
 // The page's own address may hold a password, which nothing may be asked with.
 const here = (path) => new URL(path, location.origin);

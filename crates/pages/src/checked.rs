@@ -65,7 +65,7 @@ fn claim(step: Step) -> &'static str {
         Step::Signature => "The key signed the root",
         Step::Root => "Another source has the same root",
         Step::Attestation => "A quote that the policy accepts vouches for the key",
-        Step::Statement => "The key signed a statement of this batch, which fits what is pinned of chain and code",
+        Step::Statement => "The key signed a statement of this batch that matches the pinned chain and code",
     }
 }
 

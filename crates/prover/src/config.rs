@@ -64,7 +64,7 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// The form of log lines.
     pub log_format: LogFormat,
-    /// Let a simulated prover submit to a server that is not on this machine. Only the command line sets this.
+    /// Let a simulated prover submit to a server on another machine. Only the command line sets this.
     pub danger_simulated_proofs: bool,
 }
 
@@ -123,10 +123,10 @@ pub enum ConfigError {
     )]
     NoPins,
     /// Both pins and `danger_any_code` are set.
-    #[error("both chain and danger_any_code are set")]
+    #[error("both chain and danger_any_code are set: set one of them")]
     PinsOfAnyCode,
     /// `chain_id` and the pins name different chains.
-    #[error("chain_id is {chain_id}, the pinned chain's id {pinned}")]
+    #[error("chain_id is {chain_id}, but the pinned chain's id is {pinned}")]
     TwoChains {
         /// `chain_id`.
         chain_id: u64,
@@ -143,13 +143,13 @@ pub enum ConfigError {
         error: BearerTokenError,
     },
     /// No server is named.
-    #[error("no api_url: set it in the file or TEE_PROVER_API_URL in the environment")]
+    #[error("api_url is missing: set it in the file, or TEE_PROVER_API_URL in the environment")]
     NoServer,
     /// Servers are named by two keys.
-    #[error("both api_url and api_urls are set")]
+    #[error("both api_url and api_urls are set: set one of them")]
     TwoServerKeys,
     /// A client certificate comes without its key, or a key without its certificate.
-    #[error("client_certificate_file and client_key_file belong together")]
+    #[error("client_certificate_file and client_key_file must be set together")]
     HalfAClientCertificate,
     /// Several servers would share files that are meant for one.
     #[error(
@@ -160,10 +160,10 @@ pub enum ConfigError {
     #[error("TEE_PROVER_API_TOKEN is for one server: with several, name a token_file for each in api_urls")]
     TokenForWhom,
     /// The server's URL holds a user or a password, and URLs appear in logs.
-    #[error("api_url holds credentials")]
+    #[error("api_url contains a user or a password: use a token instead")]
     Credentials,
     /// There is too little memory for a batch of each server.
-    #[error("memory_budget is {got} bytes, and {servers} servers need at least {least}")]
+    #[error("memory_budget is {got} bytes, but {servers} servers need at least {least}")]
     Memory {
         /// The configured memory in bytes.
         got: u64,
@@ -173,7 +173,7 @@ pub enum ConfigError {
         least: u64,
     },
     /// A wait is zero, or the waits would shrink.
-    #[error("waits must be longer than nothing, and the multiplier a number of at least 1")]
+    #[error("waits must be longer than zero, and retry_backoff_multiplier must be at least 1")]
     Backoff,
 }
 
@@ -239,7 +239,7 @@ impl FromStr for Attestation {
         [Self::Environment, Self::Sgx, Self::Tdx, Self::Simulation]
             .into_iter()
             .find(|attestation| attestation.to_string() == text)
-            .ok_or("none of environment, sgx, tdx, simulation")
+            .ok_or("must be environment, sgx, tdx or simulation")
     }
 }
 

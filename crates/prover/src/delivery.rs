@@ -167,7 +167,7 @@ impl Delivery {
             endpoint.trouble(&error);
             shared.metrics.retries[&(request, Fault::of(&error))].inc();
             let wait = backoff.after(&error);
-            tracing::warn!(%error, ?wait, request = request.as_str(), "not delivered yet");
+            tracing::warn!(%error, ?wait, request = request.as_str(), "cannot deliver to the server yet");
             let woken = async {
                 // A server that hands out work but accepts no proofs is not retried as fast as its work arrives.
                 sleep(shared.config.initial_retry_backoff).await;

@@ -101,12 +101,12 @@ impl Fetcher {
                         endpoint.register_again();
                     }
                     if let Some(retries) = config.max_retries.filter(|retries| faults >= *retries) {
-                        tracing::error!(server = endpoint.url, %error, retries, "gave up");
+                        tracing::error!(server = endpoint.url, %error, retries, "gave up asking the server for work");
                         return Err(RunError::GaveUp { retries, error });
                     }
                     faults = faults.saturating_add(1);
                     let wait = backoff.after(&error);
-                    tracing::warn!(server = endpoint.url, %error, ?wait, "the server gives no work");
+                    tracing::warn!(server = endpoint.url, %error, ?wait, "cannot get work from the server");
                     Some(wait)
                 }
             };
@@ -239,7 +239,7 @@ async fn decode(
             return Ok((decoded.input, memory));
         }
         Ok(Err(error @ UnreadableInput::TooLarge { .. })) => {
-            let error = format!("{error}, which is what {share_bytes} bytes of memory are enough for");
+            let error = format!("{error}: {share_bytes} bytes of memory are not enough for more");
             Failure { kind: "unreadable", error }
         }
         Ok(Err(error)) => Failure { kind: "unreadable", error: chain(&error) },

@@ -42,10 +42,10 @@ pub struct Enclave {
 #[derive(Debug, Error)]
 pub enum IdentityError {
     /// The type of enclave is not configured.
-    #[error("no TEE type: set TEE_PROVER_TEE_TYPE to sgx, tdx or none")]
+    #[error("the TEE type is missing: set TEE_PROVER_TEE_TYPE to sgx, tdx or none")]
     NoTeeType,
     /// The configured type differs from that of the key to be made.
-    #[error("attestation makes a key of type {made}, but the TEE type is said to be {configured}")]
+    #[error("attestation makes a key of type {made}, but the configured TEE type is {configured}")]
     OtherType {
         /// What was configured.
         configured: TeeType,
@@ -53,13 +53,13 @@ pub enum IdentityError {
         made: TeeType,
     },
     /// A key is to be made here, and another one is set: it is unclear which one would sign.
-    #[error("attestation: {0} makes a key here, but {SIGNING_KEY} is set as well")]
+    #[error("attestation: {0} makes a key, but {SIGNING_KEY} is set too")]
     TwoKeys(Attestation),
     /// The processor returns no quote.
     #[error(transparent)]
     Platform(#[from] PlatformError),
     /// The quoting service does not answer.
-    #[error("no quote within {limit:?}: {waits_for} gives no answer")]
+    #[error("no quote within {limit:?}: {waits_for} does not answer")]
     NoQuoteInTime {
         /// What was waited for.
         waits_for: String,
@@ -67,13 +67,13 @@ pub enum IdentityError {
         limit: Duration,
     },
     /// The key is not set.
-    #[error("no signing key: {SIGNING_KEY} is not set")]
+    #[error("the signing key is missing: set {SIGNING_KEY}")]
     NoKey,
     /// The key is invalid.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// No file with the quote is named.
-    #[error("no quote: set TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH")]
+    #[error("the quote is missing: set TEE_PROVER_ATTESTATION_QUOTE_FILE_PATH")]
     NoQuote,
     /// The quote's file cannot be read.
     #[error("{path}")]
@@ -91,7 +91,7 @@ pub enum IdentityError {
     #[error(transparent)]
     Quote(#[from] QuoteError),
     /// The quote comes from another type of enclave.
-    #[error("the quote is of another TEE than {configured}")]
+    #[error("the quote does not come from the configured TEE type, {configured}")]
     OtherTee {
         /// What was configured.
         configured: TeeType,
@@ -201,7 +201,7 @@ impl Enclave {
                 made = &mut making => return made.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
                 () = &mut out_of_time => return Err(IdentityError::NoQuoteInTime { waits_for, limit }),
                 _ = still_waiting.tick() => {
-                    tracing::warn!(waits_for, seconds = started.elapsed().as_secs(), "there is no quote yet");
+                    tracing::warn!(waits_for, seconds = started.elapsed().as_secs(), "still waiting for a quote");
                 }
             }
         }

@@ -104,9 +104,9 @@ fn watch<T: Send + 'static>(shared: &Arc<Shared>, thread: JoinHandle<T>) {
     let shared = shared.clone();
     let watch = async move {
         match timeout(shared.config.stuck_verification_timeout, thread).await {
-            Ok(_) => tracing::warn!("a verification that was given up has ended"),
+            Ok(_) => tracing::warn!("a verification that ran out of time has ended"),
             Err(_) => {
-                tracing::error!("a verification that was given up does not end: the prover stops");
+                tracing::error!("a verification that ran out of time does not end: the prover stops");
                 shared.stuck.cancel();
             }
         }

@@ -75,8 +75,8 @@ async fn renew(endpoint: Arc<Endpoint>, mut lease: Lease, lost: CancellationToke
                 lost.cancel();
                 return;
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the lease was not renewed"),
-            Err(_) => tracing::warn!("the lease was not renewed: the server took too long"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
+            Err(_) => tracing::warn!("cannot renew the lease: the server did not answer in time"),
         }
         count(Renewal::Failed);
         wait = part(&lease, 10);

@@ -75,7 +75,9 @@ fn answer(monitor: &Monitor, request: &Request<Incoming>) -> Response<Full<Bytes
             reasons if reasons.is_empty() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
             reasons => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {}\n", reasons.join("; "))),
         },
-        _ => (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /health/live and /health/ready\n".to_owned()),
+        _ => {
+            (StatusCode::NOT_FOUND, TEXT, "not found: there are /metrics, /health/live and /health/ready\n".to_owned())
+        }
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;

@@ -22,7 +22,7 @@ const SECONDS: Buckets = Buckets::values(&[
 #[derive(Debug, Clone, Metrics)]
 #[metrics(prefix = "tee_prover")]
 pub(crate) struct ProverMetrics {
-    /// Batches that came to an end, by how: submitted, verified (by a prover of type none), failed, refused, lost (another
+    /// Finished batches, by outcome: submitted, verified (by a prover of type none), failed, refused, lost (another
     /// prover has it), given_back, abandoned; and by the failure's kind (a rejection's check, unreadable, panic, timeout).
     #[metrics(labels = ["outcome", "kind"])]
     pub(crate) batches: LabeledFamily<(OutcomeLabel, &'static str), Counter, 2>,
@@ -35,27 +35,27 @@ pub(crate) struct ProverMetrics {
     /// Lease renewals by outcome: renewed, failed, lost.
     #[metrics(labels = ["outcome"])]
     pub(crate) lease_renewals: LabeledFamily<Renewal, Counter>,
-    /// Leases that are held.
+    /// Leases held.
     pub(crate) leases: Gauge<i64>,
     /// Batches that are being decoded or wait for a worker.
     pub(crate) queued: Gauge<i64>,
     /// Batches that are being verified.
     pub(crate) verifying: Gauge<i64>,
-    /// Proofs and reports that the server has not taken yet.
+    /// Proofs and reports that no server has accepted yet.
     pub(crate) undelivered: Gauge<i64>,
-    /// Threads that still run a verification which was given up for its time.
+    /// Threads that still run a verification that ran out of time.
     pub(crate) stuck_verifications: Gauge<i64>,
-    /// Memory that batches in work take, by estimate.
+    /// Estimated memory of the batches being worked on.
     #[metrics(unit = Unit::Bytes)]
     pub(crate) memory_reserved: Gauge<u64>,
-    /// Memory that batches in work may take.
+    /// Limit of the memory of the batches being worked on.
     #[metrics(unit = Unit::Bytes)]
     pub(crate) memory_budget: Gauge<u64>,
-    /// How many batches are verified at a time.
+    /// Number of batches that can be verified at once.
     pub(crate) verification_workers: Gauge<u64>,
-    /// Number of the batch whose proof was taken last.
+    /// Number of the batch whose proof was accepted last.
     pub(crate) last_batch: Gauge<u64>,
-    /// When a proof was taken last, in seconds since 1970.
+    /// When the last proof was accepted, in seconds since 1970.
     #[metrics(unit = Unit::Seconds)]
     pub(crate) last_submission_timestamp: Gauge<f64>,
     /// Servers by state: registered, unregistered, unreachable, refused, silent.
@@ -69,7 +69,7 @@ pub(crate) struct ProverMetrics {
     /// Seconds since the start.
     #[metrics(unit = Unit::Seconds)]
     pub(crate) uptime: Gauge<f64>,
-    /// What runs.
+    /// Version and build of this program.
     pub(crate) build: Info<Build>,
 }
 
@@ -105,7 +105,7 @@ pub(crate) enum Renewal {
     Lost,
 }
 
-/// What runs.
+/// Version and build of this program.
 #[derive(Debug, EncodeLabelSet)]
 pub(crate) struct Build {
     version: &'static str,

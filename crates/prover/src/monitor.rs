@@ -64,7 +64,7 @@ impl Monitor {
         }
         let stuck = self.0.metrics.stuck_verifications.get();
         if u64::try_from(stuck).unwrap_or(0) >= self.0.metrics.verification_workers.get() {
-            reasons.push(format!("{stuck} verifications were given up and still run"));
+            reasons.push(format!("{stuck} verifications ran out of time and still run"));
         }
         let servers: Vec<_> = self.0.endpoints.iter().map(|endpoint| self.server(endpoint).1).collect();
         if servers.iter().all(Option::is_some) {
@@ -130,7 +130,7 @@ impl Monitor {
         let trouble = endpoint.current_trouble();
         match (endpoint.is_registered(), since) {
             (_, Some(since)) if since > self.0.recent => {
-                (ServerState::Silent, Some(format!("{url}: not heard of for {}s", since.as_secs())))
+                (ServerState::Silent, Some(format!("{url}: no answer for {}s", since.as_secs())))
             }
             (true, Some(_)) => (trouble.as_ref().map_or(ServerState::Registered, Trouble::server_state), None),
             _ => match trouble {

@@ -77,9 +77,9 @@ impl Outcome {
             }
             Self::Refused { error, .. } => tracing::error!(%error, "the proof was refused"),
             Self::Lost { during: Stage::Submit, .. } => {
-                tracing::warn!("the proof came too late: the batch is another prover's now");
+                tracing::warn!("the proof came too late: another prover has the batch now");
             }
-            Self::Lost { .. } => tracing::warn!("dropped: it is another prover's now"),
+            Self::Lost { .. } => tracing::warn!("dropped the batch: another prover has it now"),
             Self::GivenBack { during: Stage::Verify } => tracing::warn!("stopped before the batch was verified"),
             Self::Abandoned => tracing::warn!("the proof was not submitted"),
             // A verification, a stop, and the fault for which batches are given back have lines of their own.

@@ -67,7 +67,7 @@ impl Prover {
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.client.exposes_token()) {
             tracing::warn!(
                 server = endpoint.url,
-                "the token goes to the server unencrypted, for anyone on the way to take"
+                "the token is sent unencrypted, and anyone on the way can read it: use https://"
             );
         }
         let monitor = Monitor::new(metrics.clone(), endpoints.clone(), &config, &identity);
@@ -132,7 +132,7 @@ impl Prover {
         };
         tokio::pin!(finished);
         if timeout(shared.config.shutdown_grace, &mut finished).await.is_err() {
-            tracing::warn!("the grace for stopping has passed; giving back what is left");
+            tracing::warn!("shutdown_grace is over; giving back the remaining batches");
             shared.hurry.cancel();
             if timeout(LAST_WORDS, finished).await.is_err() {
                 tracing::warn!("some leases could not be given back");

@@ -17,10 +17,10 @@ pub enum RunError {
         error: ClientSetupError,
     },
     /// Simulated proofs would reach a server on another machine, where somebody may take them for real ones.
-    #[error("a simulated prover submits only to this machine (--danger-simulated-proofs allows more)")]
+    #[error("a simulated prover may only submit to this machine (--danger-simulated-proofs allows others)")]
     SimulatedProofs,
     /// A verification that was given up does not end, and takes a core and memory until the process ends.
-    #[error("a verification still runs {limit:?} after it was given up, and only the end of the process ends it")]
+    #[error("a verification still runs {limit:?} after its time was up; only the end of the process ends it")]
     Stuck {
         /// How long it was allowed to continue.
         limit: Duration,

@@ -56,7 +56,7 @@ impl SigningRequests {
     pub(crate) async fn answer(&self, endpoint: &Endpoint, enclave: &Enclave) {
         let failed = |error: ClientError| {
             endpoint.metrics.retries[&(Request::Sign, Fault::of(&error))].inc();
-            tracing::warn!(server = endpoint.url, %error, "cannot answer what is wanted signed for contracts");
+            tracing::warn!(server = endpoint.url, %error, "cannot answer the requests for signatures for contracts");
         };
         let requests = match endpoint.client.signing_requests().await {
             Ok(requests) => requests,

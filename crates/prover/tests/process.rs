@@ -113,7 +113,7 @@ async fn health_says_why_it_is_not_ready_and_metrics_count() {
         let answer = http().get(format!("http://{address}{path}")).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
-    while !log.next_line().await.unwrap().expect("it runs").contains("gives no work") {}
+    while !log.next_line().await.unwrap().expect("it runs").contains("cannot get work") {}
     assert_eq!(get("/health/live").await.0, 200);
     let (code, reason) = get("/health/ready").await;
     assert_eq!(code, 503);

@@ -16,7 +16,7 @@ pub enum ReferenceError {
     #[error(transparent)]
     Run(#[from] RunError),
     /// The batch names no root before it.
-    #[error("no root of the batch before")]
+    #[error("the previous batch's root is missing")]
     NoPreviousRoot,
     /// A path does not lead to the root that the paths before it left.
     #[error("path {entry} does not lead to the root before it")]

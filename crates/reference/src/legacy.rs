@@ -23,7 +23,7 @@ pub enum RunError {
     #[error("not of the published types")]
     Types(#[from] serde_json::Error),
     /// A transaction that cannot be part of a batch.
-    #[error("transaction {index} of the batch halts: {reason}")]
+    #[error("transaction {index} halted: {reason}")]
     TransactionHalted {
         /// Its place in the batch.
         index: usize,
@@ -31,7 +31,7 @@ pub enum RunError {
         reason: String,
     },
     /// The end of the batch failed.
-    #[error("the end of the batch fails: {reason}")]
+    #[error("the batch failed at its end: {reason}")]
     BatchTip {
         /// The VM's reason.
         reason: String,

@@ -52,7 +52,7 @@ impl Execution {
         let text = read_text(path, MAX_BYTES)?;
         let execution: Self = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         if let Some(opening) = execution.openings.iter().find(|opening| opening.blobs.len() != 32) {
-            bail!("{}: an opening with {} hashes of blobs, not 32", path.display(), opening.blobs.len());
+            bail!("{}: an opening has {} hashes of blobs instead of 32", path.display(), opening.blobs.len());
         }
         Ok(execution)
     }

@@ -14,16 +14,16 @@ use tee_relayer::{Config, Relayer, Status};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Hands the proofs of a server to contracts on a settlement chain: registers keys, proves batches, approves executions.
+/// Brings a server's proofs to contracts on a settlement chain: registers keys, proves batches, approves executions.
 ///
-/// Exit codes: 0 done, or told to stop; 1 not all of it could be done; 2 command line or configuration.
+/// Exit codes: 0 done, or stopped by a signal; 1 not everything could be done; 2 command line or configuration.
 #[derive(Parser)]
 #[command(version = tee_api::long_version())]
 struct Args {
-    /// YAML file.
+    /// Configuration file (YAML).
     #[arg(long, value_name = "FILE", global = true, default_value = "relayer.yaml")]
     config_path: PathBuf,
-    /// Send no transaction: say what would be sent.
+    /// Send no transactions; only log what would be sent.
     #[arg(long, global = true)]
     dry_run: bool,
     #[command(subcommand)]
@@ -32,23 +32,23 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Do all of it, again and again, until SIGINT or SIGTERM.
+    /// Register, prove and approve again and again, until SIGINT or SIGTERM.
     Run,
-    /// Show how things stand.
+    /// Show the state of the contracts, the account and the keys.
     Status {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Ask provers to sign for the contracts, and register the keys that have.
+    /// Ask provers to sign for the contracts, and register the keys that have signed.
     Register,
-    /// Prove the batches that follow, in one transaction.
+    /// Prove the next batches, in one transaction.
     Submit,
-    /// Print what the ProofVerifier's `prove` would be called with now, in hexadecimal.
+    /// Print the calldata for the ProofVerifier's `prove`, in hexadecimal.
     Calldata,
-    /// Approve what files say is to be executed.
+    /// Approve the executions that these files describe.
     Approve {
-        /// JSON: from, to, batch_data, openings.
+        /// JSON files with from, to, batch_data and openings.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
@@ -140,13 +140,13 @@ fn shown(status: &Status) -> String {
     let mut lines = vec![
         format!("proven up to    batch {}, root {}, index {}", status.head_batch, status.head_root, status.head_index),
         format!("paused          {}", if status.is_paused { "YES" } else { "no" }),
-        format!("quorum          {} keys of {} types of enclave", status.quorum_keys, status.quorum_tee_types),
+        format!("quorum          {} keys from {} types of enclave", status.quorum_keys, status.quorum_tee_types),
         format!("account         {}, {} wei, {role}", status.account, status.balance_wei),
     ];
     for key in &status.keys {
         let standing = match (key.is_registered, key.counts) {
             (_, true) => "counts",
-            (true, false) => "registered, does not count now",
+            (true, false) => "registered, but does not count now",
             (false, false) => "not registered",
         };
         lines.push(format!("key             {} ({}): {standing}", key.address, key.pubkey));

@@ -20,29 +20,30 @@ const READY_WITHIN_SECS: f64 = 20.0 * 60.0;
 #[derive(Debug, Clone, Metrics)]
 #[metrics(prefix = "tee_relayer")]
 pub(crate) struct RelayerMetrics {
-    /// Rounds that ended, by outcome: done, or failed.
+    /// Finished rounds, by outcome: done or failed.
     #[metrics(labels = ["outcome"])]
     pub(crate) rounds: LabeledFamily<&'static str, Counter>,
-    /// When a round was last done, in seconds since 1970.
+    /// When the last round was done, in seconds since 1970.
     #[metrics(unit = Unit::Seconds)]
     pub(crate) last_done: Gauge<f64>,
-    /// The last batch that the contract has as proven.
+    /// The last batch that is proven on the contract.
     pub(crate) proven_batch: Gauge<u64>,
-    /// Batches behind it that the server has good proofs of.
+    /// Batches after it for which the server has valid proofs.
     pub(crate) batches_to_prove: Gauge<u64>,
-    /// Whether the ProofVerifier is paused: 1, and nothing is proven or approved until its owner ends that.
+    /// Whether the ProofVerifier is paused: 1 or 0. While it is, nothing is proven or approved until its owner resumes
+    /// it.
     pub(crate) verifier_paused: Gauge<u64>,
-    /// Keys that provers have shown to be there and that the registry does not have.
+    /// Keys that provers have shown to be in use and that are not registered yet.
     pub(crate) keys_to_register: Gauge<u64>,
-    /// Batches whose proofs the relayer's own check refuses, when it last looked.
+    /// Batches whose proofs the relayer's own check refused when it last looked.
     pub(crate) batches_refused: Gauge<u64>,
-    /// Transactions that were sent, replacements too.
+    /// Transactions sent, including replacements.
     pub(crate) transactions_sent: Counter,
-    /// Gas that transactions took.
+    /// Gas used by transactions.
     pub(crate) gas_used: Counter,
-    /// What the account has left, in ether.
+    /// Balance of the account, in ether.
     pub(crate) balance_ether: Gauge<f64>,
-    /// What runs.
+    /// Version and build of this program.
     pub(crate) build: Info<Build>,
 }
 
@@ -90,7 +91,7 @@ impl RelayerMetrics {
             let is_ready = now_secs() - self.last_done.get() < READY_WITHIN_SECS;
             std::future::ready(match is_ready {
                 true => (StatusCode::OK, "ready\n"),
-                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no round was done within 20 minutes\n"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no round succeeded within 20 minutes\n"),
             })
         };
         let router = Router::new()
@@ -98,7 +99,7 @@ impl RelayerMetrics {
             .route("/health/live", get(async || "live\n"))
             .route("/health/ready", get(ready));
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "metrics are not served any more");
+            tracing::error!(%error, "metrics are no longer served");
         }
     }
 }

@@ -116,7 +116,7 @@ impl Relayer {
         let options = ClientOptions { program: PROGRAM, token: token.clone(), tls, ..ClientOptions::default() };
         let server = Client::new(&config.server.url, options).context("server.url")?;
         if server.exposes_token() {
-            tracing::warn!("the token goes to the server unencrypted, for anyone on the way to take");
+            tracing::warn!("the token is sent unencrypted, and anyone on the way can read it: use https://");
         }
         let trust = config.server.ca_file.clone().map_or(Trust::System, Trust::Authorities);
         let http = HttpOptions { token, trust, ..HttpOptions::new(PROGRAM) };
@@ -135,13 +135,16 @@ impl Relayer {
         let verifier = config.proof_verifier;
         let proven_chain = chain.call(verifier, ProofVerifier::CHAIN_IDCall {}).await?;
         if proven_chain != config.chain.id() {
-            bail!("proof_verifier: it is of chain {proven_chain}, the configuration pins chain {}", config.chain.id());
+            bail!(
+                "proof_verifier: it is for chain {proven_chain}, but the configuration pins chain {}",
+                config.chain.id()
+            );
         }
         if let Some(second_factor) = config.second_factor {
             expect_code(&chain, "second_factor", second_factor).await?;
             let asks = chain.call(second_factor, SecondFactor::VERIFIERCall {}).await?;
             if asks != verifier {
-                bail!("second_factor: it asks another ProofVerifier, {asks}");
+                bail!("second_factor: it uses another ProofVerifier, {asks}");
             }
         }
         let metrics = RelayerMetrics::new();
@@ -185,11 +188,11 @@ impl Relayer {
     /// Does everything that is to do now. A failure in one part does not stop the others.
     async fn round(&mut self) {
         let done = [
-            ("signatures cannot be requested", self.request_signatures().await),
-            ("keys cannot be registered", self.register().await.map(drop)),
-            ("batches cannot be proven", self.submit().await.map(drop)),
-            ("executions cannot be approved", self.approve_folder().await),
-            ("the account cannot be looked at", self.look_at_account().await),
+            ("cannot request signatures", self.request_signatures().await),
+            ("cannot register keys", self.register().await.map(drop)),
+            ("cannot prove batches", self.submit().await.map(drop)),
+            ("cannot approve executions", self.approve_folder().await),
+            ("cannot look at the account", self.look_at_account().await),
         ];
         for (what, result) in &done {
             if let Err(error) = result {
@@ -244,7 +247,7 @@ impl Relayer {
             match self.register_key(&entry).await {
                 Ok(()) => registered += 1,
                 Err(error) => {
-                    tracing::warn!(%key, "not registered: {}", chain_of(&error));
+                    tracing::warn!(%key, "cannot register the key: {}", chain_of(&error));
                     if !may_pass(&error) {
                         self.refused_keys.insert(key, block);
                     }
@@ -281,7 +284,7 @@ impl Relayer {
         let proofs = self.next_proofs(head).await?;
         self.metrics.batches_to_prove.set(proofs.len() as u64);
         if is_paused {
-            tracing::error!("ALARM: the ProofVerifier is paused: nothing is proven or approved");
+            tracing::error!("ALARM: the ProofVerifier is paused; nothing is proven or approved");
             return Ok(0);
         }
         if proofs.is_empty() {
@@ -315,7 +318,7 @@ impl Relayer {
                 self.metrics.batches_refused.set(1);
                 tracing::error!(
                     batch = number,
-                    "ALARM: the batch's proof starts from another state than the contract has"
+                    "ALARM: the batch's proof starts from another state than the contract's"
                 );
                 break;
             }
@@ -341,7 +344,7 @@ impl Relayer {
             tee_types.dedup();
             let keys = signatures.len();
             if keys < usize::from(quorum.keys) || tee_types.len() < usize::from(quorum.teeTypes) {
-                tracing::debug!(batch = number, keys, "not enough keys that count have signed for the contract");
+                tracing::debug!(batch = number, keys, "too few keys that count have signed for the contract");
                 break;
             }
             let proof = Proof::new(&statement, signatures);
@@ -364,7 +367,7 @@ impl Relayer {
             self.metrics.batches_refused.set(1);
             let problems = examined.proofs.iter().flat_map(|proof| &proof.problems).map(ToString::to_string);
             let why: Vec<_> = problems.chain(examined.notes).take(8).collect();
-            tracing::warn!(batch = number, verdict = ?examined.verdict, "not handed on: {}", why.join("; "));
+            tracing::warn!(batch = number, verdict = ?examined.verdict, "the batch's proofs are refused: {}", why.join("; "));
             return Ok(None);
         };
         let good = examined.proofs.into_iter().filter(|proof| proof.problems.is_empty());
@@ -391,7 +394,10 @@ impl Relayer {
         if self.approved.contains(file) {
             return Ok(true);
         }
-        let second_factor = self.config.second_factor.ok_or_else(|| anyhow!("second_factor is missing"))?;
+        let second_factor = self
+            .config
+            .second_factor
+            .ok_or_else(|| anyhow!("the key second_factor is missing in the configuration"))?;
         let execution = Execution::read(file)?;
         let verifier = self.config.proof_verifier;
         let head = self.chain.call(verifier, ProofVerifier::headBatchCall {}).await?;
@@ -407,7 +413,7 @@ impl Relayer {
                 tracing::error!(
                     from = execution.from,
                     to = execution.to,
-                    "ALARM: a batch that is committed is not the one that is proven; nothing is approved any more"
+                    "ALARM: a committed batch is not the one that was proven; nothing is approved any more"
                 );
             }
             let sent = self.sender.send(&self.chain, "approve", second_factor, &call).await?;

@@ -86,7 +86,12 @@ impl Sender {
                 }
                 Err(error) if error.is_known() => sent.push(hash),
                 Err(error) if error.is_underpriced() => {
-                    tracing::warn!(what, nonce, "another transaction of this account waits, and pays as much");
+                    tracing::warn!(
+                        what,
+                        nonce,
+                        "another transaction of this account is pending with the same fee or \
+                        a higher one"
+                    );
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -94,10 +99,10 @@ impl Sender {
                 return self.ended(what, receipt).map(Some);
             }
             if started.elapsed() > PATIENCE {
-                bail!("{what}: in no block after {} minutes", PATIENCE.as_secs() / 60);
+                bail!("{what}: the transaction is in no block after {} minutes", PATIENCE.as_secs() / 60);
             }
             if fees.max >= self.max_fee_per_gas {
-                tracing::warn!(what, nonce, "gas costs more than may be paid; waiting");
+                tracing::warn!(what, nonce, "gas costs more than max_fee_per_gas_gwei; waiting");
             }
             fees = fees.higher();
         }

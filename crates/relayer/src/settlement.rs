@@ -44,16 +44,16 @@ pub(crate) struct Receipt {
 #[derive(Debug, Error)]
 pub(crate) enum CallError {
     /// A contract refused.
-    #[error("the contract refuses: {0}")]
+    #[error("the contract refused: {0}")]
     Reverted(String),
     /// The node refused, or does not answer.
     #[error("the settlement chain's node")]
     Node(#[from] RpcError),
     /// The answer is malformed.
-    #[error("the settlement chain's node answers {0} with something else")]
+    #[error("the settlement chain's node gave an invalid answer to {0}")]
     Answer(&'static str),
     /// Another transaction was included in place of the one that was sent.
-    #[error("another program sends transactions of the same account")]
+    #[error("another program sends transactions from the same account")]
     Replaced,
 }
 
@@ -81,7 +81,7 @@ impl SettlementChain {
         let chain = Self { rpc, chain_id };
         let found: U64 = chain.ask("eth_chainId", json!([])).await?;
         if found != U64::from(chain_id) {
-            bail!("the settlement chain's node is of chain {found}, settlement_chain.chain_id says {chain_id}");
+            bail!("the settlement chain's node is for chain {found}, but settlement_chain.chain_id is {chain_id}");
         }
         Ok(chain)
     }

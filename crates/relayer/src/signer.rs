@@ -28,7 +28,7 @@ impl Signer {
             SignerConfig::KeyFile(path) => Zeroizing::new(read_text(path, MAX_KEY_BYTES)?),
             SignerConfig::KeyVariable(name) => {
                 let text = tee_api::settings::environment(name).map(Zeroizing::new);
-                text.ok_or_else(|| anyhow!("the variable {name} is not set"))?
+                text.ok_or_else(|| anyhow!("the environment variable {name} is not set"))?
             }
             SignerConfig::Remote { url, address } => {
                 let rpc = Rpc::new(PROGRAM, url, Duration::ZERO).context("signer.remote.url")?;
@@ -72,7 +72,7 @@ impl Signer {
         // Web3Signer answers with the bytes; Clef and nodes answer with an object that holds them.
         let answer = answer.unwrap_or_default();
         let raw = answer.get("raw").unwrap_or(&answer).as_str().unwrap_or_default();
-        let Ok(raw) = raw.parse::<Bytes>() else { bail!("the remote signer's answer is no transaction") };
+        let Ok(raw) = raw.parse::<Bytes>() else { bail!("the remote signer's answer is not a transaction") };
         Ok(raw)
     }
 }

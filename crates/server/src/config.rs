@@ -145,7 +145,7 @@ pub struct Loaded {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read it")]
+    #[error("cannot read the file")]
     Read(#[from] io::Error),
     /// The text is not a valid configuration. The error says where, and shows none of the text, which may hold a password.
     #[error("{0}")]
@@ -154,7 +154,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Environment(#[from] VariableError),
     /// A required key is missing.
-    #[error("{0} is missing")]
+    #[error("the key {0} is missing")]
     Missing(&'static str),
     /// A value is invalid.
     #[error("{key}: {error}")]

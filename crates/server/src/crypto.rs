@@ -9,6 +9,6 @@ pub(crate) fn install() {
 /// Random bytes that nobody can guess.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    getrandom::getrandom(&mut bytes).expect("the operating system gives random bytes");
+    getrandom::getrandom(&mut bytes).expect("the operating system provides random bytes");
     bytes
 }

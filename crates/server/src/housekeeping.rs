@@ -30,14 +30,14 @@ pub(crate) async fn run(service: Service, mut retention: Option<Retention>) {
         if clock_asked.is_none_or(|asked| asked.elapsed() >= CLOCK_INTERVAL) {
             clock_asked = Some(Instant::now());
             if let Err(error) = ask_clock(&service).await {
-                tracing::error!(%error, "the database does not say the time");
+                tracing::error!(%error, "cannot read the database's clock");
             }
         }
         match advance(&service, retention.as_mut()).await {
             Ok(true) => {}
             Ok(false) => sleep(LOOK_INTERVAL).await,
             Err(error) => {
-                tracing::error!(error = tee_api::chain(&error), "work in the background failed");
+                tracing::error!(error = tee_api::chain(&error), "background work failed");
                 sleep(PAUSE_AFTER_FAILURE).await;
             }
         }

@@ -127,9 +127,9 @@ pub(crate) fn router(app: App, gate: Gate) -> Router {
     let for_anyone = OpenApiRouter::from(openapi::routes(&document).merge(pages::for_anyone()));
     router
         .merge(needs(Need::Nothing, for_anyone))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here"))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "nothing exists at this path"))
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this method is not for this path")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not allow this method")
         })
         .layer(from_fn(pages::explain))
         .layer(from_fn_with_state(app.clone(), trace))
@@ -165,7 +165,7 @@ async fn trace(State(app): State<App>, request: Request, next: Next) -> Response
 /// Ends a request that takes too long to arrive or to be answered.
 async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
-        let detail = "the request took too long to arrive or to be answered";
+        let detail = "the request took too long to arrive or to answer";
         Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail).into_response()
     })
 }

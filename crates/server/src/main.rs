@@ -18,11 +18,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Exit code after a second signal.
 const INTERRUPTED: i32 = 130;
 
-/// Hands batches to TEE provers and keeps their proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once.
+/// Hands out batches to TEE provers and keeps their proofs, until it gets SIGINT or SIGTERM. A second signal stops it
+/// at once.
 #[derive(Parser)]
 #[command(version = tee_api::long_version())]
 struct Arguments {
-    /// The configuration, in YAML; variables of the environment (TEE_SERVER_DATABASE_URL, …) go over it.
+    /// Configuration file (YAML); environment variables (TEE_SERVER_DATABASE_URL, …) override it.
     #[arg(long, value_name = "FILE", global = true)]
     config_path: Option<PathBuf>,
     /// Show the configuration and where each value comes from, and exit.
@@ -34,30 +35,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Takes batches in from a zksync-era object store.
+    /// Imports batches from a zksync-era object store.
     Import {
         /// The object store: file://FOLDER, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, with witness_inputs/ in it.
         #[arg(long, value_name = "URL")]
         blobs: ObjectStoreUrl,
-        /// For each batch, a file with what the blobs lack, in JSON.
+        /// For each batch, a JSON file with what the blobs lack.
         #[arg(required = true, value_name = "FILE")]
         rest: Vec<PathBuf>,
     },
-    /// Deletes what lies in the object store and belongs to no batch, as a crash in the middle of an upload leaves it. Servers
-    /// may run meanwhile.
+    /// Deletes what is in the object store and belongs to no batch, such as the remains of an interrupted upload.
+    /// Servers may keep running.
     Gc {
-        /// Only what is at least so old, in hours. Nothing of today (UTC) is ever taken.
+        /// Delete only what is at least this old, in hours. Nothing of today (UTC) is ever deleted.
         #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
         older_than_hours: u32,
-        /// Only says what it would delete.
+        /// Only print what would be deleted.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Brings the database to this version's schema, as a start does, and ends.
+    /// Migrates the database to this version's schema, as every start does, and exits.
     Migrate,
-    /// Makes a token: prints it, for its holder alone, and the line for the tokens file.
+    /// Makes a token: prints the token, for its holder only, and the line for the tokens file.
     Token {
-        /// What it is called in logs.
+        /// Its name in logs.
         #[arg(long)]
         name: TokenName,
         /// What its holder may do: prover, admin or reader.
@@ -94,8 +95,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             for file in rest {
                 let (batch, added) = service.import(&blobs, &file).await.with_context(|| file.display().to_string())?;
                 match added {
-                    AddedBatch::New => tracing::info!(batch, "batch taken in"),
-                    AddedBatch::Known => tracing::info!(batch, "batch was there"),
+                    AddedBatch::New => tracing::info!(batch, "imported the batch"),
+                    AddedBatch::Known => tracing::info!(batch, "the batch was already there"),
                 }
             }
             service.close().await;
@@ -107,12 +108,20 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             let garbage = service.collect_garbage(least_age, !dry_run).await?;
             service.close().await;
             let Garbage { orphans, orphan_bytes, in_use, young, foreign } = garbage;
-            tracing::info!(orphans, orphan_bytes, in_use, young, foreign, deleted = !dry_run, "blobs looked through");
+            tracing::info!(
+                orphans,
+                orphan_bytes,
+                in_use,
+                young,
+                foreign,
+                deleted = !dry_run,
+                "looked through the blobs"
+            );
             Ok(())
         }
         Some(Command::Migrate) => {
             let migrated = tee_server::migrate(&configured()?.database_url).await?;
-            tracing::info!(version = migrated.version, "the database has this version's schema");
+            tracing::info!(version = migrated.version, "the database has the schema of this version");
             Ok(())
         }
         Some(Command::Token { name, role }) => {
@@ -125,7 +134,7 @@ fn load(path: Option<&Path>) -> anyhow::Result<Loaded> {
     let loaded = Config::load(path, settings::environment, &settings::variable_names());
     loaded.with_context(|| match path {
         Some(path) => format!("configuration {}", path.display()),
-        None => "configuration without --config-path FILE".to_owned(),
+        None => "configuration (no --config-path FILE was given)".to_owned(),
     })
 }
 

@@ -24,31 +24,32 @@ pub(crate) struct Metrics {
     request_duration: Family<Route, Histogram<Duration>>,
     /// Batches handed out, by type of enclave.
     pub(crate) batches_handed_out: Family<OfTeeType, Counter>,
-    /// Proofs accepted, those submitted again included, by type of enclave.
+    /// Accepted proofs, including repeated submissions, by type of enclave.
     pub(crate) proofs_accepted: Family<OfTeeType, Counter>,
     /// Proofs refused, by the problem's code.
     proofs_refused: Family<Refused, Counter>,
     /// ALARM when not 0: proofs that contradict an accepted proof of their batch, or the next batch.
     pub(crate) disagreements_seen: Counter,
-    /// Judgements of registered keys that could not be made, for lack of collateral.
+    /// Judgements of registered keys that failed because collateral was missing.
     pub(crate) judgements_failed: Counter,
-    /// Changes of the tokens file, the certificate and the policy while the server runs: taken over, or refused.
+    /// Changes of the tokens file, the certificate, the policy and the known builds while the server runs, by outcome:
+    /// taken_over or refused.
     reloads: Family<ReloadLabels, Counter>,
-    /// How many batches the node that is followed has and this server does not.
+    /// Batches that the mirrored node has and this server does not.
     pub(crate) mirror_lag_batches: Gauge<u64>,
-    /// Those of them that could not be had and are tried again later.
+    /// Batches of the mirrored node that could not be fetched and are tried again later.
     pub(crate) mirror_put_off_batches: Gauge<usize>,
-    /// Attempts to complete inputs that lack paths, by what became of them.
+    /// Attempts to complete inputs that lack paths, by outcome.
     pub(crate) completions: Family<CompletionOutcome, Counter>,
-    /// Inputs of finished batches that were deleted, as `keep_finished_inputs` says.
+    /// Inputs of finished batches that were deleted because of `keep_finished_inputs`.
     pub(crate) inputs_retired: Counter,
-    /// Their size in the object store, in bytes.
+    /// Size of these inputs in the object store, in bytes.
     pub(crate) input_bytes_retired: Counter,
     /// Open connections.
     pub(crate) open_connections: Gauge<usize>,
-    /// Clients that follow the events.
+    /// Clients that are following the events.
     pub(crate) event_streams: Gauge<usize>,
-    /// What runs.
+    /// Version and build of this program.
     build: Info<BuildLabels>,
 }
 
@@ -63,9 +64,9 @@ struct BuildLabels {
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct DatabaseHealth {
-    /// Whether the database takes a write: 1 or 0. The gauges of state are there when it answers what is read.
+    /// Whether the database accepts writes: 1 or 0. Gauges of state are present when it can be read.
     database_up: Gauge<u64>,
-    /// How long ago the database last took a write that was made to try it.
+    /// How long ago the last test write to the database succeeded.
     #[metrics(unit = Unit::Seconds)]
     database_last_write_age: Gauge<Duration>,
 }
@@ -74,28 +75,30 @@ struct DatabaseHealth {
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct State {
-    /// Jobs that are not finished, by type of enclave and status; 100,000 where there are more.
+    /// Unfinished jobs, by type of enclave and status; counted up to 100,000.
     jobs: Family<JobLabels, Gauge<u64>>,
-    /// The lowest batch of the jobs that are not finished, by type of enclave and status.
+    /// Lowest batch with an unfinished job, by type of enclave and status.
     jobs_lowest_batch: Family<JobLabels, Gauge<u64>>,
-    /// ALARM when not 0: proofs kept that contradict what is accepted or known, and that nobody has explained yet.
+    /// ALARM when not 0: stored proofs that contradict an accepted or known root, and that nobody has explained yet.
     disagreements: Gauge<u64>,
-    /// Batches whose input lacks paths and is to be completed.
+    /// Batches whose input lacks paths and has yet to be completed.
     incomplete_inputs: Gauge<u64>,
-    /// Registered keys, by whether they are in force or revoked; those in force that are suspended once more.
+    /// Registered keys: `in_force`; `revoked`, which includes the keys that the policy refuses; and `suspended`, which
+    /// `in_force` includes.
     keys: Family<Standing, Gauge<u64>>,
-    /// Provers that asked for work within the last day, by type of enclave and whether they are paused because they only fail.
+    /// Provers that asked for work within the last day, by type of enclave and state: working, or paused because they
+    /// only fail.
     provers: Family<ProverLabels, Gauge<u64>>,
-    /// How long ago the quote of a key in force passed that has waited longest to be judged again: for lack of collateral,
-    /// once it is more than the interval of judging again.
+    /// Age of the oldest judgement among the keys in force. If it exceeds the interval of judging again, collateral is
+    /// missing.
     #[metrics(unit = Unit::Seconds)]
     oldest_judgement_age: Gauge<Duration>,
-    /// How long the collateral lasts of the key in force whose collateral ends first; negative once it has ended.
+    /// Time until the first collateral of a key in force expires; negative once it has expired.
     #[metrics(unit = Unit::Seconds)]
     collateral_left: Gauge<f64>,
-    /// Blobs that all runs of `gc` have deleted.
+    /// Blobs deleted by all runs of `gc`.
     gc_deleted_blobs: Gauge<u64>,
-    /// Their size, in bytes.
+    /// Size of the blobs deleted by all runs of `gc`, in bytes.
     gc_deleted_bytes: Gauge<u64>,
 }
 
@@ -103,7 +106,7 @@ struct State {
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct GcRun {
-    /// How long ago the last run of `gc` came to its end.
+    /// How long ago the last run of `gc` finished.
     #[metrics(unit = Unit::Seconds)]
     gc_age: Gauge<Duration>,
 }
@@ -112,7 +115,7 @@ struct GcRun {
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct Time {
-    /// How far this machine's clock is ahead of the database's, which leases go by; negative where it is late.
+    /// How far this machine's clock is ahead of the database's, which decides about leases; negative if it is behind.
     #[metrics(unit = Unit::Seconds)]
     clock_skew: Gauge<f64>,
 }
@@ -121,9 +124,9 @@ struct Time {
 #[derive(Debug, Group)]
 #[metrics(prefix = "tee_server")]
 struct Batches {
-    /// The lowest batch that is there.
+    /// Lowest batch that the server has.
     oldest_batch: Gauge<u64>,
-    /// The highest batch that is there.
+    /// Highest batch that the server has.
     latest_batch: Gauge<u64>,
 }
 
@@ -236,7 +239,7 @@ impl Metrics {
             Ok(()) => {
                 health.database_up.set(1);
             }
-            Err(error) => tracing::error!(%error, "the database does not take writes"),
+            Err(error) => tracing::error!(%error, "the database does not accept writes"),
         }
         match state {
             Ok((state, batches, gc)) => {
@@ -244,7 +247,7 @@ impl Metrics {
                 gc.iter().for_each(|gc| registry.register_metrics(gc));
                 batches.iter().for_each(|batches| registry.register_metrics(batches));
             }
-            Err(error) => tracing::error!(%error, "the state for metrics cannot be read"),
+            Err(error) => tracing::error!(%error, "cannot read the state for metrics"),
         }
         let mut text = String::new();
         registry.encode(&mut text, Format::OpenMetrics).expect("a string takes all");

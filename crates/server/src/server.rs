@@ -97,7 +97,7 @@ impl Server {
         let access = Arc::new(Access::open(&config)?);
         let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         if tls.is_none() && !access.is_open() && !address.ip().is_loopback() {
-            tracing::warn!("tokens travel in the clear: set tls, or let a proxy in front of the server speak it");
+            tracing::warn!("tokens are sent unencrypted: set tls, or put a proxy with TLS in front of the server");
         }
         let completing = config
             .completion_url()
@@ -156,7 +156,7 @@ impl Server {
         self.service.stopping.cancel();
         match self.serving.await {
             Ok(0) => {}
-            Ok(cut) => tracing::warn!(connections = cut, "requests in hand were cut off"),
+            Ok(cut) => tracing::warn!(connections = cut, "interrupted requests that were still running"),
             Err(error) => tracing::error!(%error, "serving ended early"),
         }
         self.mirroring.wait().await;
@@ -176,7 +176,7 @@ async fn reload(access: Arc<Access>, tls: Option<Arc<Tls>>, metrics: Metrics, st
             metrics.reloaded("certificate", tls.and_then(|tls| tls.reload()));
         });
         if let Err(error) = look.await {
-            tracing::error!(%error, "tokens and certificates cannot be looked at");
+            tracing::error!(%error, "cannot check tokens and certificates for changes");
         }
     }
 }

@@ -85,7 +85,7 @@ impl<S: Source> Watched<S> {
             }
             Err(error) => {
                 let error = tee_api::chain(&error);
-                tracing::error!(error, "{} not reloaded: what was there before stays in force", S::NAME);
+                tracing::error!(error, "{} not reloaded; the previous version stays in force", S::NAME);
                 Some(Reload::Refused)
             }
         }

@@ -35,11 +35,11 @@ pub struct SlotPath {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the fields are named in the messages")]
 pub enum CompletionError {
-    #[error("the input names no root of the batch before")]
+    #[error("the input does not name the previous batch's root")]
     NoPreviousRoot,
-    #[error("the path of {key:?} has {got} hashes, at most 256 fit")]
+    #[error("the path of {key:?} has {got} hashes, at most 256 are possible")]
     PathTooLong { key: StorageKey, got: usize },
-    #[error("the path of {key:?} leads to the root {got:?}, the batch before ended with {expected:?}")]
+    #[error("the path of {key:?} leads to the root {got:?}, but the previous batch ended with {expected:?}")]
     OtherRoot { key: StorageKey, got: H256, expected: H256 },
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn check_forms(input: &BatchInput) -> Result<(), Rejection> {
 
 fn check_form(transaction: &Transaction, evm_emulator: bool) -> Result<(), &'static str> {
     if transaction.execute.contract_address.is_none() && !evm_emulator {
-        return Err("no recipient, and the chain has no EVM emulator");
+        return Err("it has no recipient, and the chain has no EVM emulator");
     }
     if transaction.execute.factory_deps.iter().any(|code| !is_bytecode(code)) {
         return Err("a factory dependency is not a bytecode");
@@ -110,7 +110,7 @@ impl Verdicts {
             return Ok(recovery);
         }
         let index = *self.malformed.get_or_insert(self.hashes.len());
-        Err(Rejection::MalformedTransaction { index, reason: "it has no hash, or claims another".to_owned() })
+        Err(Rejection::MalformedTransaction { index, reason: "its hash is missing or wrong".to_owned() })
     }
 
     /// The hashes of all transactions.

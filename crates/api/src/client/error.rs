@@ -19,7 +19,7 @@ pub enum ClientError {
         retry_after: Option<Duration>,
     },
     /// The server understood and refused: trying the same again is useless.
-    #[error("the server refused with status {status}: {detail}")]
+    #[error("the server refused the request with status {status}: {detail}")]
     Refused {
         /// The HTTP status, 4xx.
         status: u16,
@@ -37,13 +37,13 @@ pub enum ClientError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AnswerError {
     /// A status that is neither success nor error.
-    #[error("the server answered with the unexpected status {0}")]
+    #[error("the server answered with an unexpected status: {0}")]
     Status(u16),
     /// A content type other than JSON and CBOR.
-    #[error("the server answered with a content type that was not asked for")]
+    #[error("the server answered with a content type that was not requested")]
     ContentType,
     /// An encoding other than zstd.
-    #[error("the server answered with a content encoding that was not asked for")]
+    #[error("the server answered with a content encoding that was not requested")]
     ContentEncoding,
     /// Lease headers that do not make a lease.
     #[error("the server answered with a malformed lease")]

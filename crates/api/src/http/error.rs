@@ -17,7 +17,7 @@ pub enum ClientSetupError {
     #[error("TLS: {0}")]
     Tls(String),
     /// The token has characters that a header cannot hold.
-    #[error("the bearer token cannot stand in a header")]
+    #[error("the bearer token contains characters that a header cannot hold")]
     Token,
     /// The HTTP client cannot be set up.
     #[error("HTTP client: {0}")]
@@ -31,10 +31,10 @@ pub enum NetworkError {
     #[error("cannot connect: {0}")]
     Connect(String),
     /// The server took too long.
-    #[error("the server took too long")]
+    #[error("the server did not answer in time")]
     TimeOut,
     /// The answer came too slowly.
-    #[error("the server sent its answer slower than {least_bytes_per_sec} bytes per second")]
+    #[error("the server sent its answer at less than {least_bytes_per_sec} bytes per second")]
     Slow {
         /// The minimum rate.
         least_bytes_per_sec: u64,

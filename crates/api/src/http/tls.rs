@@ -88,7 +88,7 @@ pub(super) fn config(
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ClientSetupError> {
     let certificates = CertificateDer::pem_slice_iter(&read(file)?).collect::<Result<Vec<_>, _>>();
     match certificates.map_err(|error| in_file(file, &error))? {
-        none if none.is_empty() => Err(in_file(file, &"no certificate in PEM")),
+        none if none.is_empty() => Err(in_file(file, &"no PEM certificate found")),
         certificates => Ok(certificates),
     }
 }

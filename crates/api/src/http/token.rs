@@ -14,7 +14,7 @@ pub struct BearerToken(Zeroizing<String>);
 
 /// The text is not a bearer token. The error does not show the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("bearer token: not 1 to 4096 visible ASCII characters")]
+#[error("bearer token: must be 1 to 4096 visible ASCII characters")]
 pub struct BearerTokenError;
 
 impl BearerToken {

@@ -11,7 +11,7 @@ impl FromStr for Bytes {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const ERROR: &str = "not a number of bytes or a number with one of the units kB, MB, GB, KiB, MiB, GiB";
+        const ERROR: &str = "must be a number of bytes, or a number with a unit: kB, MB, GB, KiB, MiB, GiB";
         let text = text.trim();
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
         let unit: u64 = match unit.trim() {

@@ -11,7 +11,7 @@ impl FromStr for Interval {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const ERROR: &str = "not a number of seconds or a number with one of the units ms, s, min, h, d";
+        const ERROR: &str = "must be a number of seconds, or a number with a unit: ms, s, min, h, d";
         let text = text.trim();
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
         let unit_millis = match unit.trim() {

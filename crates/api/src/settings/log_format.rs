@@ -36,7 +36,7 @@ impl LogFormat {
             Self::Json => registry.with(lines.json()).init(),
         }
         if let Some(error) = wrong {
-            tracing::warn!(error, "RUST_LOG says nothing: it is no list of levels by target");
+            tracing::warn!(error, "RUST_LOG is ignored: it must list levels per target, such as info,tee_api=debug");
         }
     }
 }
@@ -48,7 +48,7 @@ impl FromStr for LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err("none of text, json"),
+            _ => Err("must be text or json"),
         }
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn check(policy: &Policy, quote: &Quote, findings: &mut Findings) {
 
 fn check_enclave(policy: &Policy, report: &EnclaveReport, findings: &mut Findings) {
     let sgx = policy.sgx.as_ref();
-    findings.check(Rule::Tee, sgx.is_some(), "sgx", "a section of the policy");
+    findings.check(Rule::Tee, sgx.is_some(), "sgx", "a kind that the policy has a section for");
     let mrenclaves = sgx.and_then(|sgx| sgx.mrenclaves.as_deref());
     // Pinning only the signer would accept everything else that it signs, including older versions with known holes.
     one_of(Rule::MrEnclave, Hex(report.mr_enclave), mrenclaves.unwrap_or_default(), findings);
@@ -94,7 +94,7 @@ fn check_enclave(policy: &Policy, report: &EnclaveReport, findings: &mut Finding
 
 fn check_domain(policy: &Policy, report: &TdReport, findings: &mut Findings) {
     let tdx = policy.tdx.as_ref();
-    findings.check(Rule::Tee, tdx.is_some(), "tdx", "a section of the policy");
+    findings.check(Rule::Tee, tdx.is_some(), "tdx", "a kind that the policy has a section for");
     let [rtmr0, rtmr1, rtmr2, rtmr3] = report.rtmrs;
     let found = [report.mr_td, rtmr0, rtmr1, rtmr2, rtmr3].map(Hex);
     let mrs = tdx.and_then(|tdx| tdx.mrs.as_deref()).unwrap_or_default();
@@ -107,8 +107,8 @@ fn check_domain(policy: &Policy, report: &TdReport, findings: &mut Findings) {
     let known = mrs.contains(&found);
     let said = match (known, differing.as_slice()) {
         (true, _) => "known".to_owned(),
-        (false, []) => "each known, but not together".to_owned(),
-        (false, names) => format!("not known: {}", names.join(", ")),
+        (false, []) => "each is known, but not as a set".to_owned(),
+        (false, names) => format!("unknown: {}", names.join(", ")),
     };
     findings.check(Rule::Mrs, known, said, format!("one of {} sets of five", mrs.len()));
     let Some(tdx) = tdx else { return };

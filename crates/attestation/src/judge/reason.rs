@@ -27,7 +27,7 @@ pub(super) fn of(flaw: Flaw, case: &Case<'_>, error: &str) -> String {
         Flaw::Fmspc => fmspc(case).unwrap_or_else(|| flaw.reason().to_owned()),
         Flaw::NoTcbLevel => no_level(case).unwrap_or_else(|| flaw.reason().to_owned()),
         Flaw::TdxModule => module(case).unwrap_or_else(|| flaw.reason().to_owned()),
-        Flaw::Other => format!("a reason that has no name here: {}", error.replace(char::is_control, " ")),
+        Flaw::Other => format!("another reason: {}", error.replace(char::is_control, " ")),
         flaw => flaw.reason().to_owned(),
     }
 }
@@ -51,8 +51,8 @@ fn out_of_time(case: &Case<'_>, late: Late) -> Option<String> {
     let mut said: Vec<_> = pieces(case)
         .into_iter()
         .filter_map(|Piece { name, from_secs, until_secs }| match late {
-            Late::Ended if until_secs < at => Some(format!("the {name} ended {}", time(until_secs))),
-            Late::NotBegun if from_secs > at => Some(format!("the {name} is of {}, later than that", time(from_secs))),
+            Late::Ended if until_secs < at => Some(format!("the {name} expired at {}", time(until_secs))),
+            Late::NotBegun if from_secs > at => Some(format!("the {name} is not valid before {}", time(from_secs))),
             _ => None,
         })
         .collect();
@@ -108,7 +108,7 @@ fn fmspc(case: &Case<'_>) -> Option<String> {
     let quotes = intel::quote_fmspc(&Quote::parse(case.quote).ok()?).ok()?;
     let theirs = case.collateral.tcb_info_head().ok()?.fmspc;
     Some(format!(
-        "the collateral is of other processors: FMSPC {}, the quote's is {}",
+        "the collateral is for other processors: its FMSPC is {}, the quote's is {}",
         theirs.to_ascii_uppercase(),
         hex::encode_upper(quotes)
     ))
@@ -140,7 +140,7 @@ fn no_level(case: &Case<'_>) -> Option<String> {
     let short: Vec<_> = short.iter().map(shown).collect();
     let (date, _) = level.tcb_date.split_once('T').unwrap_or((&level.tcb_date, ""));
     Some(format!(
-        "older than each of the {} TCB levels; the nearest ({} of {date}) wants {}",
+        "older than each of the {} TCB levels; the nearest ({} of {date}) needs {}",
         tcb_info.tcb_levels.len(),
         level.tcb_status,
         short.join(", ")

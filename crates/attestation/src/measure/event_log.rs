@@ -58,13 +58,13 @@ pub enum Register {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EventLogError {
     /// It is larger than [`MAX_EVENT_LOG_BYTES`].
-    #[error("event log: {got} bytes where {limit} are allowed", limit = MAX_EVENT_LOG_BYTES)]
+    #[error("event log: {got} bytes, at most {limit} are allowed", limit = MAX_EVENT_LOG_BYTES)]
     TooLarge {
         /// The number of bytes.
         got: usize,
     },
     /// The bytes are the ACPI table that says where the log is.
-    #[error("this is the ACPI table CCEL, the log is in /sys/firmware/acpi/tables/data/CCEL")]
+    #[error("this is the ACPI table CCEL; the log is in /sys/firmware/acpi/tables/data/CCEL")]
     AcpiTable,
     /// The bytes end inside an entry.
     #[error("the event log is cut short")]
@@ -76,13 +76,13 @@ pub enum EventLogError {
     #[error("the event log has no SHA-384 digests")]
     NoSha384,
     /// An entry's digests do not match the header.
-    #[error("event {event}: its digests are not those that the header announces")]
+    #[error("event {event}: its digests do not match the header")]
     Digests {
         /// The entry, from 0.
         event: usize,
     },
     /// An entry is about a register that no domain has.
-    #[error("event {event}: register index {index} is not known")]
+    #[error("event {event}: unknown register index {index}")]
     UnknownRegister {
         /// The entry, from 0.
         event: usize,
@@ -90,7 +90,7 @@ pub enum EventLogError {
         index: u32,
     },
     /// The bytes after the last entry are neither all zeros nor all ones.
-    #[error("something stands behind the last of {events} events")]
+    #[error("unexpected bytes after the last of {events} events")]
     TrailingBytes {
         /// The number of entries.
         events: usize,

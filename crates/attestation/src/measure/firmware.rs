@@ -70,7 +70,7 @@ pub enum PageOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FirmwareError {
     /// It is larger than [`MAX_FIRMWARE_BYTES`].
-    #[error("firmware: {got} bytes where {limit} are allowed", limit = MAX_FIRMWARE_BYTES)]
+    #[error("firmware: {got} bytes, at most {limit} are allowed", limit = MAX_FIRMWARE_BYTES)]
     TooLarge {
         /// The number of bytes.
         got: usize,
@@ -82,10 +82,10 @@ pub enum FirmwareError {
     #[error("the firmware is not made for TDX")]
     NotForTdx,
     /// The TDX descriptor is not where the table says, or is invalid.
-    #[error("the firmware's TDX descriptor is broken")]
+    #[error("the firmware's TDX descriptor is invalid")]
     Descriptor,
     /// A section is not a whole number of pages, has unknown attributes, or lacks data that must be measured.
-    #[error("section {section} of the firmware's TDX descriptor is broken")]
+    #[error("section {section} of the firmware's TDX descriptor is invalid")]
     Section {
         /// The section, from 0.
         section: usize,

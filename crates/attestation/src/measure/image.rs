@@ -26,10 +26,10 @@ const CERTIFICATES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ImageError {
     /// It is neither a UKI nor a kernel that UEFI could start.
-    #[error("not a program for UEFI (PE32+)")]
+    #[error("not a UEFI program (PE32+)")]
     NotAnImage,
     /// It ends inside something that its headers announce, or its parts overlap.
-    #[error("the program is cut short, or its headers are broken")]
+    #[error("the program is cut short, or its headers are invalid")]
     Broken,
 }
 

@@ -68,16 +68,16 @@ pub enum SigstructError {
     #[error("the SIGSTRUCT is cut short")]
     Truncated,
     /// Bytes follow the structure.
-    #[error("{bytes} bytes stand behind the SIGSTRUCT")]
+    #[error("{bytes} unexpected bytes after the SIGSTRUCT")]
     TrailingBytes {
         /// Their number.
         bytes: usize,
     },
     /// A field has a value that the processor does not accept.
-    #[error("{0} is not what the processor accepts")]
+    #[error("{0} has a value that the processor does not accept")]
     Field(SigstructField),
     /// The signature is not that of its key: no processor starts an enclave with it.
-    #[error("the signature does not hold")]
+    #[error("the signature is invalid")]
     Signature,
 }
 

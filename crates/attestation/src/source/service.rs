@@ -48,7 +48,7 @@ impl Service {
                 let file = percent_decode_str(file).decode_utf8_lossy();
                 http::client(&base_url, Some(Path::new(&*file)), program)
             }
-            Some(_) => return Err(wrong(&"behind # there can be ca=FILE alone")),
+            Some(_) => return Err(wrong(&"only ca=FILE may follow #")),
         };
         let http = http.map_err(|error| wrong(&error))?;
         base_url.set_fragment(None);
@@ -128,7 +128,7 @@ impl Service {
         }
         let headers = response.headers().clone();
         let Some(body) = read_body(response, MAX_ANSWER_BYTES, Pace::default()).await.map_err(network)? else {
-            let problem = format!("more than {MAX_ANSWER_BYTES} bytes");
+            let problem = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
             return Err(SourceError::Answer { path, problem });
         };
         Ok(Answer { path, headers, body })
@@ -157,6 +157,9 @@ impl Answer {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| percent_decode_str(value).decode_utf8().ok())
             .map(|pem| pem.into_owned())
-            .ok_or_else(|| SourceError::Answer { path: self.path.clone(), problem: format!("no {name}") })
+            .ok_or_else(|| SourceError::Answer {
+                path: self.path.clone(),
+                problem: format!("the header {name} is missing or unreadable"),
+            })
     }
 }

@@ -15,8 +15,8 @@ pub(super) const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {
     /// A batch input: .json or .cbor, also .zst or .gz; - is the standard input.
     file: PathBuf,
-    /// A JSON-RPC of the chain that knows zks_getProof, with the state of the batch before. It is not trusted: what it says is
-    /// checked against the root before the batch.
+    /// A JSON-RPC server of the chain that has zks_getProof and the state before the batch. It is not trusted: its
+    /// answers are checked against the root before the batch.
     #[arg(long, value_name = "URL")]
     l2_rpc: String,
     /// Where to write the completed input: .json or .cbor, also .zst or .gz.
@@ -39,11 +39,11 @@ pub(crate) async fn run(args: &Args) -> Result<Exit> {
     let (input, paths) = match complete(input, &node).await {
         Ok(completed) => completed,
         Err(error) => {
-            eprintln!("not completed: {} ({})", chain(&error), args.file.display());
+            eprintln!("cannot complete: {} ({})", chain(&error), args.file.display());
             return Ok(Exit::Failure);
         }
     };
     batch_file::write(&args.output, &input).with_context(|| format!("cannot write {}", args.output.display()))?;
-    println!("completed: batch {batch} has {paths} further paths ({})", args.output.display());
+    println!("completed: added {paths} paths to batch {batch} ({})", args.output.display());
     Ok(Exit::Success)
 }

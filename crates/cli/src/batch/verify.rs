@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Batch inputs: .json or .cbor, also .zst or .gz; - is the standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
     /// Reject batches of any other chain.
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Err(error) => return Ok(exit::unreadable(&error)),
     };
     if pins.is_none() {
-        eprintln!("note: nothing pins the code, so a batch may bring a bootloader of its own: {HOW_TO_PIN}");
+        eprintln!("note: the code is not pinned, so a batch may bring its own bootloader: {HOW_TO_PIN}");
     }
     let options = Options { pins: pins.unwrap_or(Pins::DangerAnyCode { chain_id }) };
     let mut worst = Verdict::Verified;
@@ -147,7 +147,7 @@ fn print(report: &Report<'_>) {
         (Verdict::Rejected, check) => {
             println!("rejected: {}: {error} ({file})", check.unwrap_or_default());
             if check == Some("unproven_cost") {
-                eprintln!("note: `teectl batch complete` asks a node of the chain for the paths that are missing");
+                eprintln!("note: `teectl batch complete` gets the missing paths from a node of the chain");
             }
         }
         (Verdict::Unreadable, _) => eprintln!("unreadable: {error} ({file})"),

@@ -81,7 +81,7 @@ fn compare<'a>(args: &FileArgs, file: &'a Path, batch: &Encoded) -> Result<Repor
         reference.add(counts, decoded + run_took);
 
         if root != verified.root() {
-            bail!("the verifier comes to the root {:?}, the reference to {root:?}", verified.root());
+            bail!("the verifier computed the root {:?}, but the reference {root:?}", verified.root());
         }
     }
     Ok(Report {

@@ -11,7 +11,7 @@ use crate::batch_file::Encoded;
 
 #[derive(clap::Args)]
 pub(super) struct TransactionsArgs {
-    /// Transactions of the batches, one batch a number.
+    /// Numbers of transactions, one batch for each.
     #[arg(long = "txs", value_name = "N,…", value_delimiter = ',', default_values_t = [10, 100, 1_000, 5_000, 10_000])]
     transactions: Vec<usize>,
     #[command(flatten)]
@@ -20,7 +20,7 @@ pub(super) struct TransactionsArgs {
 
 #[derive(clap::Args)]
 pub(super) struct LeavesArgs {
-    /// Leaves that the tree is filled with before the batch, one batch a number.
+    /// Numbers of leaves in the tree before the batch, one batch for each.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000])]
     leaves: Vec<u64>,
     /// Transactions of each batch.
@@ -120,8 +120,8 @@ fn table(measure: &Measure, batches: &[Batch]) -> Result<()> {
             peak_rss_bytes: peak_rss_bytes(&batch.encoded)?,
         };
         let text = format!(
-            "{:>6} transactions, {:>7} leaves, {:>6} paths of {:>7} hashes: {:>8.1} ms, {:>7.1} µs a transaction ({:.2} of the first \
-             row's), peak memory {}",
+            "{:>6} transactions, {:>7} leaves, {:>6} paths of {:>7} hashes: {:>8.1} ms, {:>7.1} µs per transaction \
+             ({:.2} times the first row's), peak memory {}",
             row.transactions,
             row.leaves,
             row.paths,

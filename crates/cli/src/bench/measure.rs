@@ -15,7 +15,7 @@ use crate::batch_file::Encoded;
 /// How to print.
 #[derive(clap::Args)]
 pub(super) struct Output {
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
 }
@@ -25,7 +25,7 @@ pub(super) struct Output {
 pub(super) struct Measure {
     #[command(flatten)]
     pub(super) output: Output,
-    /// Counted runs of each, after one that is not counted.
+    /// Number of measured runs of each, after one that does not count.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) runs: u32,
 }
@@ -99,11 +99,11 @@ pub(super) fn peak_rss_bytes(batch: &Encoded) -> Result<Option<u64>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join(batch.file_name());
     fs::write(&file, batch.bytes())?;
-    let teectl = std::env::current_exe().context("cannot find this program's file")?;
+    let teectl = std::env::current_exe().context("cannot find this program's own file")?;
     let output = Command::new(teectl).args(["batch", "verify", "--json"]).arg(&file).output()?;
-    let line: Line = serde_json::from_slice(&output.stdout).context("teectl batch verify ends without a report")?;
+    let line: Line = serde_json::from_slice(&output.stdout).context("teectl batch verify ended without a report")?;
     if line.verdict != "verified" {
-        bail!("the batch does not verify in a process of its own");
+        bail!("the batch does not verify in a separate process");
     }
     Ok(line.peak_rss_bytes)
 }

@@ -10,7 +10,7 @@ use crate::batch_file::Encoded;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Slots that the batch reads for the first time.
+    /// Number of slots that the batch reads for the first time.
     #[arg(long, value_name = "N", default_value_t = 140_000)]
     cold_reads: usize,
     #[command(flatten)]
@@ -55,8 +55,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
             ratio,
         };
         let text = format!(
-            "{}: {} cold reads, {} paths: peak memory {}, {} for a batch of one transaction; the difference is {:.2} times the \
-             decoded input of {}",
+            "{}: {} cold reads, {} paths: peak memory {}, {} for a batch of one transaction; the difference is {:.2} \
+             times the size of the decoded input, {}",
             report.form,
             report.cold_reads,
             report.paths,

@@ -36,8 +36,8 @@ pub(super) fn run(args: &FileArgs) -> Result<()> {
         let batch = batch_file::load(file).with_context(|| format!("cannot read {}", file.display()))?;
         let report = compare(args, file, &batch).with_context(|| file.display().to_string())?;
         let text = format!(
-            "two batches: in turn {:.1} ms, at once {:.1} ms, {:.2} times the throughput, {:.2} times where nothing is shared \
-             (medians of {}, {})",
+            "two batches: in turn {:.1} ms, at once {:.1} ms, {:.2} times the throughput, {:.2} times if nothing is \
+             shared (medians of {}, {})",
             report.in_turn_ms,
             report.at_once_ms,
             report.ratio,

@@ -40,14 +40,14 @@ pub(crate) fn proofs(rows: &[OverviewRow], sealed: &[Sealed], key: &PublicKey) -
 
 fn statement(proof: &OverviewProof, batch: &Sealed, key: &PublicKey) -> Result<SignedStatement, &'static str> {
     let ok = |holds: bool, problem| if holds { Ok(()) } else { Err(problem) };
-    ok(proof.pubkey == *key, "another key than the prover's")?;
-    ok(proof.root == batch.root, "another root than the devnet's")?;
-    ok(proof.signature.verify(batch.root, key).is_ok(), "the signature does not hold")?;
+    ok(proof.pubkey == *key, "signed by another key than the prover's")?;
+    ok(proof.root == batch.root, "its root is not the devnet's")?;
+    ok(proof.signature.verify(batch.root, key).is_ok(), "the signature is invalid")?;
     let statement = proof.statement.as_deref().ok_or("no statement")?;
     let signed: SignedStatement = serde_json::from_str(statement).map_err(|_| "its statement cannot be read")?;
     ok(signed.verify(key).is_ok(), "its statement's signature does not hold")?;
     let said = &signed.statement;
-    ok(said.batch_number == batch.number, "its statement is of another batch")?;
+    ok(said.batch_number == batch.number, "its statement is about another batch")?;
     ok(said.previous_root == batch.previous_root, "its statement starts from another root than the devnet's")?;
     ok(said.root == batch.root, "its statement ends in another root than the devnet's")?;
     Ok(signed)

@@ -64,9 +64,9 @@ impl<'a> Asked<'a> {
             Err(error) => {
                 let todo = match error.downcast_ref() {
                     Some(ClientError::Refused { status: 404, .. }) => {
-                        "see that this is the address of a tee-proof-server: it does not know /health/ready"
+                        "check that this is the address of a tee-proof-server: it does not know /health/ready"
                     }
-                    _ => advice::of(&error).unwrap_or("see that --server and the options beside it are right"),
+                    _ => advice::of(&error).unwrap_or("check --server and the options that go with it"),
                 };
                 (Check::todo(Part::Asked, "server", format!("{error:#}"), todo), None)
             }
@@ -81,7 +81,7 @@ fn policy(path: &Path) -> Check {
             Part::Asked,
             "policy",
             chain(&error),
-            "mend the file: teectl measure prints a policy of a program, and docs/ATTESTATION.md has all keys",
+            "correct the file: teectl measure prints a policy for a program, and docs/ATTESTATION.md lists all keys",
         ),
     }
 }
@@ -93,14 +93,14 @@ async fn collateral(urls: &str) -> (Check, Option<Time>) {
         Err(error) => {
             let todo = match error.downcast_ref() {
                 Some(SourceError::Busy { .. }) => {
-                    "the service wants to be left alone: ask again later, or use a PCCS of your own"
+                    "the service limits its requests: ask again later, or use your own PCCS"
                 }
                 Some(SourceError::Answer { .. }) => {
-                    "see that this is the address of a PCS or PCCS; Intel's is https://api.trustedservices.intel.com"
+                    "check that this is the address of a PCS or PCCS; Intel's is https://api.trustedservices.intel.com"
                 }
                 _ => {
-                    "see that the service runs and that the way to it is open; behind #ca=FILE stands the certificate of one that \
-                     signs its own. Intel's is https://api.trustedservices.intel.com"
+                    "check that the service runs and can be reached; for a self-signed certificate append #ca=FILE. \
+                     Intel's is https://api.trustedservices.intel.com"
                 }
             };
             (Check::todo(Part::Asked, "collateral", format!("{error:#}"), todo), None)
@@ -112,14 +112,14 @@ async fn reach(urls: &str) -> Result<Option<SystemTime>> {
     let CollateralSource::Services(services) = CollateralSource::open(urls, PROGRAM)? else {
         anyhow::bail!("--pccs: not an http:// or https:// URL")
     };
-    let mut last = Err(anyhow::anyhow!("--pccs: no URL"));
+    let mut last = Err(anyhow::anyhow!("--pccs: the URL is missing"));
     for service in services {
         last = service.reach().await.map_err(Into::into);
         if last.is_ok() {
             break;
         }
     }
-    last.context("no service of collateral")
+    last.context("cannot reach a collateral service")
 }
 
 /// The URLs without their queries, which may hold secrets.
@@ -141,10 +141,10 @@ impl Time {
             Err(behind) => (behind.duration(), "behind"),
         };
         if skew <= MOST_SKEW {
-            return Check::ok(Part::Asked, "clock", format!("as that of {}", self.whose));
+            return Check::ok(Part::Asked, "clock", format!("the same as the clock of {}", self.whose));
         }
-        let found = format!("{} s {which} that of {}", skew.as_secs(), self.whose);
-        Check::todo(Part::Asked, "clock", found, "set the wrong one of the two right, by a time service (timedatectl)")
+        let found = format!("{} s {which} the clock of {}", skew.as_secs(), self.whose);
+        Check::todo(Part::Asked, "clock", found, "correct the wrong clock with a time service (timedatectl)")
     }
 }
 

@@ -33,7 +33,7 @@ impl Part {
             Self::Sgx => "SGX",
             Self::Tdx => "TDX",
             Self::Machine => "Machine",
-            Self::Asked => "Asked for",
+            Self::Asked => "Requested",
         }
     }
 }

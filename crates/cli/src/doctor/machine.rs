@@ -65,13 +65,13 @@ impl Machine {
                 Part::Sgx,
                 "processor",
                 "flag sgx without sgx_lc",
-                "turn on launch control in the firmware's settings: Linux starts no enclave without it",
+                "turn on launch control in the firmware's settings: Linux cannot start enclaves without it",
             ),
             (false, _) => Check::todo(
                 Part::Sgx,
                 "processor",
                 "no flag sgx in /proc/cpuinfo",
-                "turn SGX on in the firmware's settings, or in those of the virtual machine; not every processor has it",
+                "turn on SGX in the settings of the firmware or of the virtual machine; not every processor has it",
             ),
         }
     }
@@ -84,24 +84,24 @@ impl Machine {
         match opened {
             Ok(_) => Check::ok(Part::Sgx, "enclave_device", ENCLAVE_DEVICE),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                todo("is not there", "Linux 5.11 or later with CONFIG_X86_SGX makes it where the processor has SGX")
+                todo("does not exist", "Linux 5.11 or later with CONFIG_X86_SGX creates it if the processor has SGX")
             }
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                todo("may not be opened by this user", "put the user into the device's group (ls -l says which)")
+                todo("cannot be opened by this user", "add the user to the device's group (see ls -l)")
             }
-            Err(error) => todo(&format!("cannot be opened: {error}"), "the kernel's log says more (dmesg)"),
+            Err(error) => todo(&format!("cannot be opened: {error}"), "see the kernel's log (dmesg)"),
         }
     }
 
     fn provision_device(&self) -> Check {
-        let todo = "Linux 5.11 or later makes it beside /dev/sgx_enclave; a virtual machine needs the provisioning key \
-                    (QEMU: -cpu host,+sgx-provisionkey)";
+        let todo = "Linux 5.11 or later creates it with /dev/sgx_enclave; a virtual machine needs the provisioning \
+            key (QEMU: -cpu host,+sgx-provisionkey)";
         self.there(Part::Sgx, "provision_device", PROVISION_DEVICE, todo)
     }
 
     fn aesm(&self) -> Check {
-        let todo = "install and start AESM, which makes the quotes: sgx-aesm-service and libsgx-aesm-quote-ex-plugin of \
-                    Intel's packages";
+        let todo = "install and start AESM, which makes the quotes: Intel's packages sgx-aesm-service and \
+            libsgx-aesm-quote-ex-plugin";
         self.there(Part::Sgx, "aesm", AESM, todo)
     }
 
@@ -112,7 +112,7 @@ impl Machine {
             None => Check::todo(
                 Part::Sgx,
                 "gramine",
-                format!("no {GRAMINE} in the path"),
+                format!("{GRAMINE} is not in PATH"),
                 "install Gramine, in which the prover runs as an enclave",
             ),
         }
@@ -123,36 +123,40 @@ impl Machine {
             return Check::ok(Part::Tdx, "processor", "flag tdx_guest");
         }
         let (found, todo) = match self.has("tdx_host_platform") {
-            true => ("a host of trust domains", "run the prover inside of a domain, and this there"),
+            true => ("a host for trust domains", "run the prover in a trust domain, and run this command there"),
             false => ("no flag tdx_guest in /proc/cpuinfo", "start the virtual machine as a TDX domain"),
         };
         Check::todo(Part::Tdx, "processor", found, todo)
     }
 
     fn guest_device(&self) -> Check {
-        let todo = "a domain's kernel makes it with CONFIG_TDX_GUEST_DRIVER (modprobe tdx-guest)";
+        let todo = "a trust domain's kernel creates it with CONFIG_TDX_GUEST_DRIVER (modprobe tdx-guest)";
         self.there(Part::Tdx, "guest_device", GUEST_DEVICE, todo)
     }
 
     fn kernel(&self) -> Check {
         let lacks = match Kernel::parse(&self.kernel) {
-            None => "its version cannot be read",
-            Some(version) if version < REPORTS_SINCE => "neither TSM reports (6.7) nor registers to extend (6.16)",
-            Some(version) if version < REGISTERS_SINCE => "TSM reports, and no registers to extend (6.16)",
+            None => "cannot read its version",
+            Some(version) if version < REPORTS_SINCE => {
+                "too old for TSM reports (6.7) and for extending registers (6.16)"
+            }
+            Some(version) if version < REGISTERS_SINCE => {
+                "has TSM reports, but is too old for extending registers (6.16)"
+            }
             Some(_) => return Check::ok(Part::Tdx, "kernel", format!("Linux {}", self.kernel)),
         };
         let found = format!("Linux {}: {lacks}", self.kernel);
-        Check::todo(Part::Tdx, "kernel", found, "install Linux 6.16 or later in the domain")
+        Check::todo(Part::Tdx, "kernel", found, "install Linux 6.16 or later in the trust domain")
     }
 
     fn reports(&self) -> Check {
-        let todo = "Linux with CONFIG_TSM_REPORTS makes it: mount -t configfs none /sys/kernel/config. Where it stays away in a \
-                    domain, a paravisor keeps the quotes for itself (as on Azure)";
+        let todo = "Linux with CONFIG_TSM_REPORTS creates it: mount -t configfs none /sys/kernel/config. If it is \
+            still missing in a trust domain, a paravisor keeps quotes from it (as on Azure)";
         self.there(Part::Tdx, "reports", REPORTS, todo)
     }
 
     fn registers(&self) -> Check {
-        let todo = "Linux 6.16 or later with CONFIG_TSM_MEASUREMENTS makes it";
+        let todo = "Linux 6.16 or later with CONFIG_TSM_MEASUREMENTS creates it";
         self.there(Part::Tdx, "registers", RTMR3, todo)
     }
 
@@ -163,7 +167,7 @@ impl Machine {
         let name = folder.display();
         match statvfs(path) {
             Ok(stat) => {
-                #[allow(clippy::useless_conversion, reason = "not everywhere 64 bits")]
+                #[allow(clippy::useless_conversion, reason = "not 64 bits on every platform")]
                 let free_bytes = u64::from(stat.blocks_available()).saturating_mul(u64::from(stat.fragment_size()));
                 let found = format!("{:.1} GiB free in {name}", free_bytes as f64 / f64::from(1 << 30));
                 match free_bytes >= LEAST_FREE_BYTES {
@@ -172,15 +176,15 @@ impl Machine {
                         Part::Machine,
                         "disk",
                         found,
-                        "a server wants 5 GiB or more for database and inputs; a prover next to nothing",
+                        "a server needs 5 GiB or more for its database and inputs; a prover needs very little",
                     ),
                 }
             }
             Err(error) => Check::todo(
                 Part::Machine,
                 "disk",
-                format!("free space in {name} is unknown: {error}"),
-                "name a folder that is there with --folder",
+                format!("cannot find out the free space in {name}: {error}"),
+                "name an existing folder with --folder",
             ),
         }
     }
@@ -189,9 +193,11 @@ impl Machine {
         match fs::metadata(self.at(path)) {
             Ok(_) => Check::ok(part, check, path),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Check::todo(part, check, format!("{path} is not there"), todo)
+                Check::todo(part, check, format!("{path} does not exist"), todo)
             }
-            Err(error) => Check::todo(part, check, format!("{path}: {error}"), "run this as root to look at it"),
+            Err(error) => {
+                Check::todo(part, check, format!("{path}: {error}"), "run this command as root to look at it")
+            }
         }
     }
 
@@ -285,7 +291,7 @@ mod tests {
         let (_root, host) = machine("tdx_host_platform", "6.16.0", &files);
         let checks = host.checks(Path::new("/"));
         let processor = checks.iter().find(|check| check.part == Part::Tdx && !check.ok).unwrap();
-        assert_eq!((processor.check, &*processor.found), ("processor", "a host of trust domains"));
+        assert_eq!((processor.check, &*processor.found), ("processor", "a host for trust domains"));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What firmware and boot loader wrote down: /sys/firmware/acpi/tables/data/CCEL of the machine.
+    /// The event log of firmware and boot loader: the machine's /sys/firmware/acpi/tables/data/CCEL.
     log: PathBuf,
     /// A quote of the same machine: bytes, hex or base64, in one line or several.
     #[arg(long, value_name = "FILE")]
@@ -82,7 +82,7 @@ pub(super) fn quoted_registers(path: &Path) -> Result<[[u8; 48]; 4]> {
     let quote = Quote::parse(&read_quote(path)?).with_context(name)?;
     match quote.report() {
         Report::Tdx(report) => Ok(report.rtmrs),
-        Report::Sgx(_) => bail!("{}: a quote of SGX, which has no such registers", name()),
+        Report::Sgx(_) => bail!("{}: this is a quote of SGX, which has no such registers", name()),
     }
 }
 
@@ -92,7 +92,7 @@ fn explain(log: &EventLog<'_>) {
         let told = if event.data_is_hashed() { "hashed" } else { "told" };
         println!("{register}  {event_type:<34} {}  {told:<6}  {}", hex::encode(digest), event.description());
     }
-    println!("\nhashed: the digest is the one of the event's data. told: the log only says what was hashed.\n");
+    println!("\nhashed: the digest is that of the event's data. told: only the log says what was hashed.\n");
 }
 
 fn event_json(event: &Event<'_>) -> Value {

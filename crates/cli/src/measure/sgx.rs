@@ -16,8 +16,8 @@ pub(super) const EXAMPLES: &str = "Examples:
 pub(crate) struct Args {
     /// An enclave's SIGSTRUCT: 1808 bytes, as signing tools write them (Gramine: the .sig file).
     file: PathBuf,
-    /// Also measure an enclave that may start with DEBUG: whoever starts it so reads its keys. Quotes of one that did are
-    /// refused whatever the policy says.
+    /// Also measure an enclave that may start with DEBUG: whoever starts it that way can read its keys. Its quotes are
+    /// then refused, whatever the policy says.
     #[arg(long)]
     danger_debug: bool,
     /// Print one JSON object.
@@ -32,8 +32,8 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     };
     if sigstruct.debugging() != Debugging::Refused && !args.danger_debug {
         bail!(
-            "DEBUG is {}: whoever starts this enclave can read its keys. Sign it with the attribute cleared and in the mask \
-             (Gramine: sgx.debug = false)",
+            "DEBUG is {}: whoever starts this enclave can read its keys. Sign it with the attribute cleared and \
+             covered by the mask (Gramine: sgx.debug = false)",
             debugging(&sigstruct)
         );
     }
@@ -46,9 +46,7 @@ pub(super) fn run(args: &Args) -> Result<Exit> {
     for (name, value) in claims(&sigstruct) {
         println!("# {name:<14} {value}");
     }
-    println!(
-        "# The signature holds. It is the word of whoever has the key: compare MRENCLAVE with a build of your own."
-    );
+    println!("# The signature is valid, but it only shows who signed: compare MRENCLAVE with your own build.");
     println!("{}", policy(&sigstruct));
     Ok(Exit::Success)
 }

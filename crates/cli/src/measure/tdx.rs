@@ -37,13 +37,15 @@ pub(crate) struct Args {
     /// A unified kernel image that the host hands over in the kernel's place.
     #[arg(long, value_name = "FILE")]
     uki: Option<PathBuf>,
-    /// Take RTMR0 from this quote of such a machine: it holds the machine's shape, its memory and its ACPI tables among it.
+    /// Take RTMR0 from this quote of such a machine: it depends on the machine's shape, such as its memory and ACPI
+    /// tables.
     #[arg(long, value_name = "QUOTE")]
     rtmr0_of: Option<PathBuf>,
-    /// For hosts that add all pages of a section before they measure any, as with Canonical's packages for Ubuntu 24.04.
+    /// Measure as hosts do that add all pages of a section before they measure any, such as Canonical's packages for
+    /// Ubuntu 24.04.
     #[arg(long)]
     section_by_section: bool,
-    /// Also show what is measured, piece by piece.
+    /// Also show each measured piece.
     #[arg(long)]
     explain: bool,
     /// Print one JSON object.
@@ -117,7 +119,7 @@ impl Measurements {
         println!("# {COMPARED}");
         for (name, _) in self.registers().iter().filter(|(_, register)| register.is_none()) {
             println!(
-                "# {name} is not known from these files. This is no policy until it is there: {}",
+                "# {name} cannot be computed from these files. The policy is incomplete without it: {}",
                 how_to_know(name)
             );
         }
@@ -136,7 +138,7 @@ fn started(path: &Path) -> Result<Vec<Measured>> {
 fn how_to_know(register: &str) -> &'static str {
     match register {
         "RTMR0" => {
-            "--rtmr0-of takes it from a quote of such a machine, and teectl measure replay shows what it is made of."
+            "--rtmr0-of takes it from a quote of such a machine, and teectl measure replay shows what it consists of."
         }
         "RTMR1" => "--kernel or --uki.",
         _ => "--kernel; with a UKI, the stub's version decides, and a quote of a first start has it.",

@@ -23,17 +23,17 @@ pub(crate) struct Args {
     /// All batches from this one on, until interrupted.
     #[arg(long, value_name = "FIRST", conflicts_with = "batch")]
     pub(super) continuous: Option<u32>,
-    /// Which quotes are accepted.
+    /// The policy: which quotes are accepted.
     #[arg(long, value_name = "FILE", alias = "attestation-policy-file")]
     pub(super) policy: PathBuf,
-    /// Somebody else who knows the batches' roots: a JSON-RPC server with zks_getL1BatchDetails.
+    /// Another source of the batches' roots: a JSON-RPC server with zks_getL1BatchDetails.
     #[arg(long, value_name = "URL")]
     pub(super) l2_rpc: Option<String>,
-    /// When a quote has to be good: at its registration (as the publisher has it archived; now where it has not), today, or
+    /// When a quote must be valid: at its registration (as the publisher archived it, or now if it did not), today, or
     /// at a time (Unix seconds, or like 2025-04-03T08:13:30Z).
     #[arg(long, value_name = "registration|today|TIME", default_value = "registration", value_parser = as_of)]
     pub(super) as_of: AsOf,
-    /// Where collateral comes from, instead of the publisher's archive: a file, a folder, or the URL of a PCS or PCCS.
+    /// Where collateral comes from instead of the publisher's archive: a file, a folder, or the URL of a PCS or PCCS.
     #[arg(long, value_name = "FILE|FOLDER|URL")]
     pub(super) collateral: Option<String>,
     /// How long to wait, without a new proof, for a batch that has none and for servers that do not answer.
@@ -47,19 +47,19 @@ pub(crate) struct Args {
     pub(super) chain_id: Option<u64>,
     #[command(flatten)]
     pub(super) pins: PinArgs,
-    /// The least time between two requests.
+    /// The shortest time between two requests.
     #[arg(long, value_name = "MILLISECONDS", default_value = "0", value_parser = millis)]
     pub(super) rate_limit: Duration,
-    /// How much to say of each batch on standard error: off, error, warn, info, debug or trace.
+    /// How much to log on standard error: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log_level: tee_api::settings::LevelFilter,
-    /// Trust this certificate instead of Intel's root: whoever has its key makes quotes of anything.
+    /// Trust this certificate instead of Intel's root: whoever has its key can make quotes of anything.
     #[arg(long, value_name = "FILE")]
     pub(super) danger_root_certificate: Option<PathBuf>,
-    /// Print one JSON object a batch, and a summary.
+    /// Print one JSON object per batch, and a summary.
     #[arg(long)]
     pub(super) json: bool,
-    /// Show the verdicts as pages for a browser, too, until interrupted.
+    /// Also serve the verdicts as web pages, until interrupted.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:3321")]
     pub(super) serve: Option<SocketAddr>,
 }
@@ -69,7 +69,7 @@ fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let range = number(first)?..=number(last)?;
     if range.is_empty() {
-        return Err("the first batch comes after the last".to_owned());
+        return Err("the range ends before it begins".to_owned());
     }
     Ok(range)
 }
@@ -84,18 +84,18 @@ fn as_of(text: &str) -> Result<AsOf, String> {
 
 fn secs(text: &str) -> Result<Duration, String> {
     let secs = text.strip_suffix('s').unwrap_or(text);
-    secs.parse().map(Duration::from_secs).map_err(|_| "not a number of seconds".to_owned())
+    secs.parse().map(Duration::from_secs).map_err(|_| "must be a number of seconds".to_owned())
 }
 
 fn millis(text: &str) -> Result<Duration, String> {
-    text.parse().map(Duration::from_millis).map_err(|_| "not a number of milliseconds".to_owned())
+    text.parse().map(Duration::from_millis).map_err(|_| "must be a number of milliseconds".to_owned())
 }
 
 /// Upper case is accepted too, as in teepot.
 fn tee_type(text: &str) -> Result<TeeType, String> {
     match text.trim().to_ascii_lowercase().parse() {
         Ok(tee_type @ (TeeType::Sgx | TeeType::Tdx)) => Ok(tee_type),
-        _ => Err("neither sgx nor tdx".to_owned()),
+        _ => Err("must be sgx or tdx".to_owned()),
     }
 }
 

@@ -98,7 +98,8 @@ impl Report {
         println!("\nproven {proven}/{total} batches{others} ({rate:.0} batches/s)");
         if self.unstated > 0 {
             println!(
-                "{} of them without a statement: a bare root says nothing of chain, code, L1 transactions or the root before",
+                "{} of them without a statement: a bare root says nothing about chain, code, L1 transactions or the \
+                 root before",
                 self.unstated
             );
         }
@@ -116,9 +117,9 @@ impl Compared {
     /// The sources that no batch was compared with, whatever the verdicts are.
     fn missing(self) -> Vec<&'static str> {
         let logs = "the system logs with L1: number and chained hash of L1 transactions, timestamps, root of L2 to L1 logs, upgrades";
-        let root = (!self.root).then_some("the roots with somebody else's (--l2-rpc)");
+        let root = (!self.root).then_some("the roots with another source (--l2-rpc)");
         let chain = (!self.chain).then_some("the chain (--chain-file, --chain)");
-        let code = (!self.code).then_some("the code that ran (--chain-file): any bootloader was taken");
+        let code = (!self.code).then_some("the code that ran (--chain-file): any bootloader was accepted");
         [Some(logs), root, chain, code].into_iter().flatten().collect()
     }
 
@@ -176,13 +177,13 @@ fn text_of(examined: &Examined) -> String {
     let holding = examined.proofs.iter().filter(|proof| proof.problems.is_empty()).count();
     let mut text = format!("batch {}: {}", examined.number, examined.verdict.as_str());
     if !examined.proofs.is_empty() {
-        text += &format!(", {holding} of {} proofs hold", examined.proofs.len());
+        text += &format!(", {holding} of {} proofs are valid", examined.proofs.len());
     }
     if let Some(root) = examined.root {
         text += &format!(", root {root:?}");
     }
     if examined.follows == Some(true) {
-        text += ", follows the one before";
+        text += ", follows the previous one";
     }
     for note in &examined.notes {
         text += &format!("\n    {note}");

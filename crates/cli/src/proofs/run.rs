@@ -214,7 +214,7 @@ impl Checker {
     fn missing(&self) -> &'static str {
         match self.other_source {
             None => "there is no proof",
-            Some(_) => "there is no proof, or the other source does not know the batch's root",
+            Some(_) => "there is no proof, or the other source does not know the root",
         }
     }
 

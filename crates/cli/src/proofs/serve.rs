@@ -93,7 +93,7 @@ impl Board {
             seen: Mutex::default(),
             changes: watch::Sender::new(0),
         });
-        eprintln!("The verdicts as pages: http://{}", board.address);
+        eprintln!("Verdicts as web pages: http://{}", board.address);
         let router = board.clone().router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Some(board))
@@ -116,7 +116,7 @@ impl Board {
     /// Shows that there will be no more results.
     pub(super) fn finish(&self) {
         self.change(|seen| seen.finished_at = Some(now()));
-        eprintln!("The pages stay up: http://{} (stop with Ctrl-C)", self.address);
+        eprintln!("The pages keep running: http://{} (stop them with Ctrl-C)", self.address);
     }
 
     fn change(&self, change: impl FnOnce(&mut Seen)) {
@@ -167,7 +167,7 @@ impl Batch {
 async fn refuse_other_names(State(board): State<Arc<Board>>, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if board.address.ip().is_loopback() && !host.is_some_and(names_loopback) {
-        return (StatusCode::FORBIDDEN, "this page was called by a name that is not this machine's").into_response();
+        return (StatusCode::FORBIDDEN, "the Host header does not name this machine").into_response();
     }
     next.run(request).await
 }

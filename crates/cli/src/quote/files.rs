@@ -14,5 +14,5 @@ pub(crate) fn read_quote(path: &Path) -> Result<Vec<u8>> {
     if bytes.is_empty() || !bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
         return Ok(bytes);
     }
-    quote_of_text(&bytes).ok_or_else(|| anyhow!("{}: text, but neither hex nor base64", path.display()))
+    quote_of_text(&bytes).ok_or_else(|| anyhow!("{}: the text is neither hex nor base64", path.display()))
 }

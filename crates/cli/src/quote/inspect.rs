@@ -23,7 +23,7 @@ pub(super) fn run(file: &Path, json: bool) -> Result<Exit> {
         for Claim { name, value } in claims {
             println!("{name:<24} {value}");
         }
-        println!("\nNothing of this is verified: teectl quote verify does that.");
+        println!("\nNothing here is verified: teectl quote verify does that.");
     }
     Ok(Exit::Success)
 }

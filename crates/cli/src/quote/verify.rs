@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// What Intel published about the platform: a file, a folder of them, or the URL of a PCS or PCCS.
     #[arg(long, value_name = "FILE|FOLDER|URL")]
     collateral: String,
-    /// Which quotes are accepted.
+    /// The policy: which quotes are accepted.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
     /// Judge as of this time, in Unix seconds or like 2025-04-03T08:13:30Z; now by default.
@@ -33,10 +33,10 @@ pub(crate) struct Args {
     /// The public key that the quote should name: 66 hex digits.
     #[arg(long, value_name = "HEX")]
     key: Option<PublicKey>,
-    /// Trust this certificate instead of Intel's root: whoever has its key makes quotes of anything.
+    /// Trust this certificate instead of Intel's root: whoever has its key can make quotes of anything.
     #[arg(long, value_name = "FILE")]
     danger_root_certificate: Option<PathBuf>,
-    /// A list of builds with their measurements, which gives what runs a name; this repository's by default.
+    /// A list of builds with their measurements, which names the program in the quote; this repository's by default.
     #[arg(long, value_name = "FILE")]
     known_builds: Option<PathBuf>,
     /// Print one JSON object.

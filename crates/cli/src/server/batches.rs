@@ -13,7 +13,8 @@ use crate::{batch_file, exit::Exit};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Add batch inputs to a server. Adding the same again changes nothing; another input under a known number is refused.
+    /// Add batch inputs to a server. Adding the same input again changes nothing; another input under an existing
+    /// number is refused.
     Add(AddArgs),
 }
 
@@ -26,10 +27,10 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct AddArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// The root after the batch, where it is known; for one file.
+    /// The root after the batch, if it is known; only for a single file.
     #[arg(long, value_name = "HEX", value_parser = root)]
     expected_root: Option<H256>,
-    /// Where the batches come from, for people.
+    /// Where the batches come from, for operators to read.
     #[arg(long, default_value = "teectl")]
     source: String,
     /// Batch inputs: .json or .cbor, also .zst or .gz; - is the standard input.
@@ -43,7 +44,7 @@ fn root(text: &str) -> Result<H256, FromHexError> {
 
 pub(super) async fn run(command: Command) -> Result<Exit> {
     let Command::Add(args) = command;
-    anyhow::ensure!(args.expected_root.is_none() || args.files.len() == 1, "--expected-root is for one file");
+    anyhow::ensure!(args.expected_root.is_none() || args.files.len() == 1, "--expected-root needs a single file");
     let client = args.server.client()?;
     let mut failed = 0;
     for file in &args.files {
@@ -59,7 +60,7 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
 }
 
 async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static str> {
-    let (mut bytes, mut encoding) = batch_file::load(file).context("cannot read it")?.into_parts();
+    let (mut bytes, mut encoding) = batch_file::load(file).context("cannot read the file")?.into_parts();
     if encoding.compression == Compression::None {
         // A tenth of the size on the line, and servers limit that.
         bytes = zstd::encode_all(&*bytes, zstd::DEFAULT_COMPRESSION_LEVEL)?;
@@ -68,5 +69,5 @@ async fn add(client: &Client, args: &AddArgs, file: &Path) -> Result<&'static st
     let (expected_root, source) = (args.expected_root, args.source.clone());
     let upload = BatchUpload { bytes, encoding, expected_root, source };
     let added = client.add_batch(upload).await?;
-    Ok(if added.new { "added" } else { "was there" })
+    Ok(if added.new { "added" } else { "was already there" })
 }

@@ -13,7 +13,7 @@ const TOKEN: &str = "TEECTL_TOKEN";
 /// A server, by default one on this machine.
 #[derive(clap::Args)]
 pub(crate) struct ServerArgs {
-    /// The server.
+    /// URL of the server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3320")]
     pub(crate) server: String,
     #[command(flatten)]
@@ -23,13 +23,13 @@ pub(crate) struct ServerArgs {
 /// How to speak to a server.
 #[derive(clap::Args)]
 pub(crate) struct ConnectionArgs {
-    /// The file that holds the token, where the server asks for one; without it, the variable TEECTL_TOKEN.
+    /// File with the token, if the server requires one; by default the variable TEECTL_TOKEN is used.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Trust the authorities of this file, in PEM, instead of the system's.
+    /// Trust the certificate authorities in this PEM file instead of the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// The certificate to show to a server that asks for one, in PEM.
+    /// Client certificate for a server that requires one, in PEM.
     #[arg(long, value_name = "FILE", requires = "client_key_file")]
     client_certificate_file: Option<PathBuf>,
     /// Its private key, in PEM.
@@ -56,7 +56,9 @@ impl ConnectionArgs {
         let client = Client::new(server, ClientOptions { program: PROGRAM, token, tls, ..ClientOptions::default() })
             .with_context(|| format!("server {server}"))?;
         if client.exposes_token() {
-            eprintln!("warning: the token goes to {server} unencrypted, for anyone on the way to take");
+            eprintln!(
+                "warning: the token is sent to {server} unencrypted, and anyone on the way can read it: use https://"
+            );
         }
         Ok(client)
     }

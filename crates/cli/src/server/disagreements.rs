@@ -20,19 +20,19 @@ const RESOLVE_EXAMPLES: &str = "Examples:
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List disagreements: those that nobody has explained are an alarm.
+    /// List disagreements that nobody has explained yet: each is an alarm.
     #[command(after_help = LIST_EXAMPLES)]
     List {
         #[command(flatten)]
         server: ServerArgs,
-        /// Those that were explained too.
+        /// Also list those that were explained.
         #[arg(long)]
         all: bool,
-        /// One JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Note how a disagreement was explained. It stays listed, and is no alarm any more.
+    /// Record how a disagreement was explained. It stays listed, but is no longer an alarm.
     #[command(after_help = RESOLVE_EXAMPLES)]
     Resolve {
         #[command(flatten)]
@@ -43,7 +43,7 @@ pub(crate) enum Command {
         tee_type: TeeType,
         /// The proof's public key: 66 hex digits.
         key: PublicKey,
-        /// What came to light, for those who ask later.
+        /// The explanation, for those who ask later.
         #[arg(long)]
         reason: String,
     },

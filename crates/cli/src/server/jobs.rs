@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Retry(ChangeArgs),
     /// Give up jobs that have no proof.
     Ignore(ChangeArgs),
-    /// Have batches proven again, wherever their jobs stand. Their proofs stay.
+    /// Have batches proven again, whatever their jobs' status. Their proofs are kept.
     Requeue(ChangeArgs),
 }
 
@@ -38,19 +38,19 @@ const RETRY_EXAMPLES: &str = "Examples:
 pub(crate) struct ListArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Only of this batch.
+    /// Only jobs of this batch.
     #[arg(long)]
     batch: Option<u32>,
-    /// Only of this type of enclave: none, sgx, tdx.
+    /// Only jobs of this type of enclave: none, sgx, tdx.
     #[arg(long)]
     tee_type: Option<TeeType>,
-    /// Only in this status: ready_to_be_proven, picked_by_prover, generated, failed, permanently_ignored.
+    /// Only jobs with this status: ready_to_be_proven, picked_by_prover, generated, failed, permanently_ignored.
     #[arg(long)]
     status: Option<JobStatus>,
     /// The most jobs to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// One JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
 }
@@ -134,7 +134,7 @@ async fn change(args: &ChangeArgs, action: JobAction) -> Result<Exit> {
             }
         }
     }
-    println!("{}: {changed} changed, {failed} not", action.as_str());
+    println!("{}: {changed} changed, {failed} failed", action.as_str());
     Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
 }
 
@@ -146,7 +146,7 @@ impl FromStr for Batches {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let number = |text: &str| text.parse::<u32>().context("not a batch's number or a range like 100-199");
+        let number = |text: &str| text.parse::<u32>().context("must be a batch's number or a range like 100-199");
         let (first, last) = match text.split_once('-') {
             Some((first, last)) => (number(first)?, number(last)?),
             None => (number(text)?, number(text)?),

@@ -28,11 +28,11 @@ pub(crate) enum Command {
     List {
         #[command(flatten)]
         server: ServerArgs,
-        /// One JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Show a key, what became of it, and what its quote says.
+    /// Show a key, its standing and what its quote says.
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
         #[command(flatten)]
@@ -47,10 +47,10 @@ pub(crate) enum Command {
         server: ServerArgs,
         /// The public key: 66 hex digits.
         key: PublicKey,
-        /// Why, for those who ask later.
+        /// The reason, for those who ask later.
         #[arg(long, default_value = "by hand")]
         reason: String,
-        /// Leave alone the batches that only this key proved.
+        /// Do not have the batches that only this key proved proven again.
         #[arg(long)]
         keep_batches: bool,
     },
@@ -65,7 +65,7 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
         Command::Show { server, key } => show(&keys(&server.client()?).await?, &key),
         Command::Revoke { server, key, reason, keep_batches } => {
             let revoked = server.client()?.revoke_key(&key, &RevokeKey { reason, keep_batches }).await?;
-            println!("revoked; {} batches are proven again", revoked.requeued);
+            println!("revoked; {} batches will be proven again", revoked.requeued);
             Ok(Exit::Success)
         }
     }

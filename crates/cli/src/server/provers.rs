@@ -17,12 +17,12 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List provers, and those that are paused because they only fail.
+    /// List provers, and show which are paused because they only fail.
     #[command(after_help = EXAMPLES)]
     List {
         #[command(flatten)]
         server: ServerArgs,
-        /// One JSON object a line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },

@@ -9,10 +9,10 @@ use crate::exit::Exit;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Have no more batches proven by enclaves of a type: its jobs that have no proof are removed.
+    /// Stop proving batches with a type of enclave: its jobs without a proof are removed.
     #[command(after_help = RETIRE_EXAMPLES)]
     Retire(ChangeArgs),
-    /// Undo that.
+    /// Undo `retire`.
     Serve(ChangeArgs),
 }
 
@@ -33,6 +33,6 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
         Command::Serve(args) => (args, TeeTypeAction::Serve, "served"),
     };
     args.server.client()?.change_tee_type(args.tee_type, action).await?;
-    println!("{} is {done}; its jobs follow in the background", args.tee_type);
+    println!("{} is {done}; its jobs are changed in the background", args.tee_type);
     Ok(Exit::Success)
 }

@@ -38,7 +38,7 @@ pub(super) fn of(samples: &Samples, queue: &[Queue], provers: &[ProverEntry], no
     use Severity::{Critical, Warning};
 
     if samples.count("tee_server_database_up") == Some(0) {
-        let what = "The database takes no writes".to_owned();
+        let what = "The database does not accept writes".to_owned();
         alarm(Critical, "TeeServerDatabaseDown", what, "the server's log names the error");
     }
     if samples.count("tee_server_disagreements").is_none() {
@@ -58,7 +58,7 @@ pub(super) fn of(samples: &Samples, queue: &[Queue], provers: &[ProverEntry], no
         });
         if *waiting > 0 && *being_proven == 0 && !asks {
             let what = format!("{name}: {} and nobody proves", many(*waiting, "batch waits", "batches wait"));
-            alarm(Critical, "TeeServerProvingStalled", what, "look at the provers, and their way here");
+            alarm(Critical, "TeeServerProvingStalled", what, "check that the provers run and reach the server");
         }
         let paused = samples.of("tee_server_provers").find(|sample| {
             sample.label("tee_type") == Some(tee_type.as_str()) && sample.label("state") == Some("paused")
@@ -66,19 +66,19 @@ pub(super) fn of(samples: &Samples, queue: &[Queue], provers: &[ProverEntry], no
         let paused = paused.map_or(0, |sample| sample.count());
         if paused > 0 {
             let what = format!("{name}: {}, only failing", many(paused, "prover is paused", "provers are paused"));
-            alarm(Warning, "TeeServerProverPaused", what, "its last failure stands below");
+            alarm(Warning, "TeeServerProverPaused", what, "the table of provers shows its last failure");
         }
     }
     let suspended = samples.of("tee_server_keys").find(|sample| sample.label("standing") == Some("suspended"));
     let suspended = suspended.map_or(0, |sample| sample.count());
     if suspended > 0 {
         let what = many(suspended, "key is suspended", "keys are suspended");
-        alarm(Critical, "TeeServerKeysSuspended", what, "see that the server reaches its collateral");
+        alarm(Critical, "TeeServerKeysSuspended", what, "check that the server reaches its source of collateral");
     }
     let all = |jobs: fn(&Queue) -> u64| queue.iter().map(jobs).fold(0, u64::saturating_add);
     let failing = all(|queue| queue.failing);
     if failing > 0 {
-        alarm(Warning, "TeeServerJobsFailed", many(failing, "job fails", "jobs fail"), "what with stands below");
+        alarm(Warning, "TeeServerJobsFailed", many(failing, "job fails", "jobs fail"), "see the failing jobs below");
     }
     let given_up = all(|queue| queue.given_up);
     if given_up > 0 {
@@ -92,26 +92,32 @@ pub(super) fn of(samples: &Samples, queue: &[Queue], provers: &[ProverEntry], no
     {
         let secs = left_secs.abs() as u64;
         let what = match left_secs > 0.0 {
-            true => format!("Collateral ends in {}", span(secs)),
-            false => format!("Collateral ended {} ago", span(secs)),
+            true => format!("Collateral expires in {}", span(secs)),
+            false => format!("Collateral expired {} ago", span(secs)),
         };
-        alarm(Warning, "TeeServerCollateralEnds", what, "see that the server reaches its source");
+        alarm(Warning, "TeeServerCollateralEnds", what, "check that the server reaches its source of collateral");
     }
     let incomplete = count("tee_server_incomplete_inputs");
     if incomplete > 0 {
         let what = many(incomplete, "input lacks paths", "inputs lack paths");
-        alarm(Warning, "TeeServerInputsIncomplete", what, "teectl batch complete, from another node");
+        alarm(
+            Warning,
+            "TeeServerInputsIncomplete",
+            what,
+            "complete them with teectl batch complete, from another \
+            node",
+        );
     }
     let put_off = count("tee_server_mirror_put_off_batches");
     if put_off > 0 {
-        let what = many(put_off, "batch of the node is put off", "batches of the node are put off");
+        let what = many(put_off, "batch of the node could not be fetched", "batches of the node could not be fetched");
         alarm(Warning, "TeeServerMirrorPutOff", what, "the server's log names them");
     }
     if let Some(skew_secs) = samples.value("tee_server_clock_skew_seconds").map(f64::abs)
         && skew_secs >= SKEW_SECS
     {
         let what = format!("The server's clock is off by {}", span(skew_secs as u64));
-        alarm(Warning, "TeeServerClockWrong", what, "mend its time service");
+        alarm(Warning, "TeeServerClockWrong", what, "check its time service");
     }
     alarms.sort_by_key(|alarm| alarm.severity);
     alarms

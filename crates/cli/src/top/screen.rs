@@ -151,7 +151,7 @@ impl Screen<'_> {
 
     fn rate(&self) -> Line<'static> {
         let text = match self.rates.per_minute() {
-            None => "of the next readings".to_owned(),
+            None => "known after the next reading".to_owned(),
             Some(rate) => format!(
                 "{:.1} handed out, {:.1} proofs accepted, {:.1} refused",
                 rate.handed_out, rate.accepted, rate.refused
@@ -186,7 +186,7 @@ impl Screen<'_> {
             Cell::new("Prover"),
             Cell::new("TEE"),
             Cell::new(right("asked")),
-            Cell::new(right("in work")),
+            Cell::new(right("leases")),
             Cell::new(right("failed")),
             Cell::new("last failure"),
         ];
@@ -240,7 +240,7 @@ impl Screen<'_> {
     fn last_line(&self) -> Line<'static> {
         let keys = &self.reading.keys;
         let text = format!(
-            "q ends  ·  read {} ago, every {}  ·  keys: {} in force, {} suspended, {} revoked",
+            "q quits · read {} ago, every {} · keys: {} in force, {} suspended, {} revoked",
             span(self.age.as_secs()),
             span(self.interval.as_secs()),
             keys.in_force,
@@ -372,7 +372,7 @@ tee_server_proofs_accepted_total{tee_type=\"sgx\"} 90
         let expected = "\
 http://127.0.0.1:3320  version 0.2.0
 !! 1 open disagreement about a root: teectl server disagreements list
-!  2 jobs fail: what with stands below
+!  2 jobs fail: see the failing jobs below
 
 Queue        waiting   being proven   failing   given up   lowest batch
 SGX             1234             16         2          0          14034
@@ -381,7 +381,7 @@ TDX                0              0         0          0           none
 Per minute  7.5 handed out, 7.5 proofs accepted, 0.0 refused
 Accepted    ▂█
 
-Prover                    TEE      asked in work failed last failure
+Prover                    TEE      asked  leases failed last failure
 token:eu-1                SGX        3 s       3      0
 token:eu-2                SGX      4 min       3      9 paused; code_not_pinned
 
@@ -393,7 +393,7 @@ token:eu-2                SGX      4 min       3      9 paused; code_not_pinned
 
    Failing TEE   attempts error
      14035 SGX          3 root: another root
-q ends  ·  read 1 s ago, every 2 s  ·  keys: 12 in force, 0 suspended, 0 revoked";
+q quits · read 1 s ago, every 2 s · keys: 12 in force, 0 suspended, 0 revoked";
         assert_eq!(lines, expected.lines().collect::<Vec<_>>(), "{lines:#?}");
     }
 

@@ -28,16 +28,16 @@ use zeroize::Zeroizing;
 #[derive(Parser)]
 #[command(version = tee_api::long_version())]
 struct Args {
-    /// What the variables' names begin with.
+    /// Prefix of the environment variables.
     #[arg(long, default_value = "TEE_PROVER_", value_name = "P")]
     env_prefix: String,
-    /// Start the command outside any enclave as well, with a key that nothing vouches for and the type `none`.
+    /// Start the command even outside an enclave, with a key that nothing vouches for and the type `none`.
     #[arg(long)]
     allow_no_tee: bool,
-    /// Have the key quoted by a simulated SGX platform: for trying things out.
+    /// Get the quote from a simulated SGX platform, to try things out.
     #[arg(long, conflicts_with = "allow_no_tee")]
     simulation: bool,
-    /// How long the quote may take.
+    /// How long to wait for the quote, in seconds.
     #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     quote_timeout_secs: u64,
     /// The command and its arguments.
@@ -54,15 +54,15 @@ struct Handover {
 
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("there is no quote (--allow-no-tee starts the command all the same, without proofs)")]
+    #[error("there is no quote (with --allow-no-tee the command starts anyway, and proves nothing)")]
     NoTee(#[source] PlatformError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("stopped before there was a quote")]
+    #[error("stopped while waiting for a quote")]
     Stopped,
-    #[error("the operating system")]
+    #[error("operating system")]
     System(#[source] io::Error),
     #[error("{path}")]
     QuoteFile {
@@ -81,7 +81,7 @@ enum Failure {
 fn main() -> ExitCode {
     if let Err(error) = tee_prover::forbid_core_dumps() {
         // Gramine does not support all of this, and an enclave's memory is encrypted outside.
-        eprintln!("tee-key-preexec: core dumps cannot be forbidden: {error}");
+        eprintln!("tee-key-preexec: cannot disable core dumps: {error}");
     }
     LogFormat::Text.log_to_stderr(LevelFilter::INFO);
     let failure = match run(Args::parse()) {

@@ -23,7 +23,7 @@ use self::place::Databases;
 #[derive(Parser)]
 #[command(name = "load", about = "Load on real server processes")]
 struct Arguments {
-    /// One JSON object a line in place of tables.
+    /// Print one JSON object per line instead of tables.
     #[arg(long, global = true)]
     json: bool,
     /// Which databases.

@@ -64,7 +64,7 @@ pub enum AddedBatch {
 #[derive(Debug, Error)]
 pub enum AddBatchError {
     /// The number belongs to a batch with another input or expected root.
-    #[error("batch {number} is known with another input or expected root")]
+    #[error("batch {number} already exists with another input or expected root")]
     Changed {
         /// The batch's number.
         number: u32,
@@ -76,7 +76,7 @@ pub enum AddBatchError {
     #[error(transparent)]
     Input(UnreadableInput),
     /// The input belongs to another batch.
-    #[error("asked for batch {asked}, got batch {got}")]
+    #[error("asked for batch {asked}, but got batch {got}")]
     Number {
         /// The number asked for.
         asked: u32,
@@ -87,7 +87,7 @@ pub enum AddBatchError {
     #[error("cannot encode the input")]
     Encode(#[source] io::Error),
     /// The stored input cannot be compared with this one.
-    #[error("cannot read the input that is known: {0}")]
+    #[error("cannot read the stored input: {0}")]
     KnownInput(String),
     /// The object store failed.
     #[error("object store")]
@@ -186,11 +186,11 @@ async fn compare(
     match known_input(service, number, &known, &input).await? {
         KnownInput::Same => {}
         KnownInput::Lost(lost) => {
-            tracing::warn!(batch = number, lost, "the batch's input is put back");
+            tracing::warn!(batch = number, lost, "restoring the batch's input");
             put_back(service, number, known.clone(), input).await?;
         }
         KnownInput::Incomplete => {
-            tracing::info!(batch = number, "the batch's input gets further paths");
+            tracing::info!(batch = number, "adding paths to the batch's input");
             replace_by_completion(service, number, known.clone(), input).await?;
         }
     }
@@ -282,7 +282,7 @@ async fn delete_unwanted(service: &Service, replaced: bool, (old_key, new_key): 
         && old_key != new_key
         && let Err(error) = service.inputs.delete_all([old_key]).await
     {
-        tracing::debug!(%error, "the rest of an input that was replaced stays");
+        tracing::debug!(%error, "cannot delete the rest of a replaced input");
     }
 }
 

@@ -70,9 +70,9 @@ pub(crate) struct EncodedInput {
 /// Why an input cannot be read.
 #[derive(Debug, Error)]
 pub(crate) enum OpenInputError {
-    #[error("the input is not in the object store")]
+    #[error("the input is missing in the object store")]
     Missing,
-    #[error("the input has {got} bytes where {expected} were stored")]
+    #[error("the input has {got} bytes, but {expected} were stored")]
     Size { expected: u64, got: u64 },
     /// A fault that does not concern only this input.
     #[error("object store")]

@@ -40,7 +40,7 @@ pub enum CompleteError {
     #[error("{check}: {0}", check = .0.check())]
     Rejected(#[from] Rejection),
     /// There is no state before the batch.
-    #[error("no batch comes before the chain's first")]
+    #[error("the chain's first batch has no batch before it")]
     FirstBatch,
     /// The node does not return the paths.
     #[error("the node's JSON-RPC")]
@@ -62,11 +62,11 @@ impl CompleteError {
 enum Failure {
     #[error(transparent)]
     Complete(#[from] CompleteError),
-    #[error("the input has a path of each slot that its batch touches")]
+    #[error("the input already has a path for every slot that its batch touches")]
     NothingMissing,
-    #[error("there is no such batch")]
+    #[error("the batch does not exist")]
     NoBatch,
-    #[error("the input was replaced meanwhile")]
+    #[error("the input was replaced in the meantime")]
     Replaced,
     #[error("cannot read the input: {0}")]
     Input(String),
@@ -108,7 +108,7 @@ pub(crate) async fn run(service: Service, node: NodeRpc, metrics: Metrics) {
             Ok(true) => continue,
             Ok(false) => LOOK_INTERVAL,
             Err(error) => {
-                tracing::error!(%error, "completing inputs failed");
+                tracing::error!(%error, "cannot complete inputs");
                 PAUSE_AFTER_FAILURE
             }
         };
@@ -126,7 +126,7 @@ async fn complete_next(service: &Service, node: &NodeRpc, metrics: &Metrics) -> 
     let Some(WantedCompletion { number: batch, attempts }) = taken else { return Ok(false) };
     let error = match complete_stored(service, batch, node).await {
         Ok(paths) => {
-            tracing::info!(batch, paths, "the batch's input is completed, and the batch queued anew");
+            tracing::info!(batch, paths, "completed the batch's input and queued the batch again");
             metrics.completions[&CompletionOutcome { outcome: "completed" }].inc();
             return Ok(true);
         }
@@ -136,8 +136,8 @@ async fn complete_next(service: &Service, node: &NodeRpc, metrics: &Metrics) -> 
     let again_at_ms = (error.may_pass() && attempts < MAX_ATTEMPTS).then(|| now_ms.saturating_add(pause_ms(attempts)));
     let error = chain(&error);
     match again_at_ms {
-        Some(_) => tracing::warn!(batch, attempts, error, "the batch's input is not completed yet"),
-        None => tracing::error!(batch, attempts, error, "the batch's input cannot be completed"),
+        Some(_) => tracing::warn!(batch, attempts, error, "cannot complete the batch's input yet"),
+        None => tracing::error!(batch, attempts, error, "cannot complete the batch's input, and gave it up"),
     }
     let outcome = if again_at_ms.is_some() { "failed" } else { "given_up" };
     metrics.completions[&CompletionOutcome { outcome }].inc();

@@ -22,9 +22,9 @@ pub(crate) struct StoredInput {
 /// Why there is no input to return.
 #[derive(Debug, Error)]
 pub(crate) enum NoStoredInput {
-    #[error("the batch is not known")]
+    #[error("the batch is unknown")]
     UnknownBatch,
-    #[error("the batch's input was deleted once it was proven")]
+    #[error("the batch's input was deleted after the batch was proven")]
     Retired,
     /// It is missing or damaged.
     #[error(transparent)]

@@ -53,12 +53,12 @@ impl Retention {
             if let Err(error) = service.inputs.delete_all(retired.into_iter().map(|input| input.input_key)).await {
                 tracing::error!(
                     error = tee_api::chain(&error),
-                    "inputs that were retired stay in the object store, for gc"
+                    "cannot delete retired inputs from the object store; gc will delete them"
                 );
             }
             self.metrics.inputs_retired.inc_by(count);
             self.metrics.input_bytes_retired.inc_by(bytes);
-            tracing::info!(inputs = count, bytes, "inputs of finished batches were deleted");
+            tracing::info!(inputs = count, bytes, "deleted inputs of finished batches");
         }
         match chunk.next {
             Some(next) => self.next = next,

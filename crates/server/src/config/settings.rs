@@ -500,7 +500,8 @@ impl Reader<'_> {
         let default = Duration::from_secs(default.into());
         let span = self.interval(key, (said, ("_secs", before, SECOND)), default)?;
         let whole = (span.subsec_nanos() == 0).then_some(span.as_secs());
-        let error = || ConfigError::Value { key, error: "not a number of whole seconds, or too many".to_owned() };
+        let error =
+            || ConfigError::Value { key, error: "must be a whole number of seconds, and not too large".to_owned() };
         whole.and_then(|secs| N::try_from(secs).ok()).ok_or_else(error)
     }
 
@@ -514,7 +515,10 @@ impl Reader<'_> {
         let Some(Interval(span)) = self.optional(key, said)? else { return Ok(None) };
         let days = span.as_secs() / DAY.as_secs();
         let whole = u32::try_from(days).ok().filter(|days| DAY.checked_mul(*days) == Some(span));
-        let error = || ConfigError::Value { key, error: "not a number of whole days, at least one (30d)".to_owned() };
+        let error = || ConfigError::Value {
+            key,
+            error: "must be a whole number of days, at least one (such as 30d)".to_owned(),
+        };
         whole.and_then(NonZeroU32::new).map(Some).ok_or_else(error)
     }
 
@@ -542,9 +546,12 @@ impl Reader<'_> {
             return Ok(now);
         }
         if now.is_set() {
-            return Err(ConfigError::Value { key, error: format!("is there as {before_key} too") });
+            return Err(ConfigError::Value {
+                key,
+                error: format!("is also set under its old name {before_key}: remove that"),
+            });
         }
-        self.warnings.push(format!("{before_key} is {key} now, and goes with the next release"));
+        self.warnings.push(format!("{before_key} is now {key}; the old name will be removed in the next release"));
         Ok(before)
     }
 

@@ -196,9 +196,10 @@ fn keys_of_the_release_before_are_read_with_a_warning_and_mean_the_same() {
     assert_eq!(before.to_string(), now.to_string());
     assert_eq!((before.warnings.len(), now.warnings.len()), (16, 0));
     for warning in [
-        "limits.max_body_bytes is limits.max_body now, and goes with the next release",
-        "keep_finished_inputs_days is keep_finished_inputs now, and goes with the next release",
-        "attestation.suspend_after_secs is attestation.suspend_after now, and goes with the next release",
+        "limits.max_body_bytes is now limits.max_body; the old name will be removed in the next release",
+        "keep_finished_inputs_days is now keep_finished_inputs; the old name will be removed in the next release",
+        "attestation.suspend_after_secs is now attestation.suspend_after; the old name will be removed in the next \
+         release",
     ] {
         assert!(before.warnings.iter().any(|said| said == warning), "{warning}: {:?}", before.warnings);
     }

@@ -271,7 +271,7 @@ impl Database {
 /// Logs the alarm.
 pub(super) fn alarm_displaced(batch: u32, root: H256, displaced: u64) {
     if displaced > 0 {
-        tracing::error!(batch, ?root, proofs = displaced, "ALARM: accepted proofs contradict the batch's root");
+        tracing::error!(batch, ?root, proofs = displaced, "ALARM: accepted proofs contradict the batch's known root");
     }
 }
 

@@ -26,4 +26,4 @@ pub(super) use self::{
 };
 
 /// The error that people read when a batch would be proven again but has no input.
-pub(super) const RETIRED: &str = "its input was deleted once it was proven: add the batch again to put it back";
+pub(super) const RETIRED: &str = "its input was deleted after the batch was proven: add the batch again to restore it";

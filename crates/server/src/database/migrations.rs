@@ -52,7 +52,7 @@ pub enum MigrationError {
     #[error(transparent)]
     Url(#[from] DatabaseUrlError),
     /// A newer version of this program has migrated the database. What it wrote may not be what this one expects.
-    #[error("the database has schema {found}, this program knows schemas up to {known}: run a newer version")]
+    #[error("the database has schema {found}, but this program only knows schemas up to {known}: run a newer version")]
     Newer {
         /// The version that the database has.
         found: i64,

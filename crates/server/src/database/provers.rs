@@ -116,7 +116,7 @@ pub(super) async fn note_failure(
     // A pause leaves work to others. Without others, its only use is to slow the failure reports down.
     let longest_ms = if others_work(connection, prover, tee_type, now_ms).await? { LONGEST_PAUSE_MS } else { 0 };
     let pause_ms = doubled(FIRST_PAUSE_MS, over, longest_ms);
-    tracing::warn!(prover, tee_type, kind, failures, pause_secs = pause_ms / 1000, "a prover only fails and is paused");
+    tracing::warn!(prover, tee_type, kind, failures, pause_secs = pause_ms / 1000, "paused a prover that only fails");
     sqlx::query("UPDATE tee_provers SET paused_until = $3 WHERE name = $1 AND tee_type = $2")
         .bind(prover)
         .bind(tee_type)

@@ -160,7 +160,7 @@ async fn write_groups(
                 let mut answers = Vec::with_capacity(taken);
                 let committed = commit(&url, &mut connection, group.drain(..), &mut answers).await;
                 if let Err(error) = &committed {
-                    tracing::error!(%error, writes = taken, "the database did not take writes: its file is opened anew");
+                    tracing::error!(%error, writes = taken, "the database did not accept writes; reopening its file");
                     // The state of the connection after a failed transaction is unknown.
                     close(connection.take()).await;
                 }
@@ -176,7 +176,7 @@ async fn close(connection: Option<AnyConnection>) {
     let Some(connection) = connection else { return };
     match timeout(CLOSE_TIMEOUT, connection.close()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the database did not close well"),
+        Ok(Err(error)) => tracing::warn!(%error, "the database did not close properly"),
         Err(_) => tracing::warn!("the database did not close in time"),
     }
 }

@@ -8,7 +8,7 @@ pub struct DatabaseUrl(String);
 
 /// The text is not the URL of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("database_url: neither sqlite://PATH nor postgres://…")]
+#[error("database_url: must be sqlite://PATH or postgres://…")]
 pub struct DatabaseUrlError;
 
 impl From<String> for DatabaseUrl {

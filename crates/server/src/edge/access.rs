@@ -20,14 +20,15 @@ use crate::{
 pub enum AccessError {
     /// Others could reach the server, and it would not ask who they are.
     #[error(
-        "listening on {0} lets anyone who can reach it take batches and submit: set tokens_file, or danger_open: true"
+        "listening on {0} lets anyone who can reach it take batches and submit proofs: set tokens_file, or \
+         danger_open: true"
     )]
     Open(SocketAddr),
     /// Tokens and `danger_open` contradict each other.
-    #[error("danger_open: true and tokens_file contradict each other")]
+    #[error("danger_open: true contradicts tokens_file: set one of them")]
     OpenWithTokens,
     /// Tokens are not required anyway.
-    #[error("public_proofs needs tokens_file: without tokens all is public to whoever reaches the server")]
+    #[error("public_proofs needs tokens_file: without tokens everything is public")]
     PublicWithoutTokens,
     /// The tokens file cannot be read.
     #[error("tokens_file {path}")]

@@ -50,7 +50,7 @@ pub struct Limits {
 
 /// A limit that would let nothing through.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("limits.{0}: must be more than 0")]
+#[error("limits.{0}: must be greater than 0")]
 pub struct LimitsError(&'static str);
 
 /// Whose requests are counted together.

@@ -81,7 +81,7 @@ pub(crate) async fn serve(
                 }
             };
             let Some(peer_place) = peers.take(address.ip().into()) else {
-                tracing::debug!(%address, "too many connections of one peer");
+                tracing::debug!(%address, "too many connections from one peer");
                 continue;
             };
             let connections = connections.clone();
@@ -111,7 +111,7 @@ impl Connections {
             () = self.cut.cancelled() => return,
         };
         if let Err(error) = served {
-            tracing::debug!(%address, %error, "connection ended");
+            tracing::debug!(%address, %error, "the connection ended");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::http::Problem;
 fn reason(said: &str) -> Result<String, Problem> {
     let reason: String = said.chars().filter(|letter| !letter.is_control()).take(200).collect();
     if reason.trim().is_empty() {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "reason: nothing in it"));
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "reason: must not be empty"));
     }
     Ok(reason)
 }

@@ -69,7 +69,7 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Result<Response, Problem> {
     let headers = request.headers();
-    let peer = request.extensions().get::<Peer>().ok_or_else(|| Problem::internal("a request without peer"))?;
+    let peer = request.extensions().get::<Peer>().ok_or_else(|| Problem::internal("the request has no peer"))?;
     // A request for what is published changes nothing, not even by POST.
     let changes_nothing = changes_nothing(request.method()) || need == Need::Proofs;
     let caller = gate.access.caller(token(headers, changes_nothing).as_deref());
@@ -89,14 +89,14 @@ pub(super) async fn authorize(
     if !gate.access.allows(&caller, need) {
         return Err(match caller {
             Caller::Unknown => {
-                let detail = "a token of the server's is needed: Authorization: Bearer …";
+                let detail = "a valid token is required: Authorization: Bearer …";
                 Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
             }
-            _ => Problem::new(StatusCode::FORBIDDEN, "forbidden", "the token's role may not do this"),
+            _ => Problem::new(StatusCode::FORBIDDEN, "forbidden", "the token's role does not allow this"),
         });
     }
     if need == Need::Prove && gate.provers_need_certificate && !peer.has_certificate {
-        let detail = "a prover shows a certificate here";
+        let detail = "provers must present a client certificate";
         return Err(Problem::new(StatusCode::FORBIDDEN, "certificate_needed", detail));
     }
     let prover = prover_name(&caller, peer.address.ip().into());
@@ -137,13 +137,13 @@ fn refuse_browsers_of_others(request: &Request, is_local: bool) -> Result<(), Pr
     let text = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(HOST).or_else(|| request.uri().authority().map(Authority::as_str));
     if is_local && host.is_some_and(|host| !tee_pages::names_loopback(host)) {
-        return refuse("the server was called by a name that is not this machine's");
+        return refuse("the Host header does not name this machine");
     }
     if let Some(origin) = text(ORIGIN)
         && !changes_nothing(request.method())
         && origin.split_once("://").map(|(_, origin)| origin) != host
     {
-        return refuse("the request comes from a page of another server");
+        return refuse("the request comes from another server's page");
     }
     Ok(())
 }

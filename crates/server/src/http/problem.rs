@@ -65,18 +65,18 @@ impl Problem {
     /// Our own fault. It is logged here, once, and clients do not see it.
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log says why")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed; its log has the cause")
     }
 
     /// More than the peer may ask for. It may ask for the same again after `wait`.
     pub(crate) fn too_many_requests(wait: Duration) -> Self {
-        let detail = "too many requests; Retry-After says when the next may come";
+        let detail = "too many requests; wait as long as Retry-After says";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(wait)
     }
 
     /// No more answers may wait in memory for their readers.
     pub(crate) fn too_many_answers() -> Self {
-        let detail = "answers are waiting to be read; read them first, or ask for less";
+        let detail = "too many answers are waiting to be read; read them first, or ask for less";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_answers", detail)
             .retry_after(Duration::from_secs(RETRY_UNAVAILABLE_SECS))
     }
@@ -99,7 +99,7 @@ impl Problem {
     }
 
     pub(crate) fn stale_lease() -> Self {
-        Self::new(StatusCode::CONFLICT, "stale_lease", "the lease is not current: the batch may be another prover's")
+        Self::new(StatusCode::CONFLICT, "stale_lease", "the lease is not current; another prover may have the batch")
     }
 
     pub(crate) fn unknown_key() -> Self {
@@ -107,7 +107,7 @@ impl Problem {
     }
 
     pub(crate) fn unknown_batch() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown_batch", "the batch is not known")
+        Self::new(StatusCode::NOT_FOUND, "unknown_batch", "the batch is unknown")
     }
 }
 
@@ -118,7 +118,7 @@ impl From<ObjectStoreFault> for Problem {
             ObjectStoreFault::Database(error) => error.into(),
             ObjectStoreFault::Wrong { .. } => {
                 tracing::error!("{fault}");
-                Self::object_store("the object store is empty or another one; the server's log says more")
+                Self::object_store("the object store is empty or the wrong one; the server's log has the details")
             }
         }
     }
@@ -136,7 +136,9 @@ impl From<HandOutError> for Problem {
         match error {
             HandOutError::Database(error) => error.into(),
             HandOutError::ObjectStore(fault) => fault.into(),
-            HandOutError::Unreadable => Self::object_store("inputs are missing or damaged, one after another"),
+            HandOutError::Unreadable => {
+                Self::object_store("several inputs in a row are missing or damaged; the server's log names them")
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ impl Limit {
     fn of(limit: Option<u32>) -> Result<Self, Problem> {
         match limit.unwrap_or(DEFAULT_LIMIT) {
             limit @ 1..=MAX_LIMIT => Ok(Self(limit)),
-            _ => Err(malformed_query(format_args!("limit: not 1 to {MAX_LIMIT}"))),
+            _ => Err(malformed_query(format_args!("limit: must be 1 to {MAX_LIMIT}"))),
         }
     }
 
@@ -68,7 +68,7 @@ impl FromStr for JobKey {
         let key = text
             .split_once('-')
             .and_then(|(batch, tee_type)| Some(Self { batch: batch.parse().ok()?, tee_type: tee_type.parse().ok()? }));
-        key.ok_or("after: not from an earlier page")
+        key.ok_or("after: must be the `next` of an earlier page")
     }
 }
 
@@ -87,7 +87,7 @@ impl FromStr for ProofKey {
         let key = text
             .rsplit_once('-')
             .and_then(|(job, pubkey)| Some(Self { job: job.parse().ok()?, pubkey: pubkey.parse().ok()? }));
-        key.ok_or("after: not from an earlier page")
+        key.ok_or("after: must be the `next` of an earlier page")
     }
 }
 

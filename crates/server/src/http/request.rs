@@ -55,7 +55,7 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
-            _ => Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "the body did not arrive whole"),
+            _ => Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "the body is incomplete"),
         })
     }
 }

@@ -160,7 +160,7 @@ pub(crate) enum JudgeError {
     #[error("{0}")]
     Quote(String),
     /// There is no collateral, or it is broken, has expired or is not valid yet.
-    #[error("no collateral to judge with: {0}")]
+    #[error("no usable collateral: {0}")]
     NoCollateral(String),
 }
 
@@ -168,10 +168,10 @@ pub(crate) enum JudgeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum NoVerdict {
     /// Other quotes are being judged.
-    #[error("too many quotes are being judged")]
+    #[error("too many quotes are being judged; try again")]
     Busy,
     /// Our own fault.
-    #[error("the quote cannot be judged")]
+    #[error("cannot judge the quote")]
     Failed,
 }
 
@@ -203,7 +203,7 @@ impl Attestor {
         let root = match &config.danger_root_certificate {
             None => TrustedRoot::intel(),
             Some(path) => {
-                tracing::warn!(path = %path.display(), "quotes are judged under another root than Intel's");
+                tracing::warn!(path = %path.display(), "quotes are judged with another root than Intel's");
                 let error = |error| AttestationSetupError::Read { path: path.clone(), error };
                 let certificate = fs::read(path).map_err(error)?;
                 let unreadable = || AttestationSetupError::Root { path: path.clone() };
@@ -265,7 +265,7 @@ impl Attestor {
             verdict
         });
         judged.await.map_err(|error| {
-            tracing::error!(%error, "a quote cannot be judged");
+            tracing::error!(%error, "cannot judge a quote");
             NoVerdict::Failed
         })
     }
@@ -282,7 +282,7 @@ impl Attestor {
             if is_genuine && tcb_evaluation_number != 0 {
                 self.last_good().insert(kind, GoodCollateral { collateral, tcb_evaluation_number });
             } else {
-                tracing::warn!(platform = kept.platform, "collateral of before the restart is no longer good");
+                tracing::warn!(platform = kept.platform, "collateral from before the restart is no longer valid");
             }
         }
     }
@@ -324,7 +324,7 @@ impl Attestor {
         if let Some(GoodCollateral { collateral, .. }) = before {
             let verdict = self.judge_with(&collateral, quote, Some(pubkey), now_secs);
             if !judgeable::only_collateral_fails(&verdict, accepted) {
-                tracing::warn!(reason, "collateral is not good: the last that was is used");
+                tracing::warn!(reason, "the new collateral is unusable; using the last good one");
                 return Ok(Judged::new(verdict, &collateral));
             }
         }

@@ -10,7 +10,7 @@ use crate::{database::RecordedSignature, service::Service};
 pub(crate) enum RefusedSignature {
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    #[error("nobody asks for this signature, or not any more")]
+    #[error("nobody requests this signature (any more)")]
     NotRequested,
     #[error("the key is not registered, or may not sign")]
     NotStanding,

@@ -29,7 +29,7 @@ pub(crate) enum RefusedKey {
     /// The quote does not say which collateral it needs.
     #[error("{0}")]
     UnknownPlatform(String),
-    #[error("there is no collateral to judge the quote with; the server's log says why")]
+    #[error("the server has no collateral to judge the quote with; its log has the cause")]
     NoCollateral,
     #[error("the key was revoked")]
     RevokedKey,
@@ -69,7 +69,7 @@ pub(super) async fn register(service: &Service, request: &RegisterAttestation) -
     if service.database.is_revoked(pubkey).await? == Some(true) {
         return Err(RefusedKey::RevokedKey);
     }
-    tracing::info!(%pubkey, %tee_type, "key registered");
+    tracing::info!(%pubkey, %tee_type, "registered a key");
     Ok(())
 }
 
@@ -87,11 +87,11 @@ async fn accepted(
         Err(JudgeError::Quote(reason)) => return Err(RefusedKey::UnknownPlatform(reason)),
         Err(error @ JudgeError::NoCollateral(_)) => {
             // Only the log says why: the reason may name the operator's machines.
-            tracing::error!(%error, "no collateral");
+            tracing::error!(%error, "cannot judge a quote");
             return Err(RefusedKey::NoCollateral);
         }
     };
-    tracing::warn!(%pubkey, refusal, "quote refused");
+    tracing::warn!(%pubkey, refusal, "refused a quote");
     Err(RefusedKey::QuoteRefused(refusal))
 }
 

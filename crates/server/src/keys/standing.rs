@@ -55,7 +55,7 @@ async fn rejudge(service: &Service, attestor: &Attestor, metrics: &Metrics) -> b
     let keys = match service.database.keys_to_judge().await {
         Ok(keys) => keys,
         Err(error) => {
-            tracing::error!(%error, "registered keys cannot be judged again");
+            tracing::error!(%error, "cannot judge registered keys again");
             return false;
         }
     };
@@ -83,19 +83,19 @@ async fn rejudge_key(service: &Service, attestor: &Attestor, metrics: &Metrics, 
         Err(JudgeError::Policy(refusal)) => return refuse(service, &key, &refusal).await,
         Err(error) => {
             metrics.judgements_failed.inc();
-            tracing::error!(pubkey = %key.pubkey, %error, "ALARM: the key cannot be judged again");
+            tracing::error!(pubkey = %key.pubkey, %error, "ALARM: cannot judge the key again");
             return false;
         }
     };
     let noted = match (judged.verdict.passed(), key.stands) {
         (true, true) => service.database.note_passed(&key.pubkey, &judged, now_ms).await,
         (true, false) => {
-            tracing::info!(pubkey = %key.pubkey, "key is accepted again");
+            tracing::info!(pubkey = %key.pubkey, "the key is accepted again");
             service.database.restore_standing(&key.pubkey, &judged, now_ms).await
         }
         (false, _) => return refuse(service, &key, &judged.verdict.refusal()).await,
     };
-    noted.inspect_err(|error| tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted")).is_ok()
+    noted.inspect_err(|error| tracing::error!(pubkey = %key.pubkey, %error, "cannot store a judgement")).is_ok()
 }
 
 async fn refuse(service: &Service, key: &KeyToJudge, refusal: &str) -> bool {
@@ -109,7 +109,7 @@ async fn refuse(service: &Service, key: &KeyToJudge, refusal: &str) -> bool {
             true
         }
         Err(error) => {
-            tracing::error!(pubkey = %key.pubkey, %error, "a judgement cannot be noted");
+            tracing::error!(pubkey = %key.pubkey, %error, "cannot store a judgement");
             false
         }
     }
@@ -121,9 +121,9 @@ async fn suspend(service: &Service, attestor: &Attestor) {
     match service.database.suspend_unjudged(now_ms.saturating_sub(grace_ms), now_ms).await {
         Ok(0) => {}
         Ok(keys) => {
-            tracing::error!(keys, "ALARM: keys could not be judged for too long and make no new proofs");
+            tracing::error!(keys, "ALARM: keys could not be judged for too long, and may make no new proofs");
         }
-        Err(error) => tracing::error!(%error, "keys cannot be suspended"),
+        Err(error) => tracing::error!(%error, "cannot suspend keys"),
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) async fn save_good_collateral(service: &Service, attestor: &Attestor)
     for kept in attestor.take_unsaved() {
         let platform = kept.platform.clone();
         if let Err(error) = service.database.keep_collateral(kept, service.clock.now_ms()).await {
-            tracing::error!(platform, %error, "good collateral cannot be kept for a restart");
+            tracing::error!(platform, %error, "cannot store good collateral for a restart");
         }
     }
 }

@@ -87,8 +87,10 @@ impl Drop for UnsentLease {
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
             match service.database.give_back_lease(&lease, service.clock.now_ms()).await {
-                Ok(given_back) => tracing::info!(given_back, "a claim was cut off: its batch goes to the next prover"),
-                Err(error) => tracing::warn!(%error, "a claim was cut off, and its batch cannot be given back"),
+                Ok(given_back) => {
+                    tracing::info!(given_back, "a claim was interrupted; its batch goes to the next prover")
+                }
+                Err(error) => tracing::warn!(%error, "a claim was interrupted, and its batch cannot be given back"),
             }
         });
     }
@@ -102,7 +104,7 @@ pub(crate) enum HandOutError {
     #[error(transparent)]
     ObjectStore(#[from] ObjectStoreFault),
     /// One request found as many unreadable inputs as it may pass over. The next request continues behind them.
-    #[error("inputs are missing or damaged, one after another")]
+    #[error("several inputs in a row are missing or damaged")]
     Unreadable,
 }
 
@@ -151,10 +153,7 @@ async fn hand_out_now(
         let (number, lease) = (claim.number, unsent.lease.clone());
         if claim.batch.input_is_retired {
             unsent.release();
-            tracing::error!(
-                batch = number,
-                "the batch's input was deleted: add the batch again to have it proven again"
-            );
+            tracing::error!(batch = number, "the batch's input was deleted: add the batch again to prove it again");
             service.database.set_aside(&lease, NoInput::Retired, service.clock.now_ms()).await?;
             unreadable += 1;
             continue;
@@ -199,7 +198,7 @@ async fn hand_out_now(
             }
         });
         let input_bytes = claim.batch.blob(form).bytes;
-        tracing::info!(batch = number, %tee_type, %prover, "batch handed out");
+        tracing::info!(batch = number, %tee_type, %prover, "handed out a batch");
         return Ok(Some(HandedOut { lease: unsent, input: input.boxed(), input_bytes }));
     }
 }
@@ -224,7 +223,7 @@ async fn claim(
 
 /// Sets a batch aside whose input cannot be read. That is no prover's fault and costs no attempt.
 async fn set_aside(service: &Service, lease: &LeaseId, batch: u32, error: &str) -> Result<(), sqlx::Error> {
-    tracing::error!(batch, error, "the batch's input cannot be read: add the batch again to put it back");
+    tracing::error!(batch, error, "cannot read the batch's input: add the batch again to restore it");
     let reason = NoInput::Unreadable(error.to_owned());
     service.database.set_aside(lease, reason, service.clock.now_ms()).await.map(drop)
 }

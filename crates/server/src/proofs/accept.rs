@@ -25,25 +25,25 @@ pub(crate) enum RefusedProof {
     UnknownKey,
     #[error("the key was revoked")]
     RevokedKey,
-    #[error("for lack of collateral the key could not be judged for too long: it may submit once it has been")]
+    #[error("the key is suspended: collateral was missing for too long; it may submit once it has been judged again")]
     SuspendedKey,
-    #[error("the key was registered for {registered}, the proof says {submitted}")]
+    #[error("the key was registered for {registered}, but the proof says {submitted}")]
     TeeType { registered: TeeType, submitted: TeeType },
-    #[error("the batch is not known")]
+    #[error("the batch is unknown")]
     UnknownBatch,
     #[error(transparent)]
     Signature(SignatureError),
     #[error("the root is not the expected one")]
     WrongRoot,
-    #[error("a bare root is not tied to its batch: send a statement")]
+    #[error("a bare root does not say which batch it belongs to: send a statement")]
     StatementRequired,
-    #[error("the key's signature of this root was accepted for another batch")]
+    #[error("this key's signature of this root was already accepted for another batch")]
     ReusedRoot,
-    #[error("the statement does not fit")]
+    #[error("the statement does not match")]
     Statement(#[from] StatementMismatch),
-    #[error("the statement is not of the pinned code")]
+    #[error("the statement is not about the pinned code")]
     NotPinned(#[from] PinMismatch),
-    #[error("an accepted proof of the batch says another root")]
+    #[error("an accepted proof of the batch has another root")]
     DisagreeingRoot { accepted: H256 },
     #[error("database")]
     Database(#[from] sqlx::Error),
@@ -52,11 +52,11 @@ pub(crate) enum RefusedProof {
 /// How a statement contradicts the submission that carries it.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum StatementMismatch {
-    #[error("it is of another batch")]
+    #[error("it is about another batch")]
     Batch,
-    #[error("it says another root")]
+    #[error("it has another root than the proof")]
     Root,
-    #[error("it starts from another root than the batch")]
+    #[error("it starts from another root than the batch does")]
     PreviousRoot,
     #[error(transparent)]
     Signature(SignatureError),
@@ -104,12 +104,12 @@ pub(super) async fn take(
     let refused = match checked(service, batch, submission, lease, prover).await {
         Ok(accepted) => {
             metrics.proofs_accepted[&(*tee_type).into()].inc();
-            tracing::info!(batch, %tee_type, %pubkey, ?root, "proof accepted");
+            tracing::info!(batch, %tee_type, %pubkey, ?root, "accepted a proof");
             if let AcceptedProof::Disputed { next_starts_from } = accepted {
                 metrics.disagreements_seen.inc();
                 tracing::error!(
                     batch, %tee_type, %pubkey, ?root, ?next_starts_from,
-                    "ALARM: the proof was accepted, and the next batch starts from another root"
+                    "ALARM: accepted a proof, but the next batch starts from another root"
                 );
             }
             return Ok(());
@@ -123,7 +123,7 @@ pub(super) async fn take(
             metrics.disagreements_seen.inc();
             tracing::error!(batch, %tee_type, %pubkey, ?root, ?accepted, "ALARM: two proofs disagree on the root");
         }
-        refused => tracing::warn!(batch, %tee_type, %pubkey, ?root, %refused, "proof refused"),
+        refused => tracing::warn!(batch, %tee_type, %pubkey, ?root, %refused, "refused a proof"),
     }
     metrics.refused(refused.code());
     // Under a lease the failure is counted when the prover reports it or lets the lease expire.

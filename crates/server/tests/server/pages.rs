@@ -87,7 +87,7 @@ async fn a_batchs_page_says_how_it_stands_and_how_to_check_it() {
     assert!(!proven.contains(&lease) && !proven.contains("address:"), "{proven}");
     let missing = world.send(Method::GET, "/batches/2", &[HTML], "").await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
-    assert!(html("/batches/2", &missing).contains("the batch is not known"));
+    assert!(html("/batches/2", &missing).contains("the batch is unknown"));
 }
 
 #[tokio::test]

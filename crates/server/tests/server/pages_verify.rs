@@ -116,7 +116,7 @@ async fn a_quote_is_judged_by_itself_and_is_genuine_only_with_collateral_for_its
     assert!(judged(&world, &hex::encode(&kept.body)).await.contains(&format!("/keys/{}", key.public())));
     // If no quotes are judged, the page says so.
     let unjudged = World::start().await;
-    assert!(judged(&unjudged, &quote).await.contains("judges no quotes"));
+    assert!(judged(&unjudged, &quote).await.contains("does not judge quotes"));
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ async fn a_token_made_by_the_program_works_and_no_log_line_shows_it_or_a_lease()
     for secret in [&prover, &admin, &wrong, &lease] {
         assert!(!log.contains(secret.as_str()), "a secret is in the log");
     }
-    let accepted = log.lines().find(|line| line.contains("proof accepted")).expect("a line for the proof");
+    let accepted = log.lines().find(|line| line.contains("accepted a proof")).expect("a line for the proof");
     let accepted: Value = serde_json::from_str(accepted).unwrap();
     assert_eq!(accepted["fields"]["batch"], 1);
     assert_eq!(accepted["span"]["name"], "request");

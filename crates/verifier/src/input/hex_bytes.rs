@@ -18,7 +18,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>,
         type Value = Vec<u8>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("bytes in hex, with 0x before them")
+            f.write_str("bytes in hex with the prefix 0x")
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Vec<u8>, E> {

@@ -163,7 +163,7 @@ impl<'de> Deserialize<'de> for ProtocolVersionId {
             type Value = ProtocolVersionId;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a protocol version, as \"Version29\"")
+                f.write_str("a protocol version such as \"Version29\"")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<ProtocolVersionId, E> {

@@ -376,7 +376,7 @@ impl<S: State> BatchRun<S> {
                     self.machine.set_heap_word(at, U256::from(outcome.refund))?;
                 }
                 hook::FINAL_BATCH_INFO | hook::PUBDATA_REQUESTED => {
-                    return Err(Failure::Halted("the batch ends before the transaction".to_owned()));
+                    return Err(Failure::Halted("the batch ended before the transaction".to_owned()));
                 }
                 _ => {}
             }
@@ -487,14 +487,14 @@ impl<S: State> BatchRun<S> {
 
 fn hook_number(word: U256) -> Result<u64, Failure> {
     let number = u64::try_from(word).ok().filter(|number| *number <= hook::PUBDATA_REQUESTED);
-    number.ok_or_else(|| Failure::Halted(format!("the bootloader calls an unknown hook {word}")))
+    number.ok_or_else(|| Failure::Halted(format!("the bootloader called the unknown hook {word}")))
 }
 
 /// The report of a failing bootloader: a number, and sometimes a text after it.
 fn reason(end: &End) -> String {
     match end {
-        End::Returned(_) => "the bootloader ends".to_owned(),
-        End::Panicked => "the bootloader panics".to_owned(),
+        End::Returned(_) => "the bootloader ended early".to_owned(),
+        End::Panicked => "the bootloader panicked".to_owned(),
         End::Reverted(bytes) => {
             let code = bytes.first().copied().unwrap_or_default();
             let text = bytes.get(1..).unwrap_or_default();
@@ -502,7 +502,7 @@ fn reason(end: &End) -> String {
                 .chars()
                 .filter(|char| !char.is_control())
                 .collect();
-            format!("the bootloader fails with code {code} {text}").trim_end().to_owned()
+            format!("the bootloader failed with code {code} {text}").trim_end().to_owned()
         }
     }
 }

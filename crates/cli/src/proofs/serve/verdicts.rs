@@ -16,12 +16,13 @@ pub(super) fn tone(verdict: Verdict) -> Tone {
 pub(super) fn meaning(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Proven => {
-            "A proof holds, none contradicts it, and its statement or another source says that its root is this batch's."
+            "A proof is valid, none contradicts it, and its statement or another source confirms that its root is \
+             this batch's."
         }
-        Verdict::Bare => "Signatures hold, but nothing says that their root is this batch's.",
-        Verdict::Unproven => "There are proofs, and none holds.",
+        Verdict::Bare => "Signatures are valid, but nothing confirms that their root is this batch's.",
+        Verdict::Unproven => "There are proofs, but none is valid.",
         Verdict::Contradicted => {
-            "Keys signed different things: an enclave was broken, or somebody forged. Ask for an explanation."
+            "Keys signed different results: an enclave was broken, or a proof was forged. Ask for an explanation."
         }
         Verdict::Ignored => "The publisher gave the batch up.",
         Verdict::Missing => "There is no proof.",

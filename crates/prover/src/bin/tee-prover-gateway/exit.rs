@@ -33,11 +33,11 @@ pub(crate) enum Failure {
         #[source]
         error: io::Error,
     },
-    #[error("key and quote")]
+    #[error("signing key and quote")]
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error("the operating system")]
+    #[error("operating system")]
     System(#[from] io::Error),
 }
 

@@ -16,23 +16,24 @@ use tee_api::settings;
 use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
 
 /// Proves ZK Stack batches inside an enclave: fetches them from servers, re-executes them, signs the results and submits
-/// the proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once. SIGUSR1 writes its state to the log.
+/// the proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once. SIGUSR1 logs its state.
 ///
-/// Exit codes: 0 told to stop; 1 anything else; 2 command line or configuration; 3 key or quote; 4 no server could be asked
-/// max_retries times in a row; 5 a verification does not end, and the process should be started again; 130 stopped by a second signal.
+/// Exit codes: 0 stopped by a signal; 1 any other failure; 2 command line or configuration; 3 key or quote;
+/// 4 requests to every server failed max_retries times in a row;
+/// 5 a verification does not end, and the process should be restarted; 130 stopped by a second signal.
 #[derive(Parser)]
 #[command(version = tee_api::long_version())]
 struct Args {
-    /// YAML file; variables of the environment (TEE_PROVER_API_URL, …) go over it.
+    /// Configuration file (YAML); environment variables (TEE_PROVER_API_URL, …) override it.
     #[arg(long, value_name = "FILE")]
     config_path: Option<PathBuf>,
     /// Show the configuration and where each value comes from, and exit.
     #[arg(long)]
     print_config: bool,
-    /// Make a key and a quote of a simulated SGX platform, as `attestation: simulation` does: for trying things out.
+    /// Make a key and a quote of a simulated SGX platform, like `attestation: simulation`, to try things out.
     #[arg(long)]
     simulation: bool,
-    /// Let a simulated prover submit to a server that is not on this machine.
+    /// Let a simulated prover submit to a server on another machine.
     #[arg(long)]
     danger_simulated_proofs: bool,
 }
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     logging::to_stderr(loaded.as_ref().map_or(LogFormat::Text, |loaded| loaded.config.log_format));
     if let Err(error) = no_core_dumps {
         // Gramine does not support all of this, and an enclave's memory is encrypted outside.
-        tracing::warn!(%error, "core dumps cannot be forbidden");
+        tracing::warn!(%error, "cannot disable core dumps");
     }
     let exit = match loaded.map_err(Failure::from).and_then(|loaded| start(args, loaded)) {
         Ok(()) => Exit::Stopped,
@@ -81,7 +82,7 @@ async fn prove(config: Config) -> Result<(), Failure> {
     let stop = signals::stop()?;
     let identity = Identity::of(&config, settings::environment);
     let Some(identity) = stop.run_until_cancelled(identity).await.transpose()? else {
-        tracing::info!("stopped before there was a quote");
+        tracing::info!("stopped while waiting for a quote");
         return Ok(());
     };
     tracing::info!(

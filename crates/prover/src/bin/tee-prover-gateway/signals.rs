@@ -21,7 +21,7 @@ pub(crate) fn stop() -> io::Result<CancellationToken> {
             if asked_before {
                 std::process::exit(Exit::Interrupted as i32);
             }
-            tracing::info!("stopping after the work in hand");
+            tracing::info!("stopping once the current work is done");
             systemd::notify("STOPPING=1");
             asked.cancel();
         }

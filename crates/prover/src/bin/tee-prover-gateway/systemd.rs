@@ -16,7 +16,7 @@ use std::{
 pub(crate) fn notify(state: &str) {
     let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&socket, state) {
-        tracing::warn!(%error, state, "systemd was not told");
+        tracing::warn!(%error, state, "cannot notify systemd");
     }
 }
 

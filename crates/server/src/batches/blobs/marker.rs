@@ -15,7 +15,8 @@ pub enum ObjectStoreFault {
     Unavailable(#[from] object_store::Error),
     /// It is empty, or a different one.
     #[error(
-        "the object store is not the one that this database belongs to: {STORE_MARKER} must be there and say {expected}"
+        "the object store is empty or belongs to another database: it must hold {STORE_MARKER} with the content \
+         {expected}"
     )]
     Wrong {
         /// The content that the marker must have.

@@ -20,7 +20,7 @@ pub struct ObjectStoreUrl {
 
 /// The text is not the URL of an object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("object store: none of file://FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, memory://, without parameters")]
+#[error("object store: must be file://FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or memory://, without parameters")]
 pub struct ObjectStoreUrlError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl ObjectStoreUrl {
             #[cfg(not(feature = "shared-stores"))]
             Scheme::S3 | Scheme::Gs => Err(object_store::Error::Generic {
                 store: "bucket",
-                source: "this program was built without buckets".into(),
+                source: "this program was built without support for s3:// and gs://".into(),
             }),
         }
     }

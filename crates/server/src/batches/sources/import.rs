@@ -20,10 +20,10 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// The file cannot be read.
-    #[error("cannot read it")]
+    #[error("cannot read the file")]
     Read(#[from] io::Error),
     /// The file lacks parts that the blobs do not have.
-    #[error("not the rest of a batch input")]
+    #[error("the file is not the rest of a batch input")]
     Rest(#[from] serde_json::Error),
     /// A blob cannot be read.
     #[error("blob {path}")]
@@ -44,7 +44,7 @@ pub enum ImportError {
         error: cbor4ii::serde::DecodeError<Infallible>,
     },
     /// A blob is larger than an input may be.
-    #[error("blob {path} has {bytes} bytes")]
+    #[error("blob {path} is too large: {bytes} bytes")]
     TooLarge {
         /// The blob's path.
         path: String,

@@ -55,12 +55,12 @@ struct Retry {
 
 /// Follows the node forever.
 pub(crate) async fn follow(service: Service, config: MirrorConfig, metrics: Metrics) {
-    tracing::info!("taking over a node's batches");
+    tracing::info!("mirroring a node's batches");
     let node = loop {
         match Node::new(&config) {
             Ok(node) => break node,
             Err(error) => {
-                tracing::error!(error = chain(&error), "cannot take over batches");
+                tracing::error!(error = chain(&error), "cannot mirror batches");
                 sleep(LONGEST_PAUSE).await;
             }
         }
@@ -82,7 +82,11 @@ pub(crate) async fn follow(service: Service, config: MirrorConfig, metrics: Metr
                 }
                 Err(error) => {
                     node_answers = false;
-                    tracing::warn!(error = chain(&error), pause_secs = pause.as_secs(), "the node does not answer");
+                    tracing::warn!(
+                        error = chain(&error),
+                        pause_secs = pause.as_secs(),
+                        "cannot ask the node for batches"
+                    );
                     poll_at = Instant::now() + pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -96,7 +100,7 @@ pub(crate) async fn follow(service: Service, config: MirrorConfig, metrics: Metr
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot look for batches that are lacking");
+                    tracing::warn!(%error, "cannot look for missing batches");
                     break;
                 }
             }
@@ -157,7 +161,7 @@ impl Progress {
             Ok(added) => {
                 self.later.remove(&number);
                 if added == AddedBatch::New {
-                    tracing::info!(batch = number, "batch taken over");
+                    tracing::info!(batch = number, "mirrored a batch");
                 }
             }
             Err(error) => {
@@ -170,7 +174,7 @@ impl Progress {
                     batch = number,
                     error = chain(&error),
                     pause_secs = pause.as_secs(),
-                    "batch not taken over"
+                    "cannot mirror a batch yet"
                 );
                 self.later.insert(number, Retry { at: Instant::now() + pause, pause });
             }

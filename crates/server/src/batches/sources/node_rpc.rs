@@ -61,7 +61,7 @@ pub enum NodeRpcError {
     #[error("malformed answer: {0}")]
     Answer(String),
     /// The node does not have the state that was asked for.
-    #[error("the node has no state of batch {0}: it is not there yet, or pruned")]
+    #[error("the node has no state of batch {0}: it does not have it yet, or has pruned it")]
     NoState(u32),
 }
 
@@ -149,7 +149,7 @@ impl NodeRpc {
         let answer = self.call_for(MAX_PATHS_BYTES, "zks_getProof", json!([address, keys, batch])).await?;
         let proofs = answer.map(|proof: Proof| proof.storage_proof).ok_or(NodeRpcError::NoState(batch))?;
         if !proofs.iter().map(|proof| &proof.key).eq(keys) {
-            return Err(NodeRpcError::Answer("zks_getProof: paths of other slots".to_owned()));
+            return Err(NodeRpcError::Answer("zks_getProof: the paths are of other slots".to_owned()));
         }
         let paths = slots.iter().zip(proofs).map(|(key, proof)| SlotPath {
             key: *key,

@@ -93,7 +93,8 @@ impl Database {
             if !hopeless {
                 return Ok(Some(taken.claim));
             }
-            tracing::error!(batch = taken.claim.number, %tee_type, "a batch is given up whose provers gave no sign of life");
+            tracing::error!(batch = taken.claim.number, %tee_type, "gave up a batch: its provers did not answer \
+                before their leases expired");
         }
     }
 
@@ -160,7 +161,7 @@ impl Database {
                     "UPDATE tee_proof_generation_details
                      SET status = 'permanently_ignored', attempts = attempts - 1, claimable_at = NULL, lease_id = NULL,
                          lease_expires_at = NULL, error_kind = 'attempts_exhausted',
-                         error = 'its provers gave no sign of life', updated_at = $2
+                         error = 'its provers did not answer before their leases expired', updated_at = $2
                      WHERE lease_id = $1",
                 )
                 .bind(lease.as_str())

@@ -40,7 +40,7 @@ impl Database {
         let read = |row| {
             KeyToJudge::read(row)
                 .inspect_err(
-                    |error| tracing::error!(%error, "ALARM: a registered key cannot be read, nor judged again"),
+                    |error| tracing::error!(%error, "ALARM: a registered key cannot be read, so it cannot be judged again"),
                 )
                 .ok()
         };

@@ -54,7 +54,7 @@ pub(crate) enum RecordedProof {
 const REPEATED_REST_MS: i64 = 10_000;
 
 const DISAGREEMENT: JobFailure<'static> =
-    JobFailure { kind: "disagreeing_root", error: "another proof of this batch says another root" };
+    JobFailure { kind: "disagreeing_root", error: "another proof of this batch has another root" };
 
 impl Database {
     /// Stores a proof and ends its job, in one transaction that is on disk when this returns.

@@ -30,7 +30,7 @@ pub enum Role {
 
 /// The text is not a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("role: none of prover, admin, reader")]
+#[error("role: must be prover, admin or reader")]
 pub struct RoleError;
 
 /// The name of a token in logs: 1 to 64 of `A-Z a-z 0-9 . _ -`.
@@ -40,7 +40,7 @@ pub struct TokenName(String);
 
 /// The text is not a token's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a token's name has 1 to 64 letters, digits, dots, hyphens or underscores")]
+#[error("a token's name must be 1 to 64 letters, digits, dots, hyphens or underscores")]
 pub struct TokenNameError;
 
 /// A token that was just made. `Debug` does not show it.
@@ -57,13 +57,13 @@ pub enum TokensError {
     #[error("{0}")]
     Yaml(String),
     /// It has no tokens: nobody could ever come in.
-    #[error("it has no tokens")]
+    #[error("the file has no tokens")]
     Empty,
     /// Two tokens have the same name.
-    #[error("the name {0} is there twice")]
+    #[error("the name {0} occurs twice")]
     SameName(TokenName),
     /// Two names have the same token.
-    #[error("{0} and another have the same hash")]
+    #[error("{0} and another token have the same hash")]
     SameHash(TokenName),
 }
 
@@ -154,7 +154,7 @@ impl TryFrom<String> for TokenHash {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let mut hash = [0; 32];
-        hex::decode_to_slice(text, &mut hash).map_err(|_| "sha256: not 64 hexadecimal characters")?;
+        hex::decode_to_slice(text, &mut hash).map_err(|_| "sha256: must be 64 hexadecimal characters")?;
         Ok(Self(hash))
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn revoke(
     let reason: String = request.reason.chars().filter(|letter| !letter.is_control()).take(200).collect();
     match service.revoke_key(&pubkey, &reason, !request.keep_batches).await? {
         Some(Requeued { batches: requeued, goes_on }) => {
-            tracing::warn!(%pubkey, reason, requeued, goes_on, "key revoked by hand");
+            tracing::warn!(%pubkey, reason, requeued, goes_on, "an operator revoked a key");
             Ok(Json(KeyRevoked { requeued, goes_on }))
         }
         None => Err(Problem::unknown_key()),

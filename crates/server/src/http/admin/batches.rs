@@ -39,9 +39,9 @@ pub(crate) struct AddBatchQuery {
     post, path = "/admin/batches", operation_id = "add_batch", tag = "admin", params(AddBatchQuery), security(("admin" = [])),
     request_body(content((Vec<u8> = "application/json"), (Vec<u8> = "application/cbor"))),
     responses(
-        (status = 200, description = "it was there", body = BatchAdded),
-        (status = 201, description = "it is there now", body = BatchAdded),
-        (status = 409, description = "the number is taken by another input", body = crate::http::problem::ProblemBody),
+        (status = 200, description = "the batch was already there", body = BatchAdded),
+        (status = 201, description = "the batch was added", body = BatchAdded),
+        (status = 409, description = "the number belongs to another input", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
@@ -53,7 +53,7 @@ pub(crate) async fn add(
     let expected_root = query.expected_root.as_deref().map(root).transpose()?;
     let source = query.source.unwrap_or_else(|| "admin".to_owned());
     if source.chars().count() > 200 || source.chars().any(char::is_control) {
-        return Err(malformed_query("source: more than 200 characters, or characters that cannot be shown"));
+        return Err(malformed_query("source: must have at most 200 characters, all of them printable"));
     }
     // The content type is required: a page of another server cannot send it without a preflight request.
     let encoding = InputEncoding::of_headers(request.headers(), None).map_err(unsupported)?;
@@ -73,16 +73,16 @@ pub(crate) async fn add(
 fn refusal(error: AddBatchError) -> Problem {
     match error {
         AddBatchError::Changed { number } => {
-            tracing::warn!(batch = number, "another input under a known number was refused");
+            tracing::warn!(batch = number, "refused another input for an existing batch");
             Problem::new(StatusCode::CONFLICT, "changed_batch", error.to_string())
         }
         AddBatchError::Read(error) => match error.kind() {
             io::ErrorKind::FileTooLarge => too_large(),
             io::ErrorKind::TimedOut => {
-                let detail = "the body came too slowly";
+                let detail = "the body arrived too slowly";
                 Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
             }
-            _ => malformed("the body did not arrive whole, or cannot be decompressed"),
+            _ => malformed("the body is incomplete or cannot be decompressed"),
         },
         AddBatchError::Input(UnreadableInput::TooLarge { .. }) => too_large(),
         AddBatchError::Input(error) => malformed(error),
@@ -128,6 +128,6 @@ fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
 fn root(text: &str) -> Result<H256, Problem> {
     let mut root = H256::zero();
     hex::decode_to_slice(text, root.as_bytes_mut())
-        .map_err(|_| malformed_query("expected_root: not 32 bytes in hexadecimal"))?;
+        .map_err(|_| malformed_query("expected_root: must be 32 bytes in hexadecimal"))?;
     Ok(root)
 }

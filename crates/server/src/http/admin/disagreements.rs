@@ -25,7 +25,7 @@ use crate::{
     request_body = ResolveDisagreement,
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 404, description = "there is no such disagreement", body = crate::http::problem::ProblemBody),
+        (status = 404, description = "the disagreement does not exist", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
@@ -40,9 +40,9 @@ pub(crate) async fn resolve(
     let pubkey: PublicKey = pubkey.parse().map_err(malformed_path)?;
     let reason = reason(&request.reason)?;
     if !service.resolve_disagreement(batch, tee_type, &pubkey, &reason).await? {
-        let detail = "there is no such disagreement";
+        let detail = "the disagreement does not exist";
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_disagreement", detail));
     }
-    tracing::warn!(batch, %tee_type, %pubkey, reason, "disagreement resolved by hand");
+    tracing::warn!(batch, %tee_type, %pubkey, reason, "an operator resolved a disagreement");
     Ok(success())
 }

@@ -20,8 +20,8 @@ use crate::{
     params(("batch" = u32, Path), ("tee_type" = TeeType, Path), ("action" = JobAction, Path)),
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 404, description = "there is no such job", body = crate::http::problem::ProblemBody),
-        (status = 409, description = "it does not fit where the job stands", body = crate::http::problem::ProblemBody),
+        (status = 404, description = "the job does not exist", body = crate::http::problem::ProblemBody),
+        (status = 409, description = "the job's status does not allow it", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
@@ -40,12 +40,12 @@ pub(crate) async fn change(
     };
     match change {
         JobChange::Made => {
-            tracing::info!(batch, %tee_type, action = action.as_str(), "job changed by hand");
+            tracing::info!(batch, %tee_type, action = action.as_str(), "an operator changed a job");
             Ok(success())
         }
-        JobChange::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, "unknown_job", "there is no such job")),
+        JobChange::Unknown => Err(Problem::new(StatusCode::NOT_FOUND, "unknown_job", "the job does not exist")),
         JobChange::NotWhen(status) => {
-            let detail = format!("{} does not fit a job that is {status}", action.as_str());
+            let detail = format!("cannot {} a job whose status is {status}", action.as_str());
             Err(Problem::new(StatusCode::CONFLICT, "wrong_status", detail))
         }
     }

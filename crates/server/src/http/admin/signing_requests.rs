@@ -16,7 +16,7 @@ use crate::{
     request_body = SigningRequest,
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 409, description = "provers sign for as many contracts as they can", body = crate::http::problem::ProblemBody),
+        (status = 409, description = "provers already sign for as many contracts as they can", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]
@@ -26,7 +26,8 @@ pub(crate) async fn request(
 ) -> Result<Json<&'static str>, Problem> {
     if !service.request_signatures(&request).await? {
         let detail = format!(
-            "provers sign for {MAX_CONTRACTS} other contracts; a request that is not repeated ends after 7 days"
+            "provers already sign for {MAX_CONTRACTS} other contracts, the most they can; a request that is not \
+             repeated ends after 7 days"
         );
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_contracts", detail));
     }

@@ -32,7 +32,7 @@ pub(crate) async fn change(
         TeeTypeAction::Serve => service.serve_tee_type(tee_type).await?,
     };
     if changed {
-        tracing::warn!(%tee_type, action = action.as_str(), "type of enclave changed by hand");
+        tracing::warn!(%tee_type, action = action.as_str(), "an operator changed a type of enclave");
     }
     Ok(success())
 }

@@ -41,8 +41,8 @@ impl Badge {
         let counting: Vec<_> =
             facts.signers.iter().filter(|signer| signer.standing != KeyStanding::Revoked).copied().collect();
         if facts.is_disputed {
-            let detail = "Valid signatures of registered keys say different roots for this batch, or one contradicts the next \
-                          batch. One of them is wrong, and nobody has explained it yet: do not rely on this batch.";
+            let detail = "Registered keys signed different roots for this batch, or one that contradicts the next \
+                batch. One of them is wrong, and nobody has explained it yet: do not rely on this batch.";
             return badge(Tone::Bad, "Disputed".to_owned(), detail);
         }
         if counting.is_empty() {
@@ -50,25 +50,25 @@ impl Badge {
         }
         let signed_by = format!("{} ({})", counted(counting.len(), "key", "keys"), types_of(&counting));
         if !facts.root_is_known && counting.iter().all(|signer| !signer.has_statement) {
-            let detail = "The keys signed a bare root, and nothing here says that it is this batch's: there is no statement, and no \
-                          other source of the root.";
+            let detail = "The keys signed a bare root. Nothing here shows that it is this batch's: there is no \
+                statement and no other source of the root.";
             return badge(Tone::Warning, format!("Root signed by {signed_by}"), detail);
         }
         if counting.iter().all(|signer| !signer.is_vouched_for) {
-            let detail = "No quote of these keys ever passed here: nothing shows that an enclave did the work.";
+            let detail =
+                "This server never accepted a quote of these keys: nothing shows that an enclave did the work.";
             return badge(Tone::Warning, format!("Signed by {signed_by}, not attested"), detail);
         }
         if facts.jobs.iter().all(|status| *status == JobStatus::Generated) {
-            let detail = "As many keys as this server requires signed the root after the batch, and what contradicts them, if \
-                          anything, was explained.";
+            let detail = "As many keys as this server requires signed the root after the batch, and nothing \
+                contradicts them without an explanation.";
             return badge(Tone::Good, format!("Proven by {signed_by}"), detail);
         }
         if facts.jobs.iter().all(|status| matches!(status, JobStatus::Generated | JobStatus::PermanentlyIgnored)) {
-            let detail = "The proofs that are there hold. More were asked for, and were given up.";
+            let detail = "The proofs so far hold. More were required, but were given up.";
             return badge(Tone::Good, format!("Proven by {signed_by}"), detail);
         }
-        let detail =
-            "The proofs that are there hold. This server waits for more, of another type of enclave or of another key.";
+        let detail = "The proofs so far hold. This server waits for more, from another type of enclave or another key.";
         badge(Tone::Good, format!("Proven by {signed_by}, more to come"), detail)
     }
 
@@ -79,17 +79,17 @@ impl Badge {
         } else if has(JobStatus::PickedByProver) {
             (Tone::Plain, "Being proven", "A prover has the batch.")
         } else if has(JobStatus::Failed) {
-            (Tone::Warning, "Failing", "Provers could not prove it so far. It is tried again.")
+            (Tone::Warning, "Failing", "No prover could prove it so far. It will be tried again.")
         } else if has(JobStatus::ReadyToBeProven) {
             (Tone::Plain, "Waits for a prover", "Nobody has proven it yet.")
         } else if has(JobStatus::PermanentlyIgnored) {
             (
                 Tone::Warning,
                 "Given up",
-                "Provers could not prove it, or somebody gave it up. Nobody tries again by itself.",
+                "No prover could prove it, or an operator gave it up. It is not tried again automatically.",
             )
         } else {
-            (Tone::Plain, "Not asked for yet", "No prover has asked for work of any type of enclave yet.")
+            (Tone::Plain, "Not asked for yet", "No prover has asked for work yet, for any type of enclave.")
         };
         Self { tone, title: title.to_owned(), detail }
     }

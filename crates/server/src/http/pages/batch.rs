@@ -225,7 +225,7 @@ impl JobLine {
             JobStatus::ReadyToBeProven => (Tone::Plain, "waits for a prover"),
             JobStatus::PickedByProver => (Tone::Plain, "a prover has it"),
             JobStatus::Generated => (Tone::Good, "proven"),
-            JobStatus::Failed => (Tone::Warning, "failed, is tried again"),
+            JobStatus::Failed => (Tone::Warning, "failed, will be tried again"),
             JobStatus::PermanentlyIgnored => (Tone::Warning, "given up"),
         };
         let error = match (&job.error_kind, &job.error) {

@@ -153,7 +153,7 @@ pub(super) async fn collateral(
 ) -> Result<impl IntoResponse, Problem> {
     let collateral = find(&service, &pubkey).await?.collateral;
     let missing =
-        || Problem::new(StatusCode::NOT_FOUND, "no_collateral", "the key's quote was judged with no collateral");
+        || Problem::new(StatusCode::NOT_FOUND, "no_collateral", "no collateral was archived with the key's quote");
     Ok((file("application/json", "collateral.json"), collateral.ok_or_else(missing)?))
 }
 
@@ -163,17 +163,19 @@ async fn find(service: &Service, pubkey: &PublicKey) -> Result<KeyRecord, Proble
 
 fn meaning(standing: KeyStanding) -> &'static str {
     match standing {
-        KeyStanding::Accepted => "Its quote passed under this server's policy. It may sign, and what it signed counts.",
+        KeyStanding::Accepted => "This server's policy accepts its quote. It may sign, and its proofs count.",
         KeyStanding::Unjudged => {
-            "No quote of it was judged when it registered. It may sign, whatever its quote is worth."
+            "Its quote was not judged when it registered. It may sign, but nothing shows that its quote is genuine."
         }
         KeyStanding::Suspended => {
-            "Its quote passed once, and could not be judged again since for lack of collateral. It makes no new proofs until it \
-             can be; what it signed counts."
+            "Its quote was accepted, but could not be judged again because collateral is missing. It may make no new \
+             proofs until it is judged again; its earlier proofs count."
         }
-        KeyStanding::Refused => "Its quote does not pass now. It makes no new proofs; what it signed counts.",
+        KeyStanding::Refused => {
+            "This server's policy refuses its quote now. It may make no new proofs; its earlier proofs count."
+        }
         KeyStanding::Revoked => {
-            "Somebody revoked it, for good. It makes no new proofs, and nothing that it signed counts."
+            "An operator revoked it for good. It may make no new proofs, and none of its proofs count."
         }
     }
 }

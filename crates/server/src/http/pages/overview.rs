@@ -160,19 +160,19 @@ impl Seen {
                 "waiting",
                 ready.to_string(),
                 Tone::Plain,
-                format!("{picked} being proven; {}", oldest.unwrap_or_else(|| "none is old".to_owned())),
+                format!("{picked} being proven; {}", oldest.unwrap_or_else(|| "none waits".to_owned())),
             ),
             tile(
                 "failing",
                 failed.to_string(),
                 if failed > 0 { Tone::Warning } else { Tone::Plain },
-                "tried again".to_owned(),
+                "will be tried again".to_owned(),
             ),
             tile(
                 "given up",
                 ignored.to_string(),
                 if ignored > 0 { Tone::Warning } else { Tone::Plain },
-                "not tried again by itself".to_owned(),
+                "not tried again automatically".to_owned(),
             ),
         ]
     }

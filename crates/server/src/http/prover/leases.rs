@@ -53,8 +53,10 @@ pub(crate) async fn fail(
     let (kind, error) = (report.kind(), report.error());
     match service.fail_lease(&lease, failure).await? {
         ReportedFailure::StaleLease => return Err(Problem::stale_lease()),
-        ReportedFailure::Failed => tracing::warn!(kind, error, "prover reports that a batch cannot be proven"),
-        ReportedFailure::AwaitsCompletion => tracing::info!(kind, error, "a batch's input lacks paths, and gets them"),
+        ReportedFailure::Failed => tracing::warn!(kind, error, "a prover cannot prove a batch"),
+        ReportedFailure::AwaitsCompletion => {
+            tracing::info!(kind, error, "the batch's input lacks paths and will be completed")
+        }
     }
     Ok(success())
 }
@@ -73,7 +75,7 @@ pub(crate) async fn give_back(
     PathParameter(lease): PathParameter<LeaseId>,
 ) -> Result<Json<&'static str>, Problem> {
     current(service.give_back_lease(&lease).await?)?;
-    tracing::info!("batch given back");
+    tracing::info!("a prover gave back a batch");
     Ok(success())
 }
 

@@ -57,7 +57,7 @@ fn wait(query: Option<&str>) -> Result<Duration, Problem> {
     let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let Some((_, secs)) = pairs.find(|(name, _)| *name == "wait_secs") else { return Ok(Duration::ZERO) };
     let secs: u64 = secs.parse().map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "wait_secs: not a whole number of seconds")
+        Problem::new(StatusCode::BAD_REQUEST, "malformed_query", "wait_secs: must be a whole number of seconds")
     })?;
     Ok(Duration::from_secs(secs.min(MAX_WAIT_SECS)))
 }

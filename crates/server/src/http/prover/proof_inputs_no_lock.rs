@@ -15,8 +15,8 @@ use crate::{
     security(("prover" = []), ("reader" = [])), params(("batch" = u32, Path)),
     responses(
         (status = 200, content((Object = "application/json"), (Vec<u8> = "application/cbor"))),
-        (status = 404, description = "the batch is not known", body = crate::http::problem::ProblemBody),
-        (status = 410, description = "its input was deleted once it was proven", body = crate::http::problem::ProblemBody),
+        (status = 404, description = "the batch is unknown", body = crate::http::problem::ProblemBody),
+        (status = 410, description = "the input was deleted after the batch was proven", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]

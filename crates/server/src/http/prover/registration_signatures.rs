@@ -14,7 +14,7 @@ use crate::{
     security(("prover" = [])), request_body = RegistrationSignature,
     responses(
         (status = 200, body = String, example = "Success"),
-        (status = 409, description = "nobody asks for it, or not any more", body = crate::http::problem::ProblemBody),
+        (status = 409, description = "nobody requests this signature (any more)", body = crate::http::problem::ProblemBody),
         (status = "4XX", body = crate::http::problem::ProblemBody)
     )
 )]

@@ -34,7 +34,7 @@ const MAX_RESULT_BYTES: usize = 32 * 1024 * 1024;
     request_body(content = Object, example = json!({
         "jsonrpc": "2.0", "id": 1, "method": "unstable_getTeeProofs", "params": [1, null]
     })),
-    responses((status = 200, body = RpcAnswer), (status = 204, description = "only notifications came"))
+    responses((status = 200, body = RpcAnswer), (status = 204, description = "the request had only notifications"))
 )]
 pub(crate) async fn handle(
     State(service): State<Service>,

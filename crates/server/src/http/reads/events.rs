@@ -62,7 +62,7 @@ pub(crate) async fn follow(State(app): State<App>, headers: HeaderMap) -> Result
         Some(id) => EventId::from_str(id.to_str().unwrap_or_default()).map_err(malformed_query)?.0,
     };
     let place = Arc::clone(&app.event_streams).try_acquire_owned().map_err(|_| {
-        let detail = "too many clients follow the events";
+        let detail = "too many clients are following the events";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(KEEP_ALIVE)
     })?;
     let follower = Follower {
@@ -109,7 +109,7 @@ impl Follower {
             let changes = match self.service.job_changes(self.cursor, MAX_EVENTS).await {
                 Ok(changes) => changes,
                 Err(error) => {
-                    tracing::error!(%error, "changes of jobs cannot be read");
+                    tracing::error!(%error, "cannot read changes of jobs");
                     return None;
                 }
             };
@@ -146,10 +146,10 @@ impl FromStr for EventId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, '-');
-        let mut part = || parts.next().ok_or("last-event-id: not an event's id");
+        let mut part = || parts.next().ok_or("last-event-id: must be an event's id");
         let (at, number, tee_type) = (part()?, part()?, part()?);
         let cursor = at.parse().ok().zip(number.parse().ok()).zip(tee_type.parse().ok());
-        let ((updated_at_ms, number), tee_type) = cursor.ok_or("last-event-id: not an event's id")?;
+        let ((updated_at_ms, number), tee_type) = cursor.ok_or("last-event-id: must be an event's id")?;
         Ok(Self(JobCursor { updated_at_ms, number, tee_type }))
     }
 }

@@ -65,7 +65,7 @@ impl FromStr for ProverKey {
         let key = text
             .split_once('-')
             .and_then(|(tee_type, name)| Some(Self { tee_type: tee_type.parse().ok()?, name: name.to_owned() }));
-        key.ok_or("after: not from an earlier page")
+        key.ok_or("after: must be the `next` of an earlier page")
     }
 }
 

@@ -90,11 +90,11 @@ pub(super) enum MirrorError {
     Status(StatusCode),
     #[error("malformed answer: {0}")]
     Answer(String),
-    #[error("the node has neither /tee/present_batches nor /airbender/present_batches there: is node_url right?")]
+    #[error("the node has neither /tee/present_batches nor /airbender/present_batches: check mirror.node_url")]
     NoApi,
-    #[error("the node does not give the batch's input: status {0}")]
+    #[error("the node does not return the batch's input: status {0}")]
     NoInput(StatusCode),
-    #[error("the chain does not say the batch's root yet")]
+    #[error("the node does not know the batch's root yet")]
     NoRoot,
     #[error(transparent)]
     Add(#[from] AddBatchError),
@@ -145,7 +145,7 @@ impl Node {
                 return Err(MirrorError::NoApi);
             }
             if second.status() == StatusCode::OK {
-                tracing::info!("the node gives batches under /{}", other.folder());
+                tracing::info!("the node serves batches under /{}", other.folder());
                 self.has_airbender.store(other == Api::Airbender, Ordering::Relaxed);
             }
             answer = second;
@@ -220,7 +220,7 @@ async fn json_answer<T: DeserializeOwned>(answer: Response) -> Result<T, MirrorE
     if answer.status() != StatusCode::OK {
         return Err(MirrorError::Status(answer.status()));
     }
-    let too_large = || MirrorError::Answer(format!("more than {MAX_ANSWER_BYTES} bytes"));
+    let too_large = || MirrorError::Answer(format!("the answer is larger than {MAX_ANSWER_BYTES} bytes"));
     let body = http::read_body(answer, MAX_ANSWER_BYTES, Pace::default()).await?.ok_or_else(too_large)?;
     serde_json::from_slice(&body).map_err(|error| MirrorError::Answer(error.to_string()))
 }

@@ -42,7 +42,7 @@ impl RootsOf {
         let signed = grouped(found.counting(&found.proofs).map(|proof| proof.root));
         let by = |(root, keys)| (format!("Signed by {}", counted(keys, "key", "keys")), Some(root));
         let mut said: Vec<_> = signed.into_iter().map(by).collect();
-        said.push(("Said with the batch, by where it came from".to_owned(), found.batch.expected_root));
+        said.push(("Expected by the batch's source".to_owned(), found.batch.expected_root));
         let next = found.batch.number.saturating_add(1);
         said.push((format!("Batch {next} starts from"), found.next_starts_from()));
         let disagreeing = found.disagreements.iter().filter(|disagreement| !disagreement.is_accepted);

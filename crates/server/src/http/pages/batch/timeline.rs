@@ -20,7 +20,7 @@ pub(super) fn of(found: &Found, may_read: bool) -> Vec<Moment> {
     };
     let batch = &found.batch;
     add(batch.sealed_at_ms, Tone::Plain, "The chain sealed it".to_owned());
-    add(Some(batch.created_at_ms), Tone::Plain, "This server had its input".to_owned());
+    add(Some(batch.created_at_ms), Tone::Plain, "This server received its input".to_owned());
     for job in &found.jobs {
         let tee = tee(job.tee_type);
         if job.created_at_ms != batch.created_at_ms {
@@ -44,17 +44,17 @@ pub(super) fn of(found: &Found, may_read: bool) -> Vec<Moment> {
         let (tee, key) = (tee(proof.tee_type), proof.pubkey.to_string());
         add(Some(proof.received_at_ms), Tone::Good, format!("{tee}: proof of key {} accepted", Short(&key)));
         if let Some(key) = found.keys.get(&proof.pubkey) {
-            let what = format!("Key {} lost its standing: {}", Short(&key.pubkey.to_string()), key.standing);
+            let what = format!("Key {} was refused or revoked: {}", Short(&key.pubkey.to_string()), key.standing);
             add(key.revoked_at_ms, Tone::Warning, what);
         }
     }
     for disagreement in &found.disagreements {
         let key = disagreement.pubkey.to_string();
-        let what = format!("{}: key {} contradicts what is known", tee(disagreement.tee_type), Short(&key));
+        let what = format!("{}: a proof of key {} contradicts what is known", tee(disagreement.tee_type), Short(&key));
         add(Some(disagreement.received_at_ms), Tone::Bad, what);
         add(disagreement.resolved_at_ms, Tone::Plain, format!("The disagreement of key {} was explained", Short(&key)));
     }
-    add(batch.input_retired_at_ms, Tone::Plain, "Its input was deleted: it is needed no more".to_owned());
+    add(batch.input_retired_at_ms, Tone::Plain, "Its input was deleted: it is no longer needed".to_owned());
     moments.sort_by_key(|moment| moment.at);
     moments
 }

@@ -50,7 +50,7 @@ pub(super) fn of(seen: &Seen) -> Vec<Alarm> {
         let jobs = many(ready, "batch waits", "batches wait");
         if ready > 0 && is_silent && of_type(JobStatus::PickedByProver) == 0 {
             let todo =
-                "No prover has asked for work for five minutes. Look at the provers, and at what reaches this server.";
+                "No prover has asked for work for five minutes. Check that the provers run and reach this server.";
             alarm(Tone::Bad, format!("{name}: {jobs} and nobody proves"), todo, "TeeServerProvingStalled");
         }
         let counts = seen.provers_at_work.iter().find(|count| count.tee_type == tee_type);
@@ -60,7 +60,7 @@ pub(super) fn of(seen: &Seen) -> Vec<Alarm> {
                 many(count.paused, "prover is paused", "provers are paused")
             );
             let todo =
-                "The table of provers says which, and for what. It is its machine, its build or its pins, as a rule.";
+                "The table of provers says which, and why. The cause is usually its machine, its build or its pins.";
             alarm(Tone::Warning, what, todo, "TeeServerProverPaused");
         }
     }
@@ -71,22 +71,22 @@ pub(super) fn of(seen: &Seen) -> Vec<Alarm> {
     }
     let ignored = seen.jobs(JobStatus::PermanentlyIgnored);
     if ignored > 0 {
-        let todo = "Nobody tries again by itself. Once the cause is gone: teectl server jobs retry.";
+        let todo = "They are not tried again automatically. Once the cause is gone: teectl server jobs retry.";
         alarm(Tone::Warning, many(ignored, "job was given up", "jobs were given up"), todo, "TeeServerJobsGivenUp");
     }
     if seen.state.keys_suspended > 0 {
         let what = many(seen.state.keys_suspended, "key is suspended", "keys are suspended");
-        let todo = "No good collateral could be had for too long. See that this server reaches its source.";
+        let todo = "Collateral has been missing for too long. Check that this server reaches its source.";
         alarm(Tone::Bad, what, todo, "TeeServerKeysSuspended");
     }
     if let Some(Span(left_ms)) = seen.collateral_left()
         && left_ms < COLLATERAL_ENDS_MS
     {
         let what = match left_ms > 0 {
-            true => format!("Collateral ends in {}", Span(left_ms)),
-            false => format!("Collateral ended {} ago", Span(left_ms.saturating_neg())),
+            true => format!("Collateral expires in {}", Span(left_ms)),
+            false => format!("Collateral expired {} ago", Span(left_ms.saturating_neg())),
         };
-        let todo = "Without good collateral no quote can be judged. See that this server reaches its source.";
+        let todo = "Without valid collateral no quote can be judged. Check that this server reaches its source.";
         alarm(Tone::Warning, what, todo, "TeeServerCollateralEnds");
     }
     if seen.state.incomplete_inputs > 0 {
@@ -100,7 +100,7 @@ pub(super) fn of(seen: &Seen) -> Vec<Alarm> {
         alarm(
             Tone::Warning,
             what,
-            "Leases go by the database's clock; quotes are judged by it, too. Set this one right.",
+            "Leases and quotes follow the database's clock. Correct this machine's clock.",
             "TeeServerClockWrong",
         );
     }

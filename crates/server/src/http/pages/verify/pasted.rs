@@ -22,15 +22,15 @@ pub(super) enum Flaw {
     Nothing,
     #[error("This is neither JSON, nor a quote in hexadecimal digits or base64.")]
     NoEncoding,
-    #[error("This is no quote: {0}")]
+    #[error("This is not a quote: {0}")]
     Quote(#[from] tee_api::QuoteError),
-    #[error("This begins like JSON, and is none: {0}")]
+    #[error("This looks like JSON, but is invalid: {0}")]
     Json(serde_json::Error),
-    #[error("This is no published proof: {0}")]
+    #[error("This is not a published proof: {0}")]
     Proof(serde_json::Error),
     #[error("There is no proof in it.")]
     NoProof,
-    #[error("These are {0} proofs, and at most {MAX_PROOFS} are judged at a time.")]
+    #[error("These are {0} proofs, but at most {MAX_PROOFS} are judged at a time.")]
     TooMany(usize),
 }
 
