@@ -58,7 +58,7 @@ pub(crate) use self::{
     keys::{Judged, KeyRecord, KeyToJudge, NewAttestation},
     patience::is_unavailable,
     proofs::{NewProof, ProofOfKey, RecordedProof, RootFit, Roots},
-    provers::{ProverCount, ProverName},
+    provers::{Prover, ProverCount, ProverName},
     published::PublishedProof,
     signing_requests::RecordedSignature,
 };

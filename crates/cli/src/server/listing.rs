@@ -5,6 +5,8 @@ use comfy_table::Table;
 use serde::Serialize;
 use tee_api::{ClientError, Page};
 
+use crate::print::shown;
+
 /// Entries on a page. The server allows 1,000.
 pub(super) const PAGE: u32 = 500;
 
@@ -21,6 +23,11 @@ pub(super) async fn all<T>(
             return Ok(entries);
         }
     }
+}
+
+/// Name and version of a program, without the details that follow them in its user agent.
+pub(super) fn program(user_agent: Option<&str>) -> String {
+    shown(user_agent.and_then(|text| text.split_whitespace().next()).unwrap_or_default())
 }
 
 /// Prints a list as one JSON object per line, or as a table.

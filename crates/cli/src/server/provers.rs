@@ -7,7 +7,7 @@ use tee_api::ProverEntry;
 
 use super::{
     connection::ServerArgs,
-    listing::{self, PAGE},
+    listing::{self, PAGE, program},
 };
 use crate::{exit::Exit, print::shown};
 
@@ -46,6 +46,7 @@ fn table(provers: &[ProverEntry]) -> Table {
         "failures in a row",
         "last failure",
         "paused until",
+        "program (not attested)",
     ]);
     for prover in provers {
         table.add_row([
@@ -56,6 +57,7 @@ fn table(provers: &[ProverEntry]) -> Table {
             prover.failures_in_a_row.to_string(),
             shown(prover.last_error_kind.as_deref().unwrap_or_default()),
             shown(prover.paused_until.as_deref().unwrap_or_default()),
+            program(prover.user_agent.as_deref()),
         ]);
     }
     table

@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     batches::{CorruptInput, ObjectStoreFault, OpenInputError, check_object_store},
     crypto::random,
-    database::{Claim, NoInput, ProverName},
+    database::{Claim, NoInput, Prover},
     service::Service,
 };
 
@@ -110,7 +110,7 @@ pub(crate) enum HandOutError {
 pub(super) async fn hand_out(
     service: &Service,
     tee_type: TeeType,
-    prover: &ProverName,
+    prover: &Prover,
     form: InputForm,
     wait: Duration,
 ) -> Result<Option<HandedOut>, HandOutError> {
@@ -138,7 +138,7 @@ pub(super) async fn hand_out(
 async fn hand_out_now(
     service: &Service,
     tee_type: TeeType,
-    prover: &ProverName,
+    prover: &Prover,
     form: InputForm,
 ) -> Result<Option<HandedOut>, HandOutError> {
     let mut unreadable = 0;
@@ -199,7 +199,7 @@ async fn hand_out_now(
             }
         });
         let input_bytes = claim.batch.blob(form).bytes;
-        tracing::info!(batch = number, %tee_type, %prover, "batch handed out");
+        tracing::info!(batch = number, %tee_type, prover = %prover.name, "batch handed out");
         return Ok(Some(HandedOut { lease: unsent, input: input.boxed(), input_bytes }));
     }
 }
@@ -208,7 +208,7 @@ async fn hand_out_now(
 async fn claim(
     service: &Service,
     tee_type: TeeType,
-    prover: &ProverName,
+    prover: &Prover,
 ) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
     let (service, prover) = (service.clone(), prover.clone());
     let lease = LeaseId::from(random::<16>());

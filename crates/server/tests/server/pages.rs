@@ -195,7 +195,10 @@ async fn what_strangers_wrote_is_text_and_never_markup() {
     let mut batch = new_batch(1, None);
     batch.source = HOSTILE.to_owned();
     world.server.service().add_batch(batch).await.unwrap();
-    let (honest, forger) = (world.registered_key(1).await, world.registered_key(2).await);
+    let (honest, forger) = (world.registered_key(1).await, Key::new(2));
+    let registration = forger.registration().to_string();
+    let registered = world.send(Method::POST, "/tee/register_attestation", &[("user-agent", HOSTILE)], registration);
+    registered.await.assert_success();
     let (_, lease) = world.claim("sgx").await.unwrap();
     let report = json!({ "kind": "root_mismatch", "error": HOSTILE });
     let failed = world.post(&format!("/tee/leases/{lease}/fail"), &report).await;
@@ -208,8 +211,9 @@ async fn what_strangers_wrote_is_text_and_never_markup() {
     service.resolve_disagreement(1, TeeType::Sgx, &forger.public(), HOSTILE).await.unwrap();
     service.revoke_key(&honest.public(), HOSTILE, false).await.unwrap();
     let query: String = HOSTILE.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let key = format!("/keys/{}", forger.public());
     for path in
-        ["/batches/1", "/", &format!("/search?q={query}"), &format!("/batches/{query}"), &format!("/?{query}=1")]
+        ["/batches/1", "/", &key, &format!("/search?q={query}"), &format!("/batches/{query}"), &format!("/?{query}=1")]
     {
         let answer = world.send(Method::GET, path, &[HTML], "").await;
         let shown = html(path, &answer);
@@ -301,6 +305,7 @@ async fn a_keys_page_shows_its_verdict_then_and_now_and_what_it_proved() {
         shown.contains("<strong>SGX, accepted</strong>") && shown.contains("<strong>Simulated.</strong>"),
         "{shown}"
     );
+    assert!(shown.contains("Its prover's program</dt><dd><span class=\"quiet\">not known here</span>"), "{shown}");
     for text in
         ["<code>mrenclave</code>", "MRENCLAVE", "UpToDate", "There are none here", "At registration", ">passes<"]
     {
