@@ -50,7 +50,7 @@ pub use self::{
     url::{DatabaseUrl, DatabaseUrlError},
 };
 pub(crate) use self::{
-    batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
+    batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow, TransactionPlace, TransactionRow},
     completions::WantedCompletion,
     counts::StateCounts,
     good_collateral::KeptCollateral,

@@ -279,9 +279,15 @@ async fn public_pages_name_no_prover_and_show_no_operators_text() {
     for path in ["/", "/batches/1", "/search?q=nothing", "/batches/1/proofs.json"] {
         let shown = world.send(Method::GET, path, &[HTML], "").await;
         let shown = String::from_utf8(shown.body).unwrap();
-        for hidden in
-            ["token:", "address:", "10.1.2.3", "root_mismatch", "the-operators-own-words", "proof_inputs_no_lock"]
-        {
+        for hidden in [
+            "token:",
+            "address:",
+            "10.1.2.3",
+            "root_mismatch",
+            "the-operators-own-words",
+            "proof_inputs_no_lock",
+            "1 job fails",
+        ] {
             assert!(!shown.contains(hidden), "{path}: {hidden}\n{shown}");
         }
     }
@@ -448,6 +454,15 @@ async fn the_overview_says_what_is_wrong_and_where_to_read_what_to_do() {
     let silent = overview(&world, "SGX: 2 batches wait and nobody proves").await;
     assert!(silent.contains("oldest: batch 2"), "{silent}");
     assert!(page(&world, "/disagreements").await.contains("href=\"/batches/1\""));
+    // Whoever comes by another way sees them, too.
+    let searched = html("/search", &world.send(Method::GET, "/search?q=nothing", &[HTML], "").await);
+    for shown in [page(&world, "/disagreements").await, searched] {
+        assert!(shown.contains("<strong>Not attested.</strong>"), "{shown}");
+        let (_, alarms) = shown.split_once("<h2 id=\"alarms\">To look at</h2>").expect("alarms");
+        for what in ["SGX: 2 batches wait and nobody proves", "/guide#TeeServerDisagreement", "href=\"/overview\""] {
+            assert!(alarms.contains(what), "{what}\n{shown}");
+        }
+    }
     assert!(page(&world, "/guide").await.contains("id=\"TeeServerDisagreement\""));
 }
 
