@@ -59,10 +59,10 @@ pub(crate) enum Command {
 pub(super) async fn run(command: Command) -> Result<Exit> {
     match command {
         Command::List { server, json } => {
-            listing::print(&keys(&server.client()?).await?, json, table)?;
+            listing::print(&keys(&server.client()?, json).await?, json, table)?;
             Ok(Exit::Success)
         }
-        Command::Show { server, key } => show(&keys(&server.client()?).await?, &key),
+        Command::Show { server, key } => show(&keys(&server.client()?, false).await?, &key),
         Command::Revoke { server, key, reason, keep_batches } => {
             let revoked = server.client()?.revoke_key(&key, &RevokeKey { reason, keep_batches }).await?;
             println!("revoked; {} batches are proven again", revoked.requeued);
@@ -71,8 +71,8 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
     }
 }
 
-async fn keys(client: &Client) -> Result<Vec<AttestationEntry>, ClientError> {
-    listing::all(async |after| client.attestations(after, PAGE).await).await
+async fn keys(client: &Client, json: bool) -> Result<Vec<AttestationEntry>, ClientError> {
+    listing::all(json, async |after| client.attestations(after, PAGE).await).await
 }
 
 fn table(entries: &[AttestationEntry]) -> Table {

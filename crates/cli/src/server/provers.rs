@@ -31,7 +31,7 @@ pub(crate) enum Command {
 pub(super) async fn run(command: Command) -> Result<Exit> {
     let Command::List { server, json } = command;
     let client = server.client()?;
-    let provers = listing::all(async |after| client.provers(after, PAGE).await).await?;
+    let provers = listing::all(json, async |after| client.provers(after, PAGE).await).await?;
     listing::print(&provers, json, table)?;
     Ok(Exit::Success)
 }
