@@ -42,6 +42,11 @@ impl Build {
     }
 }
 
+/// What a program says of itself in `User-Agent` (RFC 9110, section 10.1.5): its name, and the output of `--version` after it.
+pub(crate) fn user_agent(program: &str) -> String {
+    format!("{program}/{}", long_version())
+}
+
 /// The output of `--version` after the program's name.
 pub fn long_version() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| text(&BUILD));

@@ -23,7 +23,7 @@ pub use self::{
     tls::{ClientCertificate, TlsFiles, Trust, certificates},
     token::{BearerToken, BearerTokenError},
 };
-use crate::{BUILD, chain};
+use crate::{build, chain};
 
 /// The caller's name, its time limits, and the certificates that it trusts.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl HttpOptions {
             .read_timeout(self.read_timeout)
             .timeout(self.total_timeout)
             .redirect(redirect::Policy::none())
-            .user_agent(format!("{}/{}", self.program, BUILD.version));
+            .user_agent(build::user_agent(self.program));
         if let Some(token) = &self.token {
             http = http.default_headers(HeaderMap::from_iter([(AUTHORIZATION, token.header()?)]));
         }
@@ -170,6 +170,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::{BUILD, long_version};
 
     #[test]
     fn what_can_be_asked_has_a_host_and_speaks_http() {
@@ -208,7 +209,9 @@ mod tests {
             String::from_utf8_lossy(&request[..read]).into_owned()
         };
         let (answer, request) = tokio::join!(client.get(url.clone()).send(), server);
-        assert!(request.contains(&format!("user-agent: a-program/{}\r\n", BUILD.version)), "{request}");
+        let said = format!("user-agent: a-program/{}\r\n", long_version());
+        assert!(request.contains(&said), "{request}");
+        assert!(said.contains(BUILD.version), "{said}");
         let broken = read_body(answer.unwrap(), 100, Pace::default()).await.unwrap_err();
         assert!(matches!(broken, NetworkError::Broken(_)), "{broken}");
         drop(listener);

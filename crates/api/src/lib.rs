@@ -45,6 +45,7 @@ mod signature;
 mod statement;
 mod states;
 mod system_logs;
+mod user_agent;
 #[cfg(test)]
 mod vectors;
 mod wire;
@@ -69,6 +70,7 @@ pub use self::{
     statement::{MAX_SYSTEM_LOGS, SYSTEM_LOG_BYTES, SignedStatement, Statement, StatementError},
     states::{JobStatus, JobStatusError, KeyStanding, KeyStandingError, OrOther},
     system_logs::SystemLog,
+    user_agent::{UserAgent, UserAgentError},
     wire::{
         FailReport, LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, Lease, LeaseId, LeaseIdError, MAX_QUOTE_BYTES,
         PresentBatches, ProofInputsRequest, Quote, QuoteError, RegisterAttestation, SUCCESS, SubmitProof, TeeType,

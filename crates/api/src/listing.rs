@@ -67,6 +67,13 @@ pub struct ProverEntry {
     pub paused_until: Option<String>,
     /// Its last failure, for machines.
     pub last_error_kind: Option<String>,
+    /// What it said of its program, version and commit when it last asked (`User-Agent`). Nothing attests this.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "tee-prover-gateway/0.2.0 (commit 5b1f1d4c0e1d0b6f7f7e2c1b0a9988776655aabb; rustc 1.95.0)")
+    )]
+    #[serde(default)]
+    pub user_agent: Option<String>,
 }
 
 /// What an operator does to a job.
@@ -134,6 +141,13 @@ pub struct AttestationEntry {
     /// When the key lost its standing.
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub revoked_at: Option<String>,
+    /// What the prover said of its program, version and commit when it registered the key (`User-Agent`). Nothing attests this.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "tee-prover-gateway/0.2.0 (commit 5b1f1d4c0e1d0b6f7f7e2c1b0a9988776655aabb; rustc 1.95.0)")
+    )]
+    #[serde(default)]
+    pub user_agent: Option<String>,
 }
 
 /// Body of `POST /admin/attestations/{pubkey}/revoke`.

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Instant};
 use anyhow::{Context, Result};
 use tee_devnet::{Chain, Genesis, Load};
 
-use crate::batch_file;
+use crate::{batch_file, progress::Progress};
 
 const EXAMPLES: &str = "Examples:
   teectl devnet --out batches
@@ -57,6 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let mut chain = Chain::new(genesis);
     println!("genesis {:?}", chain.root());
+    let progress = Progress::of(args.batches.into(), "batches", false);
     for _ in 0..args.batches {
         let started = Instant::now();
         let sealed = chain.seal(args.load.load())?;
@@ -64,16 +65,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let number = sealed.input.l1_batch_env.number;
         let file = args.out.join(format!("batch-{number}.json.zst"));
         batch_file::write(&file, &sealed.input).with_context(|| format!("cannot write {}", file.display()))?;
-        println!(
-            "batch {number}: {} transactions, root {:?}, sealed in {:.1} s: {}",
-            sealed.input.transaction_count(),
-            sealed.root,
-            elapsed.as_secs_f64(),
-            file.display()
-        );
-        if let Some(hash) = sealed.recorded_transaction {
-            println!("batch {number} holds {hash:?}, a transaction of ZKsync Sepolia");
-        }
+        progress.step();
+        progress.above(|| {
+            println!(
+                "batch {number}: {} transactions, root {:?}, sealed in {:.1} s: {}",
+                sealed.input.transaction_count(),
+                sealed.root,
+                elapsed.as_secs_f64(),
+                file.display()
+            );
+            if let Some(hash) = sealed.recorded_transaction {
+                println!("batch {number} holds {hash:?}, a transaction of ZKsync Sepolia");
+            }
+        });
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use self::{
     check::{Check, Part},
     machine::Machine,
 };
-use crate::{exit::Exit, print::shown, server::ConnectionArgs};
+use crate::{exit::Exit, print::shown, progress::Progress, server::ConnectionArgs};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   teectl doctor
@@ -58,8 +58,10 @@ struct Report {
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(args: &Args) -> Result<Exit> {
     let search = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+    let looking = Progress::unknown("looking at this machine and at what was asked for", args.json);
     let mut checks = Machine::new(&args.root, search).checks(&args.folder);
     checks.extend(Asked::of(args).checks().await);
+    drop(looking);
     let report = Report::of(checks);
     if args.json {
         println!("{}", serde_json::to_string(&report)?);

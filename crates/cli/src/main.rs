@@ -17,6 +17,7 @@ mod man;
 mod measure;
 mod moved;
 mod pins;
+mod progress;
 mod proofs;
 mod quote;
 mod rss;

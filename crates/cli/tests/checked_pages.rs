@@ -9,7 +9,10 @@ mod publisher;
 
 use std::{
     io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
     process::{Child, ChildStderr, Command, Stdio},
+    time::Duration,
 };
 
 use browser::Browser;
@@ -21,6 +24,11 @@ use reqwest::{
 };
 use serde_json::json;
 use tee_api::http::HttpOptions;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>";
 
@@ -36,8 +44,12 @@ impl Checked {
         let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
         teectl.args(["proofs", "verify", "--danger-any-code", "--patience", "1", "--server", publisher_url]);
         teectl.arg("--policy").arg(files.policy()).arg("--danger-root-certificate").arg(files.root());
-        teectl.args(words.split_whitespace()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = teectl.spawn().unwrap();
+        teectl.args(words.split_whitespace());
+        Self::run(teectl)
+    }
+
+    fn run(mut teectl: Command) -> Self {
+        let mut child = teectl.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let url = said(&mut stderr, "Verdicts as web pages: ");
         Self { child, stderr, url }
@@ -197,6 +209,96 @@ async fn the_pages_are_valid_html_and_keep_nobody_out_in_either_theme() {
     browser.until("document.getElementById('pulse')?.textContent.includes('live')").await;
     let complaints = browser.complaints().await;
     assert!(complaints.iter().all(|complaint| complaint.contains("/nowhere")), "{complaints:?}");
+}
+
+#[tokio::test]
+async fn one_peer_takes_neither_all_connections_nor_all_places_of_followers() {
+    let (publisher, files) = four_batches();
+    let mut checked = Checked::start(&publisher.url(), &files, "--batch 1-2 --serve 127.0.0.1:0");
+    checked.wait();
+    let address: SocketAddr = checked.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut idle = vec![];
+    for _ in 0..64 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut one_more = TcpStream::connect(address).await.unwrap();
+    let closed = timeout(Duration::from_secs(5), one_more.read(&mut [0; 1])).await.expect("it is closed at once");
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    // Somebody else is answered all the same.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(address).await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    // Those who only hold a connection lose it.
+    let mut held = idle.pop().unwrap();
+    let closed = timeout(Duration::from_secs(30), held.read(&mut [0; 1])).await.expect("it is closed in time");
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    drop(idle);
+
+    let mut followers = vec![];
+    let follow = async || http().get(format!("{}/api/events", checked.url)).send().await.unwrap();
+    for _ in 0..32 {
+        let follower = follow().await;
+        assert_eq!(follower.status(), StatusCode::OK);
+        followers.push(follower);
+    }
+    assert_eq!(follow().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(checked.page("/").await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_finds_the_recorded_transaction_in_the_demo_and_checks_its_batch_elsewhere() {
+    let Some(browser) = Browser::start().await else { return test_skips::skip("chromedriver") };
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    demo.args(["demo", "--batches", "2", "--txs", "3", "--serve"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut demo = Demo(demo.spawn().unwrap());
+    let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut after =
+        |text: &str| lines.find_map(|line| line.split_once(text).map(|(_, rest)| rest.to_owned())).expect("it says so");
+    let folder = PathBuf::from(after("Everything is kept in "));
+    let transaction = after("* batch 14034 begins with ").split(',').next().unwrap().to_owned();
+    let dashboard = after("The dashboard: ");
+
+    browser.open(&dashboard).await;
+    browser.run(&format!("document.getElementById('find').value = '{transaction}'")).await;
+    browser.run("document.querySelector('.find button').click()").await;
+    browser.until("document.querySelector('h1')?.textContent === 'Batch 14034'").await;
+    let text = browser.run("return document.querySelector('main').textContent").await;
+    assert!(text.as_str().unwrap().contains(&format!("{transaction} is number 1 of this batch.")), "{text}");
+    let line = browser.run("return document.querySelector('#check ~ .command code').textContent").await;
+    let policy = browser.run("return document.querySelector('a[href=\"/policy.yaml\"]').href").await;
+
+    // On a machine of his own, with the operator's policy and without pins, the certificate of the simulation and no other node.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let policy = http().get(policy.as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+    std::fs::write(elsewhere.path().join("policy.yaml"), policy).unwrap();
+    std::fs::copy(folder.join("root.der"), elsewhere.path().join("root.der")).unwrap();
+    let line =
+        line.as_str().unwrap().replace("--chain-file chain.yaml", "--danger-any-code").replace("--l2-rpc NODE", "");
+    let mut words = line.split_whitespace();
+    assert_eq!(words.next(), Some("teectl"));
+    let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
+    teectl.args(words).args(["--serve", "127.0.0.1:0"]).current_dir(elsewhere.path());
+    let mut checked = Checked::run(teectl);
+    checked.wait();
+    browser.open(&format!("{}/batches/14034", checked.url)).await;
+    assert_eq!(browser.run("return document.querySelector('.badge strong').textContent").await, "proven");
+    assert_eq!(checked.interrupt(), Some(0));
+    drop(demo);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A demo that ends with the test.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

@@ -1,31 +1,24 @@
 //! `teectl top`, in a terminal that the test makes.
 
 mod documented;
+mod in_terminal;
+#[allow(dead_code)]
+#[path = "../src/top/terminal.rs"]
+mod screen;
 
-use std::{
-    fs::File,
-    io::Read,
-    os::fd::{AsFd, OwnedFd},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
-};
+use std::process::Command;
 
+use in_terminal::InTerminal;
 use nix::{
-    pty::{OpenptyResult, Winsize, openpty},
-    sys::{
-        signal::{Signal, kill},
-        termios::{Termios, tcgetattr},
-    },
-    unistd::{Pid, write},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use serde_json::{Value, json};
 use tee_server::{Config, NewToken, ObjectStoreUrl, Role, Server};
 use tempfile::TempDir;
 
-/// Long enough for a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Leaves the screen that a program draws on.
+const OLD_SCREEN: &str = "\u{1b}[?1049l";
 
 async fn server() -> (TempDir, Server, String, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -50,67 +43,32 @@ fn teectl(url: &str, token: &str, more: &[&str]) -> Command {
     command
 }
 
-/// `teectl top` in a terminal of 80 columns and 24 lines.
-struct InTerminal {
-    child: Child,
-    ours: OwnedFd,
-    theirs: OwnedFd,
-    before: Termios,
-    written: Arc<Mutex<String>>,
+/// Waits for the end, which must leave the terminal as it was. Gives the exit code.
+fn ended(top: InTerminal) -> Option<i32> {
+    let (code, text) = top.ended();
+    // The screen from before, once, and its cursor.
+    assert_eq!(text.matches(OLD_SCREEN).count(), 1, "{text:?}");
+    assert!(text.contains("\u{1b}[?25h"), "{text:?}");
+    code
 }
 
-impl InTerminal {
-    fn start(mut command: Command) -> Self {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let OpenptyResult { master, slave } = openpty(Some(&size), None).unwrap();
-        let before = tcgetattr(&slave).unwrap();
-        let end = || Stdio::from(slave.try_clone().unwrap());
-        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-        let written = Arc::new(Mutex::new(String::new()));
-        let mut reader = File::from(master.try_clone().unwrap());
-        thread::spawn({
-            let written = Arc::clone(&written);
-            move || {
-                let mut buffer = [0; 4096];
-                while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                    lock(&written).push_str(&String::from_utf8_lossy(&buffer[..count]));
-                }
-            }
-        });
-        Self { child, ours: master, theirs: slave, before, written }
-    }
-
-    fn text(&self) -> String {
-        lock(&self.written).clone()
-    }
-
-    /// Waits until this text was sent to the terminal.
-    fn wait_for(&self, text: &str) {
-        let start = Instant::now();
-        while !self.text().contains(text) {
-            assert!(start.elapsed() < PATIENCE, "no {text:?}: {:?}", self.text());
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn types(&self, keys: &str) {
-        write(self.ours.as_fd(), keys.as_bytes()).unwrap();
-    }
-
-    /// Waits for the end, which must leave the terminal as it was. Returns the exit code.
-    fn ended(mut self) -> Option<i32> {
-        let code = self.child.wait().unwrap().code();
-        assert_eq!(tcgetattr(&self.theirs).unwrap(), self.before);
-        // The screen from before, and its cursor.
-        self.wait_for("\u{1b}[?1049l");
-        self.wait_for("\u{1b}[?25h");
-        assert_eq!(self.text().matches("\u{1b}[?1049l").count(), 1, "once: {:?}", self.text());
-        code
-    }
+/// Runs in a terminal, by the test below.
+#[test]
+#[ignore = "it panics, for another test"]
+fn panics_with_the_terminal_taken() {
+    let _terminal = screen::Terminal::take().unwrap();
+    panic!("in the middle of it");
 }
 
-fn lock(text: &Mutex<String>) -> MutexGuard<'_, String> {
-    text.lock().unwrap_or_else(PoisonError::into_inner)
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_says_why() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "panics_with_the_terminal_taken", "--nocapture"]);
+    let (code, text) = InTerminal::start(command).ended();
+    assert_eq!((code, text.matches(OLD_SCREEN).count()), (Some(101), 1), "{text:?}");
+    let (taken, given_back) = text.split_once(OLD_SCREEN).unwrap();
+    assert!(taken.contains("\u{1b}[?1049h") && !taken.contains("in the middle of it"), "{text:?}");
+    assert!(given_back.contains("in the middle of it"), "{text:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,15 +78,15 @@ async fn q_ctrl_c_and_signals_leave_the_terminal_as_it_was() {
         for end in ["q", "\u{3}", "TERM", "INT", "HUP"] {
             let top = InTerminal::start(teectl(&url, &token, &[]));
             top.wait_for("nobody");
-            assert_ne!(tcgetattr(&top.theirs).unwrap(), top.before, "raw");
-            let pid = Pid::from_raw(top.child.id() as i32);
+            assert!(!top.is_as_before(), "raw");
+            let pid = Pid::from_raw(top.id() as i32);
             match end {
                 "TERM" => kill(pid, Signal::SIGTERM).unwrap(),
                 "INT" => kill(pid, Signal::SIGINT).unwrap(),
                 "HUP" => kill(pid, Signal::SIGHUP).unwrap(),
                 keys => top.types(keys),
             }
-            assert_eq!(top.ended(), Some(0), "{end:?}");
+            assert_eq!(ended(top), Some(0), "{end:?}");
         }
     })
     .await
@@ -150,7 +108,7 @@ async fn a_server_that_goes_away_is_an_alarm_and_no_end() {
         top.wait_for("answer");
         top.wait_for("connect");
         top.types("q");
-        assert_eq!(top.ended(), Some(0));
+        assert_eq!(ended(top), Some(0));
     })
     .await
     .unwrap();
@@ -169,7 +127,7 @@ async fn colours_are_for_those_who_do_not_object() {
             // Green, as crossterm writes it.
             let is_green = top.text().contains("\u{1b}[38;5;2");
             assert_eq!(is_green, has_colours, "{:?}", top.text());
-            assert_eq!(top.ended(), Some(0));
+            assert_eq!(ended(top), Some(0));
         }
     })
     .await

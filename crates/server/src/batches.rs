@@ -7,12 +7,13 @@ mod input;
 mod receiving;
 mod retention;
 mod sources;
+mod transactions;
 
 use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, future::BoxFuture};
-use tee_verifier::InputForm;
+use tee_verifier::{H256, InputForm};
 
 pub use self::{
     add::{AddBatchError, AddedBatch, EncodedBatch, NewBatch},
@@ -30,7 +31,7 @@ pub(crate) use self::{
     sources::mirror,
 };
 use crate::{
-    database::{BatchEntry, OverviewRow},
+    database::{BatchEntry, OverviewRow, TransactionPlace},
     service::Service,
 };
 
@@ -85,6 +86,15 @@ impl Service {
     /// Batches with higher numbers than `after`, by number.
     pub async fn batches(&self, after: Option<u32>, limit: u32) -> Result<Vec<BatchEntry>, sqlx::Error> {
         self.database.batches(after, limit).await
+    }
+
+    /// The places of a transaction in the inputs that are kept.
+    pub(crate) async fn places_of_transaction(
+        &self,
+        hash: H256,
+        limit: u32,
+    ) -> Result<Vec<TransactionPlace>, sqlx::Error> {
+        self.database.places_of_transaction(hash, limit).await
     }
 
     /// Batches with their jobs and proofs: at most `limit` batches, by number, beginning with `first`.

@@ -50,7 +50,7 @@ pub use self::{
     url::{DatabaseUrl, DatabaseUrlError},
 };
 pub(crate) use self::{
-    batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
+    batches::{Batch, BlobInfo, InsertedBatch, NewBatchRow, TransactionPlace, TransactionRow},
     completions::WantedCompletion,
     counts::StateCounts,
     good_collateral::KeptCollateral,
@@ -58,7 +58,7 @@ pub(crate) use self::{
     keys::{Judged, KeyRecord, KeyToJudge, NewAttestation},
     patience::is_unavailable,
     proofs::{NewProof, ProofOfKey, RecordedProof, RootFit, Roots},
-    provers::{ProverCount, ProverName},
+    provers::{Prover, ProverCount, ProverName},
     published::PublishedProof,
     signing_requests::RecordedSignature,
 };

@@ -18,5 +18,6 @@ pub(crate) use self::{
 pub use self::{
     access::{AccessError, NewToken, Role, RoleError, TokenName, TokenNameError, TokensError},
     limits::{Limits, LimitsError},
+    serve::serve_router,
     tls::{TlsConfig, TlsError},
 };

@@ -9,6 +9,7 @@ mod standing;
 
 use tee_api::{
     Contract, PublicKey, Quote, RegisterAttestation, RegistrationEntry, RegistrationSignature, SigningRequest,
+    UserAgent,
 };
 use tee_attestation::{Collateral, Verdict};
 
@@ -38,9 +39,13 @@ pub(crate) enum Trust {
 
 /// Operations on keys.
 impl Service {
-    /// Registers a key with the quote that names it.
-    pub(crate) async fn register_key(&self, request: &RegisterAttestation) -> Result<(), RefusedKey> {
-        register::register(self, request).await
+    /// Registers a key with the quote that names it, and with what its prover says of its program.
+    pub(crate) async fn register_key(
+        &self,
+        request: &RegisterAttestation,
+        user_agent: Option<&UserAgent>,
+    ) -> Result<(), RefusedKey> {
+        register::register(self, request, user_agent).await
     }
 
     /// Revokes a key permanently. `None` if it is not registered.

@@ -10,8 +10,8 @@ use tee_verifier::InputForm;
 pub(crate) use self::claim::{HandOutError, HandedOut};
 use crate::{
     database::{
-        FailureCount, FinishedJob, Job, JobChange, JobCount, JobCursor, JobFailure, JobFilter, ProverCount,
-        ProverEntry, ProverName, ReportedFailure,
+        FailureCount, FinishedJob, Job, JobChange, JobCount, JobCursor, JobFailure, JobFilter, Prover, ProverCount,
+        ProverEntry, ReportedFailure,
     },
     service::Service,
 };
@@ -22,7 +22,7 @@ impl Service {
     pub(crate) async fn hand_out(
         &self,
         tee_type: TeeType,
-        prover: &ProverName,
+        prover: &Prover,
         form: InputForm,
         wait: Duration,
     ) -> Result<Option<HandedOut>, HandOutError> {

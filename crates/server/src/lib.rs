@@ -63,7 +63,7 @@ pub use self::{
     },
     edge::{
         AccessError, Limits, LimitsError, NewToken, Role, RoleError, TlsConfig, TlsError, TokenName, TokenNameError,
-        TokensError,
+        TokensError, serve_router,
     },
     keys::{AttestationConfig, AttestationSetupError},
     server::{Server, StartError},

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tee_api::chain;
 use tee_server::{NodeRpc, complete};
 
-use crate::{PROGRAM, batch_file, exit::Exit};
+use crate::{PROGRAM, batch_file, exit::Exit, progress::Progress};
 
 pub(super) const EXAMPLES: &str = "Examples:
   teectl batch complete batch-7.json.zst --l2-rpc http://127.0.0.1:3050 --output completed-7.json.zst";
@@ -36,7 +36,10 @@ pub(crate) async fn run(args: &Args) -> Result<Exit> {
         }
     };
     let batch = input.l1_batch_env.number;
-    let (input, paths) = match complete(input, &node).await {
+    let asking = Progress::unknown("asking the node for paths", false);
+    let completed = complete(input, &node).await;
+    drop(asking);
+    let (input, paths) = match completed {
         Ok(completed) => completed,
         Err(error) => {
             eprintln!("cannot complete: {} ({})", chain(&error), args.file.display());

@@ -13,6 +13,8 @@ use crate::{
     batch_file,
     exit::{self, Exit},
     pins::{HOW_TO_PIN, PinArgs},
+    print::shown,
+    progress::Progress,
     rss,
 };
 
@@ -76,10 +78,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let options = Options { pins: pins.unwrap_or(Pins::DangerAnyCode { chain_id }) };
     let mut worst = Verdict::Verified;
+    let progress = Progress::of(args.files.len() as u64, "batches", args.json);
     for file in &args.files {
+        progress.say(shown(&file.display().to_string()));
         let report = report(file, &options);
         worst = worst.max(report.verdict);
-        if args.json { println!("{}", serde_json::to_string(&report)?) } else { print(&report) }
+        progress.step();
+        if args.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            progress.above(|| print(&report));
+        }
     }
     Ok(match worst {
         Verdict::Verified => Exit::Success,

@@ -32,12 +32,12 @@ pub(super) struct LeavesArgs {
 
 pub(super) fn run_transactions(args: &TransactionsArgs) -> Result<()> {
     let batches = args.transactions.iter().map(|transactions| Batch::make(*transactions, 0));
-    table(&args.measure, &batches.collect::<Result<Vec<_>>>()?)
+    table(&args.measure, batches)
 }
 
 pub(super) fn run_leaves(args: &LeavesArgs) -> Result<()> {
     let batches = args.leaves.iter().map(|leaves| Batch::make(args.transactions, *leaves));
-    table(&args.measure, &batches.collect::<Result<Vec<_>>>()?)
+    table(&args.measure, batches)
 }
 
 /// A batch of the devnet, in compressed CBOR.
@@ -93,7 +93,10 @@ impl Batch {
 }
 
 /// Verifies the batches alternately, so that a machine that slows down slows all.
-fn table(measure: &Measure, batches: &[Batch]) -> Result<()> {
+fn table(measure: &Measure, batches: impl Iterator<Item = Result<Batch>>) -> Result<()> {
+    let preparing = measure.output.preparing("making the batches");
+    let batches: Vec<_> = batches.collect::<Result<_>>()?;
+    drop(preparing);
     let mut times: Vec<Times> = batches.iter().map(|_| Times::default()).collect();
     for counts in measure.rounds() {
         for (batch, times) in batches.iter().zip(&mut times) {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use tee_verifier::{Options, VerifiedBatch, verify};
 
-use crate::batch_file::Encoded;
+use crate::{batch_file::Encoded, progress::Progress};
 
 /// How to print.
 #[derive(clap::Args)]
@@ -31,6 +31,11 @@ pub(super) struct Measure {
 }
 
 impl Output {
+    /// Says on a terminal that something is prepared, which may take long.
+    pub(super) fn preparing(&self, what: &'static str) -> Progress {
+        Progress::unknown(what, self.json)
+    }
+
     pub(super) fn print(&self, report: &impl Serialize, text: &str) -> Result<()> {
         if self.json {
             println!("{}", serde_json::to_string(report)?)
@@ -42,9 +47,15 @@ impl Output {
 }
 
 impl Measure {
-    /// The runs, each with whether it counts. The first one warms up and does not.
+    /// The runs, each with whether it counts. The first one warms up and does not. A terminal shows how far they are.
     pub(super) fn rounds(&self) -> impl Iterator<Item = bool> + use<> {
-        (0..=self.runs).map(|run| run > 0)
+        let progress = Progress::of(u64::from(self.runs) + 1, "runs", self.output.json);
+        (0..=self.runs).map(move |run| {
+            if run > 0 {
+                progress.step();
+            }
+            run > 0
+        })
     }
 }
 

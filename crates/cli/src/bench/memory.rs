@@ -33,10 +33,12 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let preparing = args.output.preparing("making the batches");
     let mut chain = Chain::new(Genesis::sepolia()?);
     let smallest = chain.seal(Load { transactions: 1, cold_reads: 0, l1_transactions: 0 })?.input;
     let input = chain.seal(Load { transactions: 1, cold_reads: args.cold_reads, l1_transactions: 0 })?.input;
     drop(chain);
+    drop(preparing);
     for form in [InputForm::Cbor, InputForm::Json] {
         let batch = Encoded::compress(&input, form)?;
         let plain_bytes = batch.decompress()?.len();

@@ -1,11 +1,12 @@
 //! The results, for people and for programs.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tee_api::settings::LevelFilter;
 use tee_checker::{Checked, Examined, Problem, Verdict};
 
 use super::system_logs;
+use crate::progress::Progress;
 
 /// What proofs are compared with, besides their quotes.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,7 @@ pub(super) struct Compared {
 pub(super) struct Report {
     json: bool,
     level: LevelFilter,
-    bar: ProgressBar,
+    progress: Progress,
     counts: [(Verdict, u32); 7],
     unstated: u32,
     compared: Compared,
@@ -31,21 +32,16 @@ pub(super) struct Report {
 impl Report {
     /// `batches` is the number of batches, if it is known.
     pub(super) fn new(json: bool, level: LevelFilter, batches: Option<u64>, compared: Compared) -> Self {
-        let bar = match batches {
-            Some(batches) => ProgressBar::new(batches),
-            None => ProgressBar::new_spinner(),
+        let (bar, template) = match batches {
+            Some(batches) => (ProgressBar::new(batches), "{bar:40} {pos}/{len} batches, {per_sec}, {wide_msg}"),
+            None => (ProgressBar::new_spinner(), "{spinner} {pos} batches, {per_sec}, {wide_msg}"),
         };
-        let template = match batches {
-            Some(_) => "{bar:40} {pos}/{len} batches, {per_sec}, {msg}",
-            None => "{spinner} {pos} batches, {per_sec}, {msg}",
-        };
-        let bar =
-            bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { json, level, bar, counts: Verdict::ALL.map(|verdict| (verdict, 0)), unstated: 0, compared }
+        let progress = Progress::styled(bar, template, json);
+        Self { json, level, progress, counts: Verdict::ALL.map(|verdict| (verdict, 0)), unstated: 0, compared }
     }
 
     pub(super) fn waiting(&self, number: u32) {
-        self.bar.set_message(format!("waiting for batch {number}"));
+        self.progress.say(format!("waiting for batch {number}"));
     }
 
     pub(super) fn batch(&mut self, examined: &Examined) {
@@ -55,24 +51,25 @@ impl Report {
         if examined.verdict == Verdict::Proven && examined.statement.is_none() {
             self.unstated += 1;
         }
-        self.bar.inc(1);
-        self.bar.set_message(format!("batch {}", examined.number));
+        self.progress.step();
+        self.progress.say(format!("batch {}", examined.number));
         let line = if self.json { line_of(examined, self.compared).to_string() } else { text_of(examined) };
-        self.bar.suspend(|| println!("{line}"));
+        self.progress.above(|| println!("{line}"));
         if self.level >= LevelFilter::INFO && self.json {
-            self.bar.suspend(|| eprintln!("{}", text_of(examined)));
+            self.progress.above(|| eprintln!("{}", text_of(examined)));
         }
     }
 
     /// Prints the summary. Returns whether every batch is proven.
     pub(super) fn finish(self, interrupted: bool, elapsed_secs: f64) -> bool {
-        self.bar.finish_and_clear();
-        let count = |wanted| self.counts.iter().find(|(verdict, _)| *verdict == wanted).map_or(0, |(_, count)| *count);
-        let total: u32 = self.counts.iter().map(|(_, count)| count).sum();
+        let Self { json, progress, counts, unstated, compared, .. } = self;
+        drop(progress);
+        let count = |wanted| counts.iter().find(|(verdict, _)| *verdict == wanted).map_or(0, |(_, count)| *count);
+        let total: u32 = counts.iter().map(|(_, count)| count).sum();
         let proven = count(Verdict::Proven);
         let all = total > 0 && proven == total;
         let rate = f64::from(total) / elapsed_secs.max(1e-6);
-        if self.json {
+        if json {
             let summary = json!({
                 "batches": total,
                 "proven": proven,
@@ -82,8 +79,8 @@ impl Report {
                 "ignored": count(Verdict::Ignored),
                 "missing": count(Verdict::Missing),
                 "unreachable": count(Verdict::Unreachable),
-                "without_statement": self.unstated,
-                "not_compared": self.compared.missing(),
+                "without_statement": unstated,
+                "not_compared": compared.missing(),
                 "interrupted": interrupted,
                 "batches_per_sec": (rate * 10.0).round() / 10.0,
                 "ok": all,
@@ -91,19 +88,19 @@ impl Report {
             println!("{}", json!({ "summary": summary }));
             return all;
         }
-        let others: Vec<_> = (self.counts.iter().skip(1).filter(|(_, count)| *count > 0))
+        let others: Vec<_> = (counts.iter().skip(1).filter(|(_, count)| *count > 0))
             .map(|(verdict, count)| format!("{count} {}", verdict.as_str()))
             .collect();
         let others = if others.is_empty() { String::new() } else { format!(", {}", others.join(", ")) };
         println!("\nproven {proven}/{total} batches{others} ({rate:.0} batches/s)");
-        if self.unstated > 0 {
+        if unstated > 0 {
             println!(
                 "{} of them without a statement: a bare root says nothing about chain, code, L1 transactions or the \
                  root before",
-                self.unstated
+                unstated
             );
         }
-        for missing in self.compared.missing() {
+        for missing in compared.missing() {
             println!("not compared: {missing}");
         }
         if interrupted {

@@ -22,12 +22,21 @@ use axum::{
 use tee_api::BUILD;
 use tee_checker::{Examined, Verdict, now_secs};
 use tee_pages::{At, CheckedProof, Stated, cut, names_loopback};
-use tokio::{net::TcpListener, sync::watch};
+use tee_server::{Limits, serve_router};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 use super::{args::Args, report::Compared};
 
 /// The most batches that are kept. Those that are proven make room first.
 const MAX_BATCHES: usize = 1000;
+/// The most connections, so that the check keeps enough file handles for its own, and the most of one address.
+const MAX_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS_PER_PEER: usize = 64;
+/// How many follow the changes at a time, each with a connection. Other pages are read again now and then.
+const MAX_FOLLOWERS: usize = 32;
 /// The most proofs of a batch that are shown.
 const MAX_PROOFS: usize = 16;
 
@@ -38,6 +47,8 @@ pub(super) struct Board {
     seen: Mutex<Seen>,
     /// How many changes there were.
     changes: watch::Sender<u64>,
+    /// Places for those who follow the changes.
+    followers: Arc<Semaphore>,
 }
 
 /// Which check it is.
@@ -92,10 +103,11 @@ impl Board {
             address: listener.local_addr()?,
             seen: Mutex::default(),
             changes: watch::Sender::new(0),
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
         });
         eprintln!("Verdicts as web pages: http://{}", board.address);
         let router = board.clone().router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(serve_router(listener, router, limits()));
         Ok(Some(board))
     }
 
@@ -132,6 +144,10 @@ impl Board {
         let guard = from_fn_with_state(self.clone(), refuse_other_names);
         tee_pages::assets().merge(pages::routes()).fallback(pages::missing).layer(guard).with_state(self)
     }
+}
+
+fn limits() -> Limits {
+    Limits { max_connections: MAX_CONNECTIONS, max_connections_per_peer: MAX_CONNECTIONS_PER_PEER, ..Limits::default() }
 }
 
 impl Seen {
@@ -189,6 +205,7 @@ mod tests {
             address: ([127, 0, 0, 1], 0).into(),
             seen: Mutex::default(),
             changes: watch::Sender::new(0),
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
         }
     }
 

@@ -11,6 +11,7 @@ use super::{files::read_quote, known_builds};
 use crate::{
     PROGRAM,
     exit::{self, Exit},
+    progress::Progress,
 };
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -74,7 +75,9 @@ async fn verdict(args: &Args) -> Result<(Verdict, Option<String>)> {
     let root = read_root(args.danger_root_certificate.as_deref())?;
     let at_secs = args.at.unwrap_or_else(now_secs);
     let source = CollateralSource::open(&args.collateral, PROGRAM)?;
+    let fetching = Progress::unknown("fetching collateral", args.json);
     let collateral = source.collateral(&quote, at_secs).await.context("collateral")?;
+    drop(fetching);
     let key = args.key.map(|key| Key { public_key: key.to_bytes(), address: key.address().0 });
     let verdict = judge(&Case { quote: &quote, collateral: &collateral, root: &root, policy: &policy, key, at_secs });
     Ok((verdict, builds.name(&quote)))

@@ -9,7 +9,7 @@ use tee_api::{BatchUpload, Client, Compression};
 use tee_verifier::H256;
 
 use super::connection::ServerArgs;
-use crate::{batch_file, exit::Exit};
+use crate::{batch_file, exit::Exit, print::shown, progress::Progress};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -47,14 +47,18 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
     anyhow::ensure!(args.expected_root.is_none() || args.files.len() == 1, "--expected-root needs a single file");
     let client = args.server.client()?;
     let mut failed = 0;
+    let progress = Progress::of(args.files.len() as u64, "batches", false);
     for file in &args.files {
-        match add(&client, &args, file).await {
+        progress.say(shown(&file.display().to_string()));
+        let added = add(&client, &args, file).await;
+        progress.step();
+        progress.above(|| match added {
             Ok(said) => println!("{}: {said}", file.display()),
             Err(error) => {
                 failed += 1;
                 eprintln!("error: {}: {error:#}", file.display());
             }
-        }
+        });
     }
     Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
 }

@@ -53,7 +53,7 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
     match command {
         Command::List { server, all, json } => {
             let client = server.client()?;
-            let mut entries = listing::all(async |after| client.disagreements(after, PAGE).await).await?;
+            let mut entries = listing::all(json, async |after| client.disagreements(after, PAGE).await).await?;
             entries.retain(|entry| all || entry.resolved_at.is_none());
             listing::print(&entries, json, table)?;
         }

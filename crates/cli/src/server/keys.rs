@@ -7,7 +7,7 @@ use tee_api::{AttestationEntry, Client, ClientError, PublicKey, RevokeKey};
 
 use super::{
     connection::ServerArgs,
-    listing::{self, PAGE},
+    listing::{self, PAGE, program},
 };
 use crate::{exit::Exit, print::shown};
 
@@ -59,10 +59,10 @@ pub(crate) enum Command {
 pub(super) async fn run(command: Command) -> Result<Exit> {
     match command {
         Command::List { server, json } => {
-            listing::print(&keys(&server.client()?).await?, json, table)?;
+            listing::print(&keys(&server.client()?, json).await?, json, table)?;
             Ok(Exit::Success)
         }
-        Command::Show { server, key } => show(&keys(&server.client()?).await?, &key),
+        Command::Show { server, key } => show(&keys(&server.client()?, false).await?, &key),
         Command::Revoke { server, key, reason, keep_batches } => {
             let revoked = server.client()?.revoke_key(&key, &RevokeKey { reason, keep_batches }).await?;
             println!("revoked; {} batches will be proven again", revoked.requeued);
@@ -71,8 +71,8 @@ pub(super) async fn run(command: Command) -> Result<Exit> {
     }
 }
 
-async fn keys(client: &Client) -> Result<Vec<AttestationEntry>, ClientError> {
-    listing::all(async |after| client.attestations(after, PAGE).await).await
+async fn keys(client: &Client, json: bool) -> Result<Vec<AttestationEntry>, ClientError> {
+    listing::all(json, async |after| client.attestations(after, PAGE).await).await
 }
 
 fn table(entries: &[AttestationEntry]) -> Table {
@@ -84,6 +84,7 @@ fn table(entries: &[AttestationEntry]) -> Table {
         "TCB status",
         "registered",
         "revoked",
+        "program (not attested)",
     ]);
     for entry in entries {
         table.add_row([
@@ -93,6 +94,7 @@ fn table(entries: &[AttestationEntry]) -> Table {
             entry.tcb_status.clone().unwrap_or_default(),
             entry.registered_at.clone(),
             entry.revoked_at.clone().unwrap_or_default(),
+            program(entry.user_agent.as_deref()),
         ]);
     }
     table
@@ -118,6 +120,7 @@ fn show(entries: &[AttestationEntry], key: &PublicKey) -> Result<Exit> {
     row("registered", &entry.registered_at);
     row("judged", entry.judged_at.as_deref().unwrap_or("never"));
     row("revoked", entry.revoked_at.as_deref().unwrap_or("no"));
+    row("says of itself", &shown(entry.user_agent.as_deref().unwrap_or("nothing")));
     row("TCB status", entry.tcb_status.as_deref().unwrap_or("unknown"));
     row("advisories", entry.advisories.as_deref().filter(|ids| !ids.is_empty()).unwrap_or("none known"));
     for claim in tee_attestation::claims_of(&hex::decode(&entry.quote)?)? {

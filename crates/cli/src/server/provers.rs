@@ -7,7 +7,7 @@ use tee_api::ProverEntry;
 
 use super::{
     connection::ServerArgs,
-    listing::{self, PAGE},
+    listing::{self, PAGE, program},
 };
 use crate::{exit::Exit, print::shown};
 
@@ -31,7 +31,7 @@ pub(crate) enum Command {
 pub(super) async fn run(command: Command) -> Result<Exit> {
     let Command::List { server, json } = command;
     let client = server.client()?;
-    let provers = listing::all(async |after| client.provers(after, PAGE).await).await?;
+    let provers = listing::all(json, async |after| client.provers(after, PAGE).await).await?;
     listing::print(&provers, json, table)?;
     Ok(Exit::Success)
 }
@@ -46,6 +46,7 @@ fn table(provers: &[ProverEntry]) -> Table {
         "failures in a row",
         "last failure",
         "paused until",
+        "program (not attested)",
     ]);
     for prover in provers {
         table.add_row([
@@ -56,6 +57,7 @@ fn table(provers: &[ProverEntry]) -> Table {
             prover.failures_in_a_row.to_string(),
             shown(prover.last_error_kind.as_deref().unwrap_or_default()),
             shown(prover.paused_until.as_deref().unwrap_or_default()),
+            program(prover.user_agent.as_deref()),
         ]);
     }
     table

@@ -146,6 +146,7 @@ mod tests {
             failures_in_a_row: 0,
             paused_until: None,
             last_error_kind: None,
+            user_agent: None,
         }
     }
 

@@ -309,6 +309,7 @@ tee_server_proofs_accepted_total{tee_type=\"sgx\"} 90
             failures_in_a_row: 0,
             paused_until: None,
             last_error_kind: None,
+            user_agent: None,
         }
     }
 

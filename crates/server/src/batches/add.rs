@@ -11,9 +11,12 @@ use thiserror::Error;
 use tokio::{sync::OwnedSemaphorePermit, task};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::blobs::{self, CorruptInput, EncodedInput, ObjectStoreFault, OpenInputError, input_key};
+use super::{
+    blobs::{self, CorruptInput, EncodedInput, ObjectStoreFault, OpenInputError, input_key},
+    transactions,
+};
 use crate::{
-    database::{Batch, BlobInfo, InsertedBatch, NewBatchRow},
+    database::{Batch, BlobInfo, InsertedBatch, NewBatchRow, TransactionRow},
     service::Service,
 };
 
@@ -135,13 +138,20 @@ async fn add_decoded(service: &Service, new: NewBatch) -> Result<AddedBatch, Add
     }
     // If a disk is not mounted, the object store is an empty folder, and what is written there is lost when the disk comes back.
     blobs::check(service).await?;
-    let (input, batch) = put(service, number, new.input, new.expected_root).await?;
-    let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source };
+    let Stored { input, batch, transactions } = put(service, number, new.input, new.expected_root).await?;
+    let row = NewBatchRow { number, batch, sealed_at_ms: new.sealed_at_ms, source: new.source, transactions };
     match service.database.insert_batch(row, service.clock.now_ms()).await? {
         InsertedBatch::New => Ok(AddedBatch::New),
         // The blobs just written may belong to the known batch, now or soon, so they stay. If they do not, `gc` deletes them.
         InsertedBatch::Known(known) => compare(service, number, known, new.expected_root, input).await,
     }
+}
+
+/// An input in the object store that the database does not know yet.
+struct Stored {
+    input: BatchInput,
+    batch: Batch,
+    transactions: Vec<TransactionRow>,
 }
 
 /// Stores an input before the database knows of it: every batch in the database has an input.
@@ -150,10 +160,11 @@ async fn put(
     number: u32,
     input: BatchInput,
     expected_root: Option<H256>,
-) -> Result<(BatchInput, Batch), AddBatchError> {
-    let (input, encoded) = blocking(move || {
+) -> Result<Stored, AddBatchError> {
+    let (input, encoded, transactions) = blocking(move || {
         let encoded = EncodedInput::of(&input)?;
-        Ok::<_, io::Error>((input, encoded))
+        let transactions = transactions::of(&input);
+        Ok::<_, io::Error>((input, encoded, transactions))
     })
     .await
     .map_err(AddBatchError::Encode)?;
@@ -167,7 +178,7 @@ async fn put(
         input_is_retired: false,
     };
     service.inputs.put(&batch.input_key, &encoded).await?;
-    Ok((input, batch))
+    Ok(Stored { input, batch, transactions })
 }
 
 /// Compares inputs as values: one value has many encodings.
@@ -253,9 +264,9 @@ pub(super) async fn read_known(
 }
 
 async fn put_back(service: &Service, number: u32, lost: Batch, input: BatchInput) -> Result<(), AddBatchError> {
-    let (_, new) = put(service, number, input, None).await?;
+    let Stored { batch: new, transactions, .. } = put(service, number, input, None).await?;
     let keys = (lost.input_key.clone(), new.input_key.clone());
-    let replaced = service.database.replace_input(number, lost, new, service.clock.now_ms()).await?;
+    let replaced = service.database.replace_input(number, lost, new, transactions, service.clock.now_ms()).await?;
     delete_unwanted(service, replaced, keys).await;
     Ok(())
 }
@@ -268,7 +279,8 @@ pub(super) async fn replace_by_completion(
     input: BatchInput,
 ) -> Result<bool, AddBatchError> {
     blobs::check(service).await?;
-    let (_, new) = put(service, number, input, None).await?;
+    // Only paths are added: the transactions are the same.
+    let Stored { batch: new, .. } = put(service, number, input, None).await?;
     let keys = (incomplete.input_key.clone(), new.input_key.clone());
     let replaced = service.database.complete_input(number, incomplete, new, service.clock.now_ms()).await?;
     delete_unwanted(service, replaced, keys).await;

@@ -1,13 +1,16 @@
 //! `batches`: the batches to prove.
 
 mod retention;
+mod transactions;
 
 use std::collections::{HashMap, HashSet};
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row, any::AnyRow};
 use tee_verifier::{H256, InputForm};
 
-pub(super) use self::retention::retirable_statement;
+use self::transactions::set_transactions;
+pub(crate) use self::transactions::{TransactionPlace, TransactionRow};
+pub(super) use self::{retention::retirable_statement, transactions::PLACES_OF_TRANSACTION};
 use super::{
     Database,
     columns::{self, decoded},
@@ -42,6 +45,7 @@ pub(crate) struct NewBatchRow {
     pub(crate) batch: Batch,
     pub(crate) sealed_at_ms: Option<i64>,
     pub(crate) source: String,
+    pub(crate) transactions: Vec<TransactionRow>,
 }
 
 /// The outcome of an insertion.
@@ -123,6 +127,7 @@ impl Database {
                 let known = Batch::find(connection, new.number).await?.ok_or(sqlx::Error::RowNotFound)?;
                 return Ok((InsertedBatch::Known(known), 0));
             }
+            set_transactions(connection, new.number, &new.transactions).await?;
             type_lock.take(connection).await?;
             sqlx::query(
                 "INSERT INTO tee_proof_generation_details
@@ -160,6 +165,7 @@ impl Database {
         number: u32,
         lost: Batch,
         new: Batch,
+        transactions: Vec<TransactionRow>,
         now_ms: i64,
     ) -> Result<bool, sqlx::Error> {
         let replaced = self
@@ -168,6 +174,7 @@ impl Database {
                     if !swap_input(connection, number, lost, new, now_ms).await? {
                         return Ok(false);
                     }
+                    set_transactions(connection, number, &transactions).await?;
                     sqlx::query(
                         "UPDATE tee_proof_generation_details
                          SET status = 'ready_to_be_proven', claimable_at = $2, error_kind = NULL, error = NULL,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
-use tee_api::{KeyStanding, PublicKey, Quote, TeeType};
+use tee_api::{KeyStanding, PublicKey, Quote, TeeType, UserAgent};
 use tee_attestation::{Collateral, Verdict};
 
 pub use self::revocation::Requeued;
@@ -28,6 +28,8 @@ pub(crate) struct NewAttestation<'a> {
     pub(crate) tee_type: TeeType,
     /// The verdict, which is a good one, if quotes are judged.
     pub(crate) judged: Option<&'a Judged>,
+    /// What the prover says of its program.
+    pub(crate) user_agent: Option<&'a UserAgent>,
 }
 
 /// A verdict and what it depends on, for the archive.
@@ -63,11 +65,13 @@ pub struct AttestationEntry {
     pub revoked_at_ms: Option<i64>,
     /// When its quote last passed, in milliseconds since 1970.
     pub passed_at_ms: Option<i64>,
+    /// What the prover said of its program when it registered the key. Nothing attests this.
+    pub user_agent: Option<String>,
 }
 
 /// The columns that an [`AttestationEntry`] is read from. Collateral and verdict are many times as large and are not read.
 const ENTRY_COLUMNS: &str = "pubkey, tee_type, quote, standing, standing_reason, tcb_status, advisories, judged_at, \
-                             registered_at, revoked_at, passed_at";
+                             registered_at, revoked_at, passed_at, user_agent";
 
 impl Judged {
     /// Until when the collateral is valid, in milliseconds since 1970.
@@ -110,13 +114,14 @@ impl Database {
         let signed_bytes = i64::try_from(new.signed_bytes).unwrap_or(i64::MAX);
         let valid_until_ms = new.judged.and_then(Judged::valid_until_ms);
         let advisories = new.judged.map(|judged| judged.verdict.advisories().join(" "));
+        let user_agent = new.user_agent.map(ToString::to_string);
         self.statement(move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "INSERT INTO tee_attestations
                          (pubkey, quote, tee_type, measurements, tcb_status, advisories, collateral, judged_at, standing,
-                          registered_at, passed_at, valid_until, quote_sha256)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $13)
+                          registered_at, passed_at, valid_until, quote_sha256, user_agent)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $8, $11, $13, $14)
                      ON CONFLICT (pubkey) DO UPDATE
                      SET quote = CASE WHEN tee_attestations.standing = 'suspended' AND
                                  SUBSTR(tee_attestations.quote, 1, CAST($12 AS INTEGER)) = SUBSTR(excluded.quote, 1, CAST($12 AS INTEGER))
@@ -128,7 +133,7 @@ impl Database {
                          tcb_status = excluded.tcb_status, advisories = excluded.advisories,
                          collateral = excluded.collateral, judged_at = excluded.judged_at, standing = excluded.standing, standing_reason = NULL,
                          registered_at = excluded.registered_at, revoked_at = NULL, passed_at = excluded.passed_at,
-                         valid_until = excluded.valid_until, suspended_at = NULL
+                         valid_until = excluded.valid_until, suspended_at = NULL, user_agent = excluded.user_agent
                      WHERE tee_attestations.standing IN ('refused', 'suspended')
                          OR (tee_attestations.standing = 'unjudged' AND excluded.standing = 'accepted')",
                 )
@@ -145,6 +150,7 @@ impl Database {
                 .bind(valid_until_ms)
                 .bind(signed_bytes)
                 .bind(quote_sha256)
+                .bind(user_agent)
                 .execute(connection)
                 .await
                 .map(drop)
@@ -271,6 +277,7 @@ impl AttestationEntry {
             registered_at_ms: row.try_get("registered_at")?,
             revoked_at_ms: row.try_get("revoked_at")?,
             passed_at_ms: row.try_get("passed_at")?,
+            user_agent: row.try_get("user_agent")?,
         })
     }
 }

@@ -33,6 +33,8 @@ static FILES: &[(&str, &str)] = files! {
     "0014_key_standing.sql"
     "0015_quote_hash.sql"
     "0016_signing_requests.sql"
+    "0017_user_agents.sql"
+    "0018_transactions.sql"
 };
 
 /// The number of the migration lock: this server's name in ASCII. Nothing else in the database uses it for a lock.

@@ -5,7 +5,7 @@ use tee_api::{JobStatus, TeeType};
 
 use super::{
     Database, JobFilter, ProofFilter,
-    batches::{PRESENT_INPUTS, retirable_statement},
+    batches::{PLACES_OF_TRANSACTION, PRESENT_INPUTS, retirable_statement},
     jobs::{FINISHED, claim_statement, job_counts_statement, jobs_statement},
     proofs::{BATCHES_OF_ROOT, PROOFS_OF_KEY, proofs_statement},
 };
@@ -41,7 +41,8 @@ impl Database {
                 "SELECT COUNT(*) FROM tee_proof_disagreements WHERE resolved_at IS NULL".to_owned(),
                 &[],
             ),
-            ("retirable inputs", retirable_statement(), &["1", "1001", "1", "200"]),
+            ("retirable inputs", retirable_statement(), &["1", "1001", "1", "50"]),
+            ("places of a transaction", PLACES_OF_TRANSACTION.to_owned(), &["KEY", "KEY", "9"]),
             ("present inputs", PRESENT_INPUTS.to_owned(), &[]),
         ];
         let key = hex::encode(key);

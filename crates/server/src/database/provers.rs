@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{AnyConnection, Row, any::AnyRow};
-use tee_api::TeeType;
+use tee_api::{TeeType, UserAgent};
 
 use super::{Database, columns};
 
@@ -18,6 +18,14 @@ use super::{Database, columns};
 /// name no key when they ask for work.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ProverName(Arc<str>);
+
+/// A prover that asks for work.
+#[derive(Debug, Clone)]
+pub(crate) struct Prover {
+    pub(crate) name: ProverName,
+    /// What it says of its program.
+    pub(crate) user_agent: Option<UserAgent>,
+}
 
 /// A prover that asked for work within this time is expected to try a job before the job is given up.
 pub(super) const ACTIVE_MS: i64 = 24 * 3600 * 1000;
@@ -59,6 +67,8 @@ pub struct ProverEntry {
     pub paused_until_ms: i64,
     /// The kind of its last failure, for machines.
     pub last_error_kind: Option<String>,
+    /// What it said of its program when it last asked. Nothing attests this.
+    pub user_agent: Option<String>,
 }
 
 /// Provers that asked for work of one TEE type within the last day.
@@ -198,11 +208,12 @@ impl Database {
     /// Notes that a prover asks for work, and returns the name under which it is counted.
     pub(super) async fn note_asked(
         &self,
-        prover: &ProverName,
+        prover: &Prover,
         tee_type: TeeType,
         now_ms: i64,
     ) -> Result<ProverName, sqlx::Error> {
-        let prover = match self.asked.note(prover, tee_type, now_ms) {
+        let user_agent = prover.user_agent.as_ref().map(ToString::to_string);
+        let prover = match self.asked.note(&prover.name, tee_type, now_ms) {
             Noted::Lately(prover) => return Ok(prover),
             Noted::LongAgo(prover) => prover,
         };
@@ -214,12 +225,14 @@ impl Database {
                     .execute(&mut *connection)
                     .await?;
                 sqlx::query(
-                    "INSERT INTO tee_provers (name, tee_type, asked_at) VALUES ($1, $2, $3)
-                     ON CONFLICT (name, tee_type) DO UPDATE SET asked_at = excluded.asked_at",
+                    "INSERT INTO tee_provers (name, tee_type, asked_at, user_agent) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (name, tee_type) DO UPDATE
+                     SET asked_at = excluded.asked_at, user_agent = excluded.user_agent",
                 )
                 .bind(name.as_str())
                 .bind(tee_type.as_str())
                 .bind(now_ms)
+                .bind(user_agent)
                 .execute(connection)
                 .await
                 .map(drop)
@@ -300,6 +313,7 @@ impl ProverEntry {
             failures_in_a_row: count("failures_in_a_row")?,
             paused_until_ms: row.try_get("paused_until")?,
             last_error_kind: row.try_get("last_error_kind")?,
+            user_agent: row.try_get("user_agent")?,
         })
     }
 }

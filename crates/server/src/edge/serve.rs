@@ -103,6 +103,12 @@ pub(crate) async fn serve(
     0
 }
 
+/// Serves the router of another program for as long as it runs, under these limits on connections, their time and the rate of answers.
+/// Requests are not limited.
+pub async fn serve_router(listener: TcpListener, router: Router, limits: Limits) {
+    serve(listener, router, None, limits, Metrics::new(), CancellationToken::new()).await;
+}
+
 impl Connections {
     async fn handle(&self, stream: TcpStream, address: SocketAddr, _place: Place) {
         let _open = self.metrics.open_connections.inc_guard(1);

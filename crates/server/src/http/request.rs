@@ -5,10 +5,14 @@ use std::{fmt::Display, str::FromStr};
 use axum::{
     body::Bytes,
     extract::{Form, FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, HeaderName, StatusCode, header::HeaderValue, request::Parts},
+    http::{
+        HeaderMap, HeaderName, StatusCode,
+        header::{HeaderValue, USER_AGENT},
+        request::Parts,
+    },
 };
 use serde::de::DeserializeOwned;
-use tee_api::{LEASE_ID_HEADER, LeaseId};
+use tee_api::{LEASE_ID_HEADER, LeaseId, UserAgent};
 
 use crate::http::Problem;
 
@@ -91,6 +95,11 @@ pub(super) fn lease(headers: &HeaderMap) -> Result<Option<LeaseId>, Problem> {
     let Some(value) = headers.get(LEASE_ID_HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     text.parse().map(Some).map_err(|error| malformed("malformed_lease", error))
+}
+
+/// What the client says of its program. One that cannot be shown is no reason to refuse the request.
+pub(super) fn user_agent(headers: &HeaderMap) -> Option<UserAgent> {
+    headers.get(USER_AGENT)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the client names this value in a header like `Accept` without refusing it (`q=0`). Wildcards name nothing: clients that

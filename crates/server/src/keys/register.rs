@@ -1,6 +1,6 @@
 //! Registering a key, which may sign from then on.
 
-use tee_api::{PublicKey, RegisterAttestation, TeeType};
+use tee_api::{PublicKey, RegisterAttestation, TeeType, UserAgent};
 use tee_attestation::{Quote, QuoteError, ReportDataError, Tee};
 use thiserror::Error;
 
@@ -44,7 +44,11 @@ pub(crate) enum RefusedKey {
 /// 3. the policy accepts it, under collateral that is good now (unless the server judges no quotes);
 /// 4. the key is stored. A key that may sign keeps the quote that it has, and a key that somebody revoked stays revoked;
 /// 5. the key may sign: somebody may have revoked it, before or just now.
-pub(super) async fn register(service: &Service, request: &RegisterAttestation) -> Result<(), RefusedKey> {
+pub(super) async fn register(
+    service: &Service,
+    request: &RegisterAttestation,
+    user_agent: Option<&UserAgent>,
+) -> Result<(), RefusedKey> {
     let RegisterAttestation { attestation, pubkey } = request;
     let quote = Quote::parse(attestation.as_bytes())?;
     let attestation = canonical(attestation);
@@ -61,7 +65,8 @@ pub(super) async fn register(service: &Service, request: &RegisterAttestation) -
         Tee::Tdx => TeeType::Tdx,
     };
     let signed_bytes = quote.signed_bytes();
-    let new = NewAttestation { pubkey, quote: &attestation, signed_bytes, tee_type, judged: judged.as_ref() };
+    let judged = judged.as_ref();
+    let new = NewAttestation { pubkey, quote: &attestation, signed_bytes, tee_type, judged, user_agent };
     service.database.register(&new, now_ms).await?;
     if let Some(attestor) = &service.attestor {
         save_good_collateral(service, attestor).await;
@@ -69,7 +74,7 @@ pub(super) async fn register(service: &Service, request: &RegisterAttestation) -
     if service.database.is_revoked(pubkey).await? == Some(true) {
         return Err(RefusedKey::RevokedKey);
     }
-    tracing::info!(%pubkey, %tee_type, "registered a key");
+    tracing::info!(%pubkey, %tee_type, user_agent = user_agent.map(UserAgent::as_str), "registered a key");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     batches::{CorruptInput, ObjectStoreFault, OpenInputError, check_object_store},
     crypto::random,
-    database::{Claim, NoInput, ProverName},
+    database::{Claim, NoInput, Prover},
     service::Service,
 };
 
@@ -112,7 +112,7 @@ pub(crate) enum HandOutError {
 pub(super) async fn hand_out(
     service: &Service,
     tee_type: TeeType,
-    prover: &ProverName,
+    prover: &Prover,
     form: InputForm,
     wait: Duration,
 ) -> Result<Option<HandedOut>, HandOutError> {
@@ -140,7 +140,7 @@ pub(super) async fn hand_out(
 async fn hand_out_now(
     service: &Service,
     tee_type: TeeType,
-    prover: &ProverName,
+    prover: &Prover,
     form: InputForm,
 ) -> Result<Option<HandedOut>, HandOutError> {
     let mut unreadable = 0;
@@ -198,7 +198,7 @@ async fn hand_out_now(
             }
         });
         let input_bytes = claim.batch.blob(form).bytes;
-        tracing::info!(batch = number, %tee_type, %prover, "handed out a batch");
+        tracing::info!(batch = number, %tee_type, prover = %prover.name, "handed out a batch");
         return Ok(Some(HandedOut { lease: unsent, input: input.boxed(), input_bytes }));
     }
 }
@@ -207,7 +207,7 @@ async fn hand_out_now(
 async fn claim(
     service: &Service,
     tee_type: TeeType,
-    prover: &ProverName,
+    prover: &Prover,
 ) -> Result<Option<(Claim, UnsentLease)>, sqlx::Error> {
     let (service, prover) = (service.clone(), prover.clone());
     let lease = LeaseId::from(random::<16>());

@@ -195,7 +195,10 @@ async fn what_strangers_wrote_is_text_and_never_markup() {
     let mut batch = new_batch(1, None);
     batch.source = HOSTILE.to_owned();
     world.server.service().add_batch(batch).await.unwrap();
-    let (honest, forger) = (world.registered_key(1).await, world.registered_key(2).await);
+    let (honest, forger) = (world.registered_key(1).await, Key::new(2));
+    let registration = forger.registration().to_string();
+    let registered = world.send(Method::POST, "/tee/register_attestation", &[("user-agent", HOSTILE)], registration);
+    registered.await.assert_success();
     let (_, lease) = world.claim("sgx").await.unwrap();
     let report = json!({ "kind": "root_mismatch", "error": HOSTILE });
     let failed = world.post(&format!("/tee/leases/{lease}/fail"), &report).await;
@@ -208,8 +211,9 @@ async fn what_strangers_wrote_is_text_and_never_markup() {
     service.resolve_disagreement(1, TeeType::Sgx, &forger.public(), HOSTILE).await.unwrap();
     service.revoke_key(&honest.public(), HOSTILE, false).await.unwrap();
     let query: String = HOSTILE.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let key = format!("/keys/{}", forger.public());
     for path in
-        ["/batches/1", "/", &format!("/search?q={query}"), &format!("/batches/{query}"), &format!("/?{query}=1")]
+        ["/batches/1", "/", &key, &format!("/search?q={query}"), &format!("/batches/{query}"), &format!("/?{query}=1")]
     {
         let answer = world.send(Method::GET, path, &[HTML], "").await;
         let shown = html(path, &answer);
@@ -275,9 +279,15 @@ async fn public_pages_name_no_prover_and_show_no_operators_text() {
     for path in ["/", "/batches/1", "/search?q=nothing", "/batches/1/proofs.json"] {
         let shown = world.send(Method::GET, path, &[HTML], "").await;
         let shown = String::from_utf8(shown.body).unwrap();
-        for hidden in
-            ["token:", "address:", "10.1.2.3", "root_mismatch", "the-operators-own-words", "proof_inputs_no_lock"]
-        {
+        for hidden in [
+            "token:",
+            "address:",
+            "10.1.2.3",
+            "root_mismatch",
+            "the-operators-own-words",
+            "proof_inputs_no_lock",
+            "1 job fails",
+        ] {
             assert!(!shown.contains(hidden), "{path}: {hidden}\n{shown}");
         }
     }
@@ -301,6 +311,7 @@ async fn a_keys_page_shows_its_verdict_then_and_now_and_what_it_proved() {
         shown.contains("<strong>SGX, accepted</strong>") && shown.contains("<strong>Simulated.</strong>"),
         "{shown}"
     );
+    assert!(shown.contains("Its prover's program</dt><dd><span class=\"quiet\">not known here</span>"), "{shown}");
     for text in
         ["<code>mrenclave</code>", "MRENCLAVE", "UpToDate", "There are none here", "At registration", ">passes<"]
     {
@@ -443,6 +454,15 @@ async fn the_overview_says_what_is_wrong_and_where_to_read_what_to_do() {
     let silent = overview(&world, "SGX: 2 batches wait and nobody proves").await;
     assert!(silent.contains("oldest: batch 2"), "{silent}");
     assert!(page(&world, "/disagreements").await.contains("href=\"/batches/1\""));
+    // Whoever comes by another way sees them, too.
+    let searched = html("/search", &world.send(Method::GET, "/search?q=nothing", &[HTML], "").await);
+    for shown in [page(&world, "/disagreements").await, searched] {
+        assert!(shown.contains("<strong>Not attested.</strong>"), "{shown}");
+        let (_, alarms) = shown.split_once("<h2 id=\"alarms\">To look at</h2>").expect("alarms");
+        for what in ["SGX: 2 batches wait and nobody proves", "/guide#TeeServerDisagreement", "href=\"/overview\""] {
+            assert!(alarms.contains(what), "{what}\n{shown}");
+        }
+    }
     assert!(page(&world, "/guide").await.contains("id=\"TeeServerDisagreement\""));
 }
 

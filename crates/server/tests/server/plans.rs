@@ -40,6 +40,12 @@ async fn fill(world: &World) {
                 rows(&proof)
             ))
             .await;
+        let transaction = |number: u32| {
+            let hash = [number.to_be_bytes().as_slice(), &[0; 28]].concat();
+            format!("({number}, 1, {})", world.bytes_literal(&hash))
+        };
+        let rows = rows(&transaction);
+        world.execute(&format!("INSERT INTO batch_transactions (l1_batch_number, position, hash) VALUES {rows}")).await;
     }
     world.execute("ANALYZE").await;
 }
@@ -55,6 +61,7 @@ async fn what_is_asked_often_is_answered_by_an_index() {
             "jobs of a type" if world.database_url.starts_with("sqlite") => &["tee_jobs_of_type"],
             "jobs of a type and status" | "job counts" => &["tee_unfinished_jobs_of_type"],
             "proofs of a type" => &["tee_proofs_of_type"],
+            "places of a transaction" => &["batch_transactions_by_hash"],
             "present inputs" if world.database_url.starts_with("sqlite") => &["tee_batches_with_input"],
             "a page of a key's proofs" if world.database_url.starts_with("sqlite") => &["tee_proofs_of_key"],
             "batches of a root" if world.database_url.starts_with("sqlite") => &["tee_proofs_by_key"],
@@ -66,7 +73,7 @@ async fn what_is_asked_often_is_answered_by_an_index() {
         for index in indices {
             assert!(plan.contains(index), "{name} does without {index}:\n{plan}");
         }
-        for table in ["tee_proof_generation_details", "tee_proofs", "batches"] {
+        for table in ["tee_proof_generation_details", "tee_proofs", "batches", "batch_transactions"] {
             for scan in [format!("SCAN {table}"), format!("Seq Scan on {table}")] {
                 let whole = plan.lines().find(|line| line.contains(&scan) && !line.contains("INDEX"));
                 assert_eq!(whole, None, "{name} looks at all rows:\n{plan}");

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tee_api::{SubmitProof, TeeType};
 use tee_server::JobStatus::{Failed, Generated, PermanentlyIgnored, PickedByProver, ReadyToBeProven};
 use tee_verifier::BatchInput;
 
-use crate::world::{LEASE_SECS, World, http_from, root};
+use crate::{
+    pages::page,
+    world::{Key, LEASE_SECS, World, http_from, root},
+};
 
 /// A prover with its own address.
 struct Prover<'a> {
@@ -340,4 +343,46 @@ async fn provers_are_listed_page_by_page() {
     }
     assert_eq!(names, ["address:127.0.0.2", "address:127.0.0.3", "address:127.0.0.4"]);
     world.get("/api/provers?after=x").await.assert_problem(400, "malformed_query");
+}
+
+#[tokio::test]
+async fn what_a_prover_says_of_its_program_is_kept_with_its_key_and_shown_as_its_word() {
+    const FIRST: &str = "tee-prover-gateway/0.2.0 (commit 5b1f1d4c0e1d0b6f7f7e2c1b0a9988776655aabb; rustc 1.95.0)";
+    const SECOND: &str = "tee-prover-gateway/0.3.0 (not a build of deploy/release)";
+    let world = world(1).await;
+    let key = Key::new(1);
+    let says = async |path: &str, body: Value, said: &str| {
+        world.send(Method::POST, path, &[("user-agent", said)], body.to_string()).await.status
+    };
+    let key_said = async || world.get("/api/attestations").await.json()["items"][0]["user_agent"].clone();
+    let claim = json!({ "tee_type": "sgx" });
+    assert_eq!(says("/tee/register_attestation", key.registration(), FIRST).await, 200);
+    assert_eq!(says("/tee/proof_inputs", claim.clone(), FIRST).await, 200);
+    assert_eq!(
+        (key_said().await, &entry(&world, "address:127.0.0.1").await["user_agent"]),
+        (json!(FIRST), &json!(FIRST))
+    );
+    let shown = page(&world, &format!("/keys/{}", key.public())).await;
+    assert!(
+        shown.contains(&format!("<code>{FIRST}</code>, says the prover of itself. Nothing attests that.")),
+        "{shown}"
+    );
+
+    // Whoever has seen the quote of a key that may sign changes nothing about it. A prover's newer word counts.
+    assert_eq!(says("/tee/register_attestation", key.registration(), SECOND).await, 200);
+    world.clock.advance(Duration::from_secs(61));
+    assert_eq!(says("/tee/proof_inputs", claim.clone(), SECOND).await, 204);
+    assert_eq!(
+        (key_said().await, &entry(&world, "address:127.0.0.1").await["user_agent"]),
+        (json!(FIRST), &json!(SECOND))
+    );
+    let shown = page(&world, "/overview").await;
+    assert!(shown.contains("Says of itself, not attested") && shown.contains(SECOND), "{shown}");
+
+    // What cannot be kept is no reason to refuse work.
+    for said in ["tab\there", "größer", &"x".repeat(257)] {
+        world.clock.advance(Duration::from_secs(61));
+        assert_eq!(says("/tee/proof_inputs", claim.clone(), said).await, 204);
+        assert_eq!(entry(&world, "address:127.0.0.1").await["user_agent"], Value::Null, "{said}");
+    }
 }

@@ -7,13 +7,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tee_api::TeeType;
-use tee_server::{AddedBatch, Garbage, JobFilter, JobStatus, MirrorConfig};
-use tee_verifier::H256;
+use tee_devnet::{Chain, Genesis, Load, SealedBatch};
+use tee_server::{AddedBatch, Garbage, JobFilter, JobStatus, MirrorConfig, NewBatch};
+use tee_verifier::{
+    H256,
+    input::{ExecuteTransactionCommon, Transaction},
+};
 use tokio::time::timeout;
 
-use crate::world::{Key, World, new_batch, root};
+use crate::{
+    pages::{HTML, html},
+    world::{Key, World, new_batch, root},
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -84,6 +92,73 @@ async fn inputs_of_finished_batches_are_deleted_after_their_time_and_their_proof
     let of_tdx = JobFilter { tee_type: Some(TeeType::Tdx), ..JobFilter::default() };
     let made = world.server.service().jobs(&of_tdx, None, 10).await.unwrap();
     assert_eq!(made.iter().map(|job| job.number).collect::<Vec<_>>(), [3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_transaction_leads_to_its_batch_as_long_as_the_input_is_kept() {
+    let world = World::start_with(|config| config.keep_finished_inputs_days = NonZeroU32::new(2)).await;
+    let key = world.registered_key(1).await;
+    let mut chain = Chain::new(Genesis::sepolia().unwrap());
+    let load = Load { transactions: 3, cold_reads: 0, l1_transactions: 2 };
+    let (first, second) = (chain.seal(load).unwrap(), chain.seal(load).unwrap());
+    let add = async |world: &World, sealed: &SealedBatch| {
+        let batch = NewBatch {
+            input: sealed.input.clone(),
+            expected_root: Some(sealed.root),
+            sealed_at_ms: None,
+            source: "devnet".to_owned(),
+        };
+        world.server.service().add_batch(batch).await.unwrap()
+    };
+    let number = |sealed: &SealedBatch| sealed.input.l1_batch_env.number.0;
+    // As the node knows them, which computed the hashes itself.
+    let hashes = |sealed: &SealedBatch| -> Vec<H256> {
+        let transactions = sealed.input.l2_blocks_execution_data.iter().flat_map(|block| &block.txs);
+        let hash = |transaction: &Transaction| match &transaction.common_data {
+            ExecuteTransactionCommon::L1(common) => common.canonical_tx_hash,
+            ExecuteTransactionCommon::ProtocolUpgrade(common) => common.canonical_tx_hash,
+            ExecuteTransactionCommon::L2(common) => common.input.as_ref().unwrap().hash,
+        };
+        transactions.map(hash).collect()
+    };
+    let search = async |world: &World, hash: &H256| page_or_problem(world, &format!("/search?q={hash:?}")).await;
+    assert_eq!(add(&world, &first).await, AddedBatch::New);
+    assert_eq!(add(&world, &second).await, AddedBatch::New);
+    for sealed in [&first, &second] {
+        let hashes = hashes(sealed);
+        assert!(hashes.len() >= 5, "{hashes:?}");
+        for (position, hash) in (1..).zip(&hashes) {
+            let (status, shown) = search(&world, hash).await;
+            assert_eq!(status, StatusCode::OK);
+            assert!(shown.contains(&format!("<h1>Batch {}</h1>", number(sealed))), "{shown}");
+            assert!(shown.contains(&format!("<code>{hash:?}</code> is number {position} of this batch.")), "{shown}");
+        }
+    }
+    // The index holds the front of a hash alone; what is found has all of it.
+    let mut other = hashes(&first)[0];
+    other.0[31] ^= 1;
+    let (status, shown) = search(&world, &other).await;
+    assert!(status == StatusCode::NOT_FOUND && shown.contains("as long as this server keeps the input"), "{shown}");
+    let elsewhere = format!("/batches/{}?transaction={:?}", number(&second), hashes(&first)[0]);
+    let (_, shown) = page_or_problem(&world, &elsewhere).await;
+    assert!(shown.contains("is not in what this server keeps of this batch"), "{shown}");
+    let (status, _) = page_or_problem(&world, &format!("/batches/{}?transaction=x", number(&first))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+
+    world.claim("sgx").await.unwrap();
+    world.submit(number(&first), &key.proof(first.root), None).await.assert_success();
+    let world = after(world, 3, 1).await;
+    for hash in hashes(&first) {
+        assert_eq!(search(&world, &hash).await.0, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(search(&world, &hashes(&second)[0]).await.0, StatusCode::OK);
+    assert_eq!(add(&world, &first).await, AddedBatch::Known);
+    assert_eq!(search(&world, &hashes(&first)[1]).await.0, StatusCode::OK);
+}
+
+async fn page_or_problem(world: &World, path: &str) -> (StatusCode, String) {
+    let answer = world.send(Method::GET, path, &[HTML], "").await;
+    (answer.status, html(path, &answer))
 }
 
 #[tokio::test]

@@ -18,7 +18,10 @@ use futures::{Stream, stream};
 use serde::Deserialize;
 use tee_checker::Verdict;
 use tee_pages::{At, Short, answer};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::timeout,
+};
 
 use super::{Batch, Board, Check, verdicts};
 
@@ -104,14 +107,17 @@ pub(super) async fn missing(State(board): State<Arc<Board>>) -> Response {
 }
 
 /// Tells a page about changes, so that it reloads itself.
-async fn events(State(board): State<Arc<Board>>) -> impl IntoResponse {
+async fn events(State(board): State<Arc<Board>>) -> Response {
+    let Ok(place) = board.followers.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many follow the changes").into_response();
+    };
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-    (headers, Body::from_stream(pieces(board.changes.subscribe())))
+    (headers, Body::from_stream(pieces(board.changes.subscribe(), place))).into_response()
 }
 
 /// The first piece comes at once, so that the page knows that it is connected.
-fn pieces(changes: watch::Receiver<u64>) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    stream::unfold((changes, true), async |(mut changes, first)| {
+fn pieces(changes: watch::Receiver<u64>, place: OwnedSemaphorePermit) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold((changes, place, true), async |(mut changes, place, first)| {
         let piece = match first {
             true => ": connected\n\n",
             false => match timeout(KEEP_ALIVE, changes.changed()).await {
@@ -120,7 +126,7 @@ fn pieces(changes: watch::Receiver<u64>) -> impl Stream<Item = Result<Bytes, Inf
                 Err(_) => ": nothing new\n\n",
             },
         };
-        Some((Ok(Bytes::from_static(piece.as_bytes())), (changes, false)))
+        Some((Ok(Bytes::from_static(piece.as_bytes())), (changes, place, false)))
     })
 }
 

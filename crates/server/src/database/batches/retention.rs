@@ -2,13 +2,14 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
+use super::transactions::delete_retired_transactions;
 use crate::database::{Database, columns};
 
 /// How many batch numbers are looked at in one statement.
 const CHUNK: i64 = 1000;
 
-/// How many inputs are retired in one transaction.
-const MAX_RETIRED: i64 = 200;
+/// How many inputs are retired in one transaction. Their transactions go with them, thousands of each, and other writes wait.
+const MAX_RETIRED: i64 = 50;
 
 /// Selects the batches of a range, its end not included, whose input has not been needed since a time: each of their jobs was
 /// finished by then, and no disagreement is open. Jobs of type `none` do not count, since they end without a proof.
@@ -93,8 +94,9 @@ impl Database {
                 .bind(first)
                 .bind(end)
                 .bind(now_ms)
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
+                delete_retired_transactions(connection, first, end).await?;
                 Ok(rows)
             })
         });

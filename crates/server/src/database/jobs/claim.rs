@@ -5,7 +5,7 @@ use tee_api::{LeaseId, TeeType};
 
 use super::leases::LeasedJob;
 use crate::database::{
-    Batch, Database, ProverName, columns,
+    Batch, Database, Prover, ProverName, columns,
     job_failures::{Failure, is_hopeless},
 };
 
@@ -75,7 +75,7 @@ impl Database {
     pub(crate) async fn claim(
         &self,
         tee_type: TeeType,
-        prover: &ProverName,
+        prover: &Prover,
         lease: &LeaseId,
         now_ms: i64,
     ) -> Result<Option<Claim>, sqlx::Error> {

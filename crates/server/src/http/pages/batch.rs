@@ -15,7 +15,9 @@ use axum::{
     },
     response::IntoResponse,
 };
+use serde::Deserialize;
 use tee_api::{JobStatus, KeyStanding, PublicKey, SignedStatement, Statement, TeeType};
+use tee_verifier::H256;
 
 use self::{roots::RootsOf, timeline::Moment};
 use super::{
@@ -25,13 +27,26 @@ use super::{
 };
 use crate::{
     database::{AttestationEntry, BatchEntry, Disagreement, Job, JobFilter, Proof, ProofFilter},
-    http::{App, Problem, authorize::Asking, published::json_rpc::tee_proof, request::PathParameter},
+    http::{
+        App, Problem,
+        authorize::Asking,
+        published::json_rpc::tee_proof,
+        reads::parsed,
+        request::{PathParameter, QueryParameters},
+    },
     keys::Trust,
     service::Service,
 };
 
 /// The most proofs and the most disagreements of a batch that are shown. The download has all of them.
 const MAX_SHOWN: u32 = 24;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BatchQuery {
+    /// The hash of a transaction whose place is shown.
+    transaction: Option<String>,
+}
 
 #[derive(Template)]
 #[template(path = "batch.html")]
@@ -51,6 +66,8 @@ struct BatchPage {
     roots: [RootsOf; 2],
     timeline: Vec<Moment>,
     check: String,
+    /// The transaction that was looked for, and its place in the batch, from 1.
+    transaction: Option<(String, Option<u32>)>,
 }
 
 /// Everything that is read about a batch.
@@ -107,9 +124,15 @@ pub(super) async fn page(
     State(app): State<App>,
     Extension(asking): Extension<Asking>,
     PathParameter(number): PathParameter<u32>,
+    QueryParameters(query): QueryParameters<BatchQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
+    let hash: Option<H256> = parsed(query.transaction)?;
     let found = Found::read(&app.service, number).await?.ok_or_else(Problem::unknown_batch)?;
+    let transaction = match hash {
+        None => None,
+        Some(hash) => Some((format!("{hash:?}"), found.position_of(&app.service, hash).await?)),
+    };
     let frame = Frame::of(&asking);
     let trust = app.service.trust();
     let badge = Badge::of(&Facts {
@@ -133,6 +156,7 @@ pub(super) async fn page(
         stated: Stated::of(statements),
         timeline: timeline::of(&found, frame.may_read),
         check: check_line(&server_url(&headers, app.speaks_tls), number, trust),
+        transaction,
         batch: found.batch,
     }))
 }
@@ -152,6 +176,12 @@ pub(super) async fn proofs(
 }
 
 impl Found {
+    /// The place of a transaction in the batch, from 1.
+    async fn position_of(&self, service: &Service, hash: H256) -> Result<Option<u32>, sqlx::Error> {
+        let places = service.places_of_transaction(hash, MAX_SHOWN).await?;
+        Ok(places.iter().find(|place| place.number == self.batch.number).map(|place| place.position))
+    }
+
     /// `None` if there is no such batch.
     async fn read(service: &Service, number: u32) -> Result<Option<Self>, sqlx::Error> {
         let Some((batch, next)) = Self::batch(service, number).await? else { return Ok(None) };

@@ -6,17 +6,18 @@ use serde::Deserialize;
 
 use super::{
     frame::{Frame, Page},
+    overview::{Alarm, alarms_for},
     shown::{self, At, Short},
 };
 use crate::{
     database::Disagreement,
     http::{
-        Problem,
+        App, Problem,
         authorize::Asking,
         reads::{ProofKey, parsed},
         request::QueryParameters,
     },
-    service::Service,
+    keys::Trust,
 };
 
 /// How many disagreements are on a page.
@@ -33,20 +34,24 @@ pub(super) struct DisagreementsQuery {
 #[template(path = "disagreements.html")]
 struct DisagreementsPage {
     frame: Frame,
+    trust: Trust,
+    alarms: Vec<Alarm>,
     disagreements: Vec<Disagreement>,
     next: Option<String>,
 }
 
 pub(super) async fn page(
-    State(service): State<Service>,
+    State(app): State<App>,
     Extension(asking): Extension<Asking>,
     QueryParameters(query): QueryParameters<DisagreementsQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let after: Option<ProofKey> = parsed(query.after)?;
     let after = after.map(|ProofKey { job, pubkey }| (job.batch, job.tee_type, pubkey));
-    let mut disagreements = service.disagreements_after(after, DISAGREEMENTS + 1).await?;
+    let mut disagreements = app.service.disagreements_after(after, DISAGREEMENTS + 1).await?;
     let goes_on = disagreements.len() > DISAGREEMENTS as usize;
     disagreements.truncate(DISAGREEMENTS as usize);
     let next = disagreements.last().filter(|_| goes_on).map(|last| ProofKey::of(last).to_string());
-    Ok(Page(DisagreementsPage { frame: Frame::of(&asking), disagreements, next }))
+    let frame = Frame::of(&asking);
+    let alarms = alarms_for(frame, &app).await?;
+    Ok(Page(DisagreementsPage { frame, trust: app.service.trust(), alarms, disagreements, next }))
 }

@@ -12,7 +12,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use self::alarms::Alarm;
+pub(super) use self::alarms::Alarm;
 use super::{
     frame::{Frame, Page},
     pace::{self, Pace},
@@ -87,6 +87,14 @@ pub(super) async fn page(
         tiles: seen.tiles(),
         seen,
     }))
+}
+
+/// The alarms, on a page that is not only for readers. Others are shown none.
+pub(super) async fn alarms_for(frame: Frame, app: &App) -> Result<Vec<Alarm>, Problem> {
+    if !frame.may_read {
+        return Ok(vec![]);
+    }
+    Ok(alarms::of(&*app.overview.seen(&app.service).await?))
 }
 
 impl Latest {

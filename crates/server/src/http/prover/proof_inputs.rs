@@ -13,8 +13,11 @@ use tee_api::{LEASE_EXPIRES_IN_HEADER, LEASE_ID_HEADER, ProofInputsRequest};
 
 use super::input_answer::{answer, wanted_form};
 use crate::{
-    database::ProverName,
-    http::{App, Problem, request::JsonBody},
+    database::{Prover, ProverName},
+    http::{
+        App, Problem,
+        request::{JsonBody, user_agent},
+    },
 };
 
 /// The longest wait, in seconds. Longer waits are cut to this: it is below the time-outs of clients and proxies.
@@ -32,12 +35,13 @@ const MAX_WAIT_SECS: u64 = 25;
 )]
 pub(crate) async fn handle(
     State(App { service, limits, .. }): State<App>,
-    Extension(prover): Extension<ProverName>,
+    Extension(name): Extension<ProverName>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonBody(ProofInputsRequest { tee_type }): JsonBody<ProofInputsRequest>,
 ) -> Result<Response, Problem> {
     let form = wanted_form(&headers);
+    let prover = Prover { name, user_agent: user_agent(&headers) };
     // Half of the limit, so that the answer "no batch" still comes in time.
     let wait = wait(query.as_deref())?.min(limits.request_timeout() / 2);
     let handed_out = service.hand_out(tee_type, &prover, form, wait).await?;

@@ -49,6 +49,7 @@ pub(crate) async fn list(
             registered_at: rfc3339(row.registered_at_ms),
             judged_at: row.judged_at_ms.map(rfc3339),
             revoked_at: row.revoked_at_ms.map(rfc3339),
+            user_agent: row.user_agent,
         },
     ))
 }

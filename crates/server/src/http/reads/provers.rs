@@ -49,6 +49,7 @@ pub(crate) async fn list(
         failures_in_a_row: row.failures_in_a_row,
         paused_until: (row.paused_until_ms > now_ms).then(|| rfc3339(row.paused_until_ms)),
         last_error_kind: row.last_error_kind,
+        user_agent: row.user_agent,
     }))
 }
 

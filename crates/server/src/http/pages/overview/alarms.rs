@@ -7,12 +7,12 @@ use crate::http::pages::shown::{self, Span, counted};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Alarm {
-    pub(super) tone: Tone,
-    pub(super) what: String,
-    pub(super) todo: &'static str,
+pub(in crate::http::pages) struct Alarm {
+    pub(in crate::http::pages) tone: Tone,
+    pub(in crate::http::pages) what: String,
+    pub(in crate::http::pages) todo: &'static str,
     /// A section of the guide.
-    pub(super) guide: &'static str,
+    pub(in crate::http::pages) guide: &'static str,
 }
 
 /// A prover that wants work asks within seconds. The time is recorded to within a minute.
