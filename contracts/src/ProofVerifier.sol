@@ -331,7 +331,7 @@ contract ProofVerifier is Delayed {
     }
 
     function setQuorum(Quorum memory quorum_) private {
-        if (quorum_.keys == 0 || quorum_.teeTypes == 0 || quorum_.teeTypes > 2 || quorum_.teeTypes > quorum_.keys) revert InvalidQuorum();
+        if (quorum_.teeTypes == 0 || quorum_.teeTypes > 2 || quorum_.teeTypes > quorum_.keys) revert InvalidQuorum();
         (quorumKeys, quorumTeeTypes) = (quorum_.keys, quorum_.teeTypes);
         emit QuorumChanged(quorum_);
     }

@@ -183,7 +183,8 @@ library SimulatedCertificates {
         // There is a leading zero if and only if the number would be negative without it.
         uint256 digits = der[start] == 0 ? start + 1 : start;
         bool isSignSet = der[digits] >= 0x80;
-        if (isSignSet != (digits != start) || end - digits > 32) revert Malformed();
+        if (isSignSet != (digits != start)) revert Malformed();
+        // More than 32 bytes make the subtraction overflow.
         value = bytes32(uint256(bytes32(Bytes.slice(der, digits, end))) >> (8 * (32 - (end - digits))));
     }
 

@@ -178,9 +178,9 @@ contract FlawedQuotesTest is SimulatedQuotes {
             mstore(add(contents, 64), sub(order, s))
         }
         accepted(sized(made.statement, contents));
-        // Not a third one.
+        // Not a third one. It is a signature that does not hold, not a malformed one.
         assembly ("memory-safe") {
-            mstore(add(contents, 64), add(order, s))
+            mstore(add(contents, 64), add(order, 5))
         }
         (bool isGenuine,) = verifier.verifyAndAttestOnChain(sized(made.statement, contents), 0);
         vm.assertTrue(!isGenuine);
@@ -199,12 +199,84 @@ contract FlawedQuotesTest is SimulatedQuotes {
         bytes memory other = pem(contents);
         other[10] = "b";
         chained(other);
+        // Where the first line ends.
+        other = pem(contents);
+        other[28 + 64] = "A";
+        chained(other);
         other = pem(contents);
         other[other.length - 5] = "_";
         chained(other);
         Quote memory made = quote();
         made.chain = bytes.concat(made.chain, pem(root()));
         malformed(encode(made));
+    }
+
+    /// Text that fills its last line has no padding, and could go on without a change to what it says.
+    function test_nothing_comes_after_full_lines() public {
+        Certificate memory first = platform();
+        bytes memory serial = hex"01";
+        while (der(first).length % 48 != 0) {
+            serial = bytes.concat(serial, hex"01");
+            first.serial = element(0x02, serial);
+        }
+        Quote memory made = quote();
+        made.chain = bytes.concat(pem(first), pem(authority()), pem(root()));
+        accepted(encode(made));
+        bytes memory full = lines(bytes(Base64.encode(der(first))), 64);
+        chained(framed(bytes.concat(full, "\n")));
+        chained(framed(bytes.concat(full, "AA\n")));
+    }
+
+    function test_a_certificate_is_of_version_3_and_its_serial_number_is_a_number() public {
+        Certificate memory first = platform();
+        first.version = hex"a003020101";
+        chained(pem(first));
+        first = platform();
+        first.serial = hex"030103";
+        chained(pem(first));
+    }
+
+    /// What is outside of a signature, or is the signature, could be written in other ways.
+    function test_der_has_one_form() public {
+        bytes memory contents = der(platform());
+        contents[3] ^= 0x01;
+        chained(pem(contents));
+
+        bytes memory tbs = element(0x30, tbsContents(platform()));
+        (bytes32 r, bytes32 s) = vm.signP256(AUTHORITY, sha256(tbs));
+        bytes memory numbers = bytes.concat(integer(r), integer(s));
+        bytes memory both = element(0x30, numbers);
+        Quote memory made = quote();
+        made.chain = bytes.concat(pem(certified(tbs, bits(both))), pem(authority()), pem(root()));
+        accepted(encode(made));
+
+        bytes memory bitString = bits(both);
+        bitString[1] = bytes1(uint8(bitString[1]) + 1);
+        chained(pem(certified(tbs, bitString)));
+        chained(pem(certified(tbs, bytes.concat(hex"0381", bytes1(uint8(both.length + 1)), hex"00", both))));
+        both[1] = bytes1(uint8(both[1]) + 1);
+        chained(pem(certified(tbs, bits(both))));
+        chained(pem(certified(tbs, bits(element(0x30, bytes.concat(numbers, hex"0500"))))));
+        // A negative number, or a zero that makes no difference.
+        bytes memory other = element(0x02, r[0] >= 0x80 ? bytes.concat(r) : bytes.concat(hex"00", r));
+        chained(pem(certified(tbs, bits(element(0x30, bytes.concat(other, integer(s)))))));
+        other = element(0x02, bytes.concat(hex"01", r));
+        chained(pem(certified(tbs, bits(element(0x30, bytes.concat(other, integer(s)))))));
+        // A length in more bytes than it needs.
+        contents = bytes.concat(tbs, ALGORITHM, bits(element(0x30, numbers)));
+        chained(pem(bytes.concat(hex"3083", bytes3(uint24(contents.length)), contents)));
+    }
+
+    /// Otherwise the beginning of the signature would be the key.
+    function test_a_key_is_within_what_is_signed() public {
+        bytes memory contents = tbsContents(platform());
+        bytes memory cut = new bytes(contents.length - 64);
+        for (uint256 i = 0; i < cut.length; ++i) {
+            cut[i] = contents[i];
+        }
+        bytes memory tbs = element(0x30, cut);
+        (bytes32 r, bytes32 s) = vm.signP256(AUTHORITY, sha256(tbs));
+        chained(pem(certified(tbs, bits(element(0x30, bytes.concat(integer(r), integer(s)))))));
     }
 
     /// Base64 has spare bits if the last group has fewer than three bytes.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.30;
 
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
 import {Refusal, Tee} from "../src/Attestations.sol";
-import {KeyRegistry} from "../src/KeyRegistry.sol";
+import {KeyRegistry, Policy} from "../src/KeyRegistry.sol";
 import {Outputs} from "./support/Outputs.sol";
 import {World} from "./support/World.sol";
 
@@ -167,14 +169,20 @@ contract PublishedFaultsTest is World {
         refuses(output, Refusal.Collateral);
         collateral.issue(NOW + 1);
         refuses(output, Refusal.Collateral);
-        collateral.issue(0);
-        refuses(output, Refusal.Collateral);
         collateral.issue(NOW - 2 days);
         addSgxKey(0x2222);
         collateral.issue(NOW - 2 days - 1);
         refuses(output, Refusal.Collateral);
         collateral.issue(NOW - 2 days);
         addSgxKey(KEY);
+    }
+
+    function test_collateral_without_a_date_is_refused_however_old_it_may_be() public {
+        Policy memory changed = policy();
+        changed.maxCollateralAgeSecs = type(uint32).max;
+        loosen(registry, abi.encodeCall(KeyRegistry.loosenPolicy, (changed)));
+        collateral.issue(0);
+        refuses(Outputs.encode(Outputs.sgx(vm.addr(KEY))), Refusal.Collateral);
     }
 
     function test_a_verifier_that_calls_back_finds_the_door_shut() public {
@@ -185,6 +193,8 @@ contract PublishedFaultsTest is World {
         register(KEY);
         vm.assertTrue(verifier.calledBack());
         vm.assertFalse(verifier.callBackSucceeded());
+        // Its gas would end first, too: but the door is shut, however much it has.
+        vm.assertEq(bytes4(verifier.callBackReason()), ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
         vm.assertTrue(registry.teeOf(vm.addr(0x2222)) == Tee.Sgx);
     }
 
@@ -197,5 +207,7 @@ contract PublishedFaultsTest is World {
         register(KEY);
         vm.assertTrue(verifier.calledBack());
         vm.assertFalse(verifier.callBackSucceeded());
+        // Its gas would end first, too: but the door is shut, however much it has.
+        vm.assertEq(bytes4(verifier.callBackReason()), ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
     }
 }

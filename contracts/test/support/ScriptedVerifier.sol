@@ -20,6 +20,8 @@ contract ScriptedVerifier is IAttestationVerifier {
     bool public calledBack;
     bool public callBackSucceeded;
     uint32 public lastEvaluation;
+    /// What the call was refused with.
+    bytes public callBackReason;
 
     error NoCollateral();
 
@@ -39,7 +41,7 @@ contract ScriptedVerifier is IAttestationVerifier {
         lastEvaluation = evaluation;
         if (callee != address(0)) {
             calledBack = true;
-            (callBackSucceeded,) = callee.call(call);
+            (callBackSucceeded, callBackReason) = callee.call(call);
         }
         if (burnsGas) {
             // Looks like a failed signature check whose gas runs out: a clean "no".

@@ -13,6 +13,7 @@ abstract contract SimulatedQuotes is Check {
         uint256 secret;
         uint256 issuerSecret;
         bytes version;
+        bytes serial;
     }
 
     struct Quote {
@@ -36,6 +37,8 @@ abstract contract SimulatedQuotes is Check {
     string internal constant ROOT_NAME = "Simulated SGX Root CA";
     string internal constant AUTHORITY_NAME = "Simulated SGX PCK Processor CA";
     string internal constant PLATFORM_NAME = "Simulated SGX PCK Certificate";
+    bytes internal constant VERSION = hex"a003020102";
+    bytes internal constant SERIAL = hex"020103";
     bytes internal constant ALGORITHM = hex"300a06082a8648ce3d040302";
 
     function key(uint256 secret) internal pure returns (bytes memory) {
@@ -99,15 +102,15 @@ abstract contract SimulatedQuotes is Check {
     }
 
     function platform() internal pure returns (Certificate memory) {
-        return Certificate(AUTHORITY_NAME, PLATFORM_NAME, PLATFORM, AUTHORITY, hex"a003020102");
+        return Certificate(AUTHORITY_NAME, PLATFORM_NAME, PLATFORM, AUTHORITY, VERSION, SERIAL);
     }
 
     function authority() internal pure returns (Certificate memory) {
-        return Certificate(ROOT_NAME, AUTHORITY_NAME, AUTHORITY, ROOT, hex"a003020102");
+        return Certificate(ROOT_NAME, AUTHORITY_NAME, AUTHORITY, ROOT, VERSION, SERIAL);
     }
 
     function root() internal pure returns (Certificate memory) {
-        return Certificate(ROOT_NAME, ROOT_NAME, ROOT, ROOT, hex"a003020102");
+        return Certificate(ROOT_NAME, ROOT_NAME, ROOT, ROOT, VERSION, SERIAL);
     }
 
     function pem(Certificate memory certificate) internal pure returns (bytes memory) {
@@ -117,7 +120,12 @@ abstract contract SimulatedQuotes is Check {
     function der(Certificate memory certificate) internal pure returns (bytes memory) {
         bytes memory tbs = element(0x30, tbsContents(certificate));
         (bytes32 r, bytes32 s) = vm.signP256(certificate.issuerSecret, sha256(tbs));
-        return element(0x30, bytes.concat(tbs, ALGORITHM, bits(element(0x30, bytes.concat(integer(r), integer(s))))));
+        return certified(tbs, bits(element(0x30, bytes.concat(integer(r), integer(s)))));
+    }
+
+    /// What is signed, with its signature.
+    function certified(bytes memory tbs, bytes memory bitString) internal pure returns (bytes memory) {
+        return element(0x30, bytes.concat(tbs, ALGORITHM, bitString));
     }
 
     function bits(bytes memory contents) internal pure returns (bytes memory) {
@@ -125,7 +133,7 @@ abstract contract SimulatedQuotes is Check {
     }
 
     function tbsContents(Certificate memory certificate) internal pure returns (bytes memory) {
-        bytes memory front = bytes.concat(certificate.version, hex"020103", ALGORITHM, name(certificate.issuer));
+        bytes memory front = bytes.concat(certificate.version, certificate.serial, ALGORITHM, name(certificate.issuer));
         bytes memory validity = element(0x30, bytes.concat(date("260101000000Z"), date("270101000000Z")));
         bytes memory algorithm = hex"3059301306072a8648ce3d020106082a8648ce3d03010703420004";
         return bytes.concat(front, validity, name(certificate.subject), algorithm, key(certificate.secret));

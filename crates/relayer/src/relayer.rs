@@ -41,6 +41,8 @@ const NEW_BLOCK_AFTER: u64 = 100;
 const FRESH_BLOCKS: u64 = 220;
 /// The number of signatures on one of the server's pages.
 const PAGE: u32 = 100;
+/// The most pages that are read.
+const MAX_PAGES: u32 = 100;
 /// Collateral from a service is fetched again a day before it expires.
 const REFRESH_BEFORE_SECS: u64 = 24 * 60 * 60;
 /// The largest token, in bytes.
@@ -225,8 +227,11 @@ impl Relayer {
     /// Registers the keys that signed to be registered. Returns how many.
     pub async fn register(&mut self) -> Result<usize> {
         let latest = self.chain.latest_block().await?.number();
+        let entries = self.signatures().await?;
+        let listed: HashSet<_> = entries.iter().map(|entry| entry.signed.pubkey).collect();
+        self.refused_keys.retain(|key, _| listed.contains(key));
         let mut waiting = Vec::new();
-        for entry in self.signatures().await? {
+        for entry in entries {
             if self.registered.contains(&entry.signed.pubkey) {
                 continue;
             }
@@ -260,7 +265,8 @@ impl Relayer {
     async fn register_key(&self, entry: &RegistrationEntry) -> Result<()> {
         let signed = &entry.signed;
         signed.verify()?;
-        if account(signed.request.key_registry) != self.registry {
+        let (chain_id, registry) = (signed.request.settlement_chain_id, account(signed.request.key_registry));
+        if (chain_id, registry) != (self.chain.chain_id, self.registry) {
             bail!("the signature is for another registry");
         }
         let judged = self.attestations.judge_quote(entry.attestation.as_bytes(), &signed.pubkey).await;
@@ -370,9 +376,9 @@ impl Relayer {
             tracing::warn!(batch = number, verdict = ?examined.verdict, "the batch's proofs are refused: {}", why.join("; "));
             return Ok(None);
         };
+        // All good proofs have the same statement: otherwise the batch would not be proven.
         let good = examined.proofs.into_iter().filter(|proof| proof.problems.is_empty());
-        let signed = good.filter(|proof| proof.statement.as_ref() == Some(&statement));
-        let signed = signed.filter_map(|proof| Some((proof.key?, proof.bound))).collect();
+        let signed = good.filter_map(|proof| Some((proof.key?, proof.bound))).collect();
         Ok(Some((statement, signed)))
     }
 
@@ -480,7 +486,7 @@ impl Relayer {
         let mut all = Vec::new();
         let mut after = None;
         // Keys change with the provers' processes, but this many would be an attack.
-        while all.len() < 10_000 {
+        for _ in 0..MAX_PAGES {
             let page = self.server.registration_signatures(&self.contract, after.as_deref(), PAGE).await;
             let page = page.context("the server")?;
             all.extend(page.items);
@@ -509,3 +515,6 @@ fn may_pass(error: &anyhow::Error) -> bool {
 fn chain_of(error: &anyhow::Error) -> String {
     chain(error.as_ref())
 }
+
+#[cfg(test)]
+mod tests;
