@@ -16,7 +16,7 @@ use nix::{
 /// Modules that Debian's kernel has not built in. Their names give their order.
 const MODULES: &str = "/usr/lib/modules";
 
-/// What the kernel must not do any more once the prover runs, even if it is asked to.
+/// What the kernel must not do any more, even if it is asked to.
 const SEALS: [(&str, &str); 3] = [
     ("/proc/sys/kernel/modules_disabled", "1"),
     ("/proc/sys/kernel/kexec_load_disabled", "1"),
@@ -35,7 +35,7 @@ pub(crate) fn prepare() -> Result<()> {
     mount_new("configfs", "/sys/kernel/config", plain, "")
 }
 
-/// From here on nothing in the image's files can change.
+/// Comes before the prover starts. From here on none of the image's files can change.
 pub(crate) fn seal() -> Result<()> {
     for (path, value) in SEALS {
         fs::write(path, value).context(path)?;

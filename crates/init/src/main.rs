@@ -57,8 +57,8 @@ fn run() -> Result<End> {
     let attestation = Attestation::of(&command_line)?;
     let settings = Settings::read(Path::new(settings::FOLDER))?;
     network::set_up(&settings.network)?;
-    let prover = prover::start(attestation, settings)?;
     machine::seal()?;
+    let prover = prover::start(attestation, settings)?;
     loop {
         match signals.wait()? {
             Signal::SIGCHLD => {
