@@ -11,6 +11,7 @@
 //!   retries are the caller's decision.
 //! - [`settings`] reads the configuration of programs.
 //! - [`http`] has the rules for all outgoing HTTP, for this client and others.
+//! - `listener` (with the feature `listener`) serves the metrics and the health of a program.
 //!
 //! A submission, as a server reads and checks it:
 //!
@@ -36,6 +37,8 @@ mod contract;
 pub mod http;
 mod input;
 mod key;
+#[cfg(feature = "listener")]
+pub mod listener;
 mod listing;
 #[cfg(test)]
 mod onchain;

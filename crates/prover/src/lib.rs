@@ -19,7 +19,6 @@ mod fetch;
 mod identity;
 mod job;
 mod lease;
-mod listener;
 mod memory;
 mod metrics;
 mod monitor;
@@ -35,7 +34,6 @@ pub use self::{
     core_dump::forbid_core_dumps,
     event::Event,
     identity::{Enclave, Identity, IdentityError},
-    listener::Listener,
     monitor::Monitor,
     prover::{Prover, run},
     run_error::RunError,

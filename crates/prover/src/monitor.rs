@@ -15,6 +15,7 @@ use std::{
     },
     time::Duration,
 };
+use tee_api::listener::Monitored;
 use tokio::time::Instant;
 
 /// Added to twice the longest wait: a server that answered within that time counts as in contact.
@@ -55,24 +56,6 @@ impl Monitor {
         self.0.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Why the prover is not ready; empty if it is. It is ready if it is not stopping, a worker is free of verifications that never
-    /// end, and at least one server has registered the key and answered lately.
-    pub fn not_ready(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if self.0.stopping.load(Ordering::Relaxed) {
-            reasons.push("stopping".to_owned());
-        }
-        let stuck = self.0.metrics.stuck_verifications.get();
-        if u64::try_from(stuck).unwrap_or(0) >= self.0.metrics.verification_workers.get() {
-            reasons.push(format!("{stuck} verifications ran out of time and still run"));
-        }
-        let servers: Vec<_> = self.0.endpoints.iter().map(|endpoint| self.server(endpoint).1).collect();
-        if servers.iter().all(Option::is_some) {
-            reasons.extend(servers.into_iter().flatten());
-        }
-        reasons
-    }
-
     /// The prover's state on one line, for people.
     pub fn status(&self) -> String {
         let metrics = &self.0.metrics;
@@ -106,23 +89,6 @@ impl Monitor {
         line
     }
 
-    /// The metrics in Prometheus' text format. Values that depend on the time are computed now.
-    pub fn metrics(&self) -> String {
-        let metrics = &self.0.metrics;
-        let uptime = self.0.started.elapsed().as_secs_f64();
-        metrics.uptime.set(uptime);
-        if self.0.attested {
-            // The quote is made or read at the start.
-            metrics.attestation_age.set(uptime);
-        }
-        metrics.ready.set(self.not_ready().is_empty().into());
-        for state in ServerState::ALL {
-            let servers = self.0.endpoints.iter().filter(|endpoint| self.server(endpoint).0 == state);
-            metrics.servers[&state].set(servers.count() as u64);
-        }
-        metrics.text()
-    }
-
     /// A server's state, and the reason if it is bad.
     fn server(&self, endpoint: &Endpoint) -> (ServerState, Option<String>) {
         let url = &endpoint.url;
@@ -138,5 +104,42 @@ impl Monitor {
                 None => (ServerState::Unregistered, Some(format!("{url}: not registered yet"))),
             },
         }
+    }
+}
+
+impl Monitored for Monitor {
+    /// Values that depend on the time are computed now.
+    fn metrics(&self) -> String {
+        let metrics = &self.0.metrics;
+        let uptime = self.0.started.elapsed().as_secs_f64();
+        metrics.uptime.set(uptime);
+        if self.0.attested {
+            // The quote is made or read at the start.
+            metrics.attestation_age.set(uptime);
+        }
+        metrics.ready.set(self.not_ready().is_empty().into());
+        for state in ServerState::ALL {
+            let servers = self.0.endpoints.iter().filter(|endpoint| self.server(endpoint).0 == state);
+            metrics.servers[&state].set(servers.count() as u64);
+        }
+        metrics.text()
+    }
+
+    /// The prover is ready if it is not stopping, a worker is free of verifications that never
+    /// end, and at least one server has registered the key and answered lately.
+    fn not_ready(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.0.stopping.load(Ordering::Relaxed) {
+            reasons.push("stopping".to_owned());
+        }
+        let stuck = self.0.metrics.stuck_verifications.get();
+        if u64::try_from(stuck).unwrap_or(0) >= self.0.metrics.verification_workers.get() {
+            reasons.push(format!("{stuck} verifications ran out of time and still run"));
+        }
+        let servers: Vec<_> = self.0.endpoints.iter().map(|endpoint| self.server(endpoint).1).collect();
+        if servers.iter().all(Option::is_some) {
+            reasons.extend(servers.into_iter().flatten());
+        }
+        reasons
     }
 }

@@ -1,18 +1,10 @@
-//! What a relayer counts, and where that is served.
+//! What a relayer counts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::{
-    Router,
-    http::{StatusCode, header::CONTENT_TYPE},
-    response::IntoResponse,
-    routing::get,
-};
-use tee_api::BUILD;
-use tokio::net::TcpListener;
+use tee_api::{BUILD, listener::Monitored};
 use vise::{Counter, EncodeLabelSet, Format, Gauge, Info, LabeledFamily, Metrics, Registry, Unit};
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// A relayer that has not been through its work for so long is not ready, in seconds.
 const READY_WITHIN_SECS: f64 = 20.0 * 60.0;
 
@@ -71,36 +63,21 @@ impl RelayerMetrics {
             self.last_done.set(now_secs());
         }
     }
+}
 
-    /// Serves `/metrics`, `/health/live` and `/health/ready` for ever.
-    pub(crate) async fn serve(self, listener: TcpListener) {
+impl Monitored for RelayerMetrics {
+    fn metrics(&self) -> String {
         let mut registry = Registry::empty();
-        registry.register_metrics(&self);
-        let registry = std::sync::Arc::new(registry);
-        let scrape = move || {
-            let registry = registry.clone();
-            async move {
-                let mut text = String::new();
-                match registry.encode(&mut text, Format::OpenMetrics) {
-                    Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-                    Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-                }
-            }
-        };
-        let ready = move || {
-            let is_ready = now_secs() - self.last_done.get() < READY_WITHIN_SECS;
-            std::future::ready(match is_ready {
-                true => (StatusCode::OK, "ready\n"),
-                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no round succeeded within 20 minutes\n"),
-            })
-        };
-        let router = Router::new()
-            .route("/metrics", get(scrape))
-            .route("/health/live", get(async || "live\n"))
-            .route("/health/ready", get(ready));
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "metrics are no longer served");
-        }
+        registry.register_metrics(self);
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = registry.encode(&mut text, Format::OpenMetrics);
+        text
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        let is_ready = now_secs() - self.last_done.get() < READY_WITHIN_SECS;
+        if is_ready { vec![] } else { vec!["no round succeeded within 20 minutes".to_owned()] }
     }
 }
 

@@ -14,6 +14,7 @@ use tee_api::{
     BearerToken, BoundSignature, Client, ClientOptions, Contract, PublicKey, RegistrationEntry, SigningRequest,
     Statement, TlsFiles, chain,
     http::{HttpOptions, Trust},
+    listener::Listener,
 };
 use tee_attestation::{CollateralCache, CollateralSource};
 use tee_checker::{
@@ -21,7 +22,6 @@ use tee_checker::{
     read_text,
 };
 use tee_verifier::{H256, Pins};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -177,8 +177,10 @@ impl Relayer {
     /// Works until it is told to stop. Failures are tried again: all state is on the chain, so a restart loses nothing.
     pub async fn run(mut self, stop: CancellationToken) -> Result<()> {
         if let Some(listen) = self.config.metrics_listen {
-            let listener = TcpListener::bind(listen).await.with_context(|| format!("metrics_listen: {listen}"))?;
-            tokio::spawn(self.metrics.clone().serve(listener));
+            let listener = Listener::bind(listen, self.metrics.clone()).await;
+            let listener = listener.with_context(|| format!("metrics_listen: {listen}"))?;
+            tracing::info!(address = %listener.local_addr()?, "metrics and health");
+            tokio::spawn(listener.serve());
         }
         while !stop.is_cancelled() {
             let Some(()) = stop.run_until_cancelled(self.round()).await else { break };

@@ -12,8 +12,9 @@ use std::{
     path::PathBuf,
     process::ExitCode,
 };
+use tee_api::listener::Listener;
 use tee_api::settings;
-use tee_prover::{Config, Identity, Listener, Loaded, LogFormat, Prover};
+use tee_prover::{Config, Identity, Loaded, LogFormat, Prover};
 
 /// Proves ZK Stack batches inside an enclave: fetches them from servers, re-executes them, signs the results and submits
 /// the proofs, until it gets SIGINT or SIGTERM. A second signal stops it at once. SIGUSR1 logs its state.
