@@ -1,6 +1,8 @@
 //! What measurements are computed from.
 
-use tee_attestation::measure::{EventLog, Firmware, PageOrder, SIGSTRUCT_BYTES, Sigstruct, authenticode};
+use tee_attestation::measure::{
+    EventLog, Firmware, PageOrder, SIGSTRUCT_BYTES, Sigstruct, authenticode, unified_arguments,
+};
 
 /// An enclave's SIGSTRUCT, which has one size.
 pub fn sigstruct(data: &[u8]) {
@@ -32,6 +34,7 @@ pub fn firmware(data: &[u8]) {
 /// A program for UEFI.
 pub fn image(data: &[u8]) {
     let _ = authenticode(data);
+    let _ = unified_arguments(data);
 }
 
 pub(crate) fn sigstruct_seeds() -> Vec<Vec<u8>> {

@@ -9,7 +9,7 @@ mod sigstruct;
 use sha2::{Digest, Sha384};
 
 pub use self::{
-    boot::{Measured, kernel_arguments, register, started_kernel},
+    boot::{Measured, kernel_arguments, register, started_kernel, unified_arguments},
     event_log::{Event, EventLog, EventLogError, EventType, MAX_EVENT_LOG_BYTES, Register},
     firmware::{Firmware, FirmwareError, MAX_FIRMWARE_BYTES, PageOrder, Section},
     image::{ImageError, MAX_IMAGE_BYTES, authenticode},

@@ -5,9 +5,11 @@ mod images;
 #[path = "samples/event_log.rs"]
 mod logs;
 
-use images::{CERTIFICATES, CHECKSUM, HEADER_BYTES, OPTIONAL, SECTIONS, hashed, image};
+use images::{CERTIFICATES, CHECKSUM, HEADER_BYTES, OPTIONAL, SECTIONS, hashed, image, unified};
 use logs::{EFI_ACTION, SEPARATOR, event_log, sha384};
-use tee_attestation::measure::{EventLog, ImageError, authenticode, kernel_arguments, register, started_kernel};
+use tee_attestation::measure::{
+    EventLog, ImageError, Measured, authenticode, kernel_arguments, register, started_kernel, unified_arguments,
+};
 
 #[test]
 fn an_image_is_hashed_without_its_checksum_and_its_signatures() {
@@ -87,10 +89,67 @@ fn rtmr1_is_that_of_a_log_of_the_same_start() {
 
 #[test]
 fn rtmr2_holds_the_command_line_in_utf_16_and_the_initrd() {
-    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
-    let digests =
-        |measured: &[tee_attestation::measure::Measured]| measured.iter().map(|it| it.digest).collect::<Vec<_>>();
     assert_eq!(digests(&kernel_arguments("quiet ä", None)), [sha384(&utf16("quiet ä\0"))]);
     let with_initrd = kernel_arguments("quiet", Some(b"cpio"));
     assert_eq!(digests(&with_initrd), [sha384(&utf16("quiet initrd=initrd\0")), sha384(b"cpio")]);
+}
+
+const LINUX: (&str, &[u8]) = (".linux", b"kernel");
+const CONSOLE: (&str, &[u8]) = (".cmdline", b"console=ttyS0 quiet");
+const INITRD: (&str, &[u8]) = (".initrd", b"cpio");
+
+#[test]
+fn rtmr2_of_a_unified_image_holds_what_stub_and_kernel_measure() {
+    // As in the file, and not as they are measured.
+    let image = unified(&[(".text", b"stub"), (".sbat", b"sbat"), CONSOLE, (".uname", b"7.3"), LINUX, INITRD]);
+    let parts: [&[u8]; 12] = [
+        b".linux\0",
+        b"kernel",
+        b".cmdline\0",
+        b"console=ttyS0 quiet",
+        b".initrd\0",
+        b"cpio",
+        b".uname\0",
+        b"7.3",
+        b".sbat\0",
+        b"sbat",
+        &utf16("console=ttyS0 quiet\0"),
+        b"cpio",
+    ];
+    assert_eq!(digests(&unified_arguments(&image).unwrap().unwrap()), parts.map(sha384));
+}
+
+#[test]
+fn where_the_stub_passes_on_something_else_rtmr2_is_not_known() {
+    let known = |sections: &[(&str, &[u8])]| unified_arguments(&unified(sections)).unwrap().is_some();
+    assert!(known(&[CONSOLE, LINUX, INITRD]));
+    for (what, sections) in [
+        ("no kernel", &[CONSOLE, INITRD][..]),
+        ("no command line", &[LINUX, INITRD]),
+        ("no initrd", &[CONSOLE, LINUX]),
+        ("a name for an initrd of its own", &[CONSOLE, LINUX, INITRD, (".osrel", b"ID=x")]),
+        ("profiles", &[CONSOLE, LINUX, INITRD, (".profile", b"ID=x"), CONSOLE]),
+        ("two of a name", &[CONSOLE, LINUX, INITRD, (".uname", b"1"), (".uname", b"2")]),
+        ("a console to add", &[(".cmdline", b"quiet noconsole=1"), LINUX, INITRD]),
+        ("space to remove", &[(".cmdline", b"console=ttyS0 "), LINUX, INITRD]),
+        ("a line's end to replace", &[(".cmdline", b"console=ttyS0\nquiet"), LINUX, INITRD]),
+        ("characters to convert", &[(".cmdline", "console=ttyS0 ä".as_bytes()), LINUX, INITRD]),
+    ] {
+        assert!(!known(sections), "{what}");
+    }
+    // A kernel that ends in zeros which are not in the file.
+    let mut image = unified(&[CONSOLE, LINUX, INITRD]);
+    image[SECTIONS + 40 + 8] = 0x11;
+    assert_eq!(unified_arguments(&image), Ok(None));
+    // The last section ends behind the end.
+    let image = unified(&[CONSOLE, LINUX, INITRD]);
+    assert_eq!(unified_arguments(&image[..image.len() - 0x10]), Err(ImageError::Broken));
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn digests(measured: &[Measured]) -> Vec<[u8; 48]> {
+    measured.iter().map(|it| it.digest).collect()
 }

@@ -202,9 +202,12 @@ fn what_cannot_be_known_is_named_and_makes_no_policy() {
     let files = Files::new();
     files.write("OVMF.fd", firmware::firmware(&firmware::SECTIONS));
     files.write("prover.efi", image::image());
+    let sections: [(&str, &[u8]); 3] = [(".cmdline", b"console=ttyS0"), (".linux", b"kernel"), (".initrd", b"cpio")];
+    files.write("unified.efi", image::unified(&sections));
     for (line, missing) in [
         ("tdx --firmware OVMF.fd", &["RTMR0", "RTMR1", "RTMR2"][..]),
         ("tdx --firmware OVMF.fd --uki prover.efi --explain", &["RTMR0", "RTMR2"]),
+        ("tdx --firmware OVMF.fd --uki unified.efi", &["RTMR0"]),
     ] {
         let output = files.measure(line);
         assert_eq!(code(&output), 0, "{output:?}");

@@ -13,6 +13,7 @@ const PE_OFFSET_AT: usize = 0x3c;
 const PE_SIGNATURE: [u8; 4] = *b"PE\0\0";
 const FILE_HEADER_BYTES: usize = 20;
 const SECTION_HEADER_BYTES: usize = 40;
+const NAME_BYTES: usize = 8;
 /// PE32+, the format of all 64-bit programs.
 const MAGIC: u16 = 0x20b;
 /// The offset in the optional header.
@@ -42,7 +43,7 @@ pub fn authenticode(image: &[u8]) -> Result<[u8; 48], ImageError> {
         hash.update(image.get(part.clone()).ok_or(ImageError::Broken)?);
     }
     hashed_bytes += layout.size_of_headers;
-    for (offset, bytes) in layout.sections {
+    for Section { offset, bytes, .. } in layout.sections {
         hash.update(at(image, offset, bytes)?);
         hashed_bytes = hashed_bytes.checked_add(bytes).ok_or(ImageError::Broken)?;
         // Not more than the image has: the parts must not overlap, and a hostile image must not keep us hashing.
@@ -57,13 +58,33 @@ pub fn authenticode(image: &[u8]) -> Result<[u8; 48], ImageError> {
     Ok(hash.finalize().into())
 }
 
+/// The name of each section, and what of the file the program sees there; none if it also sees zeros that are not in the file.
+pub(super) fn sections(image: &[u8]) -> Result<Vec<(&[u8], Option<&[u8]>)>, ImageError> {
+    let described = |section: &Section| {
+        let name = at(image, section.header, NAME_BYTES)?;
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        let whole = section.memory_bytes <= section.bytes;
+        Ok((name, whole.then(|| at(image, section.offset, section.memory_bytes)).transpose()?))
+    };
+    Layout::read(image)?.sections.iter().map(described).collect()
+}
+
 struct Layout {
     /// The parts of the headers that are hashed.
     headers: Vec<std::ops::Range<usize>>,
     size_of_headers: usize,
-    /// Offset and size of each section in the file, in order.
-    sections: Vec<(usize, usize)>,
+    /// Those that are not empty, in the order of the file.
+    sections: Vec<Section>,
     certificate_bytes: usize,
+}
+
+struct Section {
+    /// The offset of its header, which begins with its name.
+    header: usize,
+    offset: usize,
+    bytes: usize,
+    /// What of it the program sees. The file has multiples of a block.
+    memory_bytes: usize,
 }
 
 impl Layout {
@@ -92,11 +113,12 @@ impl Layout {
         let count = usize::from(short(image, file_header + 2)?);
         let section = |index: usize| {
             let header = table + index * SECTION_HEADER_BYTES;
-            Ok((number(image, header + 20)?, number(image, header + 16)?))
+            let [memory_bytes, bytes, offset] = [8, 16, 20].map(|field| number(image, header + field));
+            Ok(Section { header, offset: offset?, bytes: bytes?, memory_bytes: memory_bytes? })
         };
         let mut sections = (0..count).map(section).collect::<Result<Vec<_>, ImageError>>()?;
-        sections.retain(|(_, bytes)| *bytes > 0);
-        sections.sort_by_key(|(offset, _)| *offset);
+        sections.retain(|section| section.bytes > 0);
+        sections.sort_by_key(|section| section.offset);
         Ok(Self { headers, size_of_headers, sections, certificate_bytes })
     }
 }

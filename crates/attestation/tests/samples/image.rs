@@ -36,3 +36,27 @@ pub(crate) fn hashed(image: &[u8]) -> Vec<u8> {
     let headers = [&image[..CHECKSUM], &image[CHECKSUM + 4..CERTIFICATES], &image[CERTIFICATES + 8..HEADER_BYTES]];
     [&headers.concat(), &image[0x200..0x400], &image[0x400..0x500], &image[0x500..0x508]].concat()
 }
+
+/// A unified kernel image with these sections, each padded to a block in the file.
+pub(crate) fn unified(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut image = image();
+    image.truncate(HEADER_BYTES);
+    // Room for the headers of more sections.
+    image.resize(2 * HEADER_BYTES, 0);
+    let count = sections.len() as u16;
+    image[0x80 + 4 + 2..][..2].copy_from_slice(&count.to_le_bytes());
+    image[CERTIFICATES..][..8].fill(0);
+    for (index, (name, contents)) in sections.iter().enumerate() {
+        let offset = image.len() as u32;
+        image.extend_from_slice(contents);
+        image.resize(image.len().next_multiple_of(0x10), 0xee);
+        let in_file = image.len() as u32 - offset;
+        let header = &mut image[SECTIONS + index * 40..][..40];
+        header.fill(0);
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[8..12].copy_from_slice(&(contents.len() as u32).to_le_bytes());
+        header[16..20].copy_from_slice(&in_file.to_le_bytes());
+        header[20..24].copy_from_slice(&offset.to_le_bytes());
+    }
+    image
+}

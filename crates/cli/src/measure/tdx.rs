@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use tee_attestation::measure::{
     Firmware, MAX_FIRMWARE_BYTES, MAX_IMAGE_BYTES, Measured, PageOrder, kernel_arguments, register, started_kernel,
+    unified_arguments,
 };
 use tee_checker::read;
 
@@ -85,10 +86,17 @@ impl Measurements {
             format!("{:#012x}  {:>8} bytes, {measured}", section.memory_address, section.memory_bytes)
         });
         let rtmr0 = args.rtmr0_of.as_deref().map(quoted_registers).transpose()?.map(|[rtmr0, ..]| rtmr0);
-        let started = args.kernel.as_deref().or(args.uki.as_deref()).map(started).transpose()?;
+        let program = args.kernel.as_deref().or(args.uki.as_deref());
+        let program = program.map(|path| anyhow::Ok((path, read(path, MAX_IMAGE_BYTES)?))).transpose()?;
+        let of_program = |path: &Path| path.display().to_string();
+        let started = program.as_ref().map(|(path, program)| started_kernel(program).with_context(|| of_program(path)));
+        let started = started.transpose()?;
         let initrd = args.initrd.as_deref().map(|path| read(path, MAX_IMAGE_BYTES)).transpose()?;
-        // The stub of a UKI decides which arguments it passes to its kernel.
-        let arguments = args.kernel.as_ref().map(|_| kernel_arguments(&args.cmdline, initrd.as_deref()));
+        let arguments = match program {
+            Some((path, uki)) if args.uki.is_some() => unified_arguments(&uki).with_context(|| of_program(path))?,
+            Some(_) => Some(kernel_arguments(&args.cmdline, initrd.as_deref())),
+            None => None,
+        };
         Ok(Self { sections: sections.collect(), mrtd: firmware.mrtd(order), rtmr0, measured: [started, arguments] })
     }
 
@@ -131,16 +139,15 @@ impl Measurements {
     }
 }
 
-fn started(path: &Path) -> Result<Vec<Measured>> {
-    started_kernel(&read(path, MAX_IMAGE_BYTES)?).with_context(|| path.display().to_string())
-}
-
 fn how_to_know(register: &str) -> &'static str {
     match register {
         "RTMR0" => {
             "--rtmr0-of takes it from a quote of such a machine, and teectl measure replay shows what it consists of."
         }
         "RTMR1" => "--kernel or --uki.",
-        _ => "--kernel; with a UKI, the stub's version decides, and a quote of a first start has it.",
+        _ => {
+            "--kernel, or --uki with sections .linux, .cmdline, .initrd, .uname and .sbat alone, and a console on its command line; for another \
+             UKI a quote of a first start has it."
+        }
     }
 }
