@@ -98,9 +98,8 @@ async fn a_refused_key_is_tried_again_with_a_newer_block_and_one_that_met_a_busy
     let key = stand_in.key(7);
     let mut relayer = stand_in.relayer().await;
     let mut estimates_after = async |block, refusal: Value| {
-        let mut content = stand_in.content();
-        (content.signatures, content.refusal) = (vec![key.registration(block)], Some(refusal));
-        drop(content);
+        stand_in.content().signatures = vec![key.registration(block)];
+        stand_in.content().refusal = Some(refusal);
         assert_eq!(relayer.register().await.unwrap(), 0);
         stand_in.content().estimates
     };
@@ -284,9 +283,9 @@ async fn no_more_is_paid_for_gas_than_the_configuration_says_and_a_failed_transa
     let stand_in = StandIn::start().await;
     let proof = stand_in.key(7).proof(&statement(1));
     stand_in.publish(1, [proof]);
-    let mut content = stand_in.content();
-    (content.base_fee, content.priority_fee, content.transactions_succeed) = (200 * GWEI, 150 * GWEI, false);
-    drop(content);
+    stand_in.content().base_fee = 200 * GWEI;
+    stand_in.content().priority_fee = 150 * GWEI;
+    stand_in.content().transactions_succeed = false;
     assert!(stand_in.relayer().await.submit().await.is_err());
     let limit = format!("{:#x}", 100 * GWEI);
     let content = stand_in.content();
