@@ -58,8 +58,10 @@ pub fn authenticode(image: &[u8]) -> Result<[u8; 48], ImageError> {
     Ok(hash.finalize().into())
 }
 
-/// The name of each section, and what of the file the program sees there; none if it also sees zeros that are not in the file.
-pub(super) fn sections(image: &[u8]) -> Result<Vec<(&[u8], Option<&[u8]>)>, ImageError> {
+/// A section's name, and what of the file the program sees there; none if it also sees zeros that are not in the file.
+pub(super) type NamedBytes<'image> = (&'image [u8], Option<&'image [u8]>);
+
+pub(super) fn sections(image: &[u8]) -> Result<Vec<NamedBytes<'_>>, ImageError> {
     let described = |section: &Section| {
         let name = at(image, section.header, NAME_BYTES)?;
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
