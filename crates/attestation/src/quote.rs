@@ -131,13 +131,13 @@ pub enum QuoteError {
     #[error("the quote is cut short")]
     Truncated,
     /// The version is not 3, 4 or 5.
-    #[error("unknown quote version {version}")]
+    #[error("quote version {version} is not supported")]
     UnknownVersion {
         /// The header's version.
         version: u16,
     },
     /// The TEE type is neither SGX nor TDX, or is not possible in this version.
-    #[error("unknown TEE type {tee_type:#x} in a quote of version {version}")]
+    #[error("TEE type {tee_type:#x} is not supported in quotes of version {version}")]
     UnknownTeeType {
         /// The header's version.
         version: u16,
@@ -145,7 +145,7 @@ pub enum QuoteError {
         tee_type: u32,
     },
     /// The type of a version 5 body is unknown, or belongs to another TEE than the header's.
-    #[error("unknown body type {body_type} for TEE type {tee_type:#x}")]
+    #[error("body type {body_type} is not supported for TEE type {tee_type:#x}")]
     UnknownBodyType {
         /// The header's TEE type.
         tee_type: u32,

@@ -21,6 +21,9 @@ pub(crate) enum Command {
     Inspect {
         /// A batch input: .json or .cbor, also .zst or .gz; - is the standard input.
         file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Add paths from a node to a batch input that is rejected as unproven_cost: paths of slots that were written and
     /// rolled back, which the node's data leaves out.
@@ -31,7 +34,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command) -> Result<Exit> {
     match command {
         Command::Verify(args) => verify::run(&args),
-        Command::Inspect { file } => inspect::run(&file),
+        Command::Inspect { file, json } => inspect::run(&file, json),
         Command::Complete(args) => complete::run(&args),
     }
 }

@@ -171,6 +171,10 @@ fn inspect_shows_what_is_inside() {
     for expected in ["14034 of chain 300, protocol version 26", "5 (0 from L1, 0 upgrades)"] {
         assert!(text.contains(expected), "{text}");
     }
+    let output = teectl([Path::new("batch"), Path::new("inspect"), Path::new("--json"), &file]);
+    let inspected = lines(&output).remove(0);
+    assert_eq!((&inspected["batch"], &inspected["transactions"]), (&json!(14034), &json!(5)));
+    assert_documented("teectl batch inspect", slice::from_ref(&inspected));
 }
 
 /// A batch's own bootloader is compared with nothing but its hash.

@@ -108,7 +108,7 @@ fn check_domain(policy: &Policy, report: &TdReport, findings: &mut Findings) {
     let said = match (known, differing.as_slice()) {
         (true, _) => "known".to_owned(),
         (false, []) => "each is known, but not as a set".to_owned(),
-        (false, names) => format!("unknown: {}", names.join(", ")),
+        (false, names) => format!("not in the policy: {}", names.join(", ")),
     };
     findings.check(Rule::Mrs, known, said, format!("one of {} sets of five", mrs.len()));
     let Some(tdx) = tdx else { return };

@@ -160,9 +160,10 @@ mod tests {
         for ours in [theirs, theirs + secs(5), theirs - secs(4)] {
             assert!(check(ours).ok);
         }
-        for (ours, found) in
-            [(theirs + secs(61), "60 s ahead of that of a server"), (theirs - secs(60), "60 s behind that of a server")]
-        {
+        for (ours, found) in [
+            (theirs + secs(61), "60 s ahead of the clock of a server"),
+            (theirs - secs(60), "60 s behind the clock of a server"),
+        ] {
             let check = check(ours);
             assert!(!check.ok && check.found == found && check.todo.is_some(), "{check:?}");
         }
