@@ -258,7 +258,7 @@ async fn a_newcomer_finds_the_recorded_transaction_in_the_demo_and_checks_its_ba
     let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut after =
         |text: &str| lines.find_map(|line| line.split_once(text).map(|(_, rest)| rest.to_owned())).expect("it says so");
-    let folder = PathBuf::from(after("Everything is kept in "));
+    let folder = PathBuf::from(after("All data are kept in "));
     let transaction = after("* batch 14034 begins with ").split(',').next().unwrap().to_owned();
     let dashboard = after("The dashboard: ");
 

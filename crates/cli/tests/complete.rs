@@ -121,7 +121,7 @@ fn what_a_node_says_is_not_believed_and_no_file_is_written() {
     };
     for (url, expected) in [
         (node(&other), "does not fit the batch"),
-        (serve(wrong_order), "paths of other slots"),
+        (serve(wrong_order), "the paths are of other slots"),
         (serve(|_| json!({"result": null}).to_string()), "no state of batch 14033"),
         (serve(|_| json!({"error": {"code": -32601, "message": "Method not found"}}).to_string()), "Method not found"),
         (serve(|_| "{".to_owned()), "malformed answer"),

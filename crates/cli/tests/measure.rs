@@ -227,8 +227,8 @@ fn what_no_domain_can_be_started_from_is_exit_code_2() {
     files.write("vmlinuz", "MZ");
     for (line, cause) in [
         ("tdx --firmware vmlinuz", "table of GUIDs"),
-        ("tdx --firmware OVMF.fd --kernel vmlinuz", "not a program for UEFI"),
-        ("tdx --firmware OVMF.fd --uki OVMF.fd", "not a program for UEFI"),
+        ("tdx --firmware OVMF.fd --kernel vmlinuz", "not a UEFI program"),
+        ("tdx --firmware OVMF.fd --uki OVMF.fd", "not a UEFI program"),
         ("tdx --firmware OVMF.fd --initrd vmlinuz", "--kernel"),
     ] {
         let output = files.measure(line);

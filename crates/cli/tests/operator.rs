@@ -86,7 +86,7 @@ async fn an_operator_adds_batches_and_retries_what_failed() {
     let retry = ["server", "jobs", "retry", "--server", &url, "--tee-type", "sgx", "14034-14035"];
     let retried = teectl(&admin, &retry).await;
     assert_eq!(retried.status.code(), Some(1), "{retried:?}");
-    assert_eq!(text(&retried), "retry: 1 changed, 1 not\n");
+    assert_eq!(text(&retried), "retry: 1 changed, 1 failed\n");
     assert_eq!(list(&["--status", "ready_to_be_proven", "--json"]).await.lines().count(), 2);
     let ignored = teectl(&admin, &["server", "jobs", "ignore", "--server", &url, "--tee-type", "sgx", "14035"]).await;
     assert!(ignored.status.success(), "{ignored:?}");
