@@ -13,6 +13,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 use tee_api::{LEASE_ID_HEADER, LeaseId, UserAgent};
+use tee_verifier::H256;
 
 use crate::http::Problem;
 
@@ -88,6 +89,14 @@ pub(super) fn malformed_path(error: impl Display) -> Problem {
 
 pub(super) fn malformed_query(error: impl Display) -> Problem {
     malformed("malformed_query", error)
+}
+
+/// Parses a hash of a query parameter. It may begin with `0x`.
+pub(super) fn parsed_hash(name: &str, text: &str) -> Result<H256, Problem> {
+    let mut hash = H256::zero();
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), hash.as_bytes_mut())
+        .map_err(|_| malformed_query(format!("{name}: must be 32 bytes in hexadecimal")))?;
+    Ok(hash)
 }
 
 /// The lease that a submission is made under.

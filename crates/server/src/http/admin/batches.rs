@@ -11,14 +11,13 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tee_api::{BatchAdded, EncodingError, InputEncoding, UnreadableInput};
-use tee_verifier::H256;
 use utoipa::IntoParams;
 
 use crate::{
     batches::{AddBatchError, AddedBatch, EncodedBatch},
     http::{
         App, Problem,
-        request::{QueryParameters, malformed_query},
+        request::{QueryParameters, malformed_query, parsed_hash},
     },
 };
 
@@ -50,7 +49,7 @@ pub(crate) async fn add(
     QueryParameters(query): QueryParameters<AddBatchQuery>,
     request: Request,
 ) -> Result<(StatusCode, Json<BatchAdded>), Problem> {
-    let expected_root = query.expected_root.as_deref().map(root).transpose()?;
+    let expected_root = query.expected_root.map(|text| parsed_hash("expected_root", &text)).transpose()?;
     let source = query.source.unwrap_or_else(|| "admin".to_owned());
     if source.chars().count() > 200 || source.chars().any(char::is_control) {
         return Err(malformed_query("source: must have at most 200 characters, all of them printable"));
@@ -123,11 +122,4 @@ fn too_large() -> Problem {
 
 fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn root(text: &str) -> Result<H256, Problem> {
-    let mut root = H256::zero();
-    hex::decode_to_slice(text, root.as_bytes_mut())
-        .map_err(|_| malformed_query("expected_root: must be 32 bytes in hexadecimal"))?;
-    Ok(root)
 }

@@ -31,8 +31,7 @@ use crate::{
         App, Problem,
         authorize::Asking,
         published::json_rpc::tee_proof,
-        reads::parsed,
-        request::{PathParameter, QueryParameters},
+        request::{PathParameter, QueryParameters, parsed_hash},
     },
     keys::Trust,
     service::Service,
@@ -127,7 +126,7 @@ pub(super) async fn page(
     QueryParameters(query): QueryParameters<BatchQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    let hash: Option<H256> = parsed(query.transaction)?;
+    let hash = query.transaction.map(|text| parsed_hash("transaction", &text)).transpose()?;
     let found = Found::read(&app.service, number).await?.ok_or_else(Problem::unknown_batch)?;
     let transaction = match hash {
         None => None,
