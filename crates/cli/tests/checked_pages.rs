@@ -8,10 +8,12 @@ mod page_rules;
 mod publisher;
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
     time::Duration,
 };
 
@@ -30,12 +32,15 @@ use tokio::{
     time::timeout,
 };
 
+/// Long enough for a slow machine to print the next line.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>";
 
 /// A check whose pages are up, with all batches checked.
 struct Checked {
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    stderr: Lines,
     url: String,
 }
 
@@ -50,13 +55,13 @@ impl Checked {
 
     fn run(mut teectl: Command) -> Self {
         let mut child = teectl.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let url = said(&mut stderr, "Verdicts as web pages: ");
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        let url = stderr.after("Verdicts as web pages: ");
         Self { child, stderr, url }
     }
 
-    fn wait(&mut self) {
-        said(&mut self.stderr, "The pages keep running: ");
+    fn wait(&self) {
+        self.stderr.after("The pages keep running: ");
     }
 
     async fn page(&self, path: &str) -> (StatusCode, String) {
@@ -84,21 +89,32 @@ fn http() -> Client {
     HttpOptions::new("test").client(&Url::parse("http://127.0.0.1").unwrap()).unwrap()
 }
 
-/// The text that follows another on standard error, once it is printed.
-fn said(stderr: &mut BufReader<ChildStderr>, text: &str) -> String {
-    let mut line = String::new();
-    while stderr.read_line(&mut line).unwrap() > 0 {
-        if let Some((_, rest)) = line.split_once(text) {
-            return rest.trim().to_owned();
-        }
-        line.clear();
+/// The lines that a program prints, read by a thread, so that waiting for one ends even if the program does not.
+struct Lines(Receiver<String>);
+
+impl Lines {
+    fn of(output: impl Read + Send + 'static) -> Self {
+        let (tell, lines) = mpsc::channel();
+        thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        });
+        Self(lines)
     }
-    panic!("never said: {text}");
+
+    /// The rest of the next line that contains a text.
+    fn after(&self, text: &str) -> String {
+        loop {
+            let line = self.0.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("no line with {text:?}: {error}"));
+            if let Some((_, rest)) = line.split_once(text) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
 }
 
 /// The publisher has its own runtime, which needs a thread without one.
 fn four_batches() -> (Publisher, Files) {
-    std::thread::spawn(publish).join().unwrap()
+    thread::spawn(publish).join().unwrap()
 }
 
 fn publish() -> (Publisher, Files) {
@@ -116,7 +132,7 @@ async fn each_batch_is_shown_with_the_verdict_of_this_check_and_who_says_so() {
     let (publisher, files) = four_batches();
     // The part of the address that may be secret is not shown.
     let address = publisher.url().replace("http://", "http://me:secret@");
-    let mut checked = Checked::start(&address, &files, "--batch 1-5 --serve 127.0.0.1:0");
+    let checked = Checked::start(&address, &files, "--batch 1-5 --serve 127.0.0.1:0");
     checked.wait();
     let (status, list) = checked.page("/").await;
     assert_eq!(status, StatusCode::OK);
@@ -184,7 +200,7 @@ async fn the_pages_are_valid_html_and_keep_nobody_out_in_either_theme() {
     }
     let (Some(browser), Some(rules)) = (browser, Rules::read()) else { return };
     let (publisher, files) = four_batches();
-    let mut checked = Checked::start(&publisher.url(), &files, "--batch 1-5 --serve 127.0.0.1:0");
+    let checked = Checked::start(&publisher.url(), &files, "--batch 1-5 --serve 127.0.0.1:0");
     checked.wait();
     let paths = ["/", "/batches/1", "/batches/3", "/batches/4", "/batches/5", "/nowhere"];
     let mut valid = vec![];
@@ -214,7 +230,7 @@ async fn the_pages_are_valid_html_and_keep_nobody_out_in_either_theme() {
 #[tokio::test]
 async fn one_peer_takes_neither_all_connections_nor_all_places_of_followers() {
     let (publisher, files) = four_batches();
-    let mut checked = Checked::start(&publisher.url(), &files, "--batch 1-2 --serve 127.0.0.1:0");
+    let checked = Checked::start(&publisher.url(), &files, "--batch 1-2 --serve 127.0.0.1:0");
     checked.wait();
     let address: SocketAddr = checked.url.strip_prefix("http://").unwrap().parse().unwrap();
     let mut idle = vec![];
@@ -255,12 +271,10 @@ async fn a_newcomer_finds_the_recorded_transaction_in_the_demo_and_checks_its_ba
     let mut demo = Command::new(env!("CARGO_BIN_EXE_teectl"));
     demo.args(["demo", "--batches", "2", "--txs", "3", "--serve"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut demo = Demo(demo.spawn().unwrap());
-    let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut after =
-        |text: &str| lines.find_map(|line| line.split_once(text).map(|(_, rest)| rest.to_owned())).expect("it says so");
-    let folder = PathBuf::from(after("All data are kept in "));
-    let transaction = after("* batch 14034 begins with ").split(',').next().unwrap().to_owned();
-    let dashboard = after("The dashboard: ");
+    let lines = Lines::of(demo.0.stdout.take().unwrap());
+    let folder = PathBuf::from(lines.after("All data are kept in "));
+    let transaction = lines.after("* batch 14034 begins with ").split(',').next().unwrap().to_owned();
+    let dashboard = lines.after("The dashboard: ");
 
     browser.open(&dashboard).await;
     browser.run(&format!("document.getElementById('find').value = '{transaction}'")).await;
@@ -282,7 +296,7 @@ async fn a_newcomer_finds_the_recorded_transaction_in_the_demo_and_checks_its_ba
     assert_eq!(words.next(), Some("teectl"));
     let mut teectl = Command::new(env!("CARGO_BIN_EXE_teectl"));
     teectl.args(words).args(["--serve", "127.0.0.1:0"]).current_dir(elsewhere.path());
-    let mut checked = Checked::run(teectl);
+    let checked = Checked::run(teectl);
     checked.wait();
     browser.open(&format!("{}/batches/14034", checked.url)).await;
     assert_eq!(browser.run("return document.querySelector('.badge strong').textContent").await, "proven");

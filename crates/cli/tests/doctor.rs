@@ -1,6 +1,7 @@
 //! `teectl doctor` on machines that are folders, and the checks that it is asked for.
 
 mod documented;
+mod serving;
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tee_server::{Config, ObjectStoreUrl, Server};
+use tee_server::Server;
 use tempfile::TempDir;
 
 /// A domain that lacks nothing.
@@ -108,12 +109,7 @@ fn a_policy_is_read() {
 async fn a_server_that_is_ready_is_in_order_and_so_is_the_clock() {
     let root = domain();
     let folder = tempfile::tempdir().unwrap();
-    let database = format!("sqlite://{}", folder.path().join("tee.sqlite").display());
-    let mut config = Config::new(database, ObjectStoreUrl::folder(&folder.path().join("inputs")));
-    config.danger_unjudged_quotes = true;
-    config.danger_any_code = true;
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    let server = Server::start(config).await.unwrap();
+    let server = Server::start(serving::config(folder.path())).await.unwrap();
     let url = format!("http://{}", server.local_addr());
     let at = root.path().to_owned();
     let ask = move |url: String| report(&at, &["--server", &url]);

@@ -1,5 +1,7 @@
 //! `teectl server batches` and `teectl server jobs` against a server that requires tokens.
 
+mod serving;
+
 use std::{
     fs,
     path::Path,
@@ -14,7 +16,7 @@ use tee_api::{
     TeeType,
 };
 use tee_attestation::{ReportData, simulated::Platform};
-use tee_server::{Config, NewToken, ObjectStoreUrl, Role, Server};
+use tee_server::{NewToken, Role, Server};
 use tee_verifier::{H256, L1BatchNumber};
 
 /// Runs it off the thread that the server needs, with the token in the environment.
@@ -34,12 +36,8 @@ async fn server(folder: &Path) -> (Server, String, [String; 3]) {
     let lines = tokens.each_ref().map(NewToken::line).join("\n");
     let tokens_file = folder.join("tokens.yaml");
     fs::write(&tokens_file, format!("tokens:\n{lines}\n")).unwrap();
-    let database = format!("sqlite://{}", folder.join("tee.sqlite").display());
-    let mut config = Config::new(database, ObjectStoreUrl::folder(&folder.join("inputs")));
-    config.danger_unjudged_quotes = true;
-    config.danger_any_code = true;
+    let mut config = serving::config(folder);
     config.danger_bare_roots = true;
-    config.listen = "127.0.0.1:0".parse().unwrap();
     config.tokens_file = Some(tokens_file);
     let server = Server::start(config).await.unwrap();
     let url = format!("http://{}", server.local_addr());

@@ -2,12 +2,13 @@
 
 #[allow(dead_code)]
 mod in_terminal;
+mod serving;
 
 use std::process::Command;
 
 use in_terminal::InTerminal;
 use serde_json::Value;
-use tee_server::{Config, ObjectStoreUrl, Server};
+use tee_server::Server;
 
 fn teectl(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_teectl"));
@@ -59,12 +60,7 @@ fn a_terminal_shows_how_far_work_is_and_neither_a_pipe_nor_a_program_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_and_lists_say_how_far_they_are() {
     let (folder, [first, second]) = devnet();
-    let database = format!("sqlite://{}", folder.path().join("tee.sqlite").display());
-    let mut config = Config::new(database, ObjectStoreUrl::folder(&folder.path().join("inputs")));
-    config.danger_unjudged_quotes = true;
-    config.danger_any_code = true;
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    let server = Server::start(config).await.unwrap();
+    let server = Server::start(serving::config(folder.path())).await.unwrap();
     let url = format!("http://{}", server.local_addr());
     tokio::task::spawn_blocking(move || {
         let text = shown(teectl(&["server", "batches", "add", "--server", &url, &first, &second]));

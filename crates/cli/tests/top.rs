@@ -5,6 +5,7 @@ mod in_terminal;
 #[allow(dead_code)]
 #[path = "../src/top/terminal.rs"]
 mod screen;
+mod serving;
 
 use std::process::Command;
 
@@ -14,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use tee_server::{Config, NewToken, ObjectStoreUrl, Role, Server};
+use tee_server::{NewToken, Role, Server};
 use tempfile::TempDir;
 
 /// Leaves the screen that a program draws on.
@@ -25,11 +26,7 @@ async fn server() -> (TempDir, Server, String, String) {
     let reader = NewToken::random("r".parse().unwrap(), Role::Reader);
     let tokens_file = folder.path().join("tokens.yaml");
     std::fs::write(&tokens_file, format!("tokens:\n{}\n", reader.line())).unwrap();
-    let database = format!("sqlite://{}", folder.path().join("tee.sqlite").display());
-    let mut config = Config::new(database, ObjectStoreUrl::folder(&folder.path().join("inputs")));
-    config.danger_unjudged_quotes = true;
-    config.danger_any_code = true;
-    config.listen = "127.0.0.1:0".parse().unwrap();
+    let mut config = serving::config(folder.path());
     config.tokens_file = Some(tokens_file);
     let server = Server::start(config).await.unwrap();
     let url = format!("http://{}", server.local_addr());
