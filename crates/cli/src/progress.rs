@@ -1,4 +1,4 @@
-//! How far long work is, on the terminal of whoever waits for it.
+//! The progress of long work, on a terminal.
 
 use std::{
     io::{self, IsTerminal},
@@ -7,14 +7,14 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often the time and what moves are drawn anew.
+/// How often the elapsed time and the spinner are redrawn.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A line at the end of the terminal, until this is dropped. Without a terminal, or where the output is for programs, nothing is drawn.
+/// A progress line, which disappears when this is dropped. Nothing is drawn without a terminal, or if the output is for programs.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// For work of so many parts. `json`: the output is for programs.
+    /// A bar for this number of parts. `json`: the output is for programs.
     pub(crate) fn of(parts: u64, unit: &str, json: bool) -> Self {
         Self::styled(
             ProgressBar::new(parts),
@@ -23,16 +23,16 @@ impl Progress {
         )
     }
 
-    /// For work whose parts nobody can count.
+    /// A spinner, for work of unknown length.
     pub(crate) fn unknown(message: &'static str, json: bool) -> Self {
         let progress = Self::styled(ProgressBar::new_spinner(), "{spinner} {wide_msg} {elapsed}", json);
         progress.say(message);
         progress
     }
 
-    /// A bar that looks otherwise.
+    /// A bar with a template of its own.
     pub(crate) fn styled(bar: ProgressBar, template: &str, json: bool) -> Self {
-        // It is drawn on standard error. Output in a pipe may come to the same terminal, by a pager.
+        // The bar is drawn on standard error. A pager may show piped standard output on the same terminal.
         if json || !io::stderr().is_terminal() || !io::stdout().is_terminal() {
             return Self(ProgressBar::hidden());
         }
@@ -42,12 +42,12 @@ impl Progress {
         Self(bar)
     }
 
-    /// What is being done.
+    /// Shows what is being done.
     pub(crate) fn say(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
     }
 
-    /// A part is done.
+    /// Counts a finished part.
     pub(crate) fn step(&self) {
         self.0.inc(1);
     }

@@ -9,14 +9,17 @@ use axum::{
 };
 use serde::Deserialize;
 use tee_api::PublicKey;
-use tee_verifier::H256;
 
 use super::{
     frame::{Frame, Page},
     overview::{Alarm, alarms_for},
 };
 use crate::{
-    http::{App, Problem, authorize::Asking, request::QueryParameters},
+    http::{
+        App, Problem,
+        authorize::Asking,
+        request::{QueryParameters, parsed_hash},
+    },
     keys::Trust,
 };
 
@@ -58,10 +61,9 @@ pub(super) async fn page(
     if let Ok(key) = digits.parse::<PublicKey>() {
         return Ok(Redirect::to(&format!("/keys/{key}")).into_response());
     }
-    let mut hash = H256::zero();
     let mut batches = vec![];
     let mut have_transaction = false;
-    if hex::decode_to_slice(digits, hash.as_bytes_mut()).is_ok() {
+    if let Ok(hash) = parsed_hash("q", wanted) {
         batches = service.batches_of_root(hash, MAX_SHOWN).await?;
         if batches.is_empty()
             && let Some(key) = service.key_of_quote(hash.as_fixed_bytes()).await?
